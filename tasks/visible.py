@@ -1,0 +1,137 @@
+"""How a stage is seen: lines and a progress bar on the terminal, logs and artifacts in the Prefect UI.
+
+All output goes through one Rich console, so that a log line never tears a progress bar. Outside a Prefect
+run the UI half does nothing, so stages behave the same with and without a server.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+console = Console(highlight=False, soft_wrap=True)
+
+# On a terminal the bar moves; elsewhere (a file, CI) a line now and then says how far it is.
+LINE_EVERY_SECONDS = 20.0
+UI_EVERY_SECONDS = 2.0
+
+Advance = Callable[..., None]
+
+
+def in_prefect_run() -> bool:
+    """Whether this code runs inside a Prefect flow or task run."""
+    if "prefect" not in sys.modules:
+        return False
+    from prefect.context import FlowRunContext, TaskRunContext
+
+    return FlowRunContext.get() is not None or TaskRunContext.get() is not None
+
+
+def say(message: str) -> None:
+    """Print one line for the person who watches, and log it in the Prefect UI."""
+    console.print(message)
+    if in_prefect_run():
+        from prefect import get_run_logger
+
+        get_run_logger().info(_without_markup(message))
+
+
+@contextmanager
+def progress(stage: str, what: str, total: float) -> Iterator[Advance]:
+    """Show progress while the block runs; call the yielded function as `advance(done, note="loss 3.2")`."""
+    started = time.monotonic()
+    line_at = started + LINE_EVERY_SECONDS
+    ui = _UiProgress(f"{stage}-progress", f"{stage}: {what}")
+    columns = (
+        TextColumn("  {task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(what, total=total, note="")
+
+        def advance(done: float, note: str = "", total: float = total) -> None:
+            nonlocal line_at
+            bar.update(task, completed=done, total=total, note=note)
+            ui.show(100 * done / total if total else 0)
+            now = time.monotonic()
+            if not console.is_terminal and now >= line_at and done:
+                line_at = now + LINE_EVERY_SECONDS
+                left = (now - started) * max(0, total - done) / done
+                console.print(f"  {what}: {done:,.0f} of {total:,.0f}, about {left:.0f} s left {note}")
+
+        yield advance
+        ui.show(100, force=True)
+
+
+class _UiProgress:
+    """A Prefect progress artifact, made at its first update and written at most every two seconds."""
+
+    def __init__(self, key: str, description: str) -> None:
+        self.key, self.description = artifact_key(key), description
+        self.artifact: Any = None
+        self.shown_at = 0.0
+
+    def show(self, percent: float, *, force: bool = False) -> None:
+        if not in_prefect_run() or (not force and time.monotonic() - self.shown_at < UI_EVERY_SECONDS):
+            return
+        from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
+        self.shown_at = time.monotonic()
+        percent = min(100.0, max(0.0, percent))
+        if self.artifact is None:
+            self.artifact = create_progress_artifact(percent, key=self.key, description=self.description)
+        else:
+            update_progress_artifact(self.artifact, percent)
+
+
+def show_markdown(key: str, markdown: str, description: str) -> None:
+    """Put a page of Markdown among the Prefect run's artifacts."""
+    if in_prefect_run():
+        from prefect.artifacts import create_markdown_artifact
+
+        create_markdown_artifact(markdown, key=artifact_key(key), description=description)
+
+
+def show_link(key: str, url: str, text: str) -> None:
+    """Put a link among the Prefect run's artifacts."""
+    if in_prefect_run():
+        from prefect.artifacts import create_link_artifact
+
+        create_link_artifact(url, link_text=text, key=artifact_key(key), description=text)
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A Markdown table; numbers get thousands separators, bars in cells are escaped."""
+    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    lines += ["| " + " | ".join(format_cell(cell) for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def format_cell(value: object) -> str:
+    """A value as a person reads it: 12,345 or 0.0123 or the text itself."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value).replace("|", "\\|").replace("\n", " ")
+    if isinstance(value, int) or value == int(value):
+        return f"{int(value):,}"
+    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"
+
+
+def artifact_key(text: str) -> str:
+    """The text as a Prefect artifact key: lower case letters, digits and dashes."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _without_markup(message: str) -> str:
+    from rich.text import Text
+
+    return Text.from_markup(message).plain
