@@ -24,9 +24,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from deploy.errors import TritonError
 from pydantic import BaseModel, ConfigDict
 
+from deploy.errors import TritonError
 from tasks import visible
 from tasks.artifact import (
     Artifact,

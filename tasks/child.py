@@ -1,0 +1,119 @@
+"""Work that a stage hands to a child process: training, and cleaning on an engine.
+
+A child is one of our modules run as `python -m MODULE JOB.json`. It says what it does in JSON lines on
+its output: `progress`, `evaluation`, then `done` or `error`. It runs in its own process group and dies
+with its parent; when the parent is cancelled the child gets time to write a checkpoint.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import StageError
+from tasks.stage import Workspace
+
+SECONDS_TO_CHECKPOINT = 15
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+PR_SET_PDEATHSIG = 1
+
+
+def run_child(module: str, job: dict[str, Any], what: str, workspace: Workspace) -> dict[str, Any]:
+    """Run the module on the job, show its progress, and return what its `done` line says.
+
+    Raises:
+        StageError: the child reported an error, or ended without a result (with its last words).
+    """
+    job_file = workspace.scratch / "job.json"
+    job_file.write_text(json.dumps(job, indent=2, default=str))
+    log_file = workspace.scratch / "child.log"
+    with log_file.open("w") as log, _child(module, job_file, log) as child:
+        assert child.stdout is not None
+        with workspace.progress(what, total=1) as advance:
+            for line in child.stdout:
+                event = _event(line)
+                if event.get("event") == "progress":
+                    advance(event.get("step", 0), note=_note(event), total=event.get("total", 1))
+                elif event.get("event") == "error":
+                    raise StageError(f"{workspace.stage}: {event['message']}")
+                elif event.get("event") == "done":
+                    return event
+        code = child.wait()
+    with log_file.open(errors="replace") as log:
+        last_words = "".join(deque(log, maxlen=15))
+    cause = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    raise StageError(
+        f"{workspace.stage}: the process {module} {cause}; run again and it goes on from its last "
+        f"checkpoint, if it wrote one. Its last words:\n{last_words}"
+    )
+
+
+@contextlib.contextmanager
+def _child(module: str, job: Path, log: Any) -> Iterator[subprocess.Popen[str]]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT_ROOT), *_python_path()])}
+    child = subprocess.Popen(
+        [sys.executable, "-m", module, str(job)],
+        stdout=subprocess.PIPE,
+        stderr=log,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=_die_with_parent,
+    )
+    try:
+        yield child
+    except BaseException:
+        _end(child)
+        raise
+    finally:
+        if child.stdout:
+            child.stdout.close()
+        _end(child, patience=60)
+
+
+def _end(child: subprocess.Popen[str], patience: float = 0) -> None:
+    """End the child and everything in its group: at once, or after some patience."""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        child.wait(patience)
+        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(SECONDS_TO_CHECKPOINT)
+            return
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _python_path() -> list[str]:
+    return [path for path in [os.environ.get("PYTHONPATH")] if path]
+
+
+def _event(line: str) -> dict[str, Any]:
+    try:
+        event = json.loads(line)
+    except json.JSONDecodeError:
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def _note(event: dict[str, Any]) -> str:
+    parts = []
+    if (loss := event.get("loss")) is not None:
+        parts.append(f"loss {loss:.3f}")
+    if rate := event.get("tokens_per_second"):
+        parts.append(f"{rate:,.0f} tokens/s")
+    return "  ".join(parts)

@@ -1,0 +1,59 @@
+"""Stage 5: train the encoder from random weights on the packed tokens, in a process of its own."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tasks.artifact import Artifact
+from tasks.child import run_child
+from tasks.stage import Config, Workspace, stage
+
+TRAINER = "model_code.pretrain"
+
+
+class PretrainConfig(Config):
+    """Architecture and optimisation of the encoder."""
+
+    layers: int = Field(2, ge=1, le=48)
+    width: int = Field(128, ge=16, multiple_of=8, description="Size of the hidden state.")
+    heads: int = Field(4, ge=1, description="Attention heads; they divide the width.")
+    sequence_length: int = Field(128, ge=16, le=8192, description="Tokens per sequence.")
+    batch_size: int = Field(32, ge=1, description="Sequences per step.")
+    steps: int = Field(1500, ge=1)
+    mask_rate: float = Field(0.3, gt=0, lt=1, description="Share of tokens to be guessed.")
+    learning_rate: float = Field(0.002, gt=0, lt=1, description="For AdamW: embeddings, norms, head.")
+    muon_learning_rate: float = Field(0.006, gt=0, lt=1, description="For Muon: the hidden matrices.")
+    warmup_fraction: float = Field(0.05, ge=0, lt=1)
+    decay_fraction: float = Field(
+        0.5, gt=0, le=1, description="The last part of the steps, with falling rate."
+    )
+    weight_decay: float = Field(0.01, ge=0, lt=1)
+    clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    checkpoint_every: int = Field(300, ge=1, description="Steps between checkpoints.")
+    precision: str = Field("auto", pattern="^(auto|float32|bfloat16)$")
+    seed: int = Field(0, ge=0)
+
+
+@stage(runs=(TRAINER,))
+def pretrain(tokens: Artifact, config: PretrainConfig, workspace: Workspace) -> None:
+    """Write `model/` (a Hugging Face checkpoint), `metrics.json` and `history.jsonl` (the loss curve).
+
+    A killed run goes on from its last checkpoint and ends with the same weights.
+
+    Raises:
+        StageError: what the trainer refused: too little text, a loss that is not a number, ...
+    """
+    made = workspace.path(tokens)
+    job = {
+        "tokens": made / "tokens",
+        "tokenizer": made / "tokenizer",
+        "output": workspace.directory,
+        "scratch": workspace.scratch,
+        "config": config.model_dump(mode="json"),
+    }
+    metrics = run_child(TRAINER, job, "pretraining", workspace)["metrics"]
+    workspace.metrics |= {name: float(value) for name, value in metrics.items()}
+    workspace.say(
+        f"held-out perplexity {metrics['perplexity']:.1f}, masked accuracy {metrics['masked_accuracy']:.3f}, "
+        f"{metrics['tokens_per_second']:,.0f} tokens/s"
+    )
