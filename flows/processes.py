@@ -1,0 +1,124 @@
+"""Processes that outlive the command that started them, and are ended without hitting a bystander.
+
+A pid alone is not a name: after a crash or a reboot the same number belongs to somebody else. A
+process is therefore known by its pid and the time it was created, and every process of a server,
+its workers too, carries a mark in its environment.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from flows.settings import LOOPBACK
+
+MARK = "TEXTMILL_SERVER"
+TERMINATE_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process by its pid and its creation time in seconds since the epoch (as psutil reports it)."""
+
+    pid: int
+    created: float
+
+    def is_alive(self) -> bool:
+        """Whether this very process still runs; a zombie or another one with its pid doesn't count."""
+        try:
+            found = psutil.Process(self.pid)
+            # The clock that creation times are counted from moves by a second when it is set.
+            same = abs(found.create_time() - self.created) < 2
+            return bool(same and found.status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+
+
+def spawn(command: Sequence[str], environment: Mapping[str, str], log: Path, mark: str) -> Process:
+    """Start a command that goes on when we end: own session, no terminal, nothing inherited.
+
+    Output goes to `log`; the log of the run before is kept beside it as `<name>.previous`.
+    """
+    if log.exists():
+        log.replace(log.with_name(log.name + ".previous"))
+    with log.open("wb") as output:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | dict(environment) | {MARK: mark},
+            cwd=log.parent,  # neither a prefect.toml nor a module in the user's folder may matter
+            start_new_session=True,
+            preexec_fn=_default_signals,
+        )
+    return Process(child.pid, psutil.Process(child.pid).create_time())
+
+
+def end(mark: str) -> list[int]:
+    """End every process that carries the mark: SIGTERM, 15 seconds of patience, SIGKILL.
+
+    Returns the pids that were ended.
+    """
+    marked = _marked(mark)
+    for process in marked:
+        _send(process, signal.SIGTERM)
+    _, stubborn = psutil.wait_procs(marked, timeout=TERMINATE_SECONDS)
+    # Asked again, because a server may have started a worker in the meantime.
+    late = list({*stubborn, *_marked(mark)})
+    for process in late:
+        _send(process, signal.SIGKILL)
+    psutil.wait_procs(late, timeout=TERMINATE_SECONDS)
+    return sorted({process.pid for process in [*marked, *late]})
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port now."""
+    with socket.socket() as probe:
+        # Without it a port counts as taken for a minute after its last connection was closed.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def owner(port: int) -> str:
+    """Who listens on a port, as words for a message; other users' processes can't be named."""
+    try:
+        for connection in psutil.net_connections("tcp"):
+            listens = connection.status == psutil.CONN_LISTEN and connection.laddr.port == port
+            if listens and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except (psutil.AccessDenied, psutil.NoSuchProcess):
+        pass
+    return "a process that can't be seen from here"
+
+
+def _marked(mark: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.environ().get(MARK) == mark:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
+            continue  # gone, a zombie, or another user's
+    return found
+
+
+def _send(process: psutil.Process, number: signal.Signals) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.send_signal(number)  # psutil compares the creation time first
+
+
+def _default_signals() -> None:
+    # A background job of a script ignores SIGINT and hands that down; servers then miss signals.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)

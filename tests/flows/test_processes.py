@@ -1,0 +1,109 @@
+"""Processes are ended with all their workers, and nobody else's is."""
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flows import processes
+from flows.processes import Process
+
+SLEEP = [sys.executable, "-c", "import time; print('started', flush=True); time.sleep(60)"]
+
+
+@pytest.fixture
+def mark(tmp_path: Path) -> Iterator[str]:
+    mark = str(tmp_path / "server")
+    yield mark
+    processes.end(mark)
+
+
+def until(log: Path, word: str) -> str:
+    deadline = time.monotonic() + 30
+    while word not in log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return log.read_text()
+
+
+def test_a_process_lives_until_it_is_ended(tmp_path: Path, mark: str) -> None:
+    process = processes.spawn(SLEEP, {}, tmp_path / "log", mark)
+    assert process.is_alive()
+    assert processes.end(mark) == [process.pid]
+    assert not process.is_alive()
+    assert processes.end(mark) == []
+
+
+def test_it_has_a_session_of_its_own_and_listens_to_signals(tmp_path: Path, mark: str) -> None:
+    program = (
+        "import os, signal, sys; print(os.getsid(0) == os.getpid(), signal.getsignal(2), sys.stdin.read())"
+    )
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # as a background job of a script has it
+    try:
+        processes.spawn([sys.executable, "-c", program], {}, tmp_path / "log", mark)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    output = until(tmp_path / "log", "\n")
+    assert output.startswith("True <built-in function default_int_handler>")
+
+
+def test_one_that_ignores_sigterm_is_killed(
+    tmp_path: Path, mark: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "TERMINATE_SECONDS", 0.3)
+    program = (
+        "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    )
+    process = processes.spawn([sys.executable, "-c", program], {}, tmp_path / "log", mark)
+    until(tmp_path / "log", "deaf")
+    processes.end(mark)
+    assert not process.is_alive()
+
+
+def test_workers_of_a_killed_server_are_found(tmp_path: Path, mark: str) -> None:
+    program = (
+        "import subprocess, sys, time; "
+        "print(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).pid, flush=True); "
+        "time.sleep(60)"
+    )
+    server = processes.spawn([sys.executable, "-c", program], {}, tmp_path / "log", mark)
+    worker = int(until(tmp_path / "log", "\n"))
+    psutil.Process(server.pid).kill()
+    psutil.wait_procs([psutil.Process(server.pid)], timeout=10)
+    assert processes.end(mark) == [worker]
+    assert not psutil.pid_exists(worker)
+
+
+def test_a_recycled_pid_is_somebody_else() -> None:
+    bystander = subprocess.Popen(SLEEP, stdout=subprocess.DEVNULL)
+    try:
+        created = psutil.Process(bystander.pid).create_time()
+        assert Process(bystander.pid, created).is_alive()
+        assert not Process(bystander.pid, created - 60).is_alive()
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_the_log_before_is_kept(tmp_path: Path, mark: str) -> None:
+    log = tmp_path / "log"
+    for word in ("first", "second"):
+        processes.spawn([sys.executable, "-c", f"print('{word}')"], {}, log, mark)
+        until(log, word)
+    assert log.read_text() == "second\n"
+    assert (tmp_path / "log.previous").read_text() == "first\n"
+
+
+def test_a_taken_port_has_an_owner() -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        assert not processes.is_free(port)
+        assert f"pid {psutil.Process().pid}" in processes.owner(port)
+    assert processes.is_free(port)

@@ -1,0 +1,212 @@
+"""Servers: the real Prefect, MLflow and Triton, started by two commands at once and then shared by all tests here."""
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import psutil
+import pytest
+
+from flows import processes, servers, settings
+from flows.settings import Ports
+from tasks.errors import ServerError
+
+ROOT = Path(__file__).parents[2]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def point_at(home: Path, patch: pytest.MonkeyPatch) -> Ports:
+    """A home with ports of its own, as a user sets them."""
+    patch.delenv("PREFECT_API_URL", raising=False)
+    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    patch.setenv("TEXTMILL_HOME", str(home))
+    for name in ("prefect", "mlflow", "triton_http", "triton_grpc", "triton_metrics"):
+        patch.setenv(settings.port_variable(name), str(free_port()))
+    return Ports.from_environment()
+
+
+def python(program: str) -> str:
+    """The output of a program in a process of its own."""
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """All three run; the value is what two commands said that started them at the same time."""
+    start = "from flows.servers import up; print(*[server.pid for server in up()])"
+    with pytest.MonkeyPatch.context() as patch:
+        point_at(tmp_path_factory.mktemp("a folder with spaces"), patch)
+        try:
+            with ThreadPoolExecutor() as pool:
+                yield list(pool.map(python, [start, start]))
+        finally:
+            servers.down()
+
+
+@pytest.fixture
+def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ports:
+    return point_at(tmp_path, monkeypatch)
+
+
+def test_commands_that_start_at_once_end_with_one_server_each(running: list[str]) -> None:
+    first, second = running
+    assert first == second
+    assert first.split() == [str(server.pid) for server in servers.status()]
+
+
+def test_status_tells_what_runs_where(running: list[str]) -> None:
+    ports = Ports.from_environment()
+    prefect, mlflow, triton = servers.status()
+    assert (prefect.state, mlflow.state, triton.state) == ("running",) * 3
+    assert prefect.url == f"http://127.0.0.1:{ports.prefect}"
+    assert mlflow.url == f"http://127.0.0.1:{ports.mlflow}"
+    assert triton.url == f"http://127.0.0.1:{ports.triton_http}"
+    assert triton.version
+    assert (prefect.version, mlflow.version) == tuple(
+        python("import prefect, mlflow; print(prefect.__version__, mlflow.__version__)").split()
+    )
+
+
+def test_a_server_is_found_after_the_port_variable_changed(
+    running: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = servers.find("mlflow")
+    monkeypatch.setenv("TEXTMILL_MLFLOW_PORT", str(free_port()))
+    assert before
+    assert servers.start("mlflow") == servers.find("mlflow") == before
+    assert before.url.endswith(f":{servers.current_ports().mlflow}")
+
+
+def test_everything_listens_on_loopback_only(running: list[str]) -> None:
+    for name in ("prefect", "mlflow"):
+        listening = [
+            connection.laddr.ip
+            for process in processes._marked(servers._mark(name))  # type: ignore[arg-type]
+            for connection in process.net_connections()
+            if connection.status == psutil.CONN_LISTEN
+        ]
+        assert listening
+        assert set(listening) == {"127.0.0.1"}
+
+
+def test_clients_in_our_environment_reach_them(running: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in settings.environment(settings.home(), servers.current_ports()).items():
+        monkeypatch.setenv(name, value)
+    output = python("""
+import mlflow, prefect
+from prefect.client.orchestration import get_client
+
+@prefect.flow
+def greet() -> str:
+    return "hello"
+
+state = greet(return_state=True)
+with get_client(sync_client=True) as client:
+    run = client.read_flow_runs()[0]
+    flow = f"{client.api_url} {run.state.type.value}"
+with mlflow.start_run() as run:
+    mlflow.log_text("hello", "greeting.txt")
+greeting = mlflow.artifacts.load_text(run.info.artifact_uri + "/greeting.txt")
+print("\\n", flow, run.info.artifact_uri.split(":")[0], greeting)
+""")
+    api = f"http://127.0.0.1:{servers.current_ports().prefect}/api/"
+    assert output.splitlines()[-1].split() == [api, "COMPLETED", "mlflow-artifacts", "hello"]
+    # The addresses that were set for the clients are not taken for servers of the user's own.
+    assert servers.status()[0].state == servers.status()[1].state == "running"
+    assert list((settings.home() / "mlflow" / "artifacts").rglob("greeting.txt"))
+
+
+def test_down_leaves_nothing(running: list[str]) -> None:
+    ports = Ports.from_environment()
+    pids = [process.pid for name in servers.NAMES for process in processes._marked(servers._mark(name))]
+    assert len(pids) >= 3  # Prefect, MLflow and its worker; Triton marks its own in another way
+    pids += [server.pid for server in servers.status() if server.pid]
+    assert servers.down() == ["triton", "mlflow", "prefect"]
+    assert not [pid for pid in pids if psutil.pid_exists(pid)]
+    assert all(processes.is_free(port) for port in asdict(ports).values())
+    assert [server.state for server in servers.status()] == ["stopped"] * 3
+    assert servers.down() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "field"), [("prefect", "prefect"), ("mlflow", "mlflow"), ("triton", "triton_grpc")]
+)
+def test_a_taken_port_is_named_with_its_owner_and_the_way_out(
+    empty_home: Ports, name: servers.Name, field: str
+) -> None:
+    port = getattr(empty_home, field)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        with pytest.raises(ServerError) as error:
+            servers.start(name)
+    for fact in (name, f"port {port}", f"pid {psutil.Process().pid}", f"TEXTMILL_{field.upper()}_PORT"):
+        assert fact in str(error.value)
+    assert servers.find(name) is None
+
+
+def test_a_server_that_ends_at_once_says_why(empty_home: Ports) -> None:
+    database = settings.home() / "mlflow" / "mlflow.db"
+    database.parent.mkdir(parents=True)
+    database.write_text("this is not a database\n" * 100)
+    with pytest.raises(ServerError, match="mlflow ended while starting") as error:
+        servers.start("mlflow")
+    assert "file is not a database" in str(error.value)
+    assert str(settings.home() / "servers" / "mlflow.log") in str(error.value)
+    assert servers.find("mlflow") is None
+
+
+def test_a_process_that_got_the_pid_of_a_dead_server_is_left_alone(empty_home: Ports) -> None:
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        process = {"pid": bystander.pid, "created": psutil.Process(bystander.pid).create_time() - 3600}
+        record = settings.home() / "servers" / "prefect.json"
+        record.parent.mkdir()
+        record.write_text(json.dumps({"process": process, "port": empty_home.prefect}))
+        assert servers.find("prefect") is None
+        assert servers.stop("prefect") is False
+        assert bystander.poll() is None
+        assert not record.exists()
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"process": {}, "port": 1}', '{"port": null}'])
+def test_a_damaged_record_is_no_server(empty_home: Ports, content: str) -> None:
+    record = settings.home() / "servers" / "mlflow.json"
+    record.parent.mkdir()
+    record.write_text(content)
+    assert servers.status()[1].state == "stopped"
+
+
+def test_a_server_of_the_users_own_is_used_and_never_started(
+    empty_home: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "https://prefect.example.com/api")
+    prefect = servers.start("prefect")
+    assert (prefect.state, prefect.url, prefect.pid) == ("external", "https://prefect.example.com", None)
+    assert servers.stop("prefect") is False
+
+
+def test_asking_for_the_status_leaves_no_trace(empty_home: Ports, tmp_path: Path) -> None:
+    servers.status()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_asking_needs_no_server_library() -> None:
+    modules = python(
+        "import sys, flows.servers; print(*{name.split('.')[0] for name in sys.modules})"
+    ).split()
+    assert not {"prefect", "mlflow", "tritonclient", "numpy", "httpx"} & set(modules)
