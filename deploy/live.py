@@ -1,0 +1,147 @@
+"""The switch from one served version to the next, without a failed request.
+
+    stage_version   a new version is loaded beside the live one and answers as `<name>-candidate`
+    go_live         `<name>` answers from it; the version before stays loaded, one step away
+    roll_back       `<name>` answers from the version before
+    discard         a staged version that was judged unfit disappears
+
+What is on disk is what is loaded, so a restarted server (`load=live.endpoints(repository)`) serves what
+was live. One deployment at a time: the caller sees to it that two don't run for the same name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy import client
+from deploy import repository as models
+from deploy.errors import TritonError
+from deploy.triton_server import TritonServer
+
+CANDIDATE = "-candidate"
+
+
+def stage_version(
+    server: TritonServer,
+    name: str,
+    version: int,
+    *,
+    onnx: Path,
+    tokenizer: Path,
+    labels: Sequence[str],
+    max_length: int,
+    pad_id: int,
+) -> str:
+    """Load a version beside the live one and try it; the arguments are those of `add_version`.
+
+    Returns:
+        The model to ask (`<name>-candidate`) before the version goes live.
+
+    Raises:
+        TritonError: the version is live already, or Triton can't load or run it; then nothing of it is
+            left and the live version has answered all along.
+    """
+    repository = Path(server.repository)
+    if version == models.pinned_version(repository, name):
+        raise TritonError(
+            f"version {version} of {name} is live and can't be replaced; register a new version"
+        )
+    candidate = name + CANDIDATE
+    models.add_version(repository, name, version, onnx, tokenizer, labels, max_length, pad_id)
+    try:
+        _load_parts(server, name)
+        models.write_ensemble(repository, candidate, name, version)
+        client.load(candidate, server.grpc_port)
+        client.ask(["a first question"], candidate, http_port=server.http_port)
+    except BaseException:
+        with contextlib.suppress(TritonError):
+            discard(server, name, version)
+        raise
+    return candidate
+
+
+def go_live(server: TritonServer, name: str, version: int) -> int | None:
+    """Answer `<name>` from a staged version; the version before stays loaded for `roll_back`.
+
+    Returns:
+        The version that was live before, None for the first.
+
+    Raises:
+        TritonError: no such version on disk, or it does not answer; then the version before goes on.
+    """
+    repository = Path(server.repository)
+    previous = models.pinned_version(repository, name)
+    if previous != version:
+        _switch(server, name, version, previous)
+        models.prune(repository, name, keep={version} if previous is None else {version, previous})
+    _remove_candidate(server, name)
+    _load_parts(server, name)
+    return previous
+
+
+def roll_back(server: TritonServer, name: str) -> int:
+    """Answer `<name>` from the newest older version on disk and return its number.
+
+    Raises:
+        TritonError: nothing is live, or there is no older version.
+    """
+    repository = Path(server.repository)
+    live = models.pinned_version(repository, name)
+    older = [version for version in models.versions(repository, name) if live and version < live]
+    if not older:
+        raise TritonError(f"{name} has no version before {live or 'the first'} to go back to")
+    go_live(server, name, older[-1])
+    return older[-1]
+
+
+def discard(server: TritonServer, name: str, version: int) -> None:
+    """Remove a version that is not live from the disk and from the server.
+
+    Raises:
+        TritonError: the version is live, or the server can't be reached (the disk is clean by then).
+    """
+    repository = Path(server.repository)
+    if version == models.pinned_version(repository, name):
+        raise TritonError(f"version {version} of {name} is live; roll back before it can be discarded")
+    models.remove_ensemble(repository, name + CANDIDATE)
+    models.prune(repository, name, keep=set(models.versions(repository, name)) - {version})
+    _remove_candidate(server, name)
+    _load_parts(server, name)
+
+
+def endpoints(repository: Path) -> list[str]:
+    """The endpoints that are live according to the disk: what to load when a server starts."""
+    return [ensemble for ensemble in models.ensembles(repository) if not ensemble.endswith(CANDIDATE)]
+
+
+def _switch(server: TritonServer, name: str, version: int, previous: int | None) -> None:
+    repository = Path(server.repository)
+    models.write_ensemble(repository, name, name, version)
+    try:
+        client.load(name, server.grpc_port)
+        served = client.ready_version(name, http_port=server.http_port)
+        if served != version:
+            raise TritonError(f"{name} was switched to version {version} but version {served} answers")
+    except BaseException:
+        with contextlib.suppress(TritonError):
+            if previous is None:
+                models.remove_ensemble(repository, name)
+                client.unload(name, server.grpc_port)
+            else:
+                models.write_ensemble(repository, name, name, previous)
+                client.load(name, server.grpc_port)
+        raise
+
+
+def _load_parts(server: TritonServer, name: str) -> None:
+    """Make Triton follow the disk: load the composing models' versions, or unload them when none is left."""
+    act = client.load if models.versions(Path(server.repository), name) else client.unload
+    for part in models.PARTS:
+        act(f"{name}-{part}", server.grpc_port)
+
+
+def _remove_candidate(server: TritonServer, name: str) -> None:
+    client.unload(name + CANDIDATE, server.grpc_port)
+    models.remove_ensemble(Path(server.repository), name + CANDIDATE)

@@ -1,0 +1,335 @@
+"""Run the real Triton Inference Server as a local process, without Docker.
+
+The wheel `nvidia-pytriton` carries the server binary and the Python backend; only these files are used,
+from an environment of their own (the server needs NumPy 1, the pipeline has NumPy 2). The server outlives
+the command that started it; `<home>/server.json` says which process it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from deploy.errors import TritonError
+
+HOST = "127.0.0.1"
+STOP_SECONDS = 15.0
+SHARED_MEMORY = Path("/dev/shm")
+ONNXRUNTIME_BACKEND = Path(__file__).parent / "backends" / "onnxruntime" / "model.py"
+HARMLESS_LOG = ("NVML", "DCGM", "CUDA", "cuda", "GPU")
+
+# Runs in the server's environment: where its files are and which libpython its Python backend loads.
+INSPECT = """
+import importlib.util, json, pathlib, sys, sysconfig
+spec = importlib.util.find_spec("pytriton")
+library = "libpython%d.%d.so.1.0" % sys.version_info[:2]
+folders = [sysconfig.get_config_var("LIBDIR"), sys.base_prefix + "/lib", "/usr/lib64",
+           "/usr/lib/" + (sysconfig.get_config_var("MULTIARCH") or "")]
+print(json.dumps({
+    "package": str(pathlib.Path(spec.origin).parent) if spec else None,
+    "python": "%d.%d" % sys.version_info[:2],
+    "library": next((f for f in folders if f and pathlib.Path(f, library).exists()), None),
+}))
+"""
+
+
+@dataclass(frozen=True)
+class TritonServer:
+    """One running server: its process (pid and create time, seconds since the epoch) and addresses."""
+
+    home: str
+    repository: str
+    pid: int
+    created: float
+    http_port: int
+    grpc_port: int
+    metrics_port: int
+
+    @property
+    def url(self) -> str:
+        """The HTTP address."""
+        return f"http://{HOST}:{self.http_port}"
+
+
+@dataclass(frozen=True)
+class _Environment:
+    """The files of the server's environment."""
+
+    bin: Path
+    server: Path
+    libraries: Path
+    python: str
+    libpython: Path
+
+
+def start(
+    home: Path,
+    repository: Path,
+    *,
+    http_port: int = 8000,
+    grpc_port: int = 8001,
+    metrics_port: int = 8002,
+    load: Sequence[str] = (),
+    timeout: float = 60.0,
+) -> TritonServer:
+    """Start the server, detached, and return once it is ready; a running one of this home is returned as is.
+
+    Args:
+        home: folder for the backends, `triton.log` and `server.json`.
+        repository: the model repository; created when missing.
+        load: models to load at once; an ensemble brings its composing models. Nothing else is loaded.
+        timeout: seconds until the server must be ready.
+
+    Raises:
+        TritonError: not installed, a port is taken, or the server did not become ready.
+    """
+    home, repository = home.resolve(), repository.resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    repository.mkdir(parents=True, exist_ok=True)
+    with _lock(home):
+        if running := find(home):
+            return running
+        environment = _find_environment()
+        stop(home)  # what a killed server left behind
+        for port in (http_port, grpc_port, metrics_port):
+            _require_free(port)
+        _lay_out_backends(home, environment)
+        ports = {"http_port": http_port, "grpc_port": grpc_port, "metrics_port": metrics_port}
+        log_start = _log(home).stat().st_size if _log(home).exists() else 0
+        process = _launch(home, environment, _arguments(home, repository, ports, load))
+        created = psutil.Process(process.pid).create_time()
+        server = TritonServer(str(home), str(repository), process.pid, created, **ports)
+        _record(home).write_text(json.dumps(asdict(server)), encoding="utf-8")
+        try:
+            _wait_until_ready(server, process, timeout, log_start)
+        except BaseException:
+            stop(home)
+            raise
+        return server
+
+
+def find(home: Path) -> TritonServer | None:
+    """The server of this home when its process lives and answers `/v2/health/live`, else None."""
+    server = _read_record(home.resolve())
+    return server if server and _process(server) and _answers(server, "live") else None
+
+
+def stop(home: Path) -> bool:
+    """End the server of this home and what it left behind; says whether one was running.
+
+    Only the recorded process is ended (pid and create time), never one that inherited its number.
+    """
+    home = home.resolve()
+    server = _read_record(home)
+    process = _process(server) if server else None
+    if process:
+        process.terminate()
+        _, alive = psutil.wait_procs([process], timeout=STOP_SECONDS)
+        for stubborn in alive:
+            stubborn.kill()
+            stubborn.wait(STOP_SECONDS)
+    _sweep(home)
+    _record(home).unlink(missing_ok=True)
+    return process is not None
+
+
+def _find_environment() -> _Environment:
+    """Locate the server's files in `$TEXTMILL_TRITON_ENV`, or in `.venv-triton` here or beside the code."""
+    named = os.environ.get("TEXTMILL_TRITON_ENV")
+    candidates = [Path(named)] if named else [Path.cwd(), Path(__file__).resolve().parents[1]]
+    roots = candidates if named else [folder / ".venv-triton" for folder in candidates]
+    # Not resolved: a virtual environment's python is a link, and its place says what is installed.
+    root = next((root.absolute() for root in roots if (root / "bin" / "python").exists()), None)
+    if root is None:
+        places = " or ".join(str(place) for place in roots)
+        raise TritonError(f"the Triton server is not installed: no {places}; run `make install`")
+    result = subprocess.run(
+        [root / "bin" / "python", "-I", "-c", INSPECT], capture_output=True, text=True, check=False
+    )
+    if result.returncode:
+        raise TritonError(f"{root}/bin/python does not work: {result.stderr.strip()}; run `make install`")
+    found = json.loads(result.stdout)
+    if found["package"] is None:
+        raise TritonError(f"{root} has no nvidia-pytriton; run `make install`")
+    if found["library"] is None:
+        raise TritonError(
+            f"Triton's Python backend needs the shared library libpython{found['python']}.so.1.0, which is "
+            f"not on this machine; `apt-get install libpython{found['python']}`"
+        )
+    package = Path(found["package"])
+    return _Environment(
+        bin=root / "bin",
+        server=package / "tritonserver",
+        libraries=package.parent / "nvidia_pytriton.libs",
+        python=found["python"],
+        libpython=Path(found["library"]),
+    )
+
+
+def _lay_out_backends(home: Path, environment: _Environment) -> None:
+    """Copy the backends together (Triton refuses links that leave the backend directory)."""
+    backends = home / "backends"
+    shutil.rmtree(backends, ignore_errors=True)
+    (backends / "python").mkdir(parents=True)
+    (backends / "onnxruntime").mkdir()
+    packaged = environment.server / "backends" / "python"
+    stub = environment.server / "python_backend_stubs" / environment.python / "triton_python_backend_stub"
+    for source in (packaged / "libtriton_python.so", packaged / "triton_python_backend_utils.py", stub):
+        shutil.copy2(source, backends / "python")
+    shutil.copy2(ONNXRUNTIME_BACKEND, backends / "onnxruntime")
+
+
+def _arguments(home: Path, repository: Path, ports: dict[str, int], load: Sequence[str]) -> list[str]:
+    flags = {
+        "model-repository": repository,
+        "backend-directory": home / "backends",
+        "model-control-mode": "explicit",
+        "exit-timeout-secs": 5,
+        "allow-gpu-metrics": "false",
+        "http-address": HOST,
+        "grpc-address": HOST,
+        "metrics-address": HOST,
+        **{name.replace("_", "-"): port for name, port in ports.items()},
+    }
+    region = f"shm-region-prefix-name={_shared_memory_prefix(home)}"
+    return [
+        "--disable-auto-complete-config",
+        *(f"--{flag}={value}" for flag, value in flags.items()),
+        *(f"--backend-config={backend},{region}" for backend in ("python", "onnxruntime")),
+        *(f"--load-model={model}" for model in load),
+    ]
+
+
+def _launch(home: Path, environment: _Environment, arguments: list[str]) -> subprocess.Popen[bytes]:
+    # A short list instead of os.environ: no secret of the caller reaches the server or its models.
+    variables = {
+        "PATH": f"{environment.bin}:/usr/local/bin:/usr/bin:/bin",
+        "LD_LIBRARY_PATH": f"{environment.libraries}:{environment.libpython}",
+        "HOME": str(home),
+        "LANG": "C.UTF-8",
+        "TOKENIZERS_PARALLELISM": "false",
+        # A __pycache__ in a version directory looks like a changed model: Triton would load it again.
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+    with _log(home).open("ab") as log:
+        return subprocess.Popen(
+            [environment.server / "bin" / "tritonserver", *arguments],
+            env=variables,
+            cwd=home,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _wait_until_ready(
+    server: TritonServer, process: subprocess.Popen[bytes], timeout: float, log_start: int
+) -> None:
+    deadline = time.monotonic() + timeout
+    while not _answers(server, "ready"):
+        if process.poll() is not None:
+            raise TritonError(f"Triton did not start: {_complaints(server, log_start)}")
+        if time.monotonic() > deadline:
+            raise TritonError(f"Triton is not ready after {timeout:g} s: {_complaints(server, log_start)}")
+        time.sleep(0.1)
+
+
+def _complaints(server: TritonServer, log_start: int) -> str:
+    """The last errors this start wrote to the log, without the lines that every CPU machine gets."""
+    with _log(Path(server.home)).open("rb") as log:
+        log.seek(log_start)
+        lines = log.read().decode("utf-8", errors="replace").splitlines()
+    telling = [line for line in lines if line.strip() and not any(word in line for word in HARMLESS_LOG)]
+    errors = [line for line in telling if line.startswith("E") or line.startswith("error")]
+    shown = "\n".join((errors or telling)[-5:]) or "it wrote nothing"
+    return f"{shown}\nThe whole log: {_log(Path(server.home))}"
+
+
+def _answers(server: TritonServer, question: str) -> bool:
+    connection = http.client.HTTPConnection(HOST, server.http_port, timeout=2)
+    try:
+        connection.request("GET", f"/v2/health/{question}")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            message = f"port {port} on {HOST} can't be used by Triton ({error.strerror}): {_owner(port)}"
+            raise TritonError(f"{message}; end it or choose another port") from None
+
+
+def _owner(port: int) -> str:
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                return f"taken by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return "its owner is not known"
+
+
+def _sweep(home: Path) -> None:
+    """Remove this home's orphaned stubs and shared memory; both carry the home's own prefix."""
+    prefix = _shared_memory_prefix(home)
+    for process in psutil.process_iter(["name", "cmdline"]):
+        arguments = " ".join(process.info["cmdline"] or ())
+        if "triton_python_backend_stub" in arguments and prefix in arguments:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+    for region in SHARED_MEMORY.glob(f"{prefix}*"):
+        region.unlink(missing_ok=True)
+
+
+def _shared_memory_prefix(home: Path) -> str:
+    return f"triton_textmill_{hashlib.sha256(str(home).encode()).hexdigest()[:12]}_"
+
+
+def _process(server: TritonServer) -> psutil.Process | None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(server.pid)
+        same = abs(process.create_time() - server.created) < 1.0
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    return None
+
+
+def _read_record(home: Path) -> TritonServer | None:
+    try:
+        return TritonServer(**json.loads(_record(home).read_text(encoding="utf-8")))
+    except (FileNotFoundError, json.JSONDecodeError, TypeError):
+        return None
+
+
+def _record(home: Path) -> Path:
+    return home / "server.json"
+
+
+def _log(home: Path) -> Path:
+    return home / "triton.log"
+
+
+@contextlib.contextmanager
+def _lock(home: Path) -> Iterator[None]:
+    """Two commands that start at once end with one server."""
+    with (home / "start.lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,119 @@
+"""A real Triton on free ports, and real small models: ONNX graphs and a trained tokenizer."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper, save
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+
+from deploy import triton_server
+from deploy.triton_server import TritonServer
+
+LABELS = ["体育", "finance", "weather"]
+MAX_LENGTH = 48  # not a whole number of 32-token buckets, so the cap is seen
+SENTENCES = [
+    "the bank raised its rates",
+    "rain and wind tomorrow",
+    "今天的比赛很精彩",
+    "股票市场上涨",
+    "a" * 9,
+]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """One version's files and the answer it must give, computed without Triton."""
+
+    onnx: Path
+    tokenizer: Path
+
+    @property
+    def files(self) -> dict[str, Any]:
+        """The keyword arguments of `stage_version`."""
+        settings = {"labels": LABELS, "max_length": MAX_LENGTH, "pad_id": 0}
+        return {"onnx": self.onnx, "tokenizer": self.tokenizer, **settings}
+
+    def expected(self, text: str) -> list[tuple[str, float]]:
+        """Labels and probabilities by ONNX Runtime alone, likeliest first."""
+        tokenizer = Tokenizer.from_file(str(self.tokenizer))
+        tokenizer.enable_truncation(MAX_LENGTH)
+        ids = np.array([tokenizer.encode(text).ids], dtype=np.int64)
+        session = ort.InferenceSession(str(self.onnx), providers=["CPUExecutionProvider"])
+        (logits,) = session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+        weights = np.exp(logits[0].astype(np.float64))
+        pairs = zip(LABELS, (weights / weights.sum()).tolist(), strict=True)
+        return sorted(pairs, key=lambda pair: -pair[1])
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Bundle]:
+    """Make version N: a masked bag of embeddings with weights drawn from seed N."""
+    tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet)
+    tokenizer.train_from_iterator(SENTENCES, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    folder = tmp_path_factory.mktemp("bundles")
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+    def make(version: int) -> Bundle:
+        path = folder / f"{version}.onnx"
+        save(_encoder(tokenizer.get_vocab_size(), version), path)
+        return Bundle(path, folder / "tokenizer.json")
+
+    return make
+
+
+def _encoder(vocabulary: int, seed: int) -> Any:
+    table = np.random.default_rng(seed).normal(0, 0.5, (vocabulary, len(LABELS))).astype(np.float32)
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["embedded"]),
+        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["mask", "last"], ["column"]),
+        helper.make_node("Mul", ["embedded", "column"], ["masked"]),
+        helper.make_node("ReduceSum", ["masked", "tokens"], ["logits"], keepdims=0),
+    ]
+    constants = {"table": table, "last": np.array([2]), "tokens": np.array([1])}
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"])
+        for name in ("input_ids", "attention_mask")
+    ]
+    output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(LABELS)])
+    weights = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "bag", inputs, [output], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+@pytest.fixture(scope="session")
+def free_ports() -> Callable[[], dict[str, int]]:
+    """Find three ports that nobody listens on."""
+    return _free_ports
+
+
+def _free_ports() -> dict[str, int]:
+    names = ("http_port", "grpc_port", "metrics_port")
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
+    ports = {name: made.getsockname()[1] for name, made in zip(names, sockets, strict=True)}
+    for made in sockets:
+        made.close()
+    return ports
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    """One server for all tests that do not end it; each test uses model names of its own."""
+    home = tmp_path_factory.mktemp("triton")
+    yield triton_server.start(home, home / "models", **_free_ports())
+    triton_server.stop(home)

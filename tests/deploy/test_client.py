@@ -1,0 +1,92 @@
+"""Questions to a real server get the answers that ONNX Runtime gives alone."""
+
+import socket
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from deploy import client, live
+from deploy.errors import TritonError
+
+TEXTS = {
+    "english": "the bank raised its rates",
+    "chinese": "今天的比赛很精彩",
+    "empty": "",
+    "truncated": "rain and wind tomorrow " * 50,
+    "emoji and control characters": "☔\x00\t\n🌧️",
+}
+
+
+@pytest.fixture(scope="module")
+def port(server, bundle):
+    live.stage_version(server, "router", 1, **bundle(1).files)
+    live.go_live(server, "router", 1)
+    return server.http_port
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+def test_answer_equals_direct_onnxruntime(port, bundle, text):
+    (answer,) = client.ask([text], "router", http_port=port)
+    labels, probabilities = zip(*bundle(1).expected(text), strict=True)
+    assert answer.labels == list(labels)
+    assert answer.probabilities == pytest.approx(probabilities, abs=1e-6)
+    assert (answer.label, answer.probability) == (answer.labels[0], answer.probabilities[0])
+    assert answer.model_version == "1"
+
+
+def test_more_texts_than_a_batch_keep_their_order(port, bundle):
+    texts = [f"text {number} " * (number % 30) for number in range(client.MAX_BATCH * 2 + 7)]
+    answers = client.ask(texts, "router", http_port=port)
+    assert len(answers) == len(texts)
+    for text, answer in zip(texts, answers, strict=True):
+        assert answer.probability == pytest.approx(bundle(1).expected(text)[0][1], abs=1e-5)
+
+
+def test_no_texts_are_no_answers(port):
+    assert client.ask([], "router", http_port=port) == []
+
+
+def test_missing_model_and_version_name_the_way_out(port):
+    with pytest.raises(TritonError, match=r"serves no model 'nobody'.*textmill run"):
+        client.ask(["x"], "nobody", http_port=port)
+    with pytest.raises(TritonError, match="serves no model 'router'"):
+        client.ask(["x"], "router", version=9, http_port=port)
+    assert client.ready_version("nobody", http_port=port) is None
+
+
+def test_text_that_is_not_unicode_is_refused(port):
+    with pytest.raises(TritonError, match="refused the request to 'router'"):
+        client.ask(["\ud800"], "router", http_port=port)
+
+
+def test_unreachable_server_names_the_way_out():
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound but not listening: nobody can take the port meanwhile
+        port = unused.getsockname()[1]
+        with pytest.raises(TritonError, match=rf"does not answer on 127.0.0.1:{port}.*textmill up"):
+            client.ask(["x"], "router", http_port=port)
+        with pytest.raises(TritonError, match=rf"does not answer on 127.0.0.1:{port}.*textmill up"):
+            client.load("router", port)
+
+
+def test_ready_version_sees_a_dead_model_process(server, bundle):
+    live.stage_version(server, "mortal", 1, **bundle(1).files)
+    live.go_live(server, "mortal", 1)
+    assert client.ready_version("mortal", http_port=server.http_port) == 1
+    for process in psutil.Process(server.pid).children():
+        if "mortal-tokenizer/" in " ".join(process.cmdline()):
+            process.kill()
+    assert client.ready_version("mortal", http_port=server.http_port) is None
+
+
+def test_import_stays_light():
+    heavy = "{'numpy', 'tritonclient', 'grpc', 'onnxruntime'} & set(sys.modules)"
+    result = subprocess.run(
+        [sys.executable, "-c", f"import sys, deploy.client, deploy.live; print({heavy})"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.strip() == "set()"

@@ -1,0 +1,142 @@
+"""Versions come and go on a real server while it is being asked."""
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploy import client, live
+from deploy import repository as models
+from deploy.errors import TritonError
+
+
+@pytest.fixture
+def deployed(server, bundle, request):
+    """A name of the test's own with versions 1 (before) and 2 (live)."""
+    name = request.node.name.replace("test_", "")[:40]
+    for version in (1, 2):
+        live.stage_version(server, name, version, **bundle(version).files)
+        live.go_live(server, name, version)
+    return name
+
+
+class Traffic:
+    """Clients that ask one endpoint without pause and remember every answer and error."""
+
+    def __init__(self, name, port, clients=4):
+        self.name, self.port = name, port
+        self.answers, self.errors = [], []
+        self.ended = threading.Event()
+        self.threads = [threading.Thread(target=self._ask) for _ in range(clients)]
+
+    def _ask(self):
+        while not self.ended.is_set():
+            try:
+                self.answers += client.ask(["rain and wind"], self.name, http_port=self.port)
+            except TritonError as error:
+                self.errors.append(str(error))
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def answers_like(server, name, bundle):
+    """Whether the endpoint gives this bundle's probability."""
+    (answer,) = client.ask(["rain"], name, http_port=server.http_port)
+    return answer.probability == pytest.approx(bundle.expected("rain")[0][1], abs=1e-6)
+
+
+def broken(bundle, tmp_path):
+    path = tmp_path / "broken.onnx"
+    path.write_bytes(bundle.onnx.read_bytes()[:200])
+    return replace(bundle, onnx=path)
+
+
+def test_first_version_goes_live(server, bundle):
+    candidate = live.stage_version(server, "first", 7, **bundle(7).files)
+    assert answers_like(server, candidate, bundle(7))
+    assert client.ready_version("first", http_port=server.http_port) is None
+    assert live.go_live(server, "first", 7) is None
+    assert client.ready_version("first", http_port=server.http_port) == 7
+    assert client.ready_version(candidate, http_port=server.http_port) is None
+
+
+def test_candidate_answers_beside_the_live_version(server, bundle, deployed):
+    candidate = live.stage_version(server, deployed, 3, **bundle(3).files)
+    assert answers_like(server, candidate, bundle(3))
+    assert answers_like(server, deployed, bundle(2))
+
+
+def test_every_switch_under_load_is_seamless(server, bundle, deployed, tmp_path):
+    with Traffic(deployed, server.http_port) as traffic:
+        live.stage_version(server, deployed, 3, **bundle(3).files)
+        live.go_live(server, deployed, 3)
+        with pytest.raises(TritonError):
+            live.stage_version(server, deployed, 4, **broken(bundle(4), tmp_path).files)
+        live.roll_back(server, deployed)
+        live.go_live(server, deployed, 3)
+    assert traffic.errors == []
+    assert {answer.model_version for answer in traffic.answers} == {"2", "3"}
+    expected = {str(version): bundle(version).expected("rain and wind")[0][1] for version in (2, 3)}
+    for answer in traffic.answers:
+        assert answer.probability == pytest.approx(expected[answer.model_version], abs=1e-6)
+
+
+def test_broken_model_is_refused_and_leaves_nothing(server, bundle, deployed, tmp_path):
+    with pytest.raises(TritonError, match=r"version 3 .*InvalidProtobuf") as refusal:
+        live.stage_version(server, deployed, 3, **broken(bundle(3), tmp_path).files)
+    assert "At:" not in str(refusal.value)
+    repository = Path(server.repository)
+    assert models.versions(repository, deployed) == [1, 2]
+    assert not list(repository.glob(f"{deployed}*/3"))
+    assert not (repository / f"{deployed}-candidate").exists()
+    assert answers_like(server, deployed, bundle(2))
+    live.stage_version(server, deployed, 3, **bundle(3).files)
+    live.go_live(server, deployed, 3)
+    assert answers_like(server, deployed, bundle(3))
+
+
+def test_two_versions_are_kept(server, bundle, deployed):
+    live.stage_version(server, deployed, 3, **bundle(3).files)
+    assert live.go_live(server, deployed, 3) == 2
+    assert models.versions(Path(server.repository), deployed) == [2, 3]
+    assert client.ready_version(deployed, http_port=server.http_port) == 3
+
+
+def test_roll_back_and_forth(server, bundle, deployed):
+    assert live.roll_back(server, deployed) == 1
+    assert answers_like(server, deployed, bundle(1))
+    with pytest.raises(TritonError, match="no version before 1"):
+        live.roll_back(server, deployed)
+    assert live.go_live(server, deployed, 2) == 1
+    assert answers_like(server, deployed, bundle(2))
+    assert live.go_live(server, deployed, 2) == 2
+
+
+def test_discard_removes_a_staged_version_only(server, bundle, deployed):
+    candidate = live.stage_version(server, deployed, 3, **bundle(3).files)
+    live.discard(server, deployed, 3)
+    assert client.ready_version(candidate, http_port=server.http_port) is None
+    assert models.versions(Path(server.repository), deployed) == [1, 2]
+    with pytest.raises(TritonError, match=r"version 2 .* is live"):
+        live.discard(server, deployed, 2)
+
+
+def test_live_version_is_never_replaced(server, bundle, deployed):
+    with pytest.raises(TritonError, match=r"version 2 .* is live"):
+        live.stage_version(server, deployed, 2, **bundle(9).files)
+    assert answers_like(server, deployed, bundle(2))
+
+
+def test_unknown_version_can_not_go_live(server, deployed):
+    with pytest.raises(TritonError, match="no version 99"):
+        live.go_live(server, deployed, 99)
+    assert client.ready_version(deployed, http_port=server.http_port) == 2

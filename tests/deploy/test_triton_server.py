@@ -1,0 +1,85 @@
+"""The server process: started once, found again, ended without traces."""
+
+import json
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy import client, live, triton_server
+from deploy.errors import TritonError
+
+
+@pytest.fixture
+def home(tmp_path):
+    yield tmp_path / "triton"
+    triton_server.stop(tmp_path / "triton")
+
+
+def regions(home):
+    return list(Path("/dev/shm").glob(f"{triton_server._shared_memory_prefix(home.resolve())}*"))
+
+
+def test_restart_serves_the_live_version_again(home, bundle, free_ports, monkeypatch):
+    monkeypatch.setenv("SOME_TOKEN", "secret")
+    server = triton_server.start(home, home / "models", **free_ports())
+    live.stage_version(server, "router", 4, **bundle(4).files)
+    live.go_live(server, "router", 4)
+    process = psutil.Process(server.pid)
+    addresses = {connection.laddr.ip for connection in process.net_connections()}
+    assert addresses <= {"127.0.0.1", "::ffff:127.0.0.1"}
+    assert "SOME_TOKEN" not in process.environ()
+    assert regions(home)
+
+    process.kill()  # as the kernel would when memory is short: stubs and shared memory stay behind
+    process.wait()
+    assert triton_server.find(home) is None
+    again = triton_server.start(home, home / "models", load=live.endpoints(home / "models"), **free_ports())
+    assert client.ready_version("router", http_port=again.http_port) == 4
+    assert client.ask(["x"], "router", http_port=again.http_port)[0].label == bundle(4).expected("x")[0][0]
+
+    assert triton_server.stop(home)
+    assert not psutil.pid_exists(again.pid)
+    assert regions(home) == []
+    assert not triton_server.stop(home)
+
+
+def test_two_starts_at_once_give_one_server(home, free_ports):
+    ports = free_ports()
+    with ThreadPoolExecutor(2) as pool:
+        starts = [pool.submit(triton_server.start, home, home / "models", **ports) for _ in range(2)]
+    first, second = (start.result() for start in starts)
+    assert first == second == triton_server.find(home)
+
+
+def test_taken_port_is_named_with_its_owner(home, free_ports):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(TritonError, match=rf"port {port} .*pid {os.getpid()}\)"):
+            triton_server.start(home, home / "models", **(free_ports() | {"grpc_port": port}))
+    assert triton_server.find(home) is None
+
+
+def test_failed_start_shows_the_log_and_leaves_no_process(home, free_ports):
+    with pytest.raises(TritonError, match=r"did not start: [\s\S]*nothing-there[\s\S]*triton\.log"):
+        triton_server.start(home, home / "models", load=["nothing-there"], **free_ports())
+    assert not (home / "server.json").exists()
+    assert regions(home) == []
+
+
+def test_recycled_pid_is_never_ended(home, free_ports):
+    server = triton_server.start(home, home / "models", **free_ports())
+    triton_server.stop(home)
+    stranger = {**vars(server), "pid": os.getpid(), "created": 1.0}
+    (home / "server.json").write_text(json.dumps(stranger))
+    assert not triton_server.stop(home)
+    assert not (home / "server.json").exists()
+
+
+def test_missing_installation_names_the_way_out(home, tmp_path, monkeypatch):
+    monkeypatch.setenv("TEXTMILL_TRITON_ENV", str(tmp_path / "nowhere"))
+    with pytest.raises(TritonError, match=r"not installed: no .*nowhere; run `make install`"):
+        triton_server.start(home, home / "models")
