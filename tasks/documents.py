@@ -1,0 +1,150 @@
+"""The one shape of a document: what every source yields, cleaning keeps and tokenizing reads.
+
+Shards are Parquet with a fixed schema, compression and cut, so that the same documents
+give the same bytes however they were batched on the way.
+"""
+
+import json
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from tasks.errors import SourceError
+
+SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        ("license", pa.string()),
+        ("language", pa.string()),
+        ("collected_at", pa.timestamp("ms", tz="UTC")),
+        pa.field("meta", pa.string(), nullable=False),
+    ]
+)
+ROW_GROUP_ROWS = 4096
+
+OnSkip = Callable[[str, str], None]
+"""Called with (uri, reason) for everything a source had to leave out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One text and where it comes from; `collected_at` is None where it would break reproducibility."""
+
+    text: str
+    source: str
+    uri: str
+    license: str | None = None
+    collected_at: datetime | None = None
+    meta: Mapping[str, str] = field(default_factory=dict)
+
+
+def document_id(text: str) -> str:
+    """32 hex characters: BLAKE2b-128 of `text` in NFC with every run of white space as one space."""
+    normalised = " ".join(unicodedata.normalize("NFC", text).split())
+    return blake2b(normalised.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+def to_batches(documents: Iterable[Document], rows: int = ROW_GROUP_ROWS) -> Iterator[pa.RecordBatch]:
+    """Batches of at most `rows` documents in `SCHEMA`; ids are computed, `language` is still null."""
+    remaining = iter(documents)
+    while chunk := list(islice(remaining, rows)):
+        yield pa.RecordBatch.from_pylist([_row(document) for document in chunk], schema=SCHEMA)
+
+
+def write_shards(
+    batches: Iterable[pa.RecordBatch],
+    directory: Path,
+    rows_per_shard: int = 20_000,
+    bytes_per_shard: int = 128_000_000,
+) -> int:
+    """Write `part-00000.parquet`, … into `directory` and return the number of rows.
+
+    A shard ends at `rows_per_shard` rows or with the row that brings it to `bytes_per_shard`
+    bytes of text; the cut depends on the rows alone, never on the batches. The schema is that
+    of the batches; without any batch one empty shard in `SCHEMA` is written.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    shard: list[pa.RecordBatch] = []
+    schema, shards, rows, size, total = SCHEMA, 0, 0, 0, 0
+    for batch in batches:
+        schema, start = batch.schema, 0
+        lengths = [length or 0 for length in pc.binary_length(batch["text"]).to_pylist()]
+        for index, length in enumerate(lengths, start=1):
+            rows, size = rows + 1, size + length
+            if rows == rows_per_shard or size >= bytes_per_shard:
+                shard.append(batch.slice(start, index - start))
+                _write_shard(directory, shards, shard, schema)
+                shard, start, shards, rows, size = [], index, shards + 1, 0, 0
+        shard.append(batch.slice(start))
+        total += batch.num_rows
+    if rows or not shards:
+        _write_shard(directory, shards, shard, schema)
+    return total
+
+
+def read_documents(directory: Path) -> Iterator[pa.RecordBatch]:
+    """Batches of all shards of `directory`, in the order in which they were written.
+
+    Raises:
+        SourceError: there is no shard, or one is damaged.
+    """
+    for path in shard_paths(directory):
+        try:
+            yield from pq.ParquetFile(path).iter_batches(ROW_GROUP_ROWS)
+        except pa.ArrowException as error:
+            raise SourceError(f"{path}: not a readable Parquet shard ({error}); collect again") from error
+
+
+def shard_paths(directory: Path) -> list[Path]:
+    """The Parquet files of `directory`, sorted.
+
+    Raises:
+        SourceError: there is none.
+    """
+    paths = sorted(directory.glob("*.parquet"))
+    if not paths:
+        raise SourceError(f"{directory}: no document shards (*.parquet) here; run the collect stage first")
+    return paths
+
+
+def _row(document: Document) -> dict[str, object]:
+    text = _encodable(document.text)
+    return {
+        "id": document_id(text),
+        "text": text,
+        "source": document.source,
+        "uri": _encodable(document.uri),
+        "license": document.license,
+        "language": None,
+        "collected_at": document.collected_at,
+        "meta": json.dumps(dict(document.meta), sort_keys=True),
+    }
+
+
+def _encodable(text: str) -> str:
+    # JSON and Python string escapes can spell halves of surrogate pairs, which no UTF-8 file can hold.
+    if text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _write_shard(directory: Path, number: int, batches: list[pa.RecordBatch], schema: pa.Schema) -> None:
+    table = pa.Table.from_batches(batches, schema=schema).combine_chunks()
+    pq.write_table(
+        table,
+        directory / f"part-{number:05d}.parquet",
+        compression="zstd",
+        row_group_size=ROW_GROUP_ROWS,
+        version="2.6",
+    )

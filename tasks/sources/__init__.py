@@ -1,0 +1,1 @@
+"""Where text comes from; each module is one kind of source with its own config."""
