@@ -1,0 +1,283 @@
+"""One HTML page per run: what was made, how good it is, and how to make it again.
+
+The servers' pages show one part each and go away with the servers. This page is a single file that opens
+from disk anywhere, asks nothing of a network, and shows whatever exists: a run that failed in its second
+stage has a report of its first, with the error on top.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tasks.artifact import Manifest
+from tasks.errors import TextmillError
+from tasks.store import Store
+
+from flows.record import RunRecord
+from flows.report_chart import Chart, line_chart
+
+TEMPLATE = "report_template.html"
+STAGES = (
+    *("collect", "clean", "validate", "tokenize"),
+    *("pretrain", "fine_tune", "evaluate"),
+    *("register", "export", "deploy"),
+)
+TRAINED = {"Pretraining": "pretrain", "Fine-tuning": "fine_tune"}
+DROPPED_BY = "dropped by "  # how the clean stage names its counts
+EXAMPLE = "Read a CSV file into a table"
+
+
+def write_report(record: RunRecord, store: Store, path: Path) -> None:
+    """Write the run's report to `path`, in one step; the same record and artifacts give the same bytes.
+
+    Raises:
+        TextmillError: `path` can't be written.
+    """
+    page = render_report(record, store)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(page, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise TextmillError(
+            f"report: {path} can't be written ({error.strerror}); make room or make it writable, "
+            "the run itself is not affected"
+        ) from error
+
+
+def render_report(record: RunRecord, store: Store) -> str:
+    """The report as HTML text; every part whose artifact is missing is left out."""
+    from jinja2 import ChainableUndefined, Environment, FileSystemLoader
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=ChainableUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        number=format_number,
+        score=format_score,
+        percent=format_percent,
+        duration=format_duration,
+        size=format_size,
+        moment=_moment,
+    )
+    return environment.get_template(TEMPLATE).render(_content(record, store))
+
+
+def _content(record: RunRecord, store: Store) -> dict[str, Any]:
+    """Everything the template shows; a value is empty where its artifact does not exist."""
+    outcomes = {outcome.stage: outcome for outcome in record.outcomes}
+    manifests = {}
+    for outcome in record.outcomes:
+        manifest = store.manifest(outcome.stage, outcome.key) if outcome.state in ("made", "cached") else None
+        if manifest and manifest.digest == outcome.digest:
+            manifests[outcome.stage] = manifest
+    files = _Files(store, manifests)
+    evaluation = files.json("evaluate", "evaluation.json") or {}
+    parity = files.json("export", "parity.json") or {}
+    deployment = files.json("deploy", "deployment.json") or {}
+    tone, headline = _verdict(record)
+    curves = [
+        (name, _loss_curve(files.lines(stage, "history.jsonl"), manifests[stage].metrics.get("loss")))
+        for name, stage in TRAINED.items()
+        if stage in manifests
+    ]
+    return {
+        "record": record,
+        "tone": tone,
+        "headline": headline,
+        "figures": _figures(manifests, evaluation, parity),
+        "stages": [(name, outcomes.get(name), manifests.get(name)) for name in STAGES],
+        "funnel": _funnel(manifests.get("clean")),
+        "rules": files.json("validate", "validation.json") or [],
+        "curves": [(name, curve) for name, curve in curves if curve],
+        "evaluation": evaluation,
+        "contenders": _contenders(evaluation),
+        "parity": parity,
+        "deployment": deployment,
+        "curl": _curl(record.urls.get("Triton"), deployment),
+        "settings": _yaml(record.settings),
+    }
+
+
+class _Files:
+    """Files inside the run's artifacts, None or empty where there is nothing that can be read."""
+
+    def __init__(self, store: Store, manifests: Mapping[str, Manifest]) -> None:
+        self.store, self.manifests = store, manifests
+
+    def json(self, stage: str, name: str) -> Any:
+        """The JSON value in a file of a stage's artifact."""
+        try:
+            return json.loads(self._text(stage, name))
+        except (OSError, ValueError):
+            return None
+
+    def lines(self, stage: str, name: str) -> list[dict[str, Any]]:
+        """The JSON objects in a file of a stage's artifact, one per line."""
+        try:
+            return [json.loads(line) for line in self._text(stage, name).splitlines()]
+        except (OSError, ValueError):
+            return []
+
+    def _text(self, stage: str, name: str) -> str:
+        manifest = self.manifests.get(stage)
+        if manifest is None:
+            raise FileNotFoundError(stage)
+        return (self.store.place(stage, manifest.key) / name).read_text(encoding="utf-8")
+
+
+def _verdict(record: RunRecord) -> tuple[str, str]:
+    """(tone, headline): good, bad or neutral, and the run's result in a few words."""
+    states = {outcome.stage: outcome.state for outcome in record.outcomes}
+    if record.state == "refused":
+        return "bad", "Refused by the gate"
+    if record.state == "failed":
+        failed = next((o.stage for o in record.outcomes if o.state == "failed"), None)
+        return "bad", f"Failed in {_words(failed)}" if failed else "Failed before the first stage"
+    if record.state == "running":
+        return "neutral", "Still running"
+    if states.get("deploy") in ("made", "cached"):
+        return "good", f"Version {record.version} is deployed"
+    if states.get("register") in ("made", "cached"):
+        return "good", f"Version {record.version} is registered"
+    last = [o.stage for o in record.outcomes if o.state in ("made", "cached")][-1:]
+    return "good", f"Completed up to {_words(last[0])}" if last else "Completed"
+
+
+def _words(stage: str) -> str:
+    return stage.replace("_", "-")
+
+
+def _figures(
+    manifests: Mapping[str, Manifest], evaluation: Mapping[str, Any], parity: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+    """The few numbers under the headline, those that exist."""
+    baselines = [scores["f1_macro"] for scores in evaluation.get("baselines", {}).values()]
+    found = {
+        "documents kept": manifests["clean"].counts.get("kept") if "clean" in manifests else None,
+        "held-out perplexity": evaluation.get("pretrained", {}).get("perplexity"),
+        "accuracy": evaluation.get("model", {}).get("accuracy"),
+        "macro F1": evaluation.get("model", {}).get("f1_macro"),
+        "macro F1 of the best baseline": max(baselines, default=None),
+    }
+    figures = [(name, format_number(value)) for name, value in found.items() if value is not None]
+    if "onnx_bytes" in parity:
+        figures.append(("ONNX model", format_size(parity["onnx_bytes"])))
+    return figures
+
+
+def _funnel(manifest: Manifest | None) -> dict[str, Any]:
+    """Documents collected and kept, and each filter's step between the two; empty before cleaning."""
+    counts = manifest.counts if manifest else {}
+    if not counts.get("collected"):
+        return {}
+    collected = left = counts["collected"]
+    steps = []
+    for name, dropped in counts.items():
+        if name.startswith(DROPPED_BY):
+            left -= dropped
+            steps.append(
+                {"name": name.removeprefix(DROPPED_BY), "dropped": dropped, "left": left}
+                | {"dropped_share": dropped / collected, "left_share": left / collected}
+            )
+    kept = counts.get("kept", left)
+    return {"collected": collected, "kept": kept, "kept_share": kept / collected, "steps": steps}
+
+
+def _loss_curve(history: list[dict[str, Any]], final: float | None) -> Chart | None:
+    """Training and validation loss by step; `final` is the validation loss after the last step."""
+    training = [(row["step"], row["loss"]) for row in history if "loss" in row]
+    validation = [(row["step"], row["validation"]["loss"]) for row in history if "validation" in row]
+    if training and not validation and final is not None:
+        validation = [(training[-1][0], final)]
+    return line_chart({"training": training, "validation": validation})
+
+
+def _contenders(evaluation: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(name, scores) of the new model, the champion and the baselines; best macro F1 first."""
+    champion = evaluation.get("champion")
+    named = [("this model", evaluation.get("model"))]
+    if champion:
+        named.append((f"champion, version {champion.get('version')}", champion))
+    named += [(name.replace("_", " "), scores) for name, scores in evaluation.get("baselines", {}).items()]
+    present = [(name, scores) for name, scores in named if scores]
+    return sorted(present, key=lambda item: -item[1].get("f1_macro", 0.0))
+
+
+def _curl(server: str | None, deployment: Mapping[str, Any]) -> str | None:
+    """A command that asks the deployed model, in the Open Inference Protocol (V2) that Triton speaks."""
+    if not server or "model" not in deployment:
+        return None
+    url = f"{server.rstrip('/')}/v2/models/{deployment['model']}/infer"
+    tensor = {"name": "text", "datatype": "BYTES", "shape": [1, 1], "data": [EXAMPLE]}
+    return f"curl -s {shlex.quote(url)} \\\n  -d {shlex.quote(json.dumps({'inputs': [tensor]}))}"
+
+
+def _yaml(settings: Mapping[str, Any]) -> str:
+    import yaml
+
+    return yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True, width=100)
+
+
+def format_number(value: object) -> str:
+    """A value as a person reads it: 12,345 or 0.873 or 1.2e-06; `yes`/`no`, a dash for nothing."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        if value == 0 or abs(value) >= 1000:
+            return f"{value:,.0f}"
+        return f"{value:.1e}" if abs(value) < 0.001 else f"{value:#.3g}".rstrip(".")
+    return str(value) if value else "–"
+
+
+def format_score(value: object) -> str:
+    """A score from 0 to 1 with three decimals."""
+    return f"{value:.3f}" if isinstance(value, int | float) else "–"
+
+
+def format_percent(value: object) -> str:
+    """A share from 0 to 1 as a percentage with one decimal."""
+    return f"{100 * value:.1f} %" if isinstance(value, int | float) else "–"
+
+
+def format_duration(seconds: object) -> str:
+    """Seconds as 0.8 s, 34 s, 6 min 12 s or 1 h 04 min."""
+    if not isinstance(seconds, int | float):
+        return "–"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+    return f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def format_size(count: object) -> str:
+    """A number of bytes as kB or MB (powers of 1000)."""
+    if not isinstance(count, int | float):
+        return "–"
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.1f} kB"
+
+
+def _moment(text: str | None) -> str:
+    """An ISO 8601 time as minutes in UTC; what is none is shown as it is."""
+    try:
+        return f"{datetime.fromisoformat(text or '').astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    except ValueError:
+        return text or "–"

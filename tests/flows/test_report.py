@@ -1,0 +1,301 @@
+"""The report of a run: complete, refused, failed early, with hostile text; one file that asks nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flows.record import RunRecord
+from flows.report import format_duration, format_number, format_size, render_report, write_report
+from tasks.artifact import Manifest, content_digest, describe_files
+from tasks.errors import TextmillError
+from tasks.stage import Outcome
+from tasks.store import Store
+
+STAGES = "collect clean validate tokenize pretrain fine_tune evaluate register export deploy".split()
+LABELS = ["numpy", "pandas", "python", "scipy", "torch", "transformers"]
+COUNTS = {
+    "collect": {"documents": 84_912, "characters": 56_210_400, "skipped files": 3},
+    "clean": {"collected": 84_912, "kept": 51_310}
+    | {"dropped by min_characters": 9_804, "dropped by language": 1_208, "dropped by symbol_ratio": 2_611}
+    | {"dropped by exact_duplicate": 12_877, "dropped by near_duplicate": 7_102},
+    "validate": {"rules": 12},
+    "tokenize": {"train tokens": 9_840_112, "vocabulary": 8_192},
+    "fine_tune": {"examples": 14_400},
+    "evaluate": {"test examples": 1_800},
+}
+
+
+def scores(accuracy: float, f1: float) -> dict[str, float]:
+    return {"accuracy": accuracy, "precision_macro": f1 + 0.004, "recall_macro": f1 - 0.003, "f1_macro": f1}
+
+
+def evaluation(passed: bool = True, labels: list[str] = LABELS) -> dict[str, Any]:
+    matrix = [
+        [260 - 9 * i if i == j else (7 * i + 3 * j) % 11 for j in range(len(labels))]
+        for i in range(len(labels))
+    ]
+    return {
+        "labels": labels,
+        "test_examples": sum(map(sum, matrix)),
+        "pretrained": {"loss": 3.412, "perplexity": 30.33, "masked_accuracy": 0.381, "tokens": 204_800},
+        "model": scores(0.912, 0.874),
+        "per_label": [
+            {"label": label, "precision": 0.95 - 0.02 * i, "recall": 0.96 - 0.03 * i}
+            | {"f1": 0.955 - 0.025 * i, "support": sum(matrix[i])}
+            for i, label in enumerate(labels)
+        ],
+        "confusion_matrix": matrix,
+        "baselines": {"majority": scores(0.211, 0.058), "tfidf_logistic_regression": scores(0.861, 0.822)},
+        "champion": {"version": 2} | scores(0.905, 0.869),
+        "gate": {
+            "passed": passed,
+            "demands": [
+                {"name": "macro F1", "demand": "at least 0.8", "found": 0.874, "passed": True},
+                {"name": "macro F1 against champion 2", "demand": "at least 0.869", "found": 0.874}
+                | {"passed": passed},
+            ],
+        },
+    }
+
+
+def history(start: float, end: float, steps: int, every: int) -> str:
+    rows: list[dict[str, Any]] = []
+    for step in range(1, steps + 1):
+        loss = end + (start - end) * 0.985 ** (step * 300 / steps) + 0.03 * ((step * 7919) % 13 - 6)
+        rows.append({"step": step, "loss": loss})
+        if step % every == 0:
+            rows.append({"step": step, "validation": {"loss": loss + 0.08, "macro_f1": 0.8}})
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def files(passed: bool = True, labels: list[str] = LABELS) -> dict[str, dict[str, str]]:
+    rules = [
+        {"rule": "min_documents", "description": "documents", "observed": 51_310, "expected": "at least 1,000"}
+        | {"passed": True, "failing": []},
+        {"rule": "duplicates", "description": "share of duplicate ids", "observed": 0.0, "expected": "at most 0"}
+        | {"passed": True, "failing": []},
+    ]
+    parity = {
+        "cases": [
+            {"batch": b, "length": n, "max_abs_difference": 1.2e-6 * b, "same_labels": True}
+            for b, n in ((1, 1), (1, 128), (8, 64), (64, 128))
+        ],
+        "max_abs_difference": 7.7e-5,
+        "tolerance": 1e-4,
+        "opset": 20,
+        "onnx_bytes": 5_840_212,
+    }
+    deployment = {"model": "python-docs", "version": 3, "compared": 64}
+    deployment |= {"max_abs_difference": 2.4e-6, "same_labels": True}
+    return {
+        "validate": {"validation.json": json.dumps(rules)},
+        "pretrain": {"history.jsonl": history(9.01, 3.4, 1500, every=1501)},
+        "fine_tune": {"history.jsonl": history(2.6, 0.32, 1350, every=450)},
+        "evaluate": {"evaluation.json": json.dumps(evaluation(passed, labels))},
+        "export": {"parity.json": json.dumps(parity)},
+        "deploy": {"deployment.json": json.dumps(deployment)},
+    }
+
+
+def published(store: Store, stage: str, contents: Mapping[str, str], seconds: float) -> Outcome:
+    """Put an artifact with these files in the store; the outcome that a run would record for it."""
+    key = f"{STAGES.index(stage):064x}"
+    directory = store.begin(stage, key)
+    for name, text in contents.items():
+        (directory / name).write_text(text)
+    stored = describe_files(directory, frozenset())
+    manifest = Manifest(
+        **{"stage": stage, "key": key, "digest": content_digest(stage, stored), "files": stored},
+        **{"inputs": {}, "config": {}, "code": "c" * 64, "counts": COUNTS.get(stage, {}), "metrics": {"loss": 3.46}},
+        **{"external": {}, "seconds": seconds, "made_at": "2026-11-22T10:14:00+00:00"},
+    )
+    store.publish(directory, manifest)
+    state = "cached" if stage in ("collect", "clean") else "made"
+    return Outcome(stage=stage, state=state, key=key, digest=manifest.digest, seconds=seconds)
+
+
+def record(outcomes: list[Outcome], **changes: Any) -> RunRecord:
+    values: dict[str, Any] = {
+        "id": "20261122-101400-python-docs",
+        "recipe": "python-docs",
+        "command": "textmill run python-docs --set pretrain.steps=1500",
+        "started_at": "2026-11-22T10:14:00+00:00",
+        "finished_at": "2026-11-22T10:20:12+00:00",
+        "seconds": 372.4,
+        "state": "completed",
+        "message": "",
+        "outcomes": outcomes,
+        "settings": {"name": "python-docs", "pretrain": {"steps": 1500, "layers": 2}, "labels": ["类", "b"]},
+        "urls": {"Prefect": "http://127.0.0.1:4200", "MLflow": "http://127.0.0.1:5000"}
+        | {"Triton": "http://127.0.0.1:8000"},
+        "version": 3,
+    }
+    return RunRecord(**(values | changes))
+
+
+def walk(store: Store, until: str, contents: Mapping[str, Mapping[str, str]]) -> list[Outcome]:
+    made = STAGES[: STAGES.index(until) + 1]
+    return [published(store, stage, contents.get(stage, {}), 2.5 + 7.3 * i) for i, stage in enumerate(made)]
+
+
+class Page(HTMLParser):
+    """What matters of a page: its visible text, tags, and the addresses it would open."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text, self.tags, self.addresses = "", [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.text += " "
+        self.addresses += [
+            (tag, value) for name, value in attrs if name in ("src", "href", "srcset", "action", "data")
+        ]
+
+    def handle_data(self, data: str) -> None:
+        if self.tags[-1:] == ["style"]:
+            return
+        self.text = re.sub(r"\s+", " ", self.text + data)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "home")
+
+
+def test_complete_run_shows_every_part(store: Store, tmp_path: Path) -> None:
+    run = record(walk(store, "deploy", files()))
+    write_report(run, store, tmp_path / "runs" / "report.html")
+    page = Page((tmp_path / "runs" / "report.html").read_text())
+    assert "Version 3 is deployed" in page.text
+    assert "84,912 documents collected, 51,310 kept (60.4 %)" in page.text
+    assert "near duplicate 7,102 8.4 % 51,310" in page.text
+    assert "share of duplicate ids" in page.text
+    assert page.tags.count("svg") == 2
+    assert page.tags.count("path") == 4
+    assert "champion, version 2 0.905 0.869" in page.text
+    assert "macro F1 against champion 2 at least 0.869 0.874 ✓ passed" in page.text
+    assert "loss 3.41, perplexity 30.3, masked tokens right 38.1 %" in page.text
+    assert "opset 20, 5.8 MB" in page.text
+    assert "curl -s http://127.0.0.1:8000/v2/models/python-docs/infer" in page.text
+    assert "textmill run python-docs --set pretrain.steps=1500" in page.text
+    assert "类" in page.text
+    assert all(outcome.digest in page.text for outcome in run.outcomes)
+    assert list((tmp_path / "runs").iterdir()) == [tmp_path / "runs" / "report.html"]
+
+
+def test_labels_are_listed_weakest_first_and_the_matrix_adds_up(store: Store) -> None:
+    text = Page(render_report(record(walk(store, "evaluate", files())), store)).text
+    by_label = text[text.index("weakest first") : text.index("Confusion matrix")]
+    assert [by_label.index(label) for label in LABELS] == sorted(map(by_label.index, LABELS), reverse=True)
+    diagonal = [row[i] for i, row in enumerate(evaluation()["confusion_matrix"])]
+    assert all(str(count) in text[text.index("Confusion matrix") :] for count in diagonal)
+
+
+def test_refused_run_says_by_what(store: Store) -> None:
+    message = "register: the gate refused the model: macro F1 is 0.8740, demanded at least 0.8800"
+    refused = Outcome(stage="register", state="failed", key="k" * 64, message=message)
+    outcomes = [*walk(store, "evaluate", files(passed=False)), refused]
+    run = record(outcomes, state="refused", message=message, version=None)
+    text = Page(render_report(run, store)).text
+    assert text.index("Refused by the gate") < text.index(message) < text.index("The line")
+    assert "macro F1 against champion 2 at least 0.869 0.874 ✗ failed" in text
+    assert "register ✗ refused" in text
+    assert "Release" not in text
+    assert "deploy not reached" in text
+
+
+def test_failed_run_shows_what_exists(store: Store) -> None:
+    outcomes = [
+        *walk(store, "collect", {}),
+        Outcome(stage="clean", state="failed", key="k" * 64, message="clean: every document was dropped"),
+    ]
+    run = record(outcomes, state="failed", message="clean: every document was dropped", version=None)
+    page = Page(render_report(run, store))
+    assert page.text.index("Failed in clean") < page.text.index("every document was dropped")
+    assert "84,912 documents" in page.text
+    assert "clean ✗ failed" in page.text
+    assert "svg" not in page.tags
+    for absent in ("Corpus", "Training", "Evaluation", "Release", "curl"):
+        assert absent not in page.text
+
+
+def test_run_without_any_outcome_and_damaged_files(store: Store) -> None:
+    assert "Failed before the first stage" in render_report(record([], state="failed"), store)
+    damaged = {"evaluate": {"evaluation.json": '{"labels": ['}, "pretrain": {"history.jsonl": "{}\nnot"}}
+    text = Page(render_report(record(walk(store, "evaluate", damaged), version=None), store)).text
+    assert "Completed up to evaluate" in text
+    assert "Confusion" not in text
+
+
+def test_artifact_that_was_replaced_is_not_shown(store: Store) -> None:
+    outcomes = walk(store, "clean", {})
+    outcomes[1] = outcomes[1].model_copy(update={"digest": "f" * 64})
+    assert "documents collected" not in render_report(record(outcomes), store)
+
+
+def test_hostile_text_stays_text(store: Store) -> None:
+    evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
+    run = record(
+        walk(store, "deploy", files(labels=[evil, *LABELS[1:]])),
+        **{"state": "failed", "message": evil, "recipe": evil, "command": evil, "id": evil},
+        **{"settings": {evil: evil}, "urls": {evil: "javascript:alert(3)", "Triton": f"http://127.0.0.1/{evil}"}},
+    )
+    page = Page(render_report(run, store))
+    assert page.text.count("<script>alert(1)</script>") >= 8
+    assert not {"script", "img"} & set(page.tags)
+    assert not any(value.startswith("javascript:") for _, value in page.addresses)
+
+
+def test_nothing_is_asked_of_a_network(store: Store) -> None:
+    run = record(walk(store, "deploy", files()))
+    html = render_report(run, store)
+    page = Page(html)
+    assert sorted(value for _, value in page.addresses) == sorted(run.urls.values())
+    assert {tag for tag, _ in page.addresses} == {"a"}
+    style = html[html.index("<style>") : html.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "default-src 'none'" in html
+
+
+def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
+    pages = []
+    for name in ("one", "two"):
+        store = Store(tmp_path / name)
+        write_report(record(walk(store, "deploy", files())), store, tmp_path / f"{name}.html")
+        pages.append((tmp_path / f"{name}.html").read_bytes())
+    assert pages[0] == pages[1]
+
+
+def test_unwritable_place_is_named(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TextmillError, match=r"file/report\.html can't be written"):
+        write_report(record([]), store, tmp_path / "file" / "report.html")
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (format_number(84_912), "84,912"),
+        (format_number(0.8741), "0.874"),
+        (format_number(30.33), "30.3"),
+        (format_number(0.0), "0"),
+        (format_number(7.7e-5), "7.7e-05"),
+        (format_number(None), "–"),
+        (format_number(0), "0"),
+        (format_duration(0.84), "0.8 s"),
+        (format_duration(372.4), "6 min 12 s"),
+        (format_duration(3_840), "1 h 04 min"),
+        (format_size(5_840_212), "5.8 MB"),
+    ],
+)
+def test_numbers_are_written_for_people(shown: str, expected: str) -> None:
+    assert shown == expected
