@@ -1,0 +1,151 @@
+"""Stage 9: build the ONNX model, prove that it answers like PyTorch, add it to the registered version."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from tasks.artifact import Artifact, Manifest
+from tasks.errors import ParityError
+from tasks.fine_tune import read_examples
+from tasks.registry import client, reachable
+from tasks.stage import Config, Run, Workspace, stage
+
+BATCH_SIZES = (1, 2, 7, 32)
+
+
+class ExportConfig(Config):
+    """How closely the ONNX build must follow PyTorch."""
+
+    tolerance: float = Field(1e-4, gt=0, le=0.1, description="Largest difference of any logit.")
+
+
+def still_in_registry(manifest: Manifest, config: ExportConfig, run: Run) -> bool:
+    """Whether the ONNX build is among the files of the registered version."""
+    if not reachable():
+        return False
+    model_id = manifest.external["model_id"]
+    return any(
+        f.path == "artifacts/onnx/model.onnx" for f in _logged_files(client(), model_id, "artifacts/onnx")
+    )
+
+
+@stage(holds=still_in_registry)
+def export(model: Artifact, registered: Artifact, config: ExportConfig, workspace: Workspace) -> None:
+    """Write `onnx/` (model.onnx, tokenizer.json, settings.json) and `parity.json`.
+
+    The folder is everything that serving needs; it joins the files of the registered model version.
+
+    Raises:
+        ParityError: the build answers differently from PyTorch, or is not valid ONNX.
+    """
+    import onnx
+    from model_code.export import export_classifier
+
+    source = workspace.path(model)
+    trained = workspace.manifest(model).config
+    folder = workspace.directory / "onnx"
+    folder.mkdir()
+    workspace.say("tracing the graph")
+    export_classifier(source / "model", folder / "model.onnx")
+    _write_settings(source, trained["max_length"], folder)
+    try:
+        onnx.checker.check_model(folder / "model.onnx", full_check=True)
+    except onnx.checker.ValidationError as error:
+        raise ParityError(f"export: the ONNX build is not valid: {error}") from error
+    texts, _ = read_examples(source / "labelled", "test")
+    cases = list(_compare(source / "model", folder, texts, trained["max_length"]))
+    worst = max(case["max_abs_difference"] for case in cases)
+    parity = {
+        "cases": cases,
+        "max_abs_difference": worst,
+        "tolerance": config.tolerance,
+        "opset": onnx.load(folder / "model.onnx", load_external_data=False).opset_import[0].version,
+        "onnx_bytes": (folder / "model.onnx").stat().st_size,
+    }
+    (workspace.directory / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
+    _demand_parity(parity)
+    workspace.metrics |= {"max abs difference": worst}
+    workspace.counts |= {"parity cases": len(cases), "onnx bytes": parity["onnx_bytes"]}
+    workspace.table("Parity with PyTorch", list(cases[0]), [tuple(case.values()) for case in cases])
+    version = workspace.manifest(registered).external["version"]
+    name = json.loads((workspace.path(registered) / "registration.json").read_text())["model"]
+    workspace.external |= {"version": version, "model_id": _join_version(name, version, folder)}
+    workspace.say(
+        f"{parity['onnx_bytes'] / 1e6:.1f} MB, largest difference {worst:.1e} over {len(cases)} shapes, "
+        f"added to {name} version {version}"
+    )
+
+
+def _write_settings(model: Path, max_length: int, folder: Path) -> None:
+    shutil.copyfile(model / "model" / "tokenizer.json", folder / "tokenizer.json")
+    config = json.loads((model / "model" / "config.json").read_text())
+    labels = json.loads((model / "labelled" / "report.json").read_text())["labels"]
+    settings = {"labels": labels, "max_length": max_length, "pad_id": config["pad_token_id"]}
+    (folder / "settings.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+
+
+def _compare(model: Path, folder: Path, texts: Sequence[str], max_length: int) -> Iterator[dict[str, Any]]:
+    """Logits of both on real texts: several batch sizes, from the shortest texts to the longest."""
+    import numpy as np
+    import onnxruntime
+    import torch
+    from tokenizers import Tokenizer
+    from transformers import AutoModelForSequenceClassification
+
+    reference = AutoModelForSequenceClassification.from_pretrained(model).float().eval()
+    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.enable_truncation(max_length)
+    tokenizer.enable_padding(pad_id=reference.config.pad_token_id)
+    by_length = sorted(texts, key=lambda text: (len(text), text))
+    for size in BATCH_SIZES:
+        last = max(0, len(by_length) - size)
+        for start in sorted({0, last // 3, 2 * last // 3, last}):
+            encodings = tokenizer.encode_batch(by_length[start : start + size])
+            ids = np.array([encoding.ids for encoding in encodings], dtype=np.int64)
+            mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
+            with torch.inference_mode():
+                expected = reference(
+                    input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)
+                ).logits.numpy()
+            found = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+            yield {
+                "batch": len(ids),
+                "length": ids.shape[1],
+                "max_abs_difference": float(np.abs(expected - found).max()),
+                "same_labels": bool((expected.argmax(1) == found.argmax(1)).all()),
+            }
+
+
+def _demand_parity(parity: dict[str, Any]) -> None:
+    for case in parity["cases"]:
+        # "not <=" also catches NaN
+        if not case["max_abs_difference"] <= parity["tolerance"] or not case["same_labels"]:
+            raise ParityError(
+                f"export: at batch {case['batch']}, length {case['length']} the ONNX build differs from "
+                f"PyTorch by {case['max_abs_difference']:.2e} (allowed {parity['tolerance']:.0e}), labels "
+                f"{'equal' if case['same_labels'] else 'differ'}; it will not be deployed"
+            )
+
+
+def _join_version(name: str, version: str, folder: Path) -> str:
+    """Add the folder to the files of the registered version; returns the id of its logged model."""
+    mlflow = client()
+    model_id = str(mlflow.get_model_version(name, version).model_id)
+    mlflow.log_model_artifacts(model_id, str(folder), "artifacts/onnx")
+    return model_id
+
+
+def _logged_files(mlflow: Any, model_id: str, path: str) -> list[Any]:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return list(mlflow.list_logged_model_artifacts(model_id, path))
+    except MlflowException:
+        return []

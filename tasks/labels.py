@@ -1,0 +1,153 @@
+"""The labelled set: examples whose label can't be read off, divided as the corpus was.
+
+The label is a field of a document's `meta`. Where labels are names that occur in the texts (a library in
+its own documentation), every name of every label is replaced by the tokenizer's mask token, in all texts,
+so that neither the presence nor the absence of a name gives the answer away.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from pydantic import Field
+
+from tasks.documents import read_documents
+from tasks.errors import StageError
+from tasks.stage import Config
+
+MASK = "[MASK]"
+SPLITS = ("train", "validation", "test")
+
+
+class LabelsConfig(Config):
+    """Which documents are examples, and of what."""
+
+    field: str = Field(description="Key of `meta` that holds the label.")
+    only: tuple[str, ...] = Field((), description="Labels to use; empty: all with enough documents.")
+    mask_names: bool = Field(False, description="Replace the labels' names in the texts.")
+    aliases: dict[str, tuple[str, ...]] = Field({}, description="Other names of a label, masked too.")
+    min_documents: int = Field(100, ge=4, description="Labels with fewer documents are left out and named.")
+    max_documents: int = Field(2000, ge=4, description="Larger labels are sampled down to this many.")
+    summaries: bool = Field(
+        False, description="Train also on the first sentence of each text alone, the length of a question."
+    )
+    seed: int = Field(0, ge=0)
+
+
+@dataclass(frozen=True)
+class LabelledSet:
+    """Examples by split, each {"id", "text", "label"}; and the labels that were left out, with their size."""
+
+    labels: list[str]
+    examples: dict[str, list[dict[str, str]]]
+    left_out: dict[str, int]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Examples per label and split."""
+        by_label: dict[str, dict[str, int]] = {label: dict.fromkeys(SPLITS, 0) for label in self.labels}
+        for split, examples in self.examples.items():
+            for example in examples:
+                by_label[example["label"]][split] += 1
+        return by_label
+
+
+def label_documents(documents: Path, splits: Path, config: LabelsConfig) -> LabelledSet:
+    """Build the labelled set from cleaned documents and their division.
+
+    Raises:
+        StageError: fewer than two labels are left, or a label is missing from a split.
+    """
+    split_of = _read_splits(splits)
+    by_label: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for id, text, label in _labelled(documents, config):
+        by_label[label].append({"id": id, "text": text, "label": label, "split": split_of[id]})
+    labels = sorted(label for label, found in by_label.items() if len(found) >= config.min_documents)
+    left_out = {label: len(found) for label, found in sorted(by_label.items()) if label not in labels}
+    if missing := sorted(set(config.only) - set(labels)):
+        raise StageError(
+            f"fine_tune: label {missing[0]!r} has {left_out.get(missing[0], 0)} documents, fewer than "
+            f"min_documents={config.min_documents}; collect more, or change fine_tune.labels.only"
+        )
+    if len(labels) < 2:
+        sizes = ", ".join(f"{label} ({count})" for label, count in Counter(left_out).most_common(5)) or "none"
+        raise StageError(
+            f"fine_tune: {len(labels)} label with at least {config.min_documents} documents in "
+            f"meta.{config.field}, two are needed; the largest left out: {sizes}; collect more, or lower "
+            "fine_tune.labels.min_documents"
+        )
+    chosen = [example for label in labels for example in _sample(by_label[label], config)]
+    hide = _hider(labels, config) if config.mask_names else str
+    examples: dict[str, list[dict[str, str]]] = {split: [] for split in SPLITS}
+    for example in sorted(chosen, key=lambda example: example["id"]):
+        split = example.pop("split")
+        text = hide(example["text"])
+        examples[split].append({**example, "text": text})
+        if config.summaries and split == "train" and (summary := first_sentence(text)) != text:
+            examples[split].append({**example, "text": summary})
+    labelled = LabelledSet(labels, examples, left_out)
+    _check_every_split(labelled, config)
+    return labelled
+
+
+def first_sentence(text: str) -> str:
+    """The text up to the end of its first sentence or paragraph, whichever comes first."""
+    paragraph = re.split(r"\n\s*\n", text.strip(), maxsplit=1)[0]
+    sentence = re.split(r"(?<=[.!?。！？])\s+|(?<=[。！？])", paragraph, maxsplit=1)[0]
+    return " ".join(sentence.split())
+
+
+def names_pattern(names: set[str]) -> re.Pattern[str]:
+    """Matches any of the names as a whole word, in any case; `_` and `.` end a word."""
+    longest_first = sorted(names, key=lambda name: (-len(name), name))
+    return re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, longest_first))})(?![A-Za-z0-9])", re.I)
+
+
+def _hider(labels: list[str], config: LabelsConfig) -> type[str] | _Hide:
+    names = {name for label in labels for name in (label, *config.aliases.get(label, ()))}
+    return _Hide(names_pattern(names))
+
+
+@dataclass(frozen=True)
+class _Hide:
+    pattern: re.Pattern[str]
+
+    def __call__(self, text: str) -> str:
+        return self.pattern.sub(MASK, text)
+
+
+def _read_splits(path: Path) -> dict[str, str]:
+    table = pq.read_table(path)
+    return dict(zip(table["id"].to_pylist(), table["split"].to_pylist(), strict=True))
+
+
+def _labelled(documents: Path, config: LabelsConfig) -> Iterator[tuple[str, str, str]]:
+    for batch in read_documents(documents):
+        columns = (batch[name].to_pylist() for name in ("id", "text", "meta"))
+        for id, text, meta in zip(*columns, strict=True):
+            label = json.loads(meta).get(config.field)
+            if label and (not config.only or label in config.only):
+                yield id, text, str(label)
+
+
+def _sample(examples: list[dict[str, str]], config: LabelsConfig) -> list[dict[str, str]]:
+    examples.sort(key=lambda example: example["id"])
+    if len(examples) <= config.max_documents:
+        return examples
+    return random.Random(config.seed).sample(examples, config.max_documents)
+
+
+def _check_every_split(labelled: LabelledSet, config: LabelsConfig) -> None:
+    for label, counts in labelled.counts().items():
+        for split in SPLITS:
+            if not counts[split]:
+                raise StageError(
+                    f"fine_tune: label {label!r} has {sum(counts.values())} documents but none in {split}; "
+                    "leave it out with fine_tune.labels.only, collect more, or change tokenize.seed"
+                )

@@ -1,0 +1,54 @@
+"""Plots that go with a model into the registry: the confusion matrix and the loss curves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+
+def plot_confusion_matrix(matrix: Sequence[Sequence[int]], labels: Sequence[str], path: Path) -> None:
+    """Draw counts [true][predicted], shaded by the share of the true label's examples."""
+    import numpy as np
+
+    counts = np.asarray(matrix, dtype=np.float64)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    size = 2.5 + 0.42 * len(labels)
+    figure = _figure(size, size)
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(labels)), labels, rotation=60, ha="right")
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    for row, column in np.argwhere(counts > 0):
+        colour = "white" if shares[row, column] > 0.5 else "black"
+        text = f"{counts[row, column]:.0f}"
+        axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+    _save(figure, path)
+
+
+def plot_loss_curves(histories: Mapping[str, Path], path: Path) -> None:
+    """Draw the training loss by step of every `history.jsonl`, side by side."""
+    figure = _figure(5 * len(histories), 3.4)
+    for position, (name, history) in enumerate(histories.items(), start=1):
+        with history.open() as lines:
+            points = [point for point in map(json.loads, lines) if "step" in point and "loss" in point]
+        axes = figure.add_subplot(1, len(histories), position)
+        axes.plot([point["step"] for point in points], [point["loss"] for point in points], linewidth=1)
+        axes.set_title(name)
+        axes.set_xlabel("step")
+        axes.set_ylabel("loss (nats)")
+        axes.grid(alpha=0.3)
+    _save(figure, path)
+
+
+def _figure(width: float, height: float) -> Any:
+    from matplotlib.figure import Figure  # not pyplot: no display, no global state, safe in threads
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: Any, path: Path) -> None:
+    figure.savefig(path, dpi=110, metadata={"Software": None})

@@ -1,0 +1,137 @@
+"""MLflow as the line uses it: one registered model per recipe, aliases that say what is live.
+
+    challenger   the newest version that passed the gate
+    champion     the version that the endpoint serves; moved by `deploy` together with the endpoint
+
+A version carries the tag `textmill.model`, the digest of the fine-tuned artifact, and
+`textmill.compared_with`,
+the version that was champion when it was judged. With these a run can be repeated, and repaired, without
+making anything twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from tasks.artifact import Artifact
+from tasks.errors import ServerError, StageError
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+MODEL_TAG, COMPARED_TAG, KEY_TAG = "textmill.model", "textmill.compared_with", "textmill.key"
+
+
+class ModelVersion(BaseModel):
+    """A version of a registered model; `digest` is that of the fine-tuned artifact it was made from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    version: int
+    digest: str
+
+
+def client() -> Any:
+    """An MLflow client for the server in MLFLOW_TRACKING_URI.
+
+    Raises:
+        ServerError: no server is named there, or it does not answer.
+    """
+    import httpx
+
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if not uri.startswith("http"):
+        raise ServerError("MLFLOW_TRACKING_URI names no server; start the command through `textmill`")
+    try:
+        httpx.get(f"{uri}/health", timeout=10).raise_for_status()
+    except httpx.HTTPError as error:
+        raise ServerError(
+            f"the MLflow server at {uri} does not answer ({error}); try `textmill up`"
+        ) from error
+    from mlflow import MlflowClient
+
+    return MlflowClient(uri)
+
+
+def reachable() -> bool:
+    """Whether the MLflow server answers."""
+    try:
+        client()
+    except ServerError:
+        return False
+    return True
+
+
+def champion_before(model_name: str, model: Artifact) -> ModelVersion | None:
+    """The champion that a model has to stand comparison with; None when there is none.
+
+    When the model itself is champion already, it is the one that it was compared with back then; so a
+    repeated run asks the same question and finds the same answer.
+    """
+    versions = client()
+    champion = by_alias(versions, model_name, CHAMPION)
+    if champion is None or champion.digest != model.digest:
+        return champion
+    compared = versions.get_model_version(model_name, str(champion.version)).tags.get(COMPARED_TAG, "")
+    return by_version(versions, model_name, int(compared)) if compared else None
+
+
+def by_alias(versions: Any, model_name: str, alias: str) -> ModelVersion | None:
+    """The version that carries the alias, or None."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _model_version(versions.get_model_version_by_alias(model_name, alias))
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise ServerError(f"MLflow can't tell the {alias} of {model_name}: {error.message}") from error
+
+
+def by_version(versions: Any, model_name: str, version: int) -> ModelVersion | None:
+    """The version with this number, or None when it was deleted."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _model_version(versions.get_model_version(model_name, str(version)))
+    except MlflowException:
+        return None
+
+
+def by_digest(versions: Any, model_name: str, digest: str) -> ModelVersion | None:
+    """The newest version made from the fine-tuned artifact with this digest, or None."""
+    found = [
+        _model_version(version)
+        for version in versions.search_model_versions(f"name='{model_name}'")
+        if version.tags.get(MODEL_TAG) == digest and version.status == "READY"
+    ]
+    return max(found, key=lambda version: version.version, default=None)
+
+
+def predict_with(version: ModelVersion, texts: Sequence[str]) -> list[str]:
+    """Labels that a registered version gives to the texts, loaded as its users load it.
+
+    Raises:
+        StageError: it can't be loaded.
+    """
+    client()
+    import mlflow
+
+    uri = f"models:/{version.model}/{version.version}"
+    try:
+        model = mlflow.pyfunc.load_model(uri)
+        return [str(label) for label in model.predict(list(texts))["label"]]
+    except Exception as error:  # whatever a stored model raises, it is not fit to be compared with
+        raise StageError(
+            f"evaluate: the champion {uri} can't be loaded ({error}); take the alias {CHAMPION!r} from it "
+            "in MLflow to go on without a comparison"
+        ) from error
+
+
+def _model_version(version: Any) -> ModelVersion:
+    return ModelVersion(
+        model=version.name, version=int(version.version), digest=version.tags.get(MODEL_TAG, "")
+    )
