@@ -5,7 +5,7 @@
     roll_back       `<name>` answers from the version before
     discard         a staged version that was judged unfit disappears
 
-What is on disk is what is loaded, so a restarted server (`load=live.endpoints(repository)`) serves what
+What is on disk is what is loaded, so a restarted server (`load=live.recover(repository)`) serves what
 was live. One deployment at a time: the caller sees to it that two don't run for the same name.
 """
 
@@ -111,9 +111,18 @@ def discard(server: TritonServer, name: str, version: int) -> None:
     _load_parts(server, name)
 
 
-def endpoints(repository: Path) -> list[str]:
-    """The endpoints that are live according to the disk: what to load when a server starts."""
-    return [ensemble for ensemble in models.ensembles(repository) if not ensemble.endswith(CANDIDATE)]
+def recover(repository: Path) -> list[str]:
+    """Make a repository fit for a server's start, and return the endpoints to load.
+
+    A deployment that was killed can leave a version that was never proven to load; Triton would refuse the
+    whole endpoint for it. Versions newer than the live one stay only as the candidate, which was proven.
+    """
+    names = [name for name in models.ensembles(repository) if not name.endswith(CANDIDATE)]
+    for name in names:
+        live, staged = (models.pinned_version(repository, pinned) for pinned in (name, name + CANDIDATE))
+        proven = {version for version in models.versions(repository, name) if live and version <= live}
+        models.prune(repository, name, keep=proven | ({staged} if staged else set()))
+    return names
 
 
 def _switch(server: TritonServer, name: str, version: int, previous: int | None) -> None:

@@ -14,6 +14,7 @@ disk; the ensemble's names one. NVIDIA's image serves the same files.
 from __future__ import annotations
 
 import json
+import py_compile
 import re
 import shutil
 import tempfile
@@ -171,6 +172,11 @@ def _place(target: Path, files: Mapping[str, Path | str]) -> None:
                 shutil.copyfile(content, fresh / file)
             else:
                 (fresh / file).write_text(content, encoding="utf-8")
+        if (code := fresh / "model.py").exists():
+            # A byte code file that appears later looks like a changed model: Triton would load it again.
+            py_compile.compile(
+                str(code), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH
+            )
         if target.exists():
             target.rename(Path(scratch) / "replaced")
         fresh.rename(target)

@@ -29,16 +29,18 @@ HOST = "127.0.0.1"
 STOP_SECONDS = 15.0
 SHARED_MEMORY = Path("/dev/shm")
 ONNXRUNTIME_BACKEND = Path(__file__).parent / "backends" / "onnxruntime" / "model.py"
-HARMLESS_LOG = ("NVML", "DCGM", "CUDA", "cuda", "GPU")
+HARMLESS_LOG = ("nvml", "dcgm", "cuda", "gpu")
 
 # Runs in the server's environment: where its files are and which libpython its Python backend loads.
 INSPECT = """
-import importlib.util, json, pathlib, sys, sysconfig
+import importlib.metadata, importlib.util, json, pathlib, sys, sysconfig
 spec = importlib.util.find_spec("pytriton")
 library = "libpython%d.%d.so.1.0" % sys.version_info[:2]
 folders = [sysconfig.get_config_var("LIBDIR"), sys.base_prefix + "/lib", "/usr/lib64",
            "/usr/lib/" + (sysconfig.get_config_var("MULTIARCH") or "")]
+numpy = [d.version for d in importlib.metadata.distributions() if d.name == "numpy"]
 print(json.dumps({
+    "numpy": numpy[0] if numpy else None,
     "package": str(pathlib.Path(spec.origin).parent) if spec else None,
     "python": "%d.%d" % sys.version_info[:2],
     "library": next((f for f in folders if f and pathlib.Path(f, library).exists()), None),
@@ -164,6 +166,9 @@ def _find_environment() -> _Environment:
     found = json.loads(result.stdout)
     if found["package"] is None:
         raise TritonError(f"{root} has no nvidia-pytriton; run `make install`")
+    # With NumPy 2 the backend doesn't fail: it passes wrong numbers on.
+    if not (found["numpy"] or "").startswith("1."):
+        raise TritonError(f"{root} has NumPy {found['numpy']}, Triton needs 1.x; run `make install`")
     if found["library"] is None:
         raise TritonError(
             f"Triton's Python backend needs the shared library libpython{found['python']}.so.1.0, which is "
@@ -221,8 +226,6 @@ def _launch(home: Path, environment: _Environment, arguments: list[str]) -> subp
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "TOKENIZERS_PARALLELISM": "false",
-        # A __pycache__ in a version directory looks like a changed model: Triton would load it again.
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
     with _log(home).open("ab") as log:
         return subprocess.Popen(
@@ -253,9 +256,11 @@ def _complaints(server: TritonServer, log_start: int) -> str:
     with _log(Path(server.home)).open("rb") as log:
         log.seek(log_start)
         lines = log.read().decode("utf-8", errors="replace").splitlines()
-    telling = [line for line in lines if line.strip() and not any(word in line for word in HARMLESS_LOG)]
+    telling = [line for line in lines if line and not any(word in line.lower() for word in HARMLESS_LOG)]
     errors = [line for line in telling if line.startswith("E") or line.startswith("error")]
-    shown = "\n".join((errors or telling)[-5:]) or "it wrote nothing"
+    # A Python backend's traceback follows its reason on the same line, after an escaped "At:".
+    reasons = [line.split(r"\n\nAt:")[0] for line in (errors or telling)[-5:]]
+    shown = "\n".join(reasons) or "it wrote nothing"
     return f"{shown}\nThe whole log: {_log(Path(server.home))}"
 
 

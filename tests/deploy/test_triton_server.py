@@ -3,13 +3,14 @@
 import json
 import os
 import socket
+import venv
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
 
-from deploy import client, live, triton_server
+from deploy import client, live, repository, triton_server
 from deploy.errors import TritonError
 
 
@@ -34,10 +35,12 @@ def test_restart_serves_the_live_version_again(home, bundle, free_ports, monkeyp
     assert "SOME_TOKEN" not in process.environ()
     assert regions(home)
 
+    unproven = {**bundle(5).files, "onnx": Path(__file__)}  # a deployment killed before Triton saw its file
+    repository.add_version(home / "models", "router", 5, **unproven)
     process.kill()  # as the kernel would when memory is short: stubs and shared memory stay behind
     process.wait()
     assert triton_server.find(home) is None
-    again = triton_server.start(home, home / "models", load=live.endpoints(home / "models"), **free_ports())
+    again = triton_server.start(home, home / "models", load=live.recover(home / "models"), **free_ports())
     assert client.ready_version("router", http_port=again.http_port) == 4
     assert client.ask(["x"], "router", http_port=again.http_port)[0].label == bundle(4).expected("x")[0][0]
 
@@ -77,6 +80,21 @@ def test_recycled_pid_is_never_ended(home, free_ports):
     (home / "server.json").write_text(json.dumps(stranger))
     assert not triton_server.stop(home)
     assert not (home / "server.json").exists()
+
+
+def test_environment_with_numpy_2_is_refused(home, tmp_path, monkeypatch):
+    environment = tmp_path / "environment"
+    venv.create(environment, symlinks=True)
+    (packages,) = environment.glob("lib/python*/site-packages")
+    monkeypatch.setenv("TEXTMILL_TRITON_ENV", str(environment))
+    with pytest.raises(TritonError, match="has no nvidia-pytriton; run `make install`"):
+        triton_server.start(home, home / "models")
+    (packages / "pytriton").mkdir()
+    (packages / "pytriton" / "__init__.py").touch()
+    (packages / "numpy-2.1.0.dist-info").mkdir()
+    (packages / "numpy-2.1.0.dist-info" / "METADATA").write_text("Name: numpy\nVersion: 2.1.0\n")
+    with pytest.raises(TritonError, match=r"has NumPy 2\.1\.0, Triton needs 1\.x"):
+        triton_server.start(home, home / "models")
 
 
 def test_missing_installation_names_the_way_out(home, tmp_path, monkeypatch):
