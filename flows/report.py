@@ -16,12 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from flows.record import RunRecord
+from flows.report_chart import Chart, line_chart
 from tasks.artifact import Manifest
 from tasks.errors import TextmillError
 from tasks.store import Store
-
-from flows.record import RunRecord
-from flows.report_chart import Chart, line_chart
 
 TEMPLATE = "report_template.html"
 STAGES = (
@@ -150,10 +149,11 @@ def _verdict(record: RunRecord) -> tuple[str, str]:
         return "bad", f"Failed in {_words(failed)}" if failed else "Failed before the first stage"
     if record.state == "running":
         return "neutral", "Still running"
+    version = "The model" if record.version is None else f"Version {record.version}"
     if states.get("deploy") in ("made", "cached"):
-        return "good", f"Version {record.version} is deployed"
+        return "good", f"{version} is deployed"
     if states.get("register") in ("made", "cached"):
-        return "good", f"Version {record.version} is registered"
+        return "good", f"{version} is registered"
     last = [o.stage for o in record.outcomes if o.state in ("made", "cached")][-1:]
     return "good", f"Completed up to {_words(last[0])}" if last else "Completed"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 WIDTH, HEIGHT = 480, 270
-LEFT, RIGHT, TOP, BOTTOM = 40, 108, 14, 30
+LEFT, RIGHT, TOP, BOTTOM = 40, 116, 14, 30
 MOST_POINTS = 250
 LABEL_HEIGHT = 14
 

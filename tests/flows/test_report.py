@@ -10,14 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from flows.record import RunRecord
-from flows.report import format_duration, format_number, format_size, render_report, write_report
+from flows.report import (
+    STAGES,
+    format_duration,
+    format_number,
+    format_size,
+    render_report,
+    write_report,
+)
 from tasks.artifact import Manifest, content_digest, describe_files
 from tasks.errors import TextmillError
 from tasks.stage import Outcome
 from tasks.store import Store
 
-STAGES = "collect clean validate tokenize pretrain fine_tune evaluate register export deploy".split()
 LABELS = ["numpy", "pandas", "python", "scipy", "torch", "transformers"]
 COUNTS = {
     "collect": {"documents": 84_912, "characters": 56_210_400, "skipped files": 3},
@@ -76,10 +83,13 @@ def history(start: float, end: float, steps: int, every: int) -> str:
 
 def files(passed: bool = True, labels: list[str] = LABELS) -> dict[str, dict[str, str]]:
     rules = [
-        {"rule": "min_documents", "description": "documents", "observed": 51_310, "expected": "at least 1,000"}
-        | {"passed": True, "failing": []},
-        {"rule": "duplicates", "description": "share of duplicate ids", "observed": 0.0, "expected": "at most 0"}
-        | {"passed": True, "failing": []},
+        {"rule": rule, "description": description, "observed": observed, "expected": expected}
+        | {"passed": passed, "warn_only": not passed, "failing": []}
+        for rule, description, observed, expected, passed in (
+            ("min_documents", "documents", 51_310, "at least 1,000", True),
+            ("duplicates", "share of duplicate ids", 0.0, "at most 0", True),
+            ("email", "share with an e-mail address", 0.021, "at most 0.01", False),
+        )
     ]
     parity = {
         "cases": [
@@ -112,7 +122,13 @@ def published(store: Store, stage: str, contents: Mapping[str, str], seconds: fl
     stored = describe_files(directory, frozenset())
     manifest = Manifest(
         **{"stage": stage, "key": key, "digest": content_digest(stage, stored), "files": stored},
-        **{"inputs": {}, "config": {}, "code": "c" * 64, "counts": COUNTS.get(stage, {}), "metrics": {"loss": 3.46}},
+        **{
+            "inputs": {},
+            "config": {},
+            "code": "c" * 64,
+            "counts": COUNTS.get(stage, {}),
+            "metrics": {"loss": 3.46},
+        },
         **{"external": {}, "seconds": seconds, "made_at": "2026-11-22T10:14:00+00:00"},
     )
     store.publish(directory, manifest)
@@ -177,7 +193,8 @@ def test_complete_run_shows_every_part(store: Store, tmp_path: Path) -> None:
     assert "Version 3 is deployed" in page.text
     assert "84,912 documents collected, 51,310 kept (60.4 %)" in page.text
     assert "near duplicate 7,102 8.4 % 51,310" in page.text
-    assert "share of duplicate ids" in page.text
+    assert "share of duplicate ids at most 0 0 ✓ passed" in page.text
+    assert "share with an e-mail address at most 0.01 0.0210 ! warning" in page.text
     assert page.tags.count("svg") == 2
     assert page.tags.count("path") == 4
     assert "champion, version 2 0.905 0.869" in page.text
@@ -246,7 +263,10 @@ def test_hostile_text_stays_text(store: Store) -> None:
     run = record(
         walk(store, "deploy", files(labels=[evil, *LABELS[1:]])),
         **{"state": "failed", "message": evil, "recipe": evil, "command": evil, "id": evil},
-        **{"settings": {evil: evil}, "urls": {evil: "javascript:alert(3)", "Triton": f"http://127.0.0.1/{evil}"}},
+        **{
+            "settings": {evil: evil},
+            "urls": {evil: "javascript:alert(3)", "Triton": f"http://127.0.0.1/{evil}"},
+        },
     )
     page = Page(render_report(run, store))
     assert page.text.count("<script>alert(1)</script>") >= 8
