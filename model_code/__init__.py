@@ -1,0 +1,1 @@
+"""Training, evaluation and export in torch; runs on a machine that has nothing else of ours."""

@@ -1,0 +1,96 @@
+"""How a training process talks to the process that started it.
+
+In: one JSON file, the job. Out: one JSON object per line on stdout, and nothing else there;
+whatever libraries print goes to stderr. SIGTERM asks for a checkpoint and exit code 143.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO, TypeVar
+
+from model_code.errors import TrainingError
+
+Config = TypeVar("Config")
+
+
+@dataclass(frozen=True)
+class Job:
+    """Paths by name, and the raw config."""
+
+    paths: dict[str, Path]
+    values: dict[str, Any]
+
+
+class Reporter:
+    """Events for the parent, and what the parent asked for in return."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self.stop_requested = False
+
+    def event(self, kind: str, **values: Any) -> None:
+        """Write one event as a line of JSON."""
+        print(json.dumps({"event": kind, **values}), file=self._stream, flush=True)
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """Signal handler: note the wish; the loop stops after the step that is under way."""
+        self.stop_requested = True
+
+
+def main(train: Callable[[Job, Reporter], dict[str, Any]]) -> None:
+    """Run `train` on the job file named on the command line, under the protocol above."""
+    reporter = Reporter(os.fdopen(os.dup(1), "w"))
+    os.dup2(2, 1)
+    signal.signal(signal.SIGTERM, reporter.request_stop)
+    try:
+        metrics = train(_read_job(sys.argv[1:]), reporter)
+    except TrainingError as error:
+        reporter.event("error", message=str(error))
+        raise SystemExit(1) from None
+    reporter.event("done", metrics=metrics)
+
+
+def _read_job(arguments: list[str]) -> Job:
+    if len(arguments) != 1:
+        raise TrainingError(f"expected one argument, a job file, got {len(arguments)}")
+    try:
+        raw = json.loads(Path(arguments[0]).read_text())
+        paths = {name: Path(value) for name, value in raw.items() if isinstance(value, str)}
+        values = {**raw["config"], **{name: raw[name] for name in raw.keys() - paths.keys() - {"config"}}}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise TrainingError(f"{arguments[0]}: not a job file ({error!r})") from error
+    return Job(paths, values)
+
+
+def config_from(kind: type[Config], values: Mapping[str, Any]) -> Config:
+    """Build a config dataclass; raise TrainingError for keys that are unknown or missing."""
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
+    unknown = sorted(values.keys() - known)
+    if unknown:
+        raise TrainingError(f"config has unknown keys {unknown}; allowed are {sorted(known)}")
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise TrainingError(f"config is incomplete: {error}") from error
+
+
+def fingerprint(config: Any, *data: str) -> str:
+    """Name a run by its config (a dataclass) and the digests of what it reads."""
+    return hashlib.sha256(json.dumps([asdict(config), data], sort_keys=True).encode()).hexdigest()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write one value, sorted and indented, so that equal values are equal bytes."""
+    path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def write_json_lines(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write one JSON object per line."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))

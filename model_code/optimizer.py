@@ -1,0 +1,75 @@
+"""Muon for the hidden matrices, AdamW for everything else.
+
+Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) orthogonalises the momentum of a
+matrix. Embeddings, the tied decoder, norms and biases are not hidden matrices and take AdamW
+(Loshchilov & Hutter 2019, arXiv 1711.05101); norms and biases take no weight decay.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+from torch.optim import AdamW, Muon, Optimizer
+
+
+class MixedOptimizer:
+    """One `step` for both optimizers, and their state as a flat table of named tensors."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        learning_rate: float,
+        weight_decay: float,
+        muon_learning_rate: float | None = None,
+    ) -> None:
+        """Without `muon_learning_rate` AdamW takes the hidden matrices too."""
+        parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        outer = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+        hidden = [p for p in parameters.values() if p.ndim == 2 and id(p) not in outer]
+        decayed = [p for p in parameters.values() if p.ndim == 2 and id(p) in outer]
+        undecayed = [p for p in parameters.values() if p.ndim != 2]
+        self._names: dict[torch.Tensor, str] = {p: name for name, p in parameters.items()}
+        self._optimizers: list[Optimizer] = []
+        if muon_learning_rate is None:
+            decayed = hidden + decayed
+        else:
+            self._optimizers.append(Muon(hidden, lr=muon_learning_rate, weight_decay=weight_decay))
+        groups = [
+            {"params": decayed, "weight_decay": weight_decay},
+            {"params": undecayed, "weight_decay": 0.0},
+        ]
+        self._optimizers.append(AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), fused=True))
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["peak"] = group["lr"]
+
+    def step(self, factor: float) -> None:
+        """Update the weights at `factor` times the peak learning rates and drop the gradients."""
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak"] * factor
+            optimizer.step()
+            optimizer.zero_grad()
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Every tensor of the optimizers' state, named `<parameter>/<key>`."""
+        return {
+            f"{self._names[parameter]}/{key}": value
+            for optimizer in self._optimizers
+            for parameter, entries in optimizer.state.items()
+            for key, value in entries.items()
+        }
+
+    def load_state(self, state: Mapping[str, torch.Tensor]) -> None:
+        """Take over what `state` returned."""
+        owners = {
+            self._names[parameter]: (optimizer, parameter)
+            for optimizer in self._optimizers
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+        }
+        for name, value in state.items():
+            parameter_name, key = name.rsplit("/", 1)
+            optimizer, parameter = owners[parameter_name]
+            # Fused AdamW counts its steps beside the parameter.
+            optimizer.state[parameter][key] = value.to(parameter.device)

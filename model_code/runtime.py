@@ -1,0 +1,50 @@
+"""The machine a run computes on: device, precision, threads, and the promise of equal results."""
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+
+from model_code.errors import TrainingError
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where tensors live and which type matrices are multiplied in; weights are always float32."""
+
+    device: torch.device
+    compute: torch.dtype
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Mixed precision for the code inside, or nothing when computing in float32."""
+        if self.compute is torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=self.compute)
+
+
+def prepare(precision: str) -> Runtime:
+    """Choose the device, set threads and deterministic algorithms for the whole process.
+
+    `auto` is bfloat16 where the processor multiplies it in hardware and float32 elsewhere,
+    where it would be emulated and slow. Raises TrainingError for an unknown precision.
+    """
+    if precision not in PRECISIONS:
+        raise TrainingError(f"precision {precision!r} is not known; choose one of {', '.join(PRECISIONS)}")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
+    torch.use_deterministic_algorithms(True)
+    # A debugging aid that comes with the line above and costs a tenth of the time.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    torch.set_num_threads(os.cpu_count() or 1)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    half = precision == "bfloat16" or (precision == "auto" and _multiplies_bfloat16(device))
+    return Runtime(device, torch.bfloat16 if half else torch.float32)
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
