@@ -107,7 +107,7 @@ def _content(record: RunRecord, store: Store) -> dict[str, Any]:
         "contenders": _contenders(evaluation),
         "parity": parity,
         "deployment": deployment,
-        "curl": _curl(record.urls.get("Triton"), deployment),
+        "curl": _curl(manifests.get("deploy"), record.urls.get("Triton")),
         "settings": _yaml(record.settings),
     }
 
@@ -147,6 +147,8 @@ def _verdict(record: RunRecord) -> tuple[str, str]:
     if record.state == "failed":
         failed = next((o.stage for o in record.outcomes if o.state == "failed"), None)
         return "bad", f"Failed in {_words(failed)}" if failed else "Failed before the first stage"
+    if record.state == "killed":
+        return "bad", "Killed before its end"
     if record.state == "running":
         return "neutral", "Still running"
     version = "The model" if record.version is None else f"Version {record.version}"
@@ -218,13 +220,17 @@ def _contenders(evaluation: Mapping[str, Any]) -> list[tuple[str, Mapping[str, A
     return sorted(present, key=lambda item: -item[1].get("f1_macro", 0.0))
 
 
-def _curl(server: str | None, deployment: Mapping[str, Any]) -> str | None:
-    """A command that asks the deployed model, in the Open Inference Protocol (V2) that Triton speaks."""
-    if not server or "model" not in deployment:
+def _curl(manifest: Manifest | None, triton: str | None) -> str | None:
+    """A command that asks the deployed model, in the Open Inference Protocol (V2) that Triton speaks.
+
+    `triton` is the server's address in this run; a cached artifact may remember an earlier one.
+    """
+    if manifest is None or "url" not in manifest.external:
         return None
-    url = f"{server.rstrip('/')}/v2/models/{deployment['model']}/infer"
+    url = f"{triton}/v2/models/{manifest.external['model']}" if triton else manifest.external["url"]
     tensor = {"name": "text", "datatype": "BYTES", "shape": [1, 1], "data": [EXAMPLE]}
-    return f"curl -s {shlex.quote(url)} \\\n  -d {shlex.quote(json.dumps({'inputs': [tensor]}))}"
+    body = json.dumps({"inputs": [tensor]})
+    return f"curl -s {shlex.quote(url + '/infer')} \\\n  -d {shlex.quote(body)}"
 
 
 def _yaml(settings: Mapping[str, Any]) -> str:

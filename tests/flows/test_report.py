@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -35,6 +35,10 @@ COUNTS = {
     "tokenize": {"train tokens": 9_840_112, "vocabulary": 8_192},
     "fine_tune": {"examples": 14_400},
     "evaluate": {"test examples": 1_800},
+}
+
+EXTERNAL = {
+    "deploy": {"model": "python-docs", "version": "3", "url": "http://127.0.0.1:8100/v2/models/python-docs"}
 }
 
 
@@ -121,18 +125,21 @@ def published(store: Store, stage: str, contents: Mapping[str, str], seconds: fl
         (directory / name).write_text(text)
     stored = describe_files(directory, frozenset())
     manifest = Manifest(
-        **{"stage": stage, "key": key, "digest": content_digest(stage, stored), "files": stored},
-        **{
-            "inputs": {},
-            "config": {},
-            "code": "c" * 64,
-            "counts": COUNTS.get(stage, {}),
-            "metrics": {"loss": 3.46},
-        },
-        **{"external": {}, "seconds": seconds, "made_at": "2026-11-22T10:14:00+00:00"},
+        stage=stage,
+        key=key,
+        digest=content_digest(stage, stored),
+        inputs={},
+        config={},
+        code="c" * 64,
+        files=stored,
+        counts=COUNTS.get(stage, {}),
+        metrics={"loss": 3.46},
+        external=EXTERNAL.get(stage, {}),
+        seconds=seconds,
+        made_at="2026-11-22T10:14:00+00:00",
     )
     store.publish(directory, manifest)
-    state = "cached" if stage in ("collect", "clean") else "made"
+    state: Literal["cached", "made"] = "cached" if stage in ("collect", "clean") else "made"
     return Outcome(stage=stage, state=state, key=key, digest=manifest.digest, seconds=seconds)
 
 
@@ -151,6 +158,8 @@ def record(outcomes: list[Outcome], **changes: Any) -> RunRecord:
         "urls": {"Prefect": "http://127.0.0.1:4200", "MLflow": "http://127.0.0.1:5000"}
         | {"Triton": "http://127.0.0.1:8000"},
         "version": 3,
+        "pid": 4711,
+        "created": 1_795_342_440.0,
     }
     return RunRecord(**(values | changes))
 
@@ -165,14 +174,16 @@ class Page(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__()
-        self.text, self.tags, self.addresses = "", [], []
+        self.text = ""
+        self.tags: list[str] = []
+        self.addresses: list[tuple[str, str]] = []
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.text += " "
         self.addresses += [
-            (tag, value) for name, value in attrs if name in ("src", "href", "srcset", "action", "data")
+            (tag, value or "") for name, value in attrs if name in ("src", "href", "srcset", "action", "data")
         ]
 
     def handle_data(self, data: str) -> None:
@@ -202,6 +213,8 @@ def test_complete_run_shows_every_part(store: Store, tmp_path: Path) -> None:
     assert "loss 3.41, perplexity 30.3, masked tokens right 38.1 %" in page.text
     assert "opset 20, 5.8 MB" in page.text
     assert "curl -s http://127.0.0.1:8000/v2/models/python-docs/infer" in page.text
+    without_server = render_report(run.model_copy(update={"urls": {}}), store)
+    assert "http://127.0.0.1:8100/v2/models/python-docs/infer" in without_server
     assert "textmill run python-docs --set pretrain.steps=1500" in page.text
     assert "类" in page.text
     assert all(outcome.digest in page.text for outcome in run.outcomes)
@@ -250,6 +263,20 @@ def test_run_without_any_outcome_and_damaged_files(store: Store) -> None:
     text = Page(render_report(record(walk(store, "evaluate", damaged), version=None), store)).text
     assert "Completed up to evaluate" in text
     assert "Confusion" not in text
+
+
+@pytest.mark.parametrize(
+    ("state", "until", "headline"),
+    [
+        ("running", "clean", "Still running"),
+        ("killed", "pretrain", "Killed before its end"),
+        ("completed", "tokenize", "Completed up to tokenize"),
+        ("completed", "register", "Version 3 is registered"),
+    ],
+)
+def test_headline_says_how_far_the_run_came(store: Store, state: str, until: str, headline: str) -> None:
+    html = render_report(record(walk(store, until, files()), state=state), store)
+    assert f">{headline}</h1>" in html
 
 
 def test_artifact_that_was_replaced_is_not_shown(store: Store) -> None:

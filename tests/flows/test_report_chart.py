@@ -29,7 +29,7 @@ def test_every_value_lies_between_the_outer_ticks(values: tuple[float, float]) -
 
 
 def test_long_series_becomes_means_and_ends_at_its_last_step() -> None:
-    alternating = [(step, 1.0 if step % 2 else 3.0) for step in range(1, 10 * MOST_POINTS + 1)]
+    alternating = [(float(step), 1.0 if step % 2 else 3.0) for step in range(1, 10 * MOST_POINTS + 1)]
     chart = line_chart({"training": alternating})
     assert chart is not None
     assert len(chart.lines[0].dots) == MOST_POINTS
