@@ -28,16 +28,16 @@ class CleanConfig(BaseModel):
         description="languages kept (ISO 639-1); also the only ones told apart",
     )
     min_letters: float = Field(
-        default=0.6, ge=0, le=1, description="share of letters among non-space characters"
+        default=0.5, ge=0, le=1, description="share of letters among non-space characters"
     )
     max_symbols: float = Field(
-        default=0.2, ge=0, le=1, description="share of # | = < > \\ and the like, not of , . ; :"
+        default=0.25, ge=0, le=1, description="share of # | = < > \\ and the like, not of , . ; :"
     )
     max_repeated_lines: float = Field(
-        default=0.3, ge=0, le=1, description="share of text in lines seen before in it"
+        default=0.5, ge=0, le=1, description="share of text in lines seen before in it"
     )
     max_repeated_phrases: float = Field(
-        default=0.4,
+        default=0.5,
         ge=0,
         le=1,
         description="share of windows of five words (ten characters of Chinese) seen before",
@@ -46,10 +46,10 @@ class CleanConfig(BaseModel):
         default=0.9, ge=0, le=1, description="share of lines that begin with a bullet"
     )
     max_ellipsis_lines: float = Field(
-        default=0.3, ge=0, le=1, description="share of lines that end with an ellipsis"
+        default=0.5, ge=0, le=1, description="share of lines that end with an ellipsis"
     )
     max_code: float = Field(
-        default=0.6, ge=0, le=1, description="share of text in doctest, code and table lines"
+        default=0.8, ge=0, le=1, description="share of text in doctest, code and table lines"
     )
     near_duplicate: float = Field(
         default=0.8,

@@ -18,13 +18,13 @@ _HANGUL = re.compile(r"[\uac00-\ud7a3]")
 _BULLET = re.compile(r"\s*(?:[-*+•‣●○▪·]|\d{1,3}[.)])\s")
 _CODE_LINE = re.compile(
     r"""\s*(?:
-        >>>|\.\.\.(?:\s|$)|In\ \[|Out\[|\$\ |@\w|\#            # doctest, shell, decorator, comment
+        >>>|\.\.\.(?:\s|$)|In\ \[|Out\[|\$\ |@[\w.]+(?:\(.*\))?\s*$|\#\s            # doctest, shell, decorator, comment
       | [-=+|~^*`_\s┌┐└┘├┤┬┴┼─│]{4,}$                          # table borders and rules
       | \|.*\|\s*$                                             # table rows
       | (?:from\s+[\w.]+\s+)?import\s+\w | def\s+\w+\( | class\s+\w+.*:\s*$
       | [\w.\[\]'", ]+\s=\s\S | [\w.]+\(.*\)[;:]?\s*$ | [\[\](){},;\s]+$
       | [-+]?[\d.]+(?:e[-+]?\d+)?(?:[\s,;|]+[-+]?[\d.]+(?:e[-+]?\d+)?)+\s*$   # rows of numbers
-      | </?\w[^>]*>
+      | </?[A-Za-z][^>]*>
     )""",
     re.VERBOSE,
 )
@@ -78,13 +78,13 @@ def bullet_lines(text: str) -> float:
 
 
 def ellipsis_lines(text: str) -> float:
-    """Share of lines that break off with `...` or `…`, of two lines or more."""
+    """Share of lines that break off with `...` or `…`, of three lines or more."""
     if "..." not in text and "…" not in text:
         return 0.0
     lines = [line for line in text.split("\n") if line]
     # A doctest's continuation prompt is not prose that breaks off.
     broken = [line for line in lines if line.endswith(("...", "…")) and len(line.strip()) > 3]
-    return len(broken) / len(lines) if len(lines) >= 2 else 0.0
+    return len(broken) / len(lines) if len(lines) >= 3 else 0.0
 
 
 def code(text: str) -> float:

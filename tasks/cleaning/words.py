@@ -1,6 +1,7 @@
 """What a shingle is made of: words, or single characters where a script puts no spaces between words."""
 
 import re
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -31,15 +32,25 @@ def shingles(units_of_texts: list[list[str]]) -> list[npt.NDArray[np.uint64]]:
     """
     from rensa import RMinHash
 
-    return [_windows(np.array(hashes, np.uint64)) for hashes in RMinHash.hash_token_sets(units_of_texts)]
+    everything = list(chain.from_iterable(units_of_texts))
+    [hashes] = RMinHash.hash_token_sets([everything])
+    flat = np.array(hashes, np.uint64)
+    full = _windows(flat, SHINGLE_UNITS)
+    found, start = [], 0
+    for length in map(len, units_of_texts):
+        if length >= SHINGLE_UNITS:
+            found.append(full[start : start + length - SHINGLE_UNITS + 1])
+        else:
+            found.append(_windows(flat[start : start + length], length))
+        start += length
+    return found
 
 
-def _windows(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    width = min(SHINGLE_UNITS, len(hashes))
-    if not width:
-        return hashes
+def _windows(hashes: npt.NDArray[np.uint64], width: int) -> npt.NDArray[np.uint64]:
+    """Hashes of all runs of `width` hashes; none when there are fewer, or width is 0."""
+    count = max(len(hashes) - width + 1, 0) if width else 0
     # A polynomial in an odd 64-bit constant, modulo 2^64: order counts, collisions are negligible.
-    mixed = np.zeros(len(hashes) - width + 1, np.uint64)
+    mixed = np.zeros(count, np.uint64)
     for offset in range(width):
-        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + hashes[offset : offset + len(mixed)]
+        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + hashes[offset : offset + count]
     return mixed ^ (mixed >> np.uint64(29))

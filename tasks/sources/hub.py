@@ -89,7 +89,7 @@ def _load(config: HubSource) -> "Dataset":
     except (ConnectionError, OfflineModeIsEnabled) as error:
         raise SourceError(
             f"{config.dataset}: the Hugging Face hub can't be reached ({_first_line(error)}); "
-            f"copy the data set with save_to_disk where there is a connection, and set `dataset` to that folder"
+            f"copy the data set with save_to_disk on a machine that can, and set `dataset` to that folder"
         ) from error
     except (DatasetNotFoundError, KeyError, ValueError, OSError) as error:
         raise SourceError(
