@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 BANDS = 16
+NEIGHBOURS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +75,23 @@ def _clusters(signatures: npt.NDArray[np.uint32], threshold: float) -> npt.NDArr
 
 
 def _similar_pairs(signatures: npt.NDArray[np.uint32], threshold: float) -> Iterator[tuple[int, int]]:
-    """Confirmed pairs out of each band's buckets: every member with the first, and with its neighbour.
+    """Confirmed pairs out of each band's buckets: every member with the first and its nearest neighbours.
 
-    All pairs of a bucket would be quadratic; in 16 bands these two find the same clusters.
+    All pairs of a large bucket would be quadratic, and a cluster needs only a path between its members.
     """
     width = signatures.shape[1] // BANDS
     weights = np.random.default_rng(0).integers(1, 2**63, width, dtype=np.uint64) | np.uint64(1)
     for band in range(BANDS):
         keys = signatures[:, band * width : (band + 1) * width].astype(np.uint64) @ weights
         order = np.argsort(keys, kind="stable")
-        same = np.flatnonzero(keys[order][1:] == keys[order][:-1])
-        if not len(same):
-            continue
-        starts = np.r_[True, keys[order][1:] != keys[order][:-1]]
-        first_of = order[np.maximum.accumulate(np.where(starts, np.arange(len(order)), 0))]
-        right = order[same + 1]
-        pairs = np.unique(
-            np.concatenate([np.c_[order[same], right], np.c_[first_of[same + 1], right]]), axis=0
-        )
+        keys = keys[order]
+        starts = np.r_[True, keys[1:] != keys[:-1]][: len(keys)]
+        first = np.maximum.accumulate(np.where(starts, np.arange(len(keys)), 0))
+        found = [np.c_[first[~starts], np.flatnonzero(~starts)]]
+        for distance in range(1, NEIGHBOURS + 1):
+            same = np.flatnonzero(keys[distance:] == keys[:-distance])
+            found.append(np.c_[same, same + distance])
+        pairs = np.unique(order[np.concatenate(found)], axis=0)
         for chunk in np.array_split(pairs, len(pairs) // 10_000 + 1):
             similarity = (signatures[chunk[:, 0]] == signatures[chunk[:, 1]]).mean(axis=1)
             yield from map(tuple, chunk[similarity >= threshold].tolist())

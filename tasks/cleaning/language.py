@@ -31,8 +31,8 @@ def language_of(text: str, languages: tuple[str, ...]) -> str:
     candidates = tuple(code for code in languages if _SCRIPT_OF.get(code, "latin") == script)
     if script == "han":
         kana = len(_KANA.findall(sample))
-        # Running Japanese has kana in almost every word, Chinese only in a quoted name.
-        code = "ja" if kana * 10 > len(sample) else "zh"
+        # Half of running Japanese is kana; Chinese has some in a quoted name.
+        code = "ja" if kana * 5 > kana + len(_SCRIPTS["han"].findall(sample)) else "zh"
         return code if code in candidates else UNKNOWN
     if len(candidates) <= 1:
         return candidates[0] if candidates else UNKNOWN
