@@ -88,7 +88,7 @@ def judge(
             column=rule.name,
             min_value=rule.minimum,
             max_value=rule.maximum,
-            description=f"{rule.description}: {rule.expected}",
+            description=f"{rule.description}: {rule.expected}{' (warns only)' * (rule.name in warn_only)}",
             severity=FailureSeverity.WARNING if rule.name in warn_only else FailureSeverity.CRITICAL,
         )
         for rule in rules

@@ -29,11 +29,11 @@ class CorpusDemands(BaseModel):
     max_duplicate_share: Share = Field(0.0, description="most surplus copies of a document (equal ids)")
     min_characters: int = Field(10, ge=0, description="length that 99 % of the documents reach")
     median_characters: tuple[int, int] = Field(
-        (40, 50_000), description="lowest and highest median length of a document"
+        (15, 50_000), description="lowest and highest median length of a document"
     )
     max_characters: int = Field(200_000, ge=1, description="length that 99 % of the documents keep below")
     languages: dict[str, Share] | None = Field(
-        None, description="allowed languages and the least share of each; none: any"
+        None, description="allowed languages and the least share of each (0: may be absent); none: any"
     )
     max_other_language_share: Share = Field(
         0.0, description="most documents in a language that is not listed; without a list it has no effect"
@@ -91,9 +91,15 @@ def _documents(demands: CorpusDemands) -> Iterator[Rule]:
         "that are surplus copies",
         "surplus_copy",
         demands.max_duplicate_share,
-        "run the clean stage with its exact duplicates filter on",
+        "clean again: cleaning drops these, so the shards were changed",
     )
-    yield _share("empty_text", "without text", "empty_text", 0, "clean again: no filter lets these through")
+    yield _share(
+        "empty_text",
+        "without text",
+        "empty_text",
+        0,
+        "clean again: cleaning drops these, so the shards were changed",
+    )
     yield _share(
         "untraceable",
         "without id, source or uri",
@@ -144,21 +150,21 @@ def _text(demands: CorpusDemands) -> Iterator[Rule]:
         "with an e-mail address, phone or identity number",
         "personal_data",
         demands.max_personal_data_share,
-        "let cleaning replace or drop them, or raise max_personal_data_share if they are examples",
+        "mask them at the source, leave the source out, or raise max_personal_data_share",
     )
     yield _share(
         "mojibake",
         "with wrongly decoded characters",
         "mojibake",
         demands.max_mojibake_share,
-        "turn on text repair in cleaning, or collect these sources with their true encoding",
+        "collect these sources in their true encoding (cleaning repairs what it can), or leave them out",
     )
     yield _share(
         "unreadable",
         "with replacement or control characters",
         "unreadable",
         demands.max_unreadable_share,
-        "turn on text repair in cleaning, or leave out the sources that were damaged before",
+        "collect these sources in their true encoding, or leave out those that were damaged before",
     )
 
 
@@ -181,13 +187,14 @@ def _mixture(demands: CorpusDemands) -> Iterator[Rule]:
             "let cleaning keep the listed languages only, or add these to languages",
         )
         for language, least in demands.languages.items():
-            yield Rule(
-                f"language_{language}",
-                f"share of documents in {language}",
-                f"count_if(language = {_literals([language])}) / count(*)",
-                least,
-                advice=f"collect more documents in {language}, or lower its least share",
-            )
+            if least > 0:
+                yield Rule(
+                    f"language_{language}",
+                    f"share of documents in {language}",
+                    f"count_if(language = {_literals([language])}) / count(*)",
+                    least,
+                    advice=f"collect more documents in {language}, or lower its least share",
+                )
 
 
 def _share(name: str, what: str, predicate: str, most: float, advice: str) -> Rule:

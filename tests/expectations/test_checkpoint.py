@@ -28,8 +28,9 @@ def test_bounds_are_inclusive(figures: dict[str, float], passed: list[bool]) -> 
 
 
 def test_a_warning_does_not_stop() -> None:
-    verdicts, _ = judge("test", RULES, {"few": 1, "many": 1, "between": 3}, warn_only=["few"])
+    verdicts, page = judge("test", RULES, {"few": 1, "many": 1, "between": 3}, warn_only=["few"])
     assert [verdict.stops for verdict in verdicts] == [False, True, False]
+    assert "number of things: at least 3 (warns only)" in page
 
 
 def test_the_page_shows_every_rule_and_fetches_nothing() -> None:
@@ -38,5 +39,6 @@ def test_the_page_shows_every_rule_and_fetches_nothing() -> None:
         assert f"{rule.description}: {rule.expected}" in page
     assert ">0.25<" in page
     assert ">12345<" in page
-    assert page.count("text-danger") >= 1
+    assert page.count("fa-check-circle text-success") == 2
+    assert page.count("fa-times text-danger") == 2  # the broken rule, and the whole in the overview
     assert not re.search(r"https?:|<script|<link|<img|<iframe|@import|url\(|href=\"[^#]", page)

@@ -111,7 +111,7 @@ def test_a_planted_fault_stops_the_line(tmp_path: Path, rule: str) -> None:
     assert str(kept / "data_docs" / "index.html") in str(stop.value)
     report = {entry["rule"]: entry for entry in json.loads((kept / "validation.json").read_text())}
     assert not report[rule]["passed"]
-    assert "text-danger" in (kept / "data_docs" / "index.html").read_text()
+    assert "fa-times text-danger" in (kept / "data_docs" / "index.html").read_text()
     if report[rule]["failing"]:
         assert report[rule]["failing"][0]["id"] in str(stop.value)
     assert not list((tmp_path / "artifacts" / "validate").iterdir())
@@ -142,7 +142,7 @@ def test_warn_only_lets_the_corpus_pass(tmp_path: Path) -> None:
     assert manifest is not None
     assert manifest.counts["warnings"] == 1
     page = (Store(tmp_path).path(artifact) / "data_docs" / "index.html").read_text()
-    assert "text-warning" in page
+    assert "(warns only)" in page
 
 
 def test_an_unknown_rule_in_warn_only_is_refused() -> None:
