@@ -21,7 +21,8 @@ _INVISIBLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u200b\u200e\u200f\u20
 _ASCII_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n")
 _LINE_BREAK = re.compile(r"\r\n?|[\x0b\x0c\u0085\u2028\u2029]")
 _ODD_SPACE = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f]")
-_LINE_END = re.compile(r"[ \t\u3000]+(?=\n)")
+# Only the start of a run may match: from every space of a long run it would be quadratic.
+_LINE_END = re.compile(r"(?<![ \t\u3000])[ \t\u3000]++(?=\n)")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 

@@ -17,8 +17,9 @@ _SYMBOLS = b"#$%&*+/<=>@\\^_`{|}~[]"
 _HANGUL = re.compile(r"[\uac00-\ud7a3]")
 _BULLET = re.compile(r"\s*(?:[-*+•‣●○▪·]|\d{1,3}[.)])\s")
 _CODE_LINE = re.compile(
-    r"""\s*(?:
-        >>>|\.\.\.(?:\s|$)|In\ \[|Out\[|\$\ |@[\w.]+(?:\(.*\))?\s*$|\#\s            # doctest, shell, decorator, comment
+    r"""(?:
+        >>>|\.\.\.(?:\s|$)|In\ \[|Out\[|\$\ |\#\s             # doctest, shell, comment
+      | @[\w.]+(?:\(.*\))?$
       | [-=+|~^*`_\s┌┐└┘├┤┬┴┼─│]{4,}$                          # table borders and rules
       | \|.*\|\s*$                                             # table rows
       | (?:from\s+[\w.]+\s+)?import\s+\w | def\s+\w+\( | class\s+\w+.*:\s*$
@@ -89,7 +90,8 @@ def ellipsis_lines(text: str) -> float:
 
 def code(text: str) -> float:
     """Share of characters in lines that look like doctests, code, tables or rows of numbers."""
-    lines = [line for line in text.split("\n") if line]
+    # Stripped, so that no pattern has to try every space of a long indentation.
+    lines = [line for line in map(str.strip, text.split("\n")) if line]
     return sum(len(line) for line in lines if _CODE_LINE.match(line)) / max(sum(map(len, lines)), 1)
 
 

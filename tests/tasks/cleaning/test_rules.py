@@ -4,6 +4,7 @@ import pytest
 
 from tasks.cleaning import rules
 from tasks.cleaning.config import CleanConfig
+from tasks.cleaning.repair import repair
 from tasks.cleaning.rules import first_failure
 
 PROSE = "Return the weighted mean of the values along the given axis, ignoring missing entries."
@@ -49,6 +50,14 @@ def test_measured_values() -> None:
     assert rules.ellipsis_lines("a bc...\n...\nd ef…\ne") == 0.5
     assert rules.code(TABLE) == 1.0
     assert rules.code(f"{'x' * 30} y\n>>> 1\n") == pytest.approx(5 / 37)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("filler", [" ", "\t \t", "a.", "1 ", "f(", ") ", "= ", "-", "\u3000x "])
+def test_no_text_takes_quadratic_time(filler: str) -> None:
+    first_failure(
+        repair(f"start {filler * 60_000} end\n" + filler * 60_000 + "x"), CleanConfig(max_characters=10**7)
+    )
 
 
 def test_a_bound_is_met_by_equality() -> None:
