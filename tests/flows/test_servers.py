@@ -1,12 +1,12 @@
-"""Servers: the real Prefect, MLflow and Triton, started by two commands at once and then shared by all tests here."""
+"""Servers: the real Prefect, MLflow and Triton, started by two commands at once and shared by the tests."""
 
+import dataclasses
 import json
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -33,6 +33,12 @@ def point_at(home: Path, patch: pytest.MonkeyPatch) -> Ports:
     for name in ("prefect", "mlflow", "triton_http", "triton_grpc", "triton_metrics"):
         patch.setenv(settings.port_variable(name), str(free_port()))
     return Ports.from_environment()
+
+
+def family(server: servers.ServerStatus) -> list[psutil.Process]:
+    """A running server's process and those that it started."""
+    first = psutil.Process(server.pid)
+    return [first, *first.children(recursive=True)]
 
 
 def python(program: str) -> str:
@@ -89,15 +95,29 @@ def test_a_server_is_found_after_the_port_variable_changed(
 
 
 def test_everything_listens_on_loopback_only(running: list[str]) -> None:
-    for name in ("prefect", "mlflow"):
+    for server in servers.status():
         listening = [
             connection.laddr.ip
-            for process in processes._marked(servers._mark(name))  # type: ignore[arg-type]
+            for process in family(server)
             for connection in process.net_connections()
             if connection.status == psutil.CONN_LISTEN
         ]
-        assert listening
-        assert set(listening) == {"127.0.0.1"}
+        # Triton's gRPC listens on IPv4 through an IPv6 socket.
+        assert {address.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+
+
+def test_a_server_that_hangs_is_silent(running: list[str]) -> None:
+    mlflow = servers.find("mlflow")
+    assert mlflow
+    try:
+        for process in family(mlflow):
+            process.suspend()
+        assert servers.find("mlflow") is None
+        assert dataclasses.replace(mlflow, state="silent", version=None) == servers.status()[1]
+    finally:
+        for process in family(mlflow):
+            process.resume()
+    assert servers.start("mlflow") == mlflow
 
 
 def test_clients_in_our_environment_reach_them(running: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,12 +149,11 @@ print("\\n", flow, run.info.artifact_uri.split(":")[0], greeting)
 
 def test_down_leaves_nothing(running: list[str]) -> None:
     ports = Ports.from_environment()
-    pids = [process.pid for name in servers.NAMES for process in processes._marked(servers._mark(name))]
-    assert len(pids) >= 3  # Prefect, MLflow and its worker; Triton marks its own in another way
-    pids += [server.pid for server in servers.status() if server.pid]
+    pids = [process.pid for server in servers.status() for process in family(server)]
+    assert len(pids) > 3  # MLflow has a worker
     assert servers.down() == ["triton", "mlflow", "prefect"]
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
-    assert all(processes.is_free(port) for port in asdict(ports).values())
+    assert all(processes.is_free(port) for port in dataclasses.asdict(ports).values())
     assert [server.state for server in servers.status()] == ["stopped"] * 3
     assert servers.down() == []
 
