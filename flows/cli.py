@@ -1,0 +1,166 @@
+"""The command `textmill`.
+
+Everything heavy is imported inside the functions, so that `--help` answers at once. Exit codes: 0 done,
+1 a gate or a stage said no, 2 usage or recipe error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="textmill",
+    help="Raw text in, a served language model out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+RecipeArgument = Annotated[str, typer.Argument(help="A recipe file, or the name of a built-in recipe.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="Override a value: pretrain.steps=200.")]
+Stages = Annotated[list[str] | None, typer.Option("--refresh", help="Make this stage anew. Repeatable.")]
+
+
+@app.command()
+def run(
+    recipe: RecipeArgument,
+    overrides: Set = None,
+    only: Annotated[str | None, typer.Option(help="Run this stage alone, without Prefect.")] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="Begin here; earlier stages must be there.")
+    ] = None,
+    refresh: Stages = None,
+) -> None:
+    """Run a recipe through all stages, and ask the endpoint its questions."""
+    with _errors():
+        from flows import command
+
+        loaded = command.load(recipe, overrides or [])
+        if only and (start or refresh):
+            only_refresh = [stage for stage in refresh or [] if stage != only]
+            if start or only_refresh:
+                raise typer.BadParameter("--only runs one stage: leave --from out, and --refresh another")
+        if only:
+            command.run_one(loaded, only, refresh=bool(refresh))
+        else:
+            command.run_all(loaded, start, refresh or [])
+
+
+@app.command()
+def plan(recipe: RecipeArgument, overrides: Set = None, refresh: Stages = None) -> None:
+    """Show what a run would make and what it would find, without running anything."""
+    with _errors():
+        from flows import command
+
+        command.plan(command.load(recipe, overrides or []), refresh or [])
+
+
+@app.command()
+def ask(
+    texts: Annotated[list[str], typer.Argument(help="Texts to classify.")],
+    model: Annotated[str | None, typer.Option(help="The endpoint, when there are several.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Labels shown on a terminal.")] = 5,
+) -> None:
+    """Ask the served model: bars on a terminal, one JSON object per text when piped."""
+    with _errors():
+        from flows import question
+
+        answers = question.ask(texts, model)
+        for text, answer in zip(texts, answers, strict=True):
+            if sys.stdout.isatty():
+                question.draw(text, answer, top)
+            else:
+                print(json.dumps(question.as_json(text, answer), ensure_ascii=False))
+
+
+@app.command()
+def up() -> None:
+    """Start Prefect, MLflow and Triton on loopback, as far as they don't run."""
+    with _errors():
+        from flows import servers
+
+        print("starting Prefect, MLflow and Triton", flush=True)
+        _print_servers(servers.up())
+
+
+@app.command()
+def down() -> None:
+    """End the servers that textmill started."""
+    with _errors():
+        from flows import servers
+
+        ended = servers.down()
+        print(f"ended {', '.join(ended)}" if ended else "no server was running")
+
+
+@app.command()
+def status() -> None:
+    """Show the servers and where their pages are."""
+    with _errors():
+        from flows import servers
+
+        _print_servers(servers.status())
+
+
+@app.command()
+def runs(
+    recipe: Annotated[str | None, typer.Option(help="Only runs of this recipe.")] = None,
+    last: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
+) -> None:
+    """List past runs with their verdict and version."""
+    with _errors():
+        from flows import command
+
+        command.list_runs(recipe, last)
+
+
+@app.command()
+def gc(
+    keep: Annotated[int, typer.Option(min=0, help="Runs of each recipe whose artifacts stay.")] = 5,
+) -> None:
+    """Remove artifacts that none of the last runs refers to."""
+    with _errors():
+        from flows import command
+
+        command.collect_garbage(keep)
+
+
+def main() -> None:
+    """The entry point."""
+    app()
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Print what a user can put right as one message, and leave with the code that belongs to it."""
+    from deploy.errors import TritonError
+    from tasks.errors import RecipeError, TextmillError
+
+    try:
+        yield
+    except (TextmillError, TritonError) as error:
+        _complain(str(error))
+        raise typer.Exit(2 if isinstance(error, RecipeError) else 1) from None
+    except KeyboardInterrupt:
+        _complain("interrupted; run the same command again to go on")
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        raise typer.Exit(0) from None
+
+
+def _complain(message: str) -> None:
+    red: Callable[[str], str] = (lambda text: typer.style(text, fg="red")) if sys.stderr.isatty() else str
+    print(red("error: ") + message, file=sys.stderr)
+
+
+def _print_servers(found: list[object]) -> None:
+    for server in found:
+        name, state, url = (str(getattr(server, field)) for field in ("name", "state", "url"))
+        pid = getattr(server, "pid", None)
+        print(f"{name:<8} {state:<9} {url}" + (f"  pid {pid}" if pid else ""))

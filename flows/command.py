@@ -1,0 +1,158 @@
+"""What the command's verbs do: run, plan, list and clear away; `cli.py` is their face."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from flows import servers, settings
+from flows.question import ask, draw
+from flows.recipe import Recipe, load_recipe
+from flows.record import RunRecord, records
+from tasks.errors import RecipeError
+from tasks.stage import Outcome, Run
+from tasks.store import Store
+from tasks.visible import console
+
+# Stages that need a server; the others run without any.
+NEEDS: dict[str, tuple[servers.Name, ...]] = {
+    "evaluate": ("mlflow",),
+    "register": ("mlflow",),
+    "export": ("mlflow",),
+    "deploy": ("mlflow", "triton"),
+}
+
+
+def load(reference: str, overrides: Sequence[str]) -> Recipe:
+    """Read the recipe, and set the environment before Prefect and MLflow are imported."""
+    home = settings.home()
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ.update(settings.environment(home, servers.current_ports()))
+    # Prefect's log goes to its own pages; on the terminal our lines are enough.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    return load_recipe(reference, overrides)
+
+
+def run_all(recipe: Recipe, start: str | None, refresh: Sequence[str]) -> None:
+    """Walk the whole line as a Prefect flow; print the answers to the recipe's questions.
+
+    Raises:
+        TextmillError: a stage, the gate or a server said no.
+    """
+    from flows.session import prepare
+
+    _check_stages([*refresh, *([start] if start else [])])
+    prepare(servers.NAMES)
+    from flows.lifecycle import lifecycle
+
+    console.print(f"[bold]{recipe.name}[/] {recipe.description}")
+    try:
+        lifecycle(recipe, start, tuple(refresh))
+    finally:
+        _print_closing(recipe)
+
+
+def run_one(recipe: Recipe, only: str, *, refresh: bool) -> None:
+    """Make the artifact of one stage from the artifacts that are there."""
+    from flows.lifecycle import after, before, walk
+    from flows.session import Session
+
+    _check_stages([only])
+    session = Session(
+        recipe,
+        given=before(only),
+        refresh=[only] if refresh else (),
+        skipped=after(only),
+        needs=NEEDS.get(only, ()),
+    )
+    with session as run:
+        walk(recipe, run, lambda part: part.fn)
+
+
+def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
+    """Print what a run would make and what it would find."""
+    from flows.lifecycle import walk
+
+    _check_stages(refresh)
+    found: list[Outcome] = []
+    home = settings.home()
+    walk(recipe, Run(home, refresh=refresh, planning=True, record=found.append), lambda part: part.fn)
+    words = {"cached": "cached", "pending": "would run"}
+    for outcome in found:
+        digest = outcome.digest[:12] if outcome.state == "cached" else ""
+        console.print(f"{outcome.stage:<10} {words[outcome.state]:<10} {digest}")
+    if servers.find("mlflow") is None:
+        console.print("MLflow is not running: what is registered is not known (start it with `textmill up`)")
+
+
+def list_runs(recipe: str | None, last: int) -> None:
+    """Print the newest runs."""
+    chosen = [record for record in records(settings.home()) if recipe in (None, record.recipe)][:last]
+    if not chosen:
+        console.print("no runs yet")
+        return
+    table = Table("run", "recipe", "started (UTC)", "seconds", "verdict", "version", "", box=None)
+    for record in chosen:
+        table.add_row(
+            record.id,
+            record.recipe,
+            record.started_at[:19].replace("T", " "),
+            f"{record.seconds:.0f}",
+            record.state,
+            str(record.version or ""),
+            record.message.split("\n")[0][:60],
+        )
+    console.print(table)
+
+
+def collect_garbage(keep: int) -> None:
+    """Remove artifacts that none of the last `keep` runs of any recipe refers to."""
+    wanted: set[tuple[str, str]] = set()
+    seen: dict[str, int] = {}
+    for record in records(settings.home()):
+        seen[record.recipe] = seen.get(record.recipe, 0) + 1
+        if seen[record.recipe] <= keep or record.state == "running":
+            wanted |= {(outcome.stage, outcome.key) for outcome in record.outcomes}
+    removed, freed = Store(settings.home()).collect_garbage(wanted)
+    console.print(f"{removed} artifacts removed, {freed / 1e6:,.1f} MB freed")
+
+
+def _check_stages(stages: Sequence[str]) -> None:
+    from flows.lifecycle import STAGES
+
+    for stage in stages:
+        if stage not in STAGES:
+            raise RecipeError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}")
+
+
+def _print_closing(recipe: Recipe) -> None:
+    """The last lines of a run: how it ended, the served answers, and where to look."""
+    record = next(records(settings.home()), None)
+    if record is None or record.pid != os.getpid():
+        return
+    counted = [f"{state} {n}" for state in ("made", "cached", "failed") if (n := _count(record, state))]
+    console.print(f"\n[bold]{record.state}[/] in {record.seconds:.0f} s: stages {', '.join(counted)}")
+    if record.state == "completed" and recipe.questions:
+        for question, answer in zip(
+            recipe.questions, ask(recipe.questions, recipe.registration.model), strict=True
+        ):
+            draw(question, answer, top=3)
+    folder = settings.home() / "runs" / record.id
+    console.print()
+    for name, place in _places(record, folder):
+        console.print(f"{name:<10} {place}")
+
+
+def _places(record: RunRecord, folder: Path) -> list[tuple[str, str]]:
+    places = [("report", f"{folder / 'report.html'}")]
+    if record.flow_run and "Prefect" in record.urls:
+        places.append(("Prefect", f"{record.urls['Prefect']}/runs/flow-run/{record.flow_run}"))
+    places += [(name, record.urls[name]) for name in ("MLflow", "Triton") if name in record.urls]
+    return places
+
+
+def _count(record: RunRecord, state: str) -> int:
+    return sum(outcome.state == state for outcome in record.outcomes)

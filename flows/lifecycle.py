@@ -1,0 +1,124 @@
+"""The line, from raw text to an answering endpoint: three flows that run in turn or alone.
+
+corpus    collect -> clean -> validate -> tokenize
+train     pretrain -> fine_tune -> evaluate
+release   register -> export -> deploy
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from prefect import flow
+
+from flows.recipe import Recipe
+from flows.session import Session
+from tasks.artifact import Artifact
+from tasks.clean import clean
+from tasks.collect import collect, snapshot
+from tasks.deploy import deploy
+from tasks.evaluate import evaluate
+from tasks.export import export
+from tasks.fine_tune import fine_tune
+from tasks.pretrain import pretrain
+from tasks.register import register
+from tasks.registry import ModelVersion, champion_before
+from tasks.stage import PENDING, Run
+from tasks.tokenize import tokenize
+from tasks.validate import validate
+
+CORPUS = ("collect", "clean", "validate", "tokenize")
+TRAIN = ("pretrain", "fine_tune", "evaluate")
+RELEASE = ("register", "export", "deploy")
+STAGES = CORPUS + TRAIN + RELEASE
+
+
+class Corpus(NamedTuple):
+    """What the first flow makes."""
+
+    collected: Artifact
+    cleaned: Artifact
+    tokens: Artifact
+
+
+class Trained(NamedTuple):
+    """What the second flow makes, and the champion that it was compared with."""
+
+    pretrained: Artifact
+    model: Artifact
+    evaluation: Artifact
+    champion: ModelVersion | None
+
+
+@flow(name="lifecycle", flow_run_name="{recipe.name}")
+def lifecycle(recipe: Recipe, start: str | None = None, refresh: tuple[str, ...] = ()) -> None:
+    """Walk the whole line.
+
+    Args:
+        recipe: the product.
+        start: the first stage that may be made; those before it must be there already.
+        refresh: stages to make anew although their artifact is there.
+    """
+    with Session(recipe, given=before(start), refresh=refresh) as run:
+        walk(recipe, run, lambda part: part)
+
+
+def walk(recipe: Recipe, run: Run, how: Callable[[Any], Callable[..., Any]]) -> None:
+    """Walk the line; `how` says whether the parts run as flows or as plain functions."""
+    made = how(corpus)(recipe, run)
+    trained = how(train)(recipe, run, made)
+    how(release)(recipe, run, made, trained)
+
+
+@flow(name="corpus")
+def corpus(recipe: Recipe, run: Run | None = None) -> Corpus:
+    """Bring the text together, clean it, check it, and make tokens of it."""
+    if run is None:
+        with Session(recipe) as run:
+            return corpus.fn(recipe, run)
+    collected = collect(snapshot(recipe.collect), recipe.collect, run)
+    cleaned = clean(collected, recipe.clean, run)
+    validate(cleaned, recipe.validation, run)
+    tokens = tokenize(cleaned, recipe.tokenize, run)
+    return Corpus(collected, cleaned, tokens)
+
+
+@flow(name="train")
+def train(recipe: Recipe, run: Run | None = None, made: Corpus | None = None) -> Trained:
+    """Pretrain, fine-tune and judge; alone, it takes the corpus that is there."""
+    if run is None:
+        with Session(recipe, given=CORPUS) as run:
+            return train.fn(recipe, run, corpus.fn(recipe, run))
+    assert made is not None
+    pretrained = pretrain(made.tokens, recipe.pretrain, run)
+    model = fine_tune(made.cleaned, made.tokens, pretrained, recipe.fine_tune, run)
+    champion = None if model.digest == PENDING else champion_before(recipe.registration.model, model)
+    evaluation = evaluate(made.tokens, pretrained, model, champion, recipe.evaluate, run)
+    return Trained(pretrained, model, evaluation, champion)
+
+
+@flow(name="release")
+def release(
+    recipe: Recipe, run: Run | None = None, made: Corpus | None = None, trained: Trained | None = None
+) -> None:
+    """Register, export and deploy; alone, it takes the model that is there."""
+    if run is None:
+        with Session(recipe, given=CORPUS + TRAIN) as run:
+            made = corpus.fn(recipe, run)
+            return release.fn(recipe, run, made, train.fn(recipe, run, made))
+    assert made is not None
+    assert trained is not None
+    registered = register(*made, *trained, recipe.registration, run)
+    exported = export(trained.model, registered, recipe.export, run)
+    deploy(trained.model, registered, exported, recipe.deploy, run)
+
+
+def before(stage: str | None) -> Sequence[str]:
+    """The stages before this one."""
+    return STAGES[: STAGES.index(stage)] if stage else ()
+
+
+def after(stage: str) -> Sequence[str]:
+    """The stages after this one."""
+    return STAGES[STAGES.index(stage) + 1 :]

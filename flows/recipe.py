@@ -1,0 +1,184 @@
+"""A recipe: one YAML file that says what to collect, what to train and what the gate demands.
+
+Every section is the config of the stage of the same name. Whatever is wrong in a recipe is said before
+anything starts: the file, the key, the value, and what is allowed.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tasks.clean import CleanConfig
+from tasks.collect import CollectConfig
+from tasks.deploy import DeployConfig
+from tasks.errors import RecipeError
+from tasks.evaluate import EvaluateConfig
+from tasks.export import ExportConfig
+from tasks.fine_tune import FineTuneConfig
+from tasks.pretrain import PretrainConfig
+from tasks.register import RegisterConfig
+from tasks.stage import Config
+from tasks.tokenize import TokenizeConfig
+from tasks.validate import ValidateConfig
+
+BUILT_IN = Path(__file__).parent / "recipes"
+
+
+class Recipe(Config):
+    """One product: its ten stages, and the questions put to the endpoint when it is live."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Lower-case letters, digits and dashes.")
+    description: str = ""
+    questions: tuple[str, ...] = Field((), description="Asked at the end of a run, with the served answer.")
+    collect: CollectConfig
+    clean: CleanConfig = CleanConfig()
+    validation: ValidateConfig = Field(ValidateConfig(), alias="validate")
+    tokenize: TokenizeConfig = TokenizeConfig()
+    pretrain: PretrainConfig = PretrainConfig()
+    fine_tune: FineTuneConfig
+    evaluate: EvaluateConfig = EvaluateConfig()
+    registration: RegisterConfig = Field(alias="register")
+    export: ExportConfig = ExportConfig()
+    deploy: DeployConfig = DeployConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _model_is_named_after_the_recipe(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "register" not in values and isinstance(values.get("name"), str):
+            return {**values, "register": {"model": values["name"]}}
+        return values
+
+
+def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe by path or by the name of a built-in one, with `key=value` overrides applied.
+
+    Raises:
+        RecipeError: there is no such recipe, or something in it is wrong; all faults are listed.
+    """
+    path = _find(reference)
+    values = _read(path)
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        faults = "\n".join(f"  {_explain(fault)}" for fault in error.errors())
+        raise RecipeError(f"{path}: the recipe is not valid, nothing was started:\n{faults}") from None
+
+
+def built_in_recipes() -> list[str]:
+    """The names of the recipes that come with textmill."""
+    return sorted(path.stem for path in BUILT_IN.glob("*.yaml"))
+
+
+def _find(reference: str) -> Path:
+    path = Path(reference)
+    if path.is_file():
+        return path
+    built_in = BUILT_IN / f"{reference}.yaml"
+    if built_in.is_file():
+        return built_in
+    raise RecipeError(
+        f"there is no recipe {reference!r}: neither a file nor one of {', '.join(built_in_recipes())}"
+    )
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML's safe loader, which also refuses a key that occurs twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for position, key in enumerate(keys):
+            if key in keys[:position]:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} occurs twice", node.value[position][0].start_mark
+                )
+        return super().construct_mapping(node, deep)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8 text (byte {error.start})") from None
+    except OSError as error:
+        raise RecipeError(f"{path}: {error.strerror}") from None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else "?"
+        raise RecipeError(f"{path}, line {line}: not valid YAML: {error.problem}") from None
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of sections, this is {type(values).__name__}")
+    return values
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    """Set one value: `pretrain.steps=200`; the value is read as YAML."""
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise RecipeError(f"--set {override!r}: write it as key=value, for example pretrain.steps=200")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = text
+    *parents, last = key.split(".")
+    place: Any = values
+    for parent in parents:
+        place = _descend(place, parent, override)
+    if isinstance(place, list):
+        place[_index(place, last, override)] = value
+    else:
+        place[last] = value
+
+
+def _descend(place: Any, parent: str, override: str) -> Any:
+    if isinstance(place, list):
+        return place[_index(place, parent, override)]
+    child = place.setdefault(parent, {})
+    if not isinstance(child, dict | list):
+        raise RecipeError(f"--set {override!r}: {parent} is a value, not a section")
+    return child
+
+
+def _index(place: list[Any], text: str, override: str) -> int:
+    if text.isdecimal() and int(text) < len(place):
+        return int(text)
+    raise RecipeError(f"--set {override!r}: {text} is not one of the {len(place)} entries, counted from 0")
+
+
+def _explain(fault: Mapping[str, Any]) -> str:
+    location = [part for part in fault["loc"] if part not in ("packages", "files", "huggingface")]
+    key = ".".join(map(str, location)) or "recipe"
+    if fault["type"] == "extra_forbidden":
+        allowed = _allowed_keys(location[:-1])
+        close = difflib.get_close_matches(str(location[-1]), allowed, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"allowed here: {', '.join(allowed)}"
+        return f"{key}: unknown key; {hint}"
+    if fault["type"] == "missing":
+        return f"{key}: is missing"
+    found = fault["input"]
+    shown = f"a section with {len(found)} keys" if isinstance(found, dict) else repr(found)
+    return f"{key}: found {shown[:200]}; {fault['msg'].removeprefix('Value error, ')}"
+
+
+def _allowed_keys(location: Sequence[Any]) -> list[str]:
+    model: Any = Recipe
+    for part in location:
+        fields = _fields(model)
+        if part not in fields:
+            return []
+        model = fields[part]
+    return sorted(_fields(model))
+
+
+def _fields(model: Any) -> dict[str, Any]:
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        return {}
+    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}

@@ -1,0 +1,112 @@
+"""The record of a run: what was asked for, what became of every stage, and how it ended.
+
+One JSON file per run, `<home>/runs/<id>/run.json`, rewritten at every step, beside the run's report.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from flows.processes import Process
+from tasks.stage import Outcome
+
+State = Literal["running", "completed", "refused", "failed", "killed"]
+
+
+class RunRecord(BaseModel):
+    """One run, as far as it has come. `created` is the start time of the process `pid`, in epoch seconds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    recipe: str
+    command: str
+    started_at: str
+    finished_at: str | None = None
+    seconds: float = 0.0
+    state: State = "running"
+    message: str = ""
+    outcomes: list[Outcome] = []
+    settings: dict[str, Any] = {}
+    urls: dict[str, str] = {}
+    version: int | None = None
+    flow_run: str | None = None
+    pid: int
+    created: float
+
+
+class Recorder:
+    """Writes the record of the run of this process."""
+
+    def __init__(self, home: Path, recipe: str, settings: dict[str, Any], urls: dict[str, str]) -> None:
+        started = datetime.now(UTC)
+        self._clock = time.monotonic()
+        self.record = RunRecord(
+            id=f"{started:%Y%m%d-%H%M%S}-{uuid4().hex[:6]}",
+            recipe=recipe,
+            command=_command(),
+            started_at=started.isoformat(timespec="seconds"),
+            settings=settings,
+            urls=urls,
+            pid=os.getpid(),
+            created=_created(),
+        )
+        self.folder = home / "runs" / self.record.id
+        self.folder.mkdir(parents=True)
+        self.save()
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Note what became of a stage."""
+        self.record.outcomes.append(outcome)
+        self.save()
+
+    def finish(self, state: State, message: str = "") -> None:
+        """Note how the run ended."""
+        self.record.state, self.record.message = state, message
+        self.record.finished_at = datetime.now(UTC).isoformat(timespec="seconds")
+        self.save()
+
+    def save(self) -> None:
+        """Write the record; a reader sees the old one or the new one."""
+        self.record.seconds = round(time.monotonic() - self._clock, 1)
+        write(self.folder, self.record)
+
+
+def write(folder: Path, record: RunRecord) -> None:
+    """Write a record into the folder of its run, in one step."""
+    temporary = folder / f".run.json.{os.getpid()}"
+    temporary.write_text(record.model_dump_json(indent=2) + "\n")
+    temporary.replace(folder / "run.json")
+
+
+def records(home: Path) -> Iterator[RunRecord]:
+    """All runs of a home, newest first; one whose process is gone without a word counts as killed."""
+    for path in sorted((home / "runs").glob("*/run.json"), reverse=True):
+        try:
+            record = RunRecord.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            continue
+        if record.state == "running" and not Process(record.pid, record.created).is_alive():
+            record.state, record.message = "killed", "its process ended without a word"
+        yield record
+
+
+def _command() -> str:
+    import shlex
+
+    return shlex.join(["textmill", *sys.argv[1:]])
+
+
+def _created() -> float:
+    import psutil
+
+    return float(psutil.Process().create_time())

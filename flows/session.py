@@ -1,0 +1,175 @@
+"""What surrounds a walk along the line: servers that run, a record, and a report at the end.
+
+The same whether the command, the Prefect UI or a schedule started it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import urlsplit, urlunsplit
+
+from flows import servers, settings
+from flows.recipe import Recipe
+from flows.record import Recorder, State, records, write
+from flows.report import write_report
+from tasks import visible
+from tasks.errors import GateRefused, TextmillError
+from tasks.stage import Outcome, Run
+from tasks.store import Store
+
+TITLES: dict[servers.Name, str] = {"prefect": "Prefect", "mlflow": "MLflow", "triton": "Triton"}
+MARKS = {"made": "[green]made[/]", "cached": "[cyan]cached[/]", "failed": "[red]failed[/]"}
+
+
+class Session:
+    """A context manager around one run; entering it gives the `Run` that stages are called with.
+
+    Args:
+        recipe: what is made.
+        given, refresh, skipped: as in `Run`.
+        needs: the servers that this run talks to; they are started when they don't run.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        given: Sequence[str] = (),
+        refresh: Sequence[str] = (),
+        skipped: Sequence[str] = (),
+        needs: Sequence[servers.Name] = servers.NAMES,
+    ) -> None:
+        self.recipe, self.given, self.refresh, self.skipped = recipe, given, refresh, skipped
+        self.needs = needs
+        self.home = settings.home()
+
+    def __enter__(self) -> Run:
+        prepare(self.needs)
+        close_killed_runs(self.home)
+        urls = {TITLES[status.name]: _without_credentials(status.url) for status in servers.status()}
+        settings_of_run = self.recipe.model_dump(mode="json", by_alias=True)
+        self.recorder = Recorder(self.home, self.recipe.name, settings_of_run, urls)
+        self.recorder.record.flow_run = _flow_run_id()
+        return Run(
+            self.home,
+            given=self.given,
+            refresh=self.refresh,
+            skipped=self.skipped,
+            record=self._record,
+        )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        record = self.recorder.record
+        record.version = _deployed_version(self.home, record.outcomes)
+        state, message = _verdict(error)
+        self.recorder.finish(state, message)
+        report = self.recorder.folder / "report.html"
+        try:
+            write_report(record, Store(self.home), report)
+            self._publish(report)
+        except Exception as failure:  # the run's own verdict must not be hidden by that of its report
+            visible.say(f"[yellow]the report could not be written and attached: {failure}[/]")
+
+    def _record(self, outcome: Outcome) -> None:
+        self.recorder.outcome(outcome)
+        if outcome.state in MARKS:
+            digest = "" if outcome.state == "failed" else f"[dim]{outcome.digest[:12]}[/]"
+            state = MARKS[outcome.state] + " " * (7 - len(outcome.state))
+            visible.say(f"{outcome.stage:<10} {state} {outcome.seconds:7.1f} s  {digest}")
+
+    def _publish(self, report: Path) -> None:
+        """Attach the report to the MLflow run, and link both from the Prefect UI."""
+        registration = next((o for o in self.recorder.record.outcomes if o.stage == "register"), None)
+        link = ""
+        if registration and registration.state in MARKS:
+            from tasks.tracking import attach
+
+            link = attach(self.recipe.registration.model, registration.key, report)
+        if link:
+            visible.show_link("report", link, "Report of this run, in MLflow")
+        record = self.recorder.record
+        lines = [f"**{record.state}** {record.message}", f"The report on this machine: `{report}`"]
+        visible.show_markdown("verdict", "\n\n".join(lines), f"How the run of {record.recipe} ended")
+
+
+def prepare(needs: Sequence[servers.Name]) -> None:
+    """Start the servers that are needed, and let this process know where they are.
+
+    Raises:
+        ServerError: one of them can't be started.
+    """
+    missing = [name for name in needs if not servers.find(name)]
+    if missing:
+        visible.say(f"starting {', '.join(missing)}")
+        if set(missing) == set(servers.NAMES):
+            servers.up()
+        else:
+            for name in missing:
+                servers.start(name)
+    os.environ.update(settings.environment(settings.home(), servers.current_ports()))
+
+
+def close_killed_runs(home: Path) -> None:
+    """Give runs whose process was killed an end, in their record and in the Prefect UI."""
+    for record in records(home):
+        if record.state == "killed" and record.finished_at is None:
+            record.finished_at = record.started_at
+            write(home / "runs" / record.id, record)
+            if record.flow_run and "prefect" in sys.modules:
+                _crash_flow_run(record.flow_run)
+
+
+def _crash_flow_run(flow_run: str) -> None:
+    from uuid import UUID
+
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+    from prefect.states import Crashed
+
+    with get_client(sync_client=True) as client:
+        try:
+            state = client.read_flow_run(UUID(flow_run)).state
+            if state is None or not state.is_final():
+                crashed = Crashed(message="The process of this run was killed.")
+                client.set_flow_run_state(UUID(flow_run), crashed, force=True)
+        except ObjectNotFound:
+            pass  # a Prefect server of another home
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _flow_run_id() -> str | None:
+    if not visible.in_prefect_run():
+        return None
+    from prefect.runtime import flow_run
+
+    return str(flow_run.id)
+
+
+def _deployed_version(home: Path, outcomes: Sequence[Outcome]) -> int | None:
+    for outcome in outcomes:
+        if outcome.stage == "deploy" and outcome.state in ("made", "cached"):
+            manifest = Store(home).manifest("deploy", outcome.key)
+            return int(manifest.external["version"]) if manifest else None
+    return None
+
+
+def _verdict(error: BaseException | None) -> tuple[State, str]:
+    if error is None:
+        return "completed", ""
+    if isinstance(error, GateRefused):
+        return "refused", str(error)
+    if isinstance(error, TextmillError):
+        return "failed", str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "failed", "interrupted"
+    return "failed", f"{type(error).__name__}: {error}"
