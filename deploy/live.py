@@ -5,7 +5,7 @@
     roll_back       `<name>` answers from the version before
     discard         a staged version that was judged unfit disappears
 
-What is on disk is what is loaded, so a restarted server (`load=live.recover(repository)`) serves what
+What is on disk is what is loaded, so a restarted server (`load=live.endpoints(repository)`) serves what
 was live. One deployment at a time: the caller sees to it that two don't run for the same name.
 """
 
@@ -19,8 +19,6 @@ from deploy import client
 from deploy import repository as models
 from deploy.errors import TritonError
 from deploy.triton_server import TritonServer
-
-CANDIDATE = "-candidate"
 
 
 def stage_version(
@@ -48,7 +46,7 @@ def stage_version(
         raise TritonError(
             f"version {version} of {name} is live and can't be replaced; register a new version"
         )
-    candidate = name + CANDIDATE
+    candidate = name + models.CANDIDATE
     models.add_version(repository, name, version, onnx, tokenizer, labels, max_length, pad_id)
     try:
         _load_parts(server, name)
@@ -105,24 +103,15 @@ def discard(server: TritonServer, name: str, version: int) -> None:
     repository = Path(server.repository)
     if version == models.pinned_version(repository, name):
         raise TritonError(f"version {version} of {name} is live; roll back before it can be discarded")
-    models.remove_ensemble(repository, name + CANDIDATE)
+    models.remove_ensemble(repository, name + models.CANDIDATE)
     models.prune(repository, name, keep=set(models.versions(repository, name)) - {version})
     _remove_candidate(server, name)
     _load_parts(server, name)
 
 
-def recover(repository: Path) -> list[str]:
-    """Make a repository fit for a server's start, and return the endpoints to load.
-
-    A deployment that was killed can leave a version that was never proven to load; Triton would refuse the
-    whole endpoint for it. Versions newer than the live one stay only as the candidate, which was proven.
-    """
-    names = [name for name in models.ensembles(repository) if not name.endswith(CANDIDATE)]
-    for name in names:
-        live, staged = (models.pinned_version(repository, pinned) for pinned in (name, name + CANDIDATE))
-        proven = {version for version in models.versions(repository, name) if live and version <= live}
-        models.prune(repository, name, keep=proven | ({staged} if staged else set()))
-    return names
+def endpoints(repository: Path) -> list[str]:
+    """The endpoints that are live according to the disk: what to load when a server starts."""
+    return [name for name in models.ensembles(repository) if not name.endswith(models.CANDIDATE)]
 
 
 def _switch(server: TritonServer, name: str, version: int, previous: int | None) -> None:
@@ -152,5 +141,5 @@ def _load_parts(server: TritonServer, name: str) -> None:
 
 
 def _remove_candidate(server: TritonServer, name: str) -> None:
-    client.unload(name + CANDIDATE, server.grpc_port)
-    models.remove_ensemble(Path(server.repository), name + CANDIDATE)
+    client.unload(name + models.CANDIDATE, server.grpc_port)
+    models.remove_ensemble(Path(server.repository), name + models.CANDIDATE)

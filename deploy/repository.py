@@ -28,6 +28,7 @@ from deploy.errors import TritonError
 TEMPLATES = Path(__file__).parent / "templates"
 MODELS = Path(__file__).parent / "models"
 PARTS = ("tokenizer", "encoder", "labels")
+CANDIDATE = "-candidate"
 
 
 def add_version(
@@ -131,6 +132,18 @@ def ensembles(repository: Path) -> list[str]:
     """The names of all ensembles, sorted; what a server must load at start to serve again."""
     configs = sorted(repository.glob("*/config.pbtxt"))
     return [path.parent.name for path in configs if 'platform: "ensemble"' in path.read_text("utf-8")]
+
+
+def recover(repository: Path) -> None:
+    """Make a repository fit for a server's start after a deployment was killed.
+
+    It can leave a version that was never proven to load, for which Triton would refuse the whole endpoint.
+    A version newer than the live one stays only when the candidate ensemble, written last, points at it.
+    """
+    for name in ensembles(repository):
+        live, staged = pinned_version(repository, name), pinned_version(repository, name + CANDIDATE)
+        if live and not name.endswith(CANDIDATE):
+            prune(repository, name, {v for v in versions(repository, name) if v <= live or v == staged})
 
 
 def _check(

@@ -79,6 +79,18 @@ def test_prune_keeps_what_it_is_told(tmp_path, add):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_recovery_keeps_what_was_proven(tmp_path, add):
+    for version in (1, 2, 3, 4):
+        add(version)
+    models.write_ensemble(tmp_path, "router", "router", 2)
+    models.write_ensemble(tmp_path, "router-candidate", "router", 3)
+    models.recover(tmp_path)
+    assert models.versions(tmp_path, "router") == [1, 2, 3]
+    models.remove_ensemble(tmp_path, "router-candidate")
+    models.recover(tmp_path)
+    assert models.versions(tmp_path, "router") == [1, 2]
+
+
 def test_another_number_of_labels_needs_another_name(add):
     add(1)
     with pytest.raises(TritonError, match="version 2 has 2 labels, version 1 on the server has 3"):

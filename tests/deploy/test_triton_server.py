@@ -40,7 +40,7 @@ def test_restart_serves_the_live_version_again(home, bundle, free_ports, monkeyp
     process.kill()  # as the kernel would when memory is short: stubs and shared memory stay behind
     process.wait()
     assert triton_server.find(home) is None
-    again = triton_server.start(home, home / "models", load=live.recover(home / "models"), **free_ports())
+    again = triton_server.start(home, home / "models", load=live.endpoints(home / "models"), **free_ports())
     assert client.ready_version("router", http_port=again.http_port) == 4
     assert client.ask(["x"], "router", http_port=again.http_port)[0].label == bundle(4).expected("x")[0][0]
 
