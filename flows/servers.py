@@ -186,7 +186,7 @@ def _launch_triton() -> None:
             http_port=ports.triton_http,
             grpc_port=ports.triton_grpc,
             metrics_port=ports.triton_metrics,
-            load=live.recover(repository) if repository.exists() else (),
+            load=live.endpoints(repository) if repository.exists() else (),
             timeout=READY_SECONDS,
         )
     except TritonError as error:

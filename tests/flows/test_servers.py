@@ -186,6 +186,15 @@ def test_a_server_that_ends_at_once_says_why(empty_home: Ports) -> None:
     assert servers.find("mlflow") is None
 
 
+def test_triton_starts_with_what_was_live_and_says_what_is_broken(empty_home: Ports) -> None:
+    endpoint = servers.triton_home() / "models" / "router"
+    endpoint.mkdir(parents=True)
+    (endpoint / "config.pbtxt").write_text('name: "router"\nplatform: "ensemble"\n')
+    with pytest.raises(ServerError, match=r"(?s)triton can't start.*router"):
+        servers.start("triton")
+    assert servers.find("triton") is None
+
+
 def test_a_process_that_got_the_pid_of_a_dead_server_is_left_alone(empty_home: Ports) -> None:
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
