@@ -1,0 +1,51 @@
+import json
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+from model_code.errors import TrainingError
+from model_code.finetune import finetune
+from tests.model_code.conftest import finetune_job, quiet_reporter
+
+
+def test_a_keyword_task_is_learned_from_text(classifier: Path) -> None:
+    metrics = json.loads((classifier.parent / "metrics.json").read_text())
+    assert metrics["macro_f1"] > 0.9
+    assert set(metrics["f1"]) == {"bara", "sozo", "mote"}
+    config = json.loads((classifier / "config.json").read_text())
+    assert config["id2label"] == {"0": "bara", "1": "sozo", "2": "mote"}
+    assert config["classifier_pooling"] == "mean"
+    assert json.loads((classifier / "tokenizer.json").read_text())["truncation"]["max_length"] == 64
+
+
+def test_a_run_stopped_after_every_step_ends_with_the_same_bytes(pretrained: Path, tmp_path: Path) -> None:
+    options = {"train": 48, "epochs": 3, "checkpoint_every": 1, "class_weights": True, "label_smoothing": 0.1}
+    finetune(finetune_job(pretrained, tmp_path / "whole", **options), quiet_reporter())
+    job, stops = finetune_job(pretrained, tmp_path / "torn", **options), 0
+    while not (tmp_path / "torn" / "output").exists():
+        reporter = quiet_reporter()
+        reporter.stop_requested = True
+        with pytest.raises(SystemExit, match="143") if stops < 9 else nullcontext():
+            finetune(job, reporter)
+        stops += 1
+    assert stops == 10
+    for name in ("model/model.safetensors", "metrics.json", "history.jsonl"):
+        outputs = [tmp_path / run / "output" / name for run in ("whole", "torn")]
+        assert outputs[0].read_bytes() == outputs[1].read_bytes()
+
+
+def test_training_ends_when_patience_does(pretrained: Path, tmp_path: Path) -> None:
+    job = finetune_job(pretrained, tmp_path, train=32, epochs=5, learning_rate=1e-12, patience=1)
+    metrics = finetune(job, quiet_reporter())
+    assert (metrics["best_epoch"], metrics["epochs"]) == (1, 2)
+
+
+def test_more_length_than_positions_is_refused(pretrained: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="max_length 65 is more than the 64 positions"):
+        finetune(finetune_job(pretrained, tmp_path, max_length=65), quiet_reporter())
+
+
+def test_unknown_config_keys_are_refused(pretrained: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"unknown keys \['speed'\]"):
+        finetune(finetune_job(pretrained, tmp_path, speed=9), quiet_reporter())

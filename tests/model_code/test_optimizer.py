@@ -1,0 +1,46 @@
+import torch
+
+from model_code.architecture import Shape, masked_lm
+from model_code.optimizer import MixedOptimizer
+from model_code.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary(size=100, pad=0, cls=2, sep=3, mask=4, unk=1)
+
+
+def step(model: torch.nn.Module, optimizer: MixedOptimizer) -> None:
+    ids = torch.arange(5, 37).view(2, 16)
+    model(input_ids=ids, labels=ids).loss.backward()
+    optimizer.step(0.5)
+
+
+def test_muon_takes_the_hidden_matrices_and_nothing_else() -> None:
+    model = masked_lm(Shape(2, 32, 2, 48, 64, 16), VOCABULARY, seed=0)
+    optimizer = MixedOptimizer(model, 1e-3, 0.01, 1e-2)
+    step(model, optimizer)
+    muon = {name.removesuffix("/momentum_buffer") for name in optimizer.state() if "momentum" in name}
+    expected = {name for name, p in model.named_parameters() if p.ndim == 2} - {
+        "model.embeddings.tok_embeddings.weight"
+    }
+    assert muon == expected
+
+
+def test_norms_and_biases_do_not_decay() -> None:
+    model = masked_lm(Shape(2, 32, 2, 48, 64, 16), VOCABULARY, seed=0)
+    optimizer = MixedOptimizer(model, learning_rate=0.1, weight_decay=1.0)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step(1.0)
+    changed = {name for name, p in model.named_parameters() if not p.equal(before[name])}
+    assert changed == {name for name, p in model.named_parameters() if p.ndim == 2}
+
+
+def test_a_restored_state_continues_identically() -> None:
+    models = [masked_lm(Shape(2, 32, 2, 48, 64, 16), VOCABULARY, seed=0) for _ in range(2)]
+    first, second = (MixedOptimizer(model, 1e-3, 0.01, 1e-2) for model in models)
+    step(models[0], first)
+    models[1].load_state_dict(models[0].state_dict())
+    second.load_state({name: tensor.clone() for name, tensor in first.state().items()})
+    step(models[0], first)
+    step(models[1], second)
+    assert all(a.equal(b) for a, b in zip(models[0].parameters(), models[1].parameters(), strict=True))

@@ -1,0 +1,80 @@
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from model_code.errors import TrainingError
+from model_code.shards import write_split
+from tests.model_code.conftest import pretrain_job, run_pretrain
+
+ROOT = Path(__file__).parents[2]
+
+
+def weights(output: Path) -> str:
+    return hashlib.sha256((output / "model" / "model.safetensors").read_bytes()).hexdigest()
+
+
+def test_the_loss_falls_and_the_model_is_whole(corpus: Path, pretrained: Path) -> None:
+    history = [json.loads(line) for line in (pretrained / "history.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in history] == list(range(1, 201))
+    metrics = json.loads((pretrained / "metrics.json").read_text())
+    assert metrics["loss"] < history[0]["loss"] - 0.8
+    assert metrics["masked_tokens"] > 100
+    assert (pretrained / "model" / "tokenizer.json").is_file()
+
+
+def test_two_runs_write_the_same_bytes(corpus: Path, pretrained: Path, tmp_path: Path) -> None:
+    run_pretrain(pretrain_job(corpus, tmp_path))
+    for name in ("model/model.safetensors", "model/config.json", "metrics.json", "history.jsonl"):
+        assert (tmp_path / "output" / name).read_bytes() == (pretrained / name).read_bytes()
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_ends_with_the_same_weights(
+    corpus: Path, pretrained: Path, tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
+    raw = pretrain_job(corpus, tmp_path)
+    job = tmp_path / "job.json"
+    job.write_text(json.dumps(raw))
+    with subprocess.Popen(
+        [sys.executable, "-m", "model_code.pretrain", job],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        while process.poll() is None and not list((tmp_path / "scratch").glob("step-*")):
+            time.sleep(0.01)
+        process.send_signal(sent)
+        lines = process.stdout.read().splitlines() if process.stdout else []
+    assert process.returncode == code
+    assert {json.loads(line)["event"] for line in lines} == {"progress"}
+    assert not (tmp_path / "output").exists()
+    run_pretrain(raw)
+    assert weights(tmp_path / "output") == weights(pretrained)
+    assert (tmp_path / "output" / "history.jsonl").read_bytes() == (pretrained / "history.jsonl").read_bytes()
+
+
+def test_a_loss_that_is_no_number_stops_the_run(corpus: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"at step \d+ of 200; lower the learning rate"):
+        run_pretrain(pretrain_job(corpus, tmp_path, learning_rate=1e38))
+    assert not (tmp_path / "output").exists()
+
+
+def test_an_error_is_one_event_and_exit_code_1(corpus: Path, tmp_path: Path) -> None:
+    write_split(tmp_path / "tokens", "train", [range(20)], 120)
+    write_split(tmp_path / "tokens", "validation", [range(20)], 120)
+    job = tmp_path / "job.json"
+    job.write_text(json.dumps(pretrain_job(corpus, tmp_path) | {"tokens": str(tmp_path / "tokens")}))
+    done = subprocess.run(
+        [sys.executable, "-m", "model_code.pretrain", job], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    event = json.loads(done.stdout)
+    assert event["event"] == "error"
+    assert "train.bin" in event["message"]
+    assert "Traceback" not in done.stderr
