@@ -10,9 +10,12 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from flows.servers import ServerStatus
 
 app = typer.Typer(
     name="textmill",
@@ -159,8 +162,7 @@ def _complain(message: str) -> None:
     print(red("error: ") + message, file=sys.stderr)
 
 
-def _print_servers(found: list[object]) -> None:
+def _print_servers(found: list[ServerStatus]) -> None:
     for server in found:
-        name, state, url = (str(getattr(server, field)) for field in ("name", "state", "url"))
-        pid = getattr(server, "pid", None)
-        print(f"{name:<8} {state:<9} {url}" + (f"  pid {pid}" if pid else ""))
+        pid = f"  pid {server.pid}" if server.pid else ""
+        print(f"{server.name:<8} {server.state:<9} {server.url}{pid}")

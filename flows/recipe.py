@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from tasks.clean import CleanConfig
+from tasks.cleaning.config import CleanConfig
 from tasks.collect import CollectConfig
 from tasks.deploy import DeployConfig
 from tasks.errors import RecipeError

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from flows import servers, settings
@@ -136,7 +137,7 @@ def _crash_flow_run(flow_run: str) -> None:
         try:
             state = client.read_flow_run(UUID(flow_run)).state
             if state is None or not state.is_final():
-                crashed = Crashed(message="The process of this run was killed.")
+                crashed: Any = Crashed(message="The process of this run was killed.")
                 client.set_flow_run_state(UUID(flow_run), crashed, force=True)
         except ObjectNotFound:
             pass  # a Prefect server of another home

@@ -38,7 +38,8 @@ def clean(collected: Artifact, config: CleanConfig, workspace: Workspace) -> Non
     workspace.counts |= {"collected": counts["collected"], "kept": counts["kept"]}
     workspace.counts |= {f"dropped by {name}": count for name, count in dropped.items()}
     report = json.loads((workspace.directory / "report.json").read_text())
-    workspace.table("Dropped by", ["filter", "documents"], sorted(dropped.items(), key=lambda item: -item[1]))
+    by_size = sorted(dropped.items(), key=lambda item: -item[1])
+    workspace.table("Dropped by", ["filter", "documents"], by_size)
     workspace.table("Languages", ["language", "documents"], list(report["languages"].items()))
-    top = ", ".join(f"{name} {count:,}" for name, count in sorted(dropped.items(), key=lambda i: -i[1])[:4])
+    top = ", ".join(f"{name} {count:,}" for name, count in by_size[:4])
     workspace.say(f"{counts['kept']:,} of {counts['collected']:,} documents kept; dropped by {top}")

@@ -62,7 +62,7 @@ def collect(snapshot: Snapshot, config: CollectConfig, workspace: Workspace) -> 
 
     def all_documents() -> Iterator[Document]:
         nonlocal characters
-        with workspace.progress("documents", total=0) as advance:
+        with workspace.progress("documents", total=None) as advance:
             for source in config.sources:
                 on_skip = _recorder(source.name, skipped)
                 for document in _module_of(source).documents(source, on_skip):
@@ -70,7 +70,7 @@ def collect(snapshot: Snapshot, config: CollectConfig, workspace: Workspace) -> 
                     characters += len(document.text)
                     count = per_source.total()
                     if count % 1000 == 0:
-                        advance(count, total=count, note=f"from {source.name}")
+                        advance(count, note=f"from {source.name}")
                     yield document
 
     documents = write_shards(to_batches(all_documents()), workspace.directory / "documents")

@@ -47,7 +47,7 @@ def still_live(manifest: Manifest, config: DeployConfig, run: Run) -> bool:
 def deploy(
     model: Artifact, registered: Artifact, exported: Artifact, config: DeployConfig, workspace: Workspace
 ) -> None:
-    """Move endpoint and alias to the version; write `endpoint.json`, and `deployment.json` with the comparison.
+    """Move endpoint and alias to the version; write `endpoint.json` and `deployment.json` (the comparison).
 
     Raises:
         ParityError: the endpoint answers differently from the registered model; the old version goes on.

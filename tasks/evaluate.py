@@ -43,22 +43,22 @@ def evaluate(
 
     A refusal is a result, not an error, here: `register` logs it and then stops the line.
     """
-    from model_code.predict import classify, masked_lm_loss
+    from model_code.predict import classify, masked_lm_loss_of
 
     model_path, labelled = workspace.path(model) / "model", workspace.path(model) / "labelled"
     texts, truth = read_examples(labelled, "test")
     train_texts, train_truth = read_examples(labelled, "train")
     labels = json.loads((labelled / "report.json").read_text())["labels"]
 
-    held_out = masked_lm_loss(
+    training = workspace.manifest(pretrained).config
+    held_out = masked_lm_loss_of(
         workspace.path(pretrained) / "model",
         workspace.path(tokens) / "tokens",
         split="test",
-        sequence_length=workspace.manifest(pretrained).config["sequence_length"],
-        mask_rate=workspace.manifest(pretrained).config["mask_rate"],
+        sequence_length=training["sequence_length"],
+        mask_rate=training["mask_rate"],
     )
-    with workspace.progress("classifying the test split", len(texts)) as advance:
-        logits = classify(model_path, texts, config.batch_size, on_progress=advance)
+    logits = classify(model_path, texts, config.batch_size)
     predicted = [labels[index] for index in logits.argmax(axis=1)]
     baselines = {
         "majority": scores(truth, _majority(train_truth, len(truth)), labels),

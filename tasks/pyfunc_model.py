@@ -12,12 +12,13 @@ import mlflow
 import numpy as np
 import onnxruntime
 import pandas as pd
+from mlflow.pyfunc.model import PythonModel
 from tokenizers import Tokenizer
 
 BATCH_SIZE = 64
 
 
-class TextClassifier(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+class TextClassifier(PythonModel):
     """Classifies texts with the ONNX build."""
 
     def load_context(self, context: Any) -> None:

@@ -126,7 +126,8 @@ def _save_pyfunc(directory: Path, checkpoint: Path, model_id: str, run_id: str) 
     import mlflow
     from mlflow.models import Model
     from mlflow.models.signature import ModelSignature
-    from mlflow.types import ColSpec, DataType, Map, Schema
+    from mlflow.types import ColSpec, DataType, Schema
+    from mlflow.types.schema import Map
 
     signature = ModelSignature(
         inputs=Schema([ColSpec(DataType.string)]),

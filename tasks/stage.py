@@ -131,8 +131,8 @@ class Workspace:
         visible.say(f"  {message}")
 
     @contextmanager
-    def progress(self, what: str, total: float) -> Iterator[visible.Advance]:
-        """A progress bar; call what it yields as `advance(done, note=...)`."""
+    def progress(self, what: str, total: float | None) -> Iterator[visible.Advance]:
+        """A progress bar; call what it yields as `advance(done, note=...)`. `total` None: nobody knows it."""
         with visible.progress(self.stage, what, total) as advance:
             yield advance
 
@@ -196,7 +196,7 @@ class Stage:
             )
         try:
             if visible.in_prefect_run() and not run.planning:
-                artifact = self._task(refresh=found is None)(inputs, config, run.store.home, key, run)
+                artifact = self._task(refresh=found is None)(inputs, config, run, key)
             else:
                 artifact = found.artifact if found else self._make(inputs, config, run, key)
         except BaseException as error:
@@ -235,11 +235,7 @@ class Stage:
         from prefect import task
         from prefect.cache_policies import CacheKeyFnPolicy
 
-        def make(inputs: list[Any], config: Any, home: Path, key: str, run: Run) -> Artifact:
-            return self._make(inputs, config, run, key)
-
-        return task(
-            make,
+        make = task(
             name=self.name,
             task_run_name=self.name,
             description=inspect.getdoc(self.function),
@@ -248,6 +244,7 @@ class Stage:
             result_serializer="json",
             refresh_cache=refresh,
         )
+        return make(self._make)
 
     def _make(self, inputs: Sequence[Any], config: BaseModel, run: Run, key: str) -> Artifact:
         """Write the artifact under its lock, or take the one that another run has just written."""

@@ -19,8 +19,8 @@ from tasks.errors import StageError
 from tasks.stage import Config, Workspace, stage
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-SPLITS = ("train", "validation", "test")
 Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 class TokenizeConfig(Config):
@@ -104,7 +104,7 @@ def _divide(documents: Path, config: TokenizeConfig) -> dict[str, Split]:
     return splits
 
 
-def _sizes(splits: dict[str, Split], before: str) -> Iterator[int]:
+def _sizes(splits: dict[str, Split], before: Split) -> Iterator[int]:
     counts = Counter(splits.values())
     for split in SPLITS[: SPLITS.index(before)]:
         yield counts[split]
@@ -114,7 +114,7 @@ def _write_splits(splits: dict[str, Split], path: Path) -> None:
     pq.write_table(pa.table({"id": list(splits), "split": list(splits.values())}), path, compression="zstd")
 
 
-def _texts(documents: Path, splits: dict[str, Split], wanted: Split | str) -> Iterator[list[str]]:
+def _texts(documents: Path, splits: dict[str, Split], wanted: Split) -> Iterator[list[str]]:
     for batch in read_documents(documents):
         rows = zip(batch["id"].to_pylist(), batch["text"].to_pylist(), strict=True)
         yield [text for id, text in rows if splits[id] == wanted]
@@ -157,7 +157,8 @@ def _save(tokenizer: Any, directory: Path) -> None:
     from transformers import PreTrainedTokenizerFast
 
     names = {f"{name[1:-1].lower()}_token": name for name in SPECIAL_TOKENS}
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names).save_pretrained(directory)
+    tokens: Any = PreTrainedTokenizerFast
+    tokens(tokenizer_object=tokenizer, **names).save_pretrained(directory)
 
 
 class _Encoder:

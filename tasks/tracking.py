@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.artifact import Artifact, Manifest
-from tasks.registry import KEY_TAG
+from tasks.registry import KEY_TAG, client
 
 METRICS_PER_REQUEST = 1000
 CURVES = {"pretrain": "pretrain", "fine_tune": "fine-tune"}
@@ -25,6 +26,19 @@ def find_or_create_run(mlflow: Any, experiment: str, key: str) -> str:
     if earlier:
         return str(earlier[0].info.run_id)
     return str(mlflow.create_run(experiment_id, run_name=f"run-{key[:8]}", tags={KEY_TAG: key}).info.run_id)
+
+
+def attach(experiment: str, key: str, file: Path) -> str:
+    """Attach a file to the MLflow run of a stage key; returns the address of its page, "" without a run."""
+    mlflow = client()
+    found = mlflow.get_experiment_by_name(experiment)
+    runs = mlflow.search_runs([found.experiment_id], f"tags.`{KEY_TAG}` = '{key}'") if found else []
+    if not runs:
+        return ""
+    run_id = runs[0].info.run_id
+    mlflow.log_artifact(run_id, str(file))
+    uri = os.environ["MLFLOW_TRACKING_URI"]
+    return f"{uri}/#/experiments/{found.experiment_id}/runs/{run_id}/artifacts/{file.name}"
 
 
 def log_run(

@@ -44,8 +44,11 @@ def say(message: str) -> None:
 
 
 @contextmanager
-def progress(stage: str, what: str, total: float) -> Iterator[Advance]:
-    """Show progress while the block runs; call the yielded function as `advance(done, note="loss 3.2")`."""
+def progress(stage: str, what: str, total: float | None) -> Iterator[Advance]:
+    """Show progress while the block runs; call the yielded function as `advance(done, note="loss 3.2")`.
+
+    `total` may be None when nobody knows it; then what is done is counted.
+    """
     started = time.monotonic()
     line_at = started + LINE_EVERY_SECONDS
     ui = _UiProgress(f"{stage}-progress", f"{stage}: {what}")
@@ -56,18 +59,19 @@ def progress(stage: str, what: str, total: float) -> Iterator[Advance]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total, note="")
 
-        def advance(done: float, note: str = "", total: float = total) -> None:
+        def advance(done: float, note: str = "", total: float | None = total) -> None:
             nonlocal line_at
             bar.update(task, completed=done, total=total, note=note)
             ui.show(100 * done / total if total else 0)
             now = time.monotonic()
             if not console.is_terminal and now >= line_at and done:
                 line_at = now + LINE_EVERY_SECONDS
-                left = (now - started) * max(0, total - done) / done
-                console.print(f"  {what}: {done:,.0f} of {total:,.0f}, about {left:.0f} s left {note}")
+                left = f", about {(now - started) * (total - done) / done:.0f} s left" if total else ""
+                far = f" of {total:,.0f}" if total else ""
+                console.print(f"  {what}: {done:,.0f}{far}{left} {note}")
 
         yield advance
         ui.show(100, force=True)

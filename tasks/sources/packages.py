@@ -78,9 +78,9 @@ def documents(config: PackagesSource, skipped: OnSkip) -> Iterator[Document]:
 
 
 def fingerprint(config: PackagesSource) -> str:
-    """Changes when the config, an installed distribution or the Python version does; reads no source."""
-    installed = sorted(f"{distribution.name}=={distribution.version}" for distribution in _distributions())
-    stated = [config.model_dump_json(), platform.python_version(), *installed]
+    """Changes when the config, the Python version or a selected distribution does; reads no source."""
+    selected = {module.origin.partition("/")[0] for module in _modules(config)}
+    stated = [config.model_dump_json(), platform.python_version(), *sorted(selected)]
     return sha256("\n".join(stated).encode()).hexdigest()
 
 
