@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -55,6 +55,15 @@ class Recipe(Config):
         if isinstance(values, dict) and "register" not in values and isinstance(values.get("name"), str):
             return {**values, "register": {"model": values["name"]}}
         return values
+
+    @model_validator(mode="after")
+    def _texts_fit_the_encoder(self) -> Self:
+        if self.fine_tune.max_length > self.pretrain.max_positions:
+            raise ValueError(
+                f"fine_tune.max_length {self.fine_tune.max_length} is more than "
+                f"pretrain.max_positions {self.pretrain.max_positions}; lower the one or raise the other"
+            )
+        return self
 
 
 def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:

@@ -185,4 +185,4 @@ def _digests(job: Job) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(finetune)
+    main(finetune, {"model", "data", "output", "scratch"})

@@ -44,20 +44,20 @@ class Reporter:
         self.stop_requested = True
 
 
-def main(train: Callable[[Job, Reporter], dict[str, Any]]) -> None:
-    """Run `train` on the job file named on the command line, under the protocol above."""
+def main(train: Callable[[Job, Reporter], dict[str, Any]], paths: set[str]) -> None:
+    """Run `train` on the job file named on the command line; `paths` are the names it must hold."""
     reporter = Reporter(os.fdopen(os.dup(1), "w"))
     os.dup2(2, 1)
     signal.signal(signal.SIGTERM, reporter.request_stop)
     try:
-        metrics = train(_read_job(sys.argv[1:]), reporter)
+        metrics = train(_read_job(sys.argv[1:], paths), reporter)
     except TrainingError as error:
         reporter.event("error", message=str(error))
         raise SystemExit(1) from None
     reporter.event("done", metrics=metrics)
 
 
-def _read_job(arguments: list[str]) -> Job:
+def _read_job(arguments: list[str], required: set[str]) -> Job:
     if len(arguments) != 1:
         raise TrainingError(f"expected one argument, a job file, got {len(arguments)}")
     try:
@@ -66,6 +66,8 @@ def _read_job(arguments: list[str]) -> Job:
         values = {**raw["config"], **{name: raw[name] for name in raw.keys() - paths.keys() - {"config"}}}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrainingError(f"{arguments[0]}: not a job file ({error!r})") from error
+    if missing := sorted(required - paths.keys()):
+        raise TrainingError(f"{arguments[0]}: the job names no {', '.join(missing)}; add the paths")
     return Job(paths, values)
 
 

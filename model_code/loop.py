@@ -60,12 +60,8 @@ class Loop:
         self.kept: dict[str, torch.Tensor] = {}
         self._factor, self._scratch = factor, scratch
         self._resume()
-        self._started_at, self._first_step, self._tokens, self._reported_at = (
-            time.monotonic(),
-            self.step,
-            0,
-            0.0,
-        )
+        self._started_at, self._reported_at = time.monotonic(), 0.0
+        self._first_step, self._tokens = self.step, 0
 
     def run_to(self, stop: int, loss_of: Callable[[int], tuple[torch.Tensor, int]]) -> None:
         """Train until `stop` steps are done; `loss_of(step)` returns the loss and its token count.

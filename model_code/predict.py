@@ -35,6 +35,7 @@ def classify(model_dir: Path, texts: Sequence[str], batch_size: int = 64) -> np.
 def masked_lm_loss_of(
     model_dir: Path,
     tokens_dir: Path,
+    split: str = "validation",
     sequence_length: int = 128,
     batch_size: int = 32,
     mask_rate: float = 0.3,
@@ -43,9 +44,9 @@ def masked_lm_loss_of(
     runtime = prepare("float32")
     model = load_model(ModernBertForMaskedLM, model_dir).to(runtime.device)
     vocabulary = vocabulary_of(load_tokenizer(model_dir))
-    validation = open_split(tokens_dir, "validation")
-    require_vocabulary(validation, vocabulary)
-    return masked_lm_metrics(model, validation, vocabulary, sequence_length, batch_size, mask_rate, runtime)
+    held_out = open_split(tokens_dir, split)
+    require_vocabulary(held_out, vocabulary)
+    return masked_lm_metrics(model, held_out, vocabulary, sequence_length, batch_size, mask_rate, runtime)
 
 
 def load_model(kind: type[PreTrainedModel], directory: Path, **config: Any) -> Any:

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
+import transformers
 
 from model_code.errors import TrainingError
 
@@ -38,6 +39,9 @@ def prepare(precision: str) -> Runtime:
     # A debugging aid that comes with the line above and costs a tenth of the time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.set_num_threads(os.cpu_count() or 1)
+    # That a new task has a new head is no news, and a progress bar has no reader here.
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    transformers.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     half = precision == "bfloat16" or (precision == "auto" and _multiplies_bfloat16(device))
     return Runtime(device, torch.bfloat16 if half else torch.float32)

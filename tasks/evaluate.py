@@ -67,7 +67,12 @@ def evaluate(
     evaluation: dict[str, Any] = {
         "labels": labels,
         "test_examples": len(texts),
-        "pretrained": held_out,
+        "pretrained": {
+            "loss": held_out["loss"],
+            "perplexity": held_out["perplexity"],
+            "masked_accuracy": held_out["accuracy"],
+            "tokens": held_out["masked_tokens"],
+        },
         "model": scores(truth, predicted, labels),
         "per_label": per_label(truth, predicted, labels),
         "confusion_matrix": confusion_matrix(truth, predicted, labels),

@@ -56,8 +56,10 @@ def fine_tune(
         "config": config.model_dump(mode="json", exclude={"labels"}),
     }
     metrics = run_child(TRAINER, job, "fine-tuning", workspace)["metrics"]
-    workspace.metrics |= {name: float(value) for name, value in metrics.items()}
-    workspace.say(f"best validation F1 {metrics['f1_macro']:.3f} in epoch {metrics['best_epoch']:.0f}")
+    workspace.metrics |= {
+        name: float(value) for name, value in metrics.items() if isinstance(value, int | float)
+    }
+    workspace.say(f"best validation F1 {metrics['macro_f1']:.3f} in epoch {metrics['best_epoch']:.0f}")
 
 
 def read_examples(directory: Path, split: str) -> tuple[list[str], list[str]]:
