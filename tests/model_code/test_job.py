@@ -1,0 +1,28 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nonsense", "not a job file"),
+        ('{"tokens": "t"}', "not a job file"),
+        ('{"tokens": "t", "config": {}}', "the job names no output, scratch, tokenizer"),
+    ],
+)
+def test_a_job_that_can_not_be_read_is_one_error_event(tmp_path: Path, text: str, message: str) -> None:
+    job = tmp_path / "job.json"
+    job.write_text(text)
+    command = [sys.executable, "-m", "model_code.pretrain", job]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1
+    event = json.loads(done.stdout)
+    assert event["event"] == "error"
+    assert message in event["message"]
+    assert str(job) in event["message"]
