@@ -2,6 +2,6 @@
 
 import os
 
-# Threads that wait by spinning slow training on a shared machine up to eightfold and gain nothing
-# on an idle one; OpenMP reads this once, when torch is first imported.
+# Threads that wait by spinning slow training on a shared machine up to eightfold;
+# OpenMP reads this once, when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
