@@ -107,7 +107,7 @@ def _go_live(
 ) -> dict[str, Any]:
     """Stage, question and switch; a version that is live already is only questioned."""
     if repository.pinned_version(Path(server.repository), name) == version:
-        triton.load(name, server.grpc_port)
+        live.revive(server, name)
         comparison = _compare(name, server, texts, expected)
         _demand_agreement(comparison, config, name, version)
         return comparison

@@ -13,6 +13,7 @@ from tasks.labels import SPLITS, LabelledSet, LabelsConfig, label_documents
 from tasks.stage import Config, Workspace, stage
 
 TRAINER = "model_code.finetune"
+SHOWN = 8
 
 
 class FineTuneConfig(Config):
@@ -87,7 +88,8 @@ def _show(labelled: LabelledSet, workspace: Workspace) -> None:
     sizes = ", ".join(f"{label} ({sum(counts[label].values()):,})" for label in labelled.labels)
     workspace.say(f"{len(labelled.labels)} labels: {sizes}")
     if left_out := labelled.left_out:
-        named = sorted(left_out.items(), key=lambda item: (-item[1], item[0]))
-        workspace.table("Left out: too few documents", ["label", "documents"], named)
-        some = ", ".join(f"{name} ({count})" for name, count in named[:12])
-        workspace.say(f"left out, too few documents: {some}{', ...' if len(named) > 12 else ''}")
+        workspace.table("Labels left out", ["label", "reason"], list(left_out.items()))
+        for label, reason in list(left_out.items())[:SHOWN]:
+            workspace.say(f"label left out: {label} ({reason})")
+        if len(left_out) > SHOWN:
+            workspace.say(f"and {len(left_out) - SHOWN} more, in labelled/report.json")

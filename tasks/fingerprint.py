@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PROJECT = frozenset({"flows", "tasks", "model_code", "expectations", "deploy"})
+# These say things to people and make nothing: rewording a message must not train a model again.
+WORDS = frozenset({"tasks.visible", "tasks.errors", "model_code.errors", "deploy.errors"})
 
 
 def code_fingerprint(modules: Iterable[str]) -> str:
@@ -28,7 +30,7 @@ def code_fingerprint(modules: Iterable[str]) -> str:
         name = waiting.pop()
         if name.endswith("."):
             files |= _package_files(name.rstrip("."))
-        elif name not in files and (path := _source(name)):
+        elif name not in files and name not in WORDS and (path := _source(name)):
             files[name] = path
             waiting.extend(_imports(ast.parse(path.read_bytes()), name))
     digest = hashlib.sha256()

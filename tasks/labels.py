@@ -34,6 +34,9 @@ class LabelsConfig(Config):
     mask_names: bool = Field(False, description="Replace the labels' names in the texts.")
     aliases: dict[str, tuple[str, ...]] = Field({}, description="Other names of a label, masked too.")
     min_documents: int = Field(100, ge=4, description="Labels with fewer documents are left out and named.")
+    min_held_out: int = Field(
+        5, ge=1, description="Labels with fewer documents in validation or test are left out and named."
+    )
     max_documents: int = Field(2000, ge=4, description="Larger labels are sampled down to this many.")
     summaries: bool = Field(
         False, description="Train also on the first sentence of each text alone, the length of a question."
@@ -43,11 +46,11 @@ class LabelsConfig(Config):
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """Examples by split, each {"id", "text", "label"}; and the labels that were left out, with their size."""
+    """Examples by split, each {"id", "text", "label"}; and the labels that were left out, with the reason."""
 
     labels: list[str]
     examples: dict[str, list[dict[str, str]]]
-    left_out: dict[str, int]
+    left_out: dict[str, str]
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Examples per label and split."""
@@ -62,25 +65,26 @@ def label_documents(documents: Path, splits: Path, config: LabelsConfig) -> Labe
     """Build the labelled set from cleaned documents and their division.
 
     Raises:
-        StageError: fewer than two labels are left, or a label is missing from a split.
+        StageError: fewer than two labels are left, or one that the recipe names is not.
     """
     split_of = _read_splits(splits)
     by_label: dict[str, list[dict[str, str]]] = defaultdict(list)
     for id, text, label in _labelled(documents, config):
         by_label[label].append({"id": id, "text": text, "label": label, "split": split_of[id]})
-    labels = sorted(label for label, found in by_label.items() if len(found) >= config.min_documents)
-    left_out = {label: len(found) for label, found in sorted(by_label.items()) if label not in labels}
+    left_out = {
+        label: reason for label, found in sorted(by_label.items()) if (reason := _too_few(found, config))
+    }
+    labels = sorted(by_label.keys() - left_out.keys())
     if missing := sorted(set(config.only) - set(labels)):
         raise StageError(
-            f"fine_tune: label {missing[0]!r} has {left_out.get(missing[0], 0)} documents, fewer than "
-            f"min_documents={config.min_documents}; collect more, or change fine_tune.labels.only"
+            f"fine_tune: label {missing[0]!r} has {left_out.get(missing[0], 'no documents')}; collect more, "
+            "take it out of fine_tune.labels.only, or lower min_documents or min_held_out"
         )
     if len(labels) < 2:
-        sizes = ", ".join(f"{label} ({count})" for label, count in Counter(left_out).most_common(5)) or "none"
+        sizes = "; ".join(f"{label}: {reason}" for label, reason in list(left_out.items())[:5]) or "none"
         raise StageError(
-            f"fine_tune: {len(labels)} label with at least {config.min_documents} documents in "
-            f"meta.{config.field}, two are needed; the largest left out: {sizes}; collect more, or lower "
-            "fine_tune.labels.min_documents"
+            f"fine_tune: two labels are needed, {len(labels)} of meta.{config.field} is large enough. "
+            f"Left out: {sizes}. Collect more, or lower fine_tune.labels.min_documents or min_held_out"
         )
     chosen = [example for label in labels for example in _sample(by_label[label], config)]
     hide = _hider(labels, config) if config.mask_names else str
@@ -91,9 +95,7 @@ def label_documents(documents: Path, splits: Path, config: LabelsConfig) -> Labe
         examples[split].append({**example, "text": text})
         if config.summaries and split == "train" and (summary := first_sentence(text)) != text:
             examples[split].append({**example, "text": summary})
-    labelled = LabelledSet(labels, examples, left_out)
-    _check_every_split(labelled, config)
-    return labelled
+    return LabelledSet(labels, examples, left_out)
 
 
 def first_sentence(text: str) -> str:
@@ -143,11 +145,12 @@ def _sample(examples: list[dict[str, str]], config: LabelsConfig) -> list[dict[s
     return random.Random(config.seed).sample(examples, config.max_documents)
 
 
-def _check_every_split(labelled: LabelledSet, config: LabelsConfig) -> None:
-    for label, counts in labelled.counts().items():
-        for split in SPLITS:
-            if not counts[split]:
-                raise StageError(
-                    f"fine_tune: label {label!r} has {sum(counts.values())} documents but none in {split}; "
-                    "leave it out with fine_tune.labels.only, collect more, or change tokenize.seed"
-                )
+def _too_few(examples: list[dict[str, str]], config: LabelsConfig) -> str:
+    """Why a label can't be learnt and judged; empty when it can."""
+    if len(examples) < config.min_documents:
+        return f"{len(examples)} documents, fewer than {config.min_documents}"
+    counts = Counter(example["split"] for example in examples)
+    for split in ("validation", "test"):
+        if counts[split] < config.min_held_out:
+            return f"{counts[split]} documents in {split}, fewer than {config.min_held_out}"
+    return ""

@@ -28,7 +28,7 @@ class PretrainConfig(Config):
     )
     sequence_length: int = Field(128, ge=16, le=8192, description="Tokens per training sequence.")
     batch_size: int = Field(32, ge=1, description="Sequences per step.")
-    steps: int = Field(1500, ge=1)
+    steps: int = Field(1000, ge=1)
     mask_rate: float = Field(0.3, gt=0, lt=1, description="Share of tokens to be guessed.")
     learning_rate: float = Field(0.002, gt=0, le=1, description="For AdamW: embeddings, norms, head.")
     muon_learning_rate: float = Field(0.006, gt=0, le=1, description="For Muon: the hidden matrices.")

@@ -191,7 +191,7 @@ class Stage:
             return self._outcome(run, Outcome(stage=self.name, state="pending", key=key))
         if found is None and self.name in run.given:
             raise StageError(
-                f"{self.name}: its artifact is not in {run.store.home}, or was made from other inputs; "
+                f"{self.name}: its artifact is not in {run.store.home}, or was made from other inputs or by other code; "
                 f"run the recipe without --only and --from, or with --from {self.name}"
             )
         try:
