@@ -5,8 +5,9 @@
     roll_back       `<name>` answers from the version before
     discard         a staged version that was judged unfit disappears
 
-What is on disk is what is loaded, so a restarted server (`load=live.endpoints(repository)`) serves what
-was live. One deployment at a time: the caller sees to it that two don't run for the same name.
+Nothing that answers is ever loaded again for the sake of another version. A restarted server
+(`load=live.endpoints(repository)`) serves what was live; the version before is then loaded by `roll_back`.
+One deployment at a time: the caller sees to it that two don't run for the same name.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def stage_version(
     candidate = name + models.CANDIDATE
     models.add_version(repository, name, version, onnx, tokenizer, labels, max_length, pad_id)
     try:
-        _load_parts(server, name)
+        _load_composing_models(server, name, version)
         models.write_ensemble(repository, candidate, name, version)
         client.load(candidate, server.grpc_port)
         client.ask(["a first question"], candidate, http_port=server.http_port)
@@ -71,12 +72,24 @@ def go_live(server: TritonServer, name: str, version: int) -> int | None:
     """
     repository = Path(server.repository)
     previous = models.pinned_version(repository, name)
-    if previous != version:
+    if previous == version:
+        revive(server, name)
+    else:
         _switch(server, name, version, previous)
-        models.prune(repository, name, keep={version} if previous is None else {version, previous})
-    _remove_candidate(server, name)
-    _load_parts(server, name)
+        _remove_others(server, name, keep={version, previous or version})
     return previous
+
+
+def revive(server: TritonServer, name: str) -> None:
+    """Make the live version answer again after a process behind it has died; one that answers goes on.
+
+    Raises:
+        TritonError: nothing is live, or it still does not answer.
+    """
+    version = models.pinned_version(Path(server.repository), name)
+    if version is None:
+        raise TritonError(f"no version of {name} is live; deploy one with `textmill run`")
+    _demand_answer(server, name, version)
 
 
 def roll_back(server: TritonServer, name: str) -> int:
@@ -103,10 +116,7 @@ def discard(server: TritonServer, name: str, version: int) -> None:
     repository = Path(server.repository)
     if version == models.pinned_version(repository, name):
         raise TritonError(f"version {version} of {name} is live; roll back before it can be discarded")
-    models.remove_ensemble(repository, name + models.CANDIDATE)
-    models.prune(repository, name, keep=set(models.versions(repository, name)) - {version})
-    _remove_candidate(server, name)
-    _load_parts(server, name)
+    _remove_others(server, name, keep=set(models.versions(repository, name)) - {version})
 
 
 def endpoints(repository: Path) -> list[str]:
@@ -118,10 +128,7 @@ def _switch(server: TritonServer, name: str, version: int, previous: int | None)
     repository = Path(server.repository)
     models.write_ensemble(repository, name, name, version)
     try:
-        client.load(name, server.grpc_port)
-        served = client.ready_version(name, http_port=server.http_port)
-        if served != version:
-            raise TritonError(f"{name} was switched to version {version} but version {served} answers")
+        _demand_answer(server, name, version)
     except BaseException:
         with contextlib.suppress(TritonError):
             if previous is None:
@@ -133,13 +140,28 @@ def _switch(server: TritonServer, name: str, version: int, previous: int | None)
         raise
 
 
-def _load_parts(server: TritonServer, name: str) -> None:
-    """Make Triton follow the disk: load the composing models' versions, or unload them when none is left."""
-    act = client.load if models.versions(Path(server.repository), name) else client.unload
-    for part in models.PARTS:
-        act(f"{name}-{part}", server.grpc_port)
+def _demand_answer(server: TritonServer, name: str, version: int) -> None:
+    """Load the ensemble as it is on disk; where that does not help, start the version's processes anew."""
+    client.load(name, server.grpc_port)
+    if client.ready_version(name, http_port=server.http_port) == version:
+        return
+    # A dead process goes unnoticed: Triton loads again only what looks modified.
+    models.touch(Path(server.repository), name, version)
+    _load_composing_models(server, name, version)
+    client.load(name, server.grpc_port)
+    served = client.ready_version(name, http_port=server.http_port)
+    if served != version:
+        raise TritonError(f"{name} should answer from version {version}, but version {served} answers")
 
 
-def _remove_candidate(server: TritonServer, name: str) -> None:
-    client.unload(name + models.CANDIDATE, server.grpc_port)
-    models.remove_ensemble(Path(server.repository), name + models.CANDIDATE)
+def _load_composing_models(server: TritonServer, name: str, version: int) -> None:
+    for model in models.composing_models(name, version):
+        client.load(model, server.grpc_port)
+
+
+def _remove_others(server: TritonServer, name: str, keep: set[int]) -> None:
+    """Remove the candidate and all versions not in `keep`, from the disk and then from the server."""
+    repository, candidate = Path(server.repository), name + models.CANDIDATE
+    models.remove_ensemble(repository, candidate)
+    for model in [candidate, *models.prune(repository, name, keep)]:
+        client.unload(model, server.grpc_port)

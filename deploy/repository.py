@@ -1,14 +1,14 @@
 """Write versions into a Triton model repository, so that no reader ever sees half of one.
 
-One endpoint `<name>` is three composing models and an ensemble:
+Version N of an endpoint `<name>` is three composing models, and an ensemble points at one version's three:
 
-    <name>-tokenizer   text -> input_ids, attention_mask     (Python backend)
-    <name>-encoder     input_ids, attention_mask -> logits   (ONNX Runtime backend)
-    <name>-labels      logits -> labels, probabilities       (Python backend)
-    <name>             the three in a row, pinned to one version of each
+    <name>-vN-tokenizer   text -> input_ids, attention_mask     (Python backend)
+    <name>-vN-encoder     input_ids, attention_mask -> logits   (ONNX Runtime backend)
+    <name>-vN-labels      logits -> labels, probabilities       (Python backend)
+    <name>                the three in a row; so is `<name>-candidate`, for a version not yet live
 
-Each version directory is self-contained. A composing model's `config.pbtxt` names the versions that are on
-disk; the ensemble's names one. NVIDIA's image serves the same files.
+No version shares a file with another, so a new one may have other labels and touches nothing that is live.
+Triton's version number is N everywhere, the registry's number. NVIDIA's image serves the same files.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import json
 import py_compile
 import re
 import shutil
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Template
 
@@ -29,6 +29,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 MODELS = Path(__file__).parent / "models"
 PARTS = ("tokenizer", "encoder", "labels")
 CANDIDATE = "-candidate"
+COMPOSING = f"-v([1-9][0-9]*)-({'|'.join(PARTS)})"
 
 
 def add_version(
@@ -41,7 +42,7 @@ def add_version(
     max_length: int,
     pad_id: int,
 ) -> None:
-    """Add one version of the three composing models; an equal version number is replaced.
+    """Add the composing models of one version; those of an equal version number are replaced.
 
     Args:
         version: Triton's version number, from 1 (the registry's own number).
@@ -55,7 +56,7 @@ def add_version(
     Raises:
         TritonError: bad arguments, or the repository can't be written.
     """
-    _check(repository, name, version, onnx, tokenizer, labels, max_length)
+    _check(name, version, onnx, tokenizer, labels, max_length)
     settings = json.dumps({"max_length": max_length, "pad_id": pad_id})
     external = onnx.with_name(f"{onnx.name}.data")
     contents: dict[str, Mapping[str, Path | str]] = {
@@ -70,30 +71,33 @@ def add_version(
             "labels.json": json.dumps(list(labels), ensure_ascii=False),
         },
     }
+    scratch = repository / f".{name}.new"
     try:
-        for part, files in contents.items():
-            _place(repository / f"{name}-{part}" / str(version), files)
-        _write_configs(repository, name)
+        for model, (part, files) in zip(composing_models(name, version), contents.items(), strict=True):
+            shutil.rmtree(scratch, ignore_errors=True)  # a killed deployment leaves one
+            _fill(scratch / str(version), files)
+            _write_config(scratch, part, {"model": model, "labels": len(labels)})
+            shutil.rmtree(repository / model, ignore_errors=True)
+            scratch.rename(repository / model)
     except OSError as error:
         raise TritonError(f"can't write version {version} of {name} into {repository}: {error}") from error
 
 
 def write_ensemble(repository: Path, ensemble: str, name: str, version: int) -> None:
-    """Point an ensemble at one version of `<name>`'s models; Triton follows when it loads it next.
+    """Point an ensemble at one version of `<name>`; Triton follows when it loads it next.
 
     Raises:
         TritonError: that version is not in the repository.
     """
-    if version not in versions(repository, name):
-        raise TritonError(f"{repository} has no version {version} of {name}: {versions(repository, name)}")
+    _require(repository, name, version)
     directory = repository / ensemble
     (directory / str(version)).mkdir(parents=True, exist_ok=True)
-    count = len(_labels(repository, name, version))
-    values = {"ensemble": ensemble, "name": name, "version": version, "labels": count}
+    labels = json.loads((repository / f"{name}-v{version}-labels/{version}/labels.json").read_text("utf-8"))
+    values = {"ensemble": ensemble, "name": name, "version": version, "labels": len(labels)}
     _write_config(directory, "ensemble", values)
-    for other in _version_directories(directory):
-        if other != version:
-            (directory / str(other)).rmdir()
+    for other in directory.iterdir():
+        if other.is_dir() and other.name != str(version):
+            other.rmdir()
 
 
 def remove_ensemble(repository: Path, ensemble: str) -> None:
@@ -101,24 +105,38 @@ def remove_ensemble(repository: Path, ensemble: str) -> None:
     shutil.rmtree(repository / ensemble, ignore_errors=True)
 
 
-def prune(repository: Path, name: str, keep: set[int]) -> None:
-    """Remove every version of the composing models that is not in `keep`; all of them when none is."""
-    if not keep & set(versions(repository, name)):
-        for part in PARTS:
-            shutil.rmtree(repository / f"{name}-{part}", ignore_errors=True)
-        return
-    for part in PARTS:
-        directory = repository / f"{name}-{part}"
-        for version in _version_directories(directory):
-            if version not in keep:
-                shutil.rmtree(directory / str(version))
-    _write_configs(repository, name)
+def prune(repository: Path, name: str, keep: set[int]) -> list[str]:
+    """Remove every version that is not in `keep`, half-written ones too.
+
+    Returns:
+        The composing models removed; a server may still have them loaded.
+    """
+    removed = [model for version, model in _composing_models_on_disk(repository, name) if version not in keep]
+    for model in removed:
+        shutil.rmtree(repository / model)
+    return removed
+
+
+def touch(repository: Path, name: str, version: int) -> None:
+    """Make a version look modified, so that the next load starts its processes anew.
+
+    Raises:
+        TritonError: that version is not in the repository.
+    """
+    _require(repository, name, version)
+    for model in composing_models(name, version):
+        (repository / model / str(version)).touch()
+
+
+def composing_models(name: str, version: int) -> list[str]:
+    """The names of the models that one version consists of."""
+    return [f"{name}-v{version}-{part}" for part in PARTS]
 
 
 def versions(repository: Path, name: str) -> list[int]:
     """The versions of `<name>` on disk with all three models, ascending."""
-    found = [set(_version_directories(repository / f"{name}-{part}")) for part in PARTS]
-    return sorted(set.intersection(*found))
+    found = Counter(version for version, _ in _composing_models_on_disk(repository, name))
+    return sorted(version for version, count in found.items() if count == len(PARTS))
 
 
 def pinned_version(repository: Path, ensemble: str) -> int | None:
@@ -134,20 +152,7 @@ def ensembles(repository: Path) -> list[str]:
     return [path.parent.name for path in configs if 'platform: "ensemble"' in path.read_text("utf-8")]
 
 
-def recover(repository: Path) -> None:
-    """Make a repository fit for a server's start after a deployment was killed.
-
-    It can leave a version that was never proven to load, for which Triton would refuse the whole endpoint.
-    A version newer than the live one stays only when the candidate ensemble, written last, points at it.
-    """
-    for name in ensembles(repository):
-        live, staged = pinned_version(repository, name), pinned_version(repository, name + CANDIDATE)
-        if live and not name.endswith(CANDIDATE):
-            prune(repository, name, {v for v in versions(repository, name) if v <= live or v == staged})
-
-
 def _check(
-    repository: Path,
     name: str,
     version: int,
     onnx: Path,
@@ -157,6 +162,8 @@ def _check(
 ) -> None:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
         raise TritonError(f"model name {name!r}: use letters, digits, '-', '_' and '.'")
+    if name.endswith(CANDIDATE) or re.fullmatch(f".+{COMPOSING}", name):
+        raise TritonError(f"model name {name!r}: this ending is kept for the parts of an endpoint")
     if version < 1 or max_length < 1:
         raise TritonError(f"{name}: version {version} and max_length {max_length} must be at least 1")
     for file in (onnx, tokenizer):
@@ -164,44 +171,27 @@ def _check(
             raise TritonError(f"{name} version {version}: there is no file {file}")
     if not labels or len(set(labels)) != len(labels):
         raise TritonError(f"{name} version {version}: labels must be distinct and not empty: {list(labels)}")
-    # One config.pbtxt describes all versions, and ONNX Runtime's backend demands the exact size.
-    for other in versions(repository, name):
-        count = len(_labels(repository, name, other))
-        if other != version and count != len(labels):
-            raise TritonError(
-                f"{name} version {version} has {len(labels)} labels, version {other} on the server "
-                f"has {count}; deploy it under another name"
-            )
 
 
-def _place(target: Path, files: Mapping[str, Path | str]) -> None:
-    """Make a directory out of file copies and texts, and move it into place in one step."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=target.parent) as scratch:
-        fresh = Path(scratch) / "fresh"
-        fresh.mkdir()
-        for file, content in files.items():
-            if isinstance(content, Path):
-                shutil.copyfile(content, fresh / file)
-            else:
-                (fresh / file).write_text(content, encoding="utf-8")
-        if (code := fresh / "model.py").exists():
-            # A byte code file that appears later looks like a changed model: Triton would load it again.
-            py_compile.compile(
-                str(code), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH
-            )
-        if target.exists():
-            target.rename(Path(scratch) / "replaced")
-        fresh.rename(target)
-
-
-def _write_configs(repository: Path, name: str) -> None:
+def _require(repository: Path, name: str, version: int) -> None:
     present = versions(repository, name)
-    count = len(_labels(repository, name, present[-1]))
-    for part in PARTS:
-        model = f"{name}-{part}"
-        values = {"model": model, "versions": ", ".join(map(str, present)), "labels": count}
-        _write_config(repository / model, part, values)
+    if version not in present:
+        raise TritonError(f"{repository} has no version {version} of {name}, it has {present}")
+
+
+def _fill(directory: Path, files: Mapping[str, Path | str]) -> None:
+    """Make a directory out of file copies and texts."""
+    directory.mkdir(parents=True)
+    for file, content in files.items():
+        if isinstance(content, Path):
+            shutil.copyfile(content, directory / file)
+        else:
+            (directory / file).write_text(content, encoding="utf-8")
+    if (code := directory / "model.py").exists():
+        # A byte code file that appears later looks like a changed model: Triton would load it again.
+        py_compile.compile(
+            str(code), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH
+        )
 
 
 def _write_config(directory: Path, template: str, values: Mapping[str, object]) -> None:
@@ -211,13 +201,8 @@ def _write_config(directory: Path, template: str, values: Mapping[str, object]) 
     fresh.replace(directory / "config.pbtxt")
 
 
-def _labels(repository: Path, name: str, version: int) -> list[str]:
-    path = repository / f"{name}-labels" / str(version) / "labels.json"
-    labels: list[str] = json.loads(path.read_text("utf-8"))
-    return labels
-
-
-def _version_directories(directory: Path) -> list[int]:
-    if not directory.is_dir():
-        return []
-    return sorted(int(entry.name) for entry in directory.iterdir() if entry.name.isdecimal())
+def _composing_models_on_disk(repository: Path, name: str) -> Iterator[tuple[int, str]]:
+    """Version and directory name of each; nothing of an endpoint whose name only begins with `<name>`."""
+    for entry in sorted(repository.glob("*")):
+        if match := re.fullmatch(re.escape(name) + COMPOSING, entry.name):
+            yield int(match[1]), entry.name

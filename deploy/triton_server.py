@@ -24,7 +24,6 @@ from pathlib import Path
 import psutil
 
 from deploy.errors import TritonError
-from deploy.repository import recover
 
 HOST = "127.0.0.1"
 STOP_SECONDS = 15.0
@@ -110,7 +109,6 @@ def start(
         for port in (http_port, grpc_port, metrics_port):
             _require_free(port)
         _lay_out_backends(home, environment)
-        recover(repository)
         ports = {"http_port": http_port, "grpc_port": grpc_port, "metrics_port": metrics_port}
         log_start = _log(home).stat().st_size if _log(home).exists() else 0
         process = _launch(home, environment, _arguments(home, repository, ports, load))

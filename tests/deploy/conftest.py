@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+import psutil
 import pytest
 from onnx import TensorProto, helper, numpy_helper, save
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
@@ -17,7 +18,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from deploy import triton_server
 from deploy.triton_server import TritonServer
 
-LABELS = ["体育", "finance", "weather"]
+LABELS = ("体育", "finance", "weather")
 MAX_LENGTH = 48  # not a whole number of 32-token buckets, so the cap is seen
 SENTENCES = [
     "the bank raised its rates",
@@ -34,11 +35,12 @@ class Bundle:
 
     onnx: Path
     tokenizer: Path
+    labels: Sequence[str] = LABELS
 
     @property
     def files(self) -> dict[str, Any]:
         """The keyword arguments of `stage_version`."""
-        settings = {"labels": LABELS, "max_length": MAX_LENGTH, "pad_id": 0}
+        settings = {"labels": self.labels, "max_length": MAX_LENGTH, "pad_id": 0}
         return {"onnx": self.onnx, "tokenizer": self.tokenizer, **settings}
 
     def expected(self, text: str) -> list[tuple[str, float]]:
@@ -49,12 +51,12 @@ class Bundle:
         session = ort.InferenceSession(str(self.onnx), providers=["CPUExecutionProvider"])
         (logits,) = session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})
         weights = np.exp(logits[0].astype(np.float64))
-        pairs = zip(LABELS, (weights / weights.sum()).tolist(), strict=True)
+        pairs = zip(self.labels, (weights / weights.sum()).tolist(), strict=True)
         return sorted(pairs, key=lambda pair: -pair[1])
 
 
 @pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Bundle]:
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bundle]:
     """Make version N: a masked bag of embeddings with weights drawn from seed N."""
     tokenizer = Tokenizer(models.BPE(unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel()
@@ -68,16 +70,16 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Bundle]:
     folder = tmp_path_factory.mktemp("bundles")
     tokenizer.save(str(folder / "tokenizer.json"))
 
-    def make(version: int) -> Bundle:
-        path = folder / f"{version}.onnx"
-        save(_encoder(tokenizer.get_vocab_size(), version), path)
-        return Bundle(path, folder / "tokenizer.json")
+    def make(version: int, labels: Sequence[str] = LABELS) -> Bundle:
+        path = folder / f"{version}-{len(labels)}.onnx"
+        save(_encoder(tokenizer.get_vocab_size(), version, len(labels)), path)
+        return Bundle(path, folder / "tokenizer.json", labels)
 
     return make
 
 
-def _encoder(vocabulary: int, seed: int) -> Any:
-    table = np.random.default_rng(seed).normal(0, 0.5, (vocabulary, len(LABELS))).astype(np.float32)
+def _encoder(vocabulary: int, seed: int, labels: int) -> Any:
+    table = np.random.default_rng(seed).normal(0, 0.5, (vocabulary, labels)).astype(np.float32)
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["embedded"]),
         helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
@@ -90,7 +92,7 @@ def _encoder(vocabulary: int, seed: int) -> Any:
         helper.make_tensor_value_info(name, TensorProto.INT64, ["batch", "sequence"])
         for name in ("input_ids", "attention_mask")
     ]
-    output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", len(LABELS)])
+    output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", labels])
     weights = [numpy_helper.from_array(array, name) for name, array in constants.items()]
     graph = helper.make_graph(nodes, "bag", inputs, [output], weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
@@ -117,3 +119,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     home = tmp_path_factory.mktemp("triton")
     yield triton_server.start(home, home / "models", **_free_ports())
     triton_server.stop(home)
+
+
+@pytest.fixture
+def kill_process(server: TritonServer) -> Callable[[str], None]:
+    """Kill the process behind a model, as the kernel would when memory is short."""
+
+    def kill(model: str) -> None:
+        processes = psutil.Process(server.pid).children()
+        found = [process.as_dict(["pid", "cmdline"], ad_value=None) for process in processes]
+        (pid,) = (each["pid"] for each in found if f"/{model}/" in " ".join(each["cmdline"] or ()))
+        psutil.Process(pid).kill()
+
+    return kill

@@ -4,7 +4,6 @@ import socket
 import subprocess
 import sys
 
-import psutil
 import pytest
 
 from deploy import client, live
@@ -71,13 +70,11 @@ def test_unreachable_server_names_the_way_out():
             client.load("router", port)
 
 
-def test_ready_version_sees_a_dead_model_process(server, bundle):
+def test_ready_version_sees_a_dead_model_process(server, bundle, kill_process):
     live.stage_version(server, "mortal", 1, **bundle(1).files)
     live.go_live(server, "mortal", 1)
     assert client.ready_version("mortal", http_port=server.http_port) == 1
-    for process in psutil.Process(server.pid).children():
-        if "mortal-tokenizer/" in " ".join(process.cmdline()):
-            process.kill()
+    kill_process("mortal-v1-tokenizer")
     assert client.ready_version("mortal", http_port=server.http_port) is None
 
 

@@ -1,6 +1,8 @@
 """Versions come and go on a real server while it is being asked."""
 
+import json
 import threading
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,6 +56,18 @@ def answers_like(server, name, bundle):
     return answer.probability == pytest.approx(bundle.expected("rain")[0][1], abs=1e-6)
 
 
+def loaded(server, name):
+    """The composing models of this endpoint that the server has ready."""
+    request = urllib.request.Request(f"{server.url}/v2/repository/index", b'{"ready": true}')
+    with urllib.request.urlopen(request, timeout=10) as response:
+        ready = {model["name"] for model in json.load(response)}
+    return {model for model in ready if model.startswith(f"{name}-v")}
+
+
+def composing(name, *versions):
+    return {model for version in versions for model in models.composing_models(name, version)}
+
+
 def broken(bundle, tmp_path):
     path = tmp_path / "broken.onnx"
     path.write_bytes(bundle.onnx.read_bytes()[:200])
@@ -85,9 +99,59 @@ def test_every_switch_under_load_is_seamless(server, bundle, deployed, tmp_path)
         live.go_live(server, deployed, 3)
     assert traffic.errors == []
     assert {answer.model_version for answer in traffic.answers} == {"2", "3"}
+    log = (Path(server.home) / "triton.log").read_text()
+    for model in composing(deployed, 2, 3):
+        assert log.count(f"successfully loaded '{model}'") == 1
     expected = {str(version): bundle(version).expected("rain and wind")[0][1] for version in (2, 3)}
     for answer in traffic.answers:
         assert answer.probability == pytest.approx(expected[answer.model_version], abs=1e-6)
+
+
+def test_new_version_may_have_more_labels(server, bundle, deployed):
+    wider = bundle(3, labels=("体育", "finance", "weather", "music", "art"))
+    with Traffic(deployed, server.http_port) as traffic:
+        candidate = live.stage_version(server, deployed, 3, **wider.files)
+        assert answers_like(server, candidate, wider)
+        live.go_live(server, deployed, 3)
+        live.roll_back(server, deployed)
+        live.go_live(server, deployed, 3)
+    assert traffic.errors == []
+    assert {(answer.model_version, len(answer.labels)) for answer in traffic.answers} == {("2", 3), ("3", 5)}
+    (answer,) = client.ask(["rain"], deployed, http_port=server.http_port)
+    assert answer.labels == [label for label, _ in wider.expected("rain")]
+
+
+@pytest.mark.parametrize("part", models.PARTS)
+def test_dead_process_of_the_live_version_is_revived(server, bundle, kill_process, part):
+    name = f"revived-{part}"
+    live.stage_version(server, name, 1, **bundle(1).files)
+    live.go_live(server, name, 1)
+    kill_process(f"{name}-v1-{part}")
+    assert client.ready_version(name, http_port=server.http_port) is None
+    live.revive(server, name)
+    assert answers_like(server, name, bundle(1))
+
+
+def test_going_back_revives_what_died_meanwhile(server, bundle, deployed, kill_process):
+    kill_process(f"{deployed}-v1-tokenizer")
+    assert live.roll_back(server, deployed) == 1
+    assert answers_like(server, deployed, bundle(1))
+
+
+def test_nothing_live_can_not_be_revived(server):
+    with pytest.raises(TritonError, match="no version of nobody is live"):
+        live.revive(server, "nobody")
+
+
+def test_names_that_look_like_versions_are_not_confused(server, bundle):
+    for name in ("a", "a-v2"):
+        for version in (1, 2, 3):
+            live.stage_version(server, name, version, **bundle(version).files)
+            live.go_live(server, name, version)
+    assert loaded(server, "a") == {"a-v2"} | composing("a", 2, 3) | composing("a-v2", 2, 3)
+    live.roll_back(server, "a")
+    assert answers_like(server, "a", bundle(2))
+    assert answers_like(server, "a-v2", bundle(3))
 
 
 def test_broken_model_is_refused_and_leaves_nothing(server, bundle, deployed, tmp_path):
@@ -97,6 +161,7 @@ def test_broken_model_is_refused_and_leaves_nothing(server, bundle, deployed, tm
     repository = Path(server.repository)
     assert models.versions(repository, deployed) == [1, 2]
     assert not list(repository.glob(f"{deployed}*/3"))
+    assert loaded(server, deployed) == composing(deployed, 1, 2)
     assert not (repository / f"{deployed}-candidate").exists()
     assert answers_like(server, deployed, bundle(2))
     live.stage_version(server, deployed, 3, **bundle(3).files)
@@ -108,6 +173,7 @@ def test_two_versions_are_kept(server, bundle, deployed):
     live.stage_version(server, deployed, 3, **bundle(3).files)
     assert live.go_live(server, deployed, 3) == 2
     assert models.versions(Path(server.repository), deployed) == [2, 3]
+    assert loaded(server, deployed) == composing(deployed, 2, 3)
     assert client.ready_version(deployed, http_port=server.http_port) == 3
 
 
@@ -126,6 +192,7 @@ def test_discard_removes_a_staged_version_only(server, bundle, deployed):
     live.discard(server, deployed, 3)
     assert client.ready_version(candidate, http_port=server.http_port) is None
     assert models.versions(Path(server.repository), deployed) == [1, 2]
+    assert loaded(server, deployed) == composing(deployed, 1, 2)
     with pytest.raises(TritonError, match=r"version 2 .* is live"):
         live.discard(server, deployed, 2)
 

@@ -44,6 +44,11 @@ def test_restart_serves_the_live_version_again(home, bundle, free_ports, monkeyp
     assert client.ready_version("router", http_port=again.http_port) == 4
     assert client.ask(["x"], "router", http_port=again.http_port)[0].label == bundle(4).expected("x")[0][0]
 
+    live.stage_version(again, "router", 6, **bundle(6).files)
+    assert live.go_live(again, "router", 6) == 4
+    assert repository.versions(home / "models", "router") == [4, 6]
+    assert live.roll_back(again, "router") == 4
+
     assert triton_server.stop(home)
     assert not psutil.pid_exists(again.pid)
     assert regions(home) == []

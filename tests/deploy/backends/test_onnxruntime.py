@@ -23,10 +23,10 @@ def encoder(server, bundle, request):
         name = request.node.name[:40]
         repository = Path(server.repository)
         models.add_version(repository, name, 1, **bundle(1).files)
-        config = repository / f"{name}-encoder" / "config.pbtxt"
+        config = repository / f"{name}-v1-encoder" / "config.pbtxt"
         config.write_text(edit(config.read_text()) + extra)
-        client.load(f"{name}-encoder", server.grpc_port)
-        return f"{name}-encoder"
+        client.load(f"{name}-v1-encoder", server.grpc_port)
+        return f"{name}-v1-encoder"
 
     return load
 
