@@ -89,6 +89,10 @@ def environment(home: Path, ports: Ports) -> dict[str, str]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        # MLflow's own bars and links would tear ours.
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
         "GX_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         **dict.fromkeys(("NO_PROXY", "no_proxy"), _without_proxy()),

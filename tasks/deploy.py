@@ -19,6 +19,7 @@ from deploy.errors import TritonError
 from tasks.artifact import Artifact, Manifest
 from tasks.errors import ParityError, ServerError
 from tasks.fine_tune import read_examples
+from tasks.register import registered_version
 from tasks.registry import CHAMPION, by_alias, client, reachable
 from tasks.stage import Config, Run, Workspace, stage
 
@@ -54,8 +55,8 @@ def deploy(
         StageError: Triton refused the version; the old one goes on.
         ServerError: Triton or MLflow does not answer.
     """
-    name = json.loads((workspace.path(registered) / "registration.json").read_text())["model"]
-    version = int(workspace.manifest(registered).external["version"])
+    to_deploy = registered_version(registered, workspace)
+    name, version = to_deploy.model, to_deploy.version
     server = _running_server(workspace.store.home / TRITON_HOME)
     mlflow = client()
     texts, _ = read_examples(workspace.path(model) / "labelled", "test")

@@ -13,7 +13,8 @@ from pydantic import Field
 from tasks.artifact import Artifact, Manifest
 from tasks.errors import ParityError
 from tasks.fine_tune import read_examples
-from tasks.registry import client, reachable
+from tasks.register import registered_version
+from tasks.registry import ModelVersion, client, logged_model, reachable
 from tasks.stage import Config, Run, Workspace, stage
 
 BATCH_SIZES = (1, 2, 7, 32)
@@ -45,6 +46,7 @@ def export(model: Artifact, registered: Artifact, config: ExportConfig, workspac
         ParityError: the build answers differently from PyTorch, or is not valid ONNX.
     """
     import onnx
+
     from model_code.export import export_classifier
 
     source = workspace.path(model)
@@ -73,12 +75,11 @@ def export(model: Artifact, registered: Artifact, config: ExportConfig, workspac
     workspace.metrics |= {"max abs difference": worst}
     workspace.counts |= {"parity cases": len(cases), "onnx bytes": parity["onnx_bytes"]}
     workspace.table("Parity with PyTorch", list(cases[0]), [tuple(case.values()) for case in cases])
-    version = workspace.manifest(registered).external["version"]
-    name = json.loads((workspace.path(registered) / "registration.json").read_text())["model"]
-    workspace.external |= {"version": version, "model_id": _join_version(name, version, folder)}
+    version = registered_version(registered, workspace)
+    workspace.external["model_id"] = _join_version(version, folder)
     workspace.say(
         f"{parity['onnx_bytes'] / 1e6:.1f} MB, largest difference {worst:.1e} over {len(cases)} shapes, "
-        f"added to {name} version {version}"
+        f"added to {version.model} version {version.version}"
     )
 
 
@@ -134,10 +135,10 @@ def _demand_parity(parity: dict[str, Any]) -> None:
             )
 
 
-def _join_version(name: str, version: str, folder: Path) -> str:
+def _join_version(version: ModelVersion, folder: Path) -> str:
     """Add the folder to the files of the registered version; returns the id of its logged model."""
     mlflow = client()
-    model_id = str(mlflow.get_model_version(name, version).model_id)
+    model_id = logged_model(mlflow, version)
     mlflow.log_model_artifacts(model_id, str(folder), "artifacts/onnx")
     return model_id
 

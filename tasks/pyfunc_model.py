@@ -36,7 +36,9 @@ class TextClassifier(PythonModel):
         self.tokenizer.enable_padding(pad_id=settings["pad_id"])
         self.session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
 
-    def predict(self, context: Any, model_input: list[str], params: dict[str, Any] | None = None) -> Any:
+    def predict(
+        self, context: Any, model_input: list[str], params: dict[str, Any] | None = None
+    ) -> pd.DataFrame:
         """A row per text: `label`, `probability`, and `probabilities` (label -> probability)."""
         rows = []
         for start in range(0, len(model_input), BATCH_SIZE):

@@ -95,6 +95,13 @@ def register(
     workspace.say(f"{config.model} version {version.version}, alias {CHALLENGER}")
 
 
+def registered_version(registered: Artifact, workspace: Workspace) -> ModelVersion:
+    """The model version that a register artifact stands for."""
+    content = json.loads((workspace.path(registered) / "registration.json").read_text())
+    version = int(workspace.manifest(registered).external["version"])
+    return ModelVersion(model=content["model"], version=version, digest=content["digest"])
+
+
 def _register(
     mlflow: Any,
     run_id: str,

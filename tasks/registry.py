@@ -111,6 +111,12 @@ def by_digest(versions: Any, model_name: str, digest: str) -> ModelVersion | Non
     return max(found, key=lambda version: version.version, default=None)
 
 
+def logged_model(versions: Any, version: ModelVersion) -> str:
+    """The id of the MLflow logged model whose files a version consists of."""
+    source = str(versions.get_model_version(version.model, str(version.version)).source)
+    return source.removeprefix("models:/")
+
+
 def predict_with(version: ModelVersion, texts: Sequence[str]) -> list[str]:
     """Labels that a registered version gives to the texts, loaded as its users load it.
 

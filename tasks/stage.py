@@ -17,6 +17,7 @@ import errno
 import inspect
 import shutil
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -191,8 +192,8 @@ class Stage:
             return self._outcome(run, Outcome(stage=self.name, state="pending", key=key))
         if found is None and self.name in run.given:
             raise StageError(
-                f"{self.name}: its artifact is not in {run.store.home}, or was made from other inputs or by other code; "
-                f"run the recipe without --only and --from, or with --from {self.name}"
+                f"{self.name}: its artifact is not in {run.store.home}, or was made from other inputs or by "
+                f"other code; run the recipe without --only and --from, or with --from {self.name}"
             )
         try:
             if visible.in_prefect_run() and not run.planning:
@@ -263,6 +264,18 @@ class Stage:
             raise StageError(f"{self.name}: {error}") from error
         except OSError as error:
             raise _storage_error(self.name, error, run.store.home) from error
+        except Exception as error:
+            raise self._unexpected(error, key, run) from error
+
+    def _unexpected(self, error: Exception, key: str, run: Run) -> StageError:
+        """An error nobody foresaw: one line for the person who watches, the traceback in a file."""
+        place = run.store.scratch(self.name, key) / "traceback.txt"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("".join(traceback.format_exception(error)))
+        first_line = str(error).partition("\n")[0]
+        return StageError(
+            f"{self.name}: {type(error).__name__}: {first_line[:300]}; the whole traceback is in {place}"
+        )
 
     def _write(self, inputs: Sequence[Any], config: BaseModel, run: Run, key: str) -> Artifact:
         started = time.monotonic()
