@@ -2,6 +2,7 @@
 
 import os
 
-# Threads that wait by spinning slow training on a shared machine up to eightfold;
-# OpenMP reads this once, when torch is first imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# How long OpenMP's threads wait by spinning before they sleep; read once, when torch is first imported.
+# Spinning for ever is fastest alone and four times slower beside another busy process; this loses little
+# in either case (docs/decisions.md has the figures).
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")

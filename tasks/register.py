@@ -132,25 +132,11 @@ def _register(
 def _save_pyfunc(directory: Path, checkpoint: Path, model_id: str, run_id: str) -> None:
     import mlflow
     from mlflow.models import Model
-    from mlflow.models.signature import ModelSignature
-    from mlflow.types import ColSpec, DataType, Schema
-    from mlflow.types.schema import Map
 
-    signature = ModelSignature(
-        inputs=Schema([ColSpec(DataType.string)]),
-        outputs=Schema(
-            [
-                ColSpec(DataType.string, "label"),
-                ColSpec(DataType.double, "probability"),
-                ColSpec(Map(DataType.double), "probabilities"),
-            ]
-        ),
-    )
     mlflow.pyfunc.save_model(
         directory,
         python_model=str(PYFUNC_CODE),
         artifacts={"checkpoint": str(checkpoint)},
-        signature=signature,
         pip_requirements=[f"{package}=={installed(package)}" for package in SERVING_PACKAGES],
         mlflow_model=Model(model_id=model_id, run_id=run_id),
     )
