@@ -30,22 +30,8 @@ STOP_SECONDS = 15.0
 SHARED_MEMORY = Path("/dev/shm")
 ONNXRUNTIME_BACKEND = Path(__file__).parent / "backends" / "onnxruntime" / "model.py"
 HARMLESS_LOG = ("nvml", "dcgm", "cuda", "gpu")
-
-# Runs in the server's environment: where its files are and which libpython its Python backend loads.
-INSPECT = """
-import importlib.metadata, importlib.util, json, pathlib, sys, sysconfig
-spec = importlib.util.find_spec("pytriton")
-library = "libpython%d.%d.so.1.0" % sys.version_info[:2]
-folders = [sysconfig.get_config_var("LIBDIR"), sys.base_prefix + "/lib", "/usr/lib64",
-           "/usr/lib/" + (sysconfig.get_config_var("MULTIARCH") or "")]
-numpy = [d.version for d in importlib.metadata.distributions() if d.name == "numpy"]
-print(json.dumps({
-    "numpy": numpy[0] if numpy else None,
-    "package": str(pathlib.Path(spec.origin).parent) if spec else None,
-    "python": "%d.%d" % sys.version_info[:2],
-    "library": next((f for f in folders if f and pathlib.Path(f, library).exists()), None),
-}))
-"""
+# Says where the server's files are, and which libpython its Python backend loads.
+DESCRIBE = Path(__file__).with_name("server_environment.py")
 
 
 @dataclass(frozen=True)
@@ -159,7 +145,7 @@ def _find_environment() -> _Environment:
         places = " or ".join(str(place) for place in roots)
         raise TritonError(f"the Triton server is not installed: no {places}; run `make install`")
     result = subprocess.run(
-        [root / "bin" / "python", "-I", "-c", INSPECT], capture_output=True, text=True, check=False
+        [root / "bin" / "python", "-I", DESCRIBE], capture_output=True, text=True, check=False
     )
     if result.returncode:
         raise TritonError(f"{root}/bin/python does not work: {result.stderr.strip()}; run `make install`")

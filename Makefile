@@ -1,0 +1,45 @@
+# The pipeline lives in .venv, the inference server in .venv-triton (it needs NumPy 1).
+# Both come from lock files through plain pip; pip's own configuration decides where from.
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+
+.PHONY: install run test check bench bench-env up down
+
+install: .venv/installed .venv-triton/installed
+
+run: install  ## raw text to an answering Triton endpoint
+	$(BIN)/textmill run python-docs
+
+test: install .venv/installed-dev check
+	$(BIN)/python -m pytest
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: install bench-env
+	$(BIN)/python -m benchmarks
+
+up down: install
+	$(BIN)/textmill $@
+
+.venv/installed: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "textmill needs Python 3.11 or 3.12: apt-get install python3 python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv || { echo "no venv module: apt-get install python3-venv"; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed requirements-dev.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	touch $@
+
+.venv-triton/installed: requirements-triton.lock deploy/server_environment.py
+	@test -n "$(PYTHON)" || { echo "textmill needs Python 3.11 or 3.12: apt-get install python3 python3-venv"; exit 1; }
+	$(PYTHON) -m venv .venv-triton
+	.venv-triton/bin/pip install --quiet --disable-pip-version-check -r requirements-triton.lock
+	.venv-triton/bin/python deploy/server_environment.py --complete > /dev/null
+	touch $@
