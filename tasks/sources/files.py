@@ -11,7 +11,7 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -40,6 +40,9 @@ class FilesSource(BaseModel):
     name: str = Field(default="files", min_length=1, description="value of the documents' `source`")
     license: str | None = Field(default=None, description="licence of all documents of this source")
     text_field: str = Field(default="text", min_length=1, description="key or column that holds the text")
+    meta_fields: tuple[str, ...] = Field(
+        default=(), description="keys or columns copied into the documents' `meta`: labels, groups"
+    )
     max_document_bytes: int = Field(default=10_000_000, ge=1, description="larger documents are left out")
 
 
@@ -51,6 +54,14 @@ class _Entry(NamedTuple):
     open: Callable[[], BinaryIO]
 
 
+class _Record(NamedTuple):
+    """A text as a reader found it."""
+
+    uri: str
+    text: str
+    meta: dict[str, str]
+
+
 class _BadRecord(Exception):
     """One record, or what is left of the file, can't be used; the message says why."""
 
@@ -59,15 +70,15 @@ def documents(config: FilesSource, skipped: OnSkip) -> Iterator[Document]:
     """All documents in the order of paths and rows; `skipped` hears of every file or row left out.
 
     Raises:
-        SourceError: `path` matches nothing, or a file has no `text_field` column.
+        SourceError: `path` matches nothing, or a table lacks a column that was asked for.
     """
     for path in _paths(config.path):
         try:
             changed = datetime.fromtimestamp(int(path.stat().st_mtime), UTC)
             for entry in _entries(path):
-                for uri, text in _texts(entry, config, skipped):
+                for uri, text, meta in _records(entry, config, skipped):
                     if text.strip():
-                        yield Document(text, config.name, uri, config.license, changed)
+                        yield Document(text, config.name, uri, config.license, changed, meta)
                     else:
                         skipped(uri, "empty")
         except SourceError:
@@ -128,7 +139,7 @@ def _zstandard(path: Path) -> BinaryIO:
     return cast(BinaryIO, io.BufferedReader(pa.input_stream(str(path), compression="zstd")))
 
 
-def _texts(entry: _Entry, config: FilesSource, skipped: OnSkip) -> Iterator[tuple[str, str]]:
+def _records(entry: _Entry, config: FilesSource, skipped: OnSkip) -> Iterator[_Record]:
     readers = {".jsonl": _jsonl, ".csv": _csv, ".parquet": _parquet, **dict.fromkeys(_WHOLE, _whole)}
     if entry.suffix not in readers:
         known = " ".join(sorted(_WHOLE | _ROWS))
@@ -144,15 +155,15 @@ def _texts(entry: _Entry, config: FilesSource, skipped: OnSkip) -> Iterator[tupl
         skipped(entry.uri, _reason(error))
 
 
-def _whole(entry: _Entry, config: FilesSource, skipped: OnSkip) -> Iterator[tuple[str, str]]:
+def _whole(entry: _Entry, config: FilesSource, skipped: OnSkip) -> Iterator[_Record]:
     with entry.open() as stream:
         content = stream.read(config.max_document_bytes + 1)
     if len(content) > config.max_document_bytes:
         raise _BadRecord(_too_large(config))
-    yield entry.uri, _decoded(content)
+    yield _Record(entry.uri, _decoded(content), {})
 
 
-def _jsonl(entry: _Entry, config: FilesSource, skipped: OnSkip) -> Iterator[tuple[str, str]]:
+def _jsonl(entry: _Entry, config: FilesSource, skipped: OnSkip) -> Iterator[_Record]:
     with entry.open() as stream:
         for number, line in enumerate(_lines(stream, config.max_document_bytes), start=1):
             uri = f"{entry.uri}#{number}"
@@ -161,28 +172,35 @@ def _jsonl(entry: _Entry, config: FilesSource, skipped: OnSkip) -> Iterator[tupl
                     raise _BadRecord(_too_large(config))
                 text = _decoded(line)
                 if text.strip():
-                    yield uri, _json_text(text, config.text_field)
+                    yield _json_record(uri, text, config)
             except _BadRecord as error:
                 skipped(uri, str(error))
 
 
-def _json_text(line: str, field: str) -> str:
+def _json_record(uri: str, line: str, config: FilesSource) -> _Record:
     try:
         record = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise _BadRecord(f"not JSON: {error}") from error
+    field = config.text_field
     if not isinstance(record, dict) or field not in record:
         keys = ", ".join(record) if isinstance(record, dict) else type(record).__name__
         raise _BadRecord(f"no field {field!r}; found {keys}")
     if not isinstance(record[field], str):
         raise _BadRecord(f"field {field!r} is {type(record[field]).__name__}, not a string")
-    return str(record[field])
+    return _Record(uri, record[field], _meta(record, config))
 
 
-def _csv(entry: _Entry, config: FilesSource, skipped: OnSkip) -> Iterator[tuple[str, str]]:
+def _meta(row: Mapping[str, object], config: FilesSource) -> dict[str, str]:
+    """The wanted fields as text; one that is missing or null is left out."""
+    found = {name: row.get(name) for name in config.meta_fields}
+    return {name: str(value) for name, value in found.items() if value is not None}
+
+
+def _csv(entry: _Entry, config: FilesSource, skipped: OnSkip) -> Iterator[_Record]:
     with entry.open() as stream:
         header = next(csv.reader([_decoded(stream.readline(config.max_document_bytes)).rstrip("\r\n")]), [])
-    _require_column(entry.uri, config.text_field, header)
+    wanted = _required_columns(entry.uri, config, header)
     ragged: list[str] = []
 
     def leave_out(row: pa_csv.InvalidRow) -> str:
@@ -195,44 +213,49 @@ def _csv(entry: _Entry, config: FilesSource, skipped: OnSkip) -> Iterator[tuple[
             read_options=pa_csv.ReadOptions(block_size=config.max_document_bytes, use_threads=False),
             parse_options=pa_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=leave_out),
             convert_options=pa_csv.ConvertOptions(
-                include_columns=[config.text_field], column_types={config.text_field: pa.string()}
+                include_columns=wanted, column_types=dict.fromkeys(wanted, pa.string())
             ),
         )
         number = 0
         for batch in reader:
-            for value in batch.column(0).to_pylist():
+            for row in batch.to_pylist():
                 number += 1
-                yield f"{entry.uri}#{number}", value
+                yield _Record(f"{entry.uri}#{number}", row[config.text_field], _meta(row, config))
             for reason in ragged:
                 skipped(entry.uri, f"a row near {number} {reason}")
             ragged.clear()
 
 
-def _parquet(entry: _Entry, config: FilesSource, skipped: OnSkip) -> Iterator[tuple[str, str]]:
+def _parquet(entry: _Entry, config: FilesSource, skipped: OnSkip) -> Iterator[_Record]:
     if entry.uri.endswith((".gz", ".zst")) or "!" in entry.uri:
         raise _BadRecord("a Parquet file inside a compressed one; unpack it first")
     with entry.open() as stream:
         file = pq.ParquetFile(stream)
-        _require_column(entry.uri, config.text_field, file.schema_arrow.names)
+        wanted = _required_columns(entry.uri, config, file.schema_arrow.names)
         kind = file.schema_arrow.field(config.text_field).type
         if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
             raise SourceError(f"{entry.uri}: column {config.text_field!r} holds {kind}, not text")
         number = 0
-        for batch in file.iter_batches(1024, columns=[config.text_field]):
-            for value in batch.column(0).to_pylist():
+        for batch in file.iter_batches(1024, columns=wanted):
+            for row in batch.to_pylist():
                 number += 1
-                uri = f"{entry.uri}#{number}"
-                if value is not None and len(value.encode()) > config.max_document_bytes:
+                uri, text = f"{entry.uri}#{number}", row[config.text_field] or ""
+                if len(text.encode()) > config.max_document_bytes:
                     skipped(uri, _too_large(config))
                 else:
-                    yield uri, value or ""
+                    yield _Record(uri, text, _meta(row, config))
 
 
-def _require_column(uri: str, field: str, columns: list[str]) -> None:
-    if field not in columns:
-        raise SourceError(
-            f"{uri}: no column {field!r}; the columns are {', '.join(columns) or '(none)'}; set text_field"
-        )
+def _required_columns(uri: str, config: FilesSource, columns: list[str]) -> list[str]:
+    for setting, field in [
+        ("text_field", config.text_field),
+        *(("meta_fields", f) for f in config.meta_fields),
+    ]:
+        if field not in columns:
+            raise SourceError(
+                f"{uri}: no column {field!r}; the columns are {', '.join(columns) or '(none)'}; set {setting}"
+            )
+    return list(dict.fromkeys([config.text_field, *config.meta_fields]))
 
 
 def _lines(stream: BinaryIO, limit: int) -> Iterator[bytes | None]:

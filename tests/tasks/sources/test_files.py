@@ -132,3 +132,20 @@ def test_fingerprint_follows_the_content(tmp_path: Path) -> None:
     assert before == fingerprint(config)
     path.write_text("two")
     assert before != fingerprint(config)
+
+
+def test_columns_are_copied_into_meta_as_text(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        '{"text": "x", "topic": "tea", "year": 7}\n{"text": "y", "year": null}\n'
+    )
+    (tmp_path / "b.csv").write_text("topic,text,year\n007,z,1999\n")
+    pq.write_table(pa.table({"year": [3], "text": ["p"], "topic": ["茶"]}), tmp_path / "c.parquet")
+    config = FilesSource(path=str(tmp_path), meta_fields=("topic", "year"))
+    assert [dict(document.meta) for document in documents(config, lambda *_: None)] == [
+        {"topic": "tea", "year": "7"},
+        {},
+        {"topic": "007", "year": "1999"},
+        {"topic": "茶", "year": "3"},
+    ]
+    with pytest.raises(SourceError, match=r"b\.csv: no column 'genre'.*set meta_fields"):
+        read(f"{tmp_path}/*.csv", meta_fields=["genre"])
