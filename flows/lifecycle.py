@@ -71,7 +71,7 @@ def walk(recipe: Recipe, run: Run, how: Callable[[Any], Callable[..., Any]]) -> 
     how(release)(recipe, run, made, trained)
 
 
-@flow(name="corpus")
+@flow(name="corpus", flow_run_name="corpus of {recipe.name}")
 def corpus(recipe: Recipe, run: Run | None = None) -> Corpus:
     """Bring the text together, clean it, check it, and make tokens of it."""
     if run is None:
@@ -84,7 +84,7 @@ def corpus(recipe: Recipe, run: Run | None = None) -> Corpus:
     return Corpus(collected, cleaned, tokens)
 
 
-@flow(name="train")
+@flow(name="train", flow_run_name="training of {recipe.name}")
 def train(recipe: Recipe, run: Run | None = None, made: Corpus | None = None) -> Trained:
     """Pretrain, fine-tune and judge; alone, it takes the corpus that is there."""
     if run is None:
@@ -98,7 +98,7 @@ def train(recipe: Recipe, run: Run | None = None, made: Corpus | None = None) ->
     return Trained(pretrained, model, evaluation, champion)
 
 
-@flow(name="release")
+@flow(name="release", flow_run_name="release of {recipe.name}")
 def release(
     recipe: Recipe, run: Run | None = None, made: Corpus | None = None, trained: Trained | None = None
 ) -> None:

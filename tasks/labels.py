@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pyarrow.parquet as pq
 from pydantic import Field
@@ -23,6 +24,7 @@ from tasks.errors import StageError
 from tasks.stage import Config
 
 MASK = "[MASK]"
+LONG_NAME = 5  # letters
 SPLITS = ("train", "validation", "test")
 
 
@@ -32,7 +34,9 @@ class LabelsConfig(Config):
     field: str = Field(description="Key of `meta` that holds the label.")
     only: tuple[str, ...] = Field((), description="Labels to use; empty: all with enough documents.")
     mask_names: bool = Field(False, description="Replace the labels' names in the texts.")
-    aliases: dict[str, tuple[str, ...]] = Field({}, description="Other names of a label, masked too.")
+    aliases: dict[str, tuple[Annotated[str, Field(pattern=r"\S")], ...]] = Field(
+        {}, description="Other names of a label, masked too."
+    )
     min_documents: int = Field(100, ge=4, description="Labels with fewer documents are left out and named.")
     min_held_out: int = Field(
         5, ge=1, description="Labels with fewer documents in validation or test are left out and named."
@@ -106,9 +110,16 @@ def first_sentence(text: str) -> str:
 
 
 def names_pattern(names: set[str]) -> re.Pattern[str]:
-    """Matches any of the names as a whole word, in any case; `_` and `.` end a word."""
+    """Matches the names in any case, also inside compounds (`MlflowClient`, `is_torch_available`).
+
+    Short names would also match in the middle of other words (`np` in "input"), so for them digits, `_`,
+    `.` and the capital of a compound's next part end a word, and letters do not.
+    """
     longest_first = sorted(names, key=lambda name: (-len(name), name))
-    return re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(map(re.escape, longest_first))})(?![A-Za-z0-9])", re.I)
+    anywhere = [re.escape(name) for name in longest_first if len(name) >= LONG_NAME]
+    as_words = [re.escape(name) for name in longest_first if len(name) < LONG_NAME]
+    word = rf"(?<![A-Za-z])(?i:{'|'.join(as_words)})(?:(?![A-Za-z])|(?=[A-Z][a-z]))" if as_words else ""
+    return re.compile("|".join([*(f"(?i:{name})" for name in anywhere), *([word] if word else [])]))
 
 
 def _hider(labels: list[str], config: LabelsConfig) -> type[str] | _Hide:

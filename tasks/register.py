@@ -111,6 +111,9 @@ def _register(
     champion: ModelVersion | None,
 ) -> ModelVersion:
     """Upload the checkpoint with its pyfunc code as a logged model, and make a version of it."""
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.exceptions import MlflowException
+
     experiment_id = mlflow.get_run(run_id).info.experiment_id
     logged = mlflow.create_logged_model(experiment_id, name=config.model, source_run_id=run_id)
     with TemporaryDirectory() as temporary:
@@ -118,9 +121,8 @@ def _register(
         _save_pyfunc(directory, checkpoint, logged.model_id, run_id)
         mlflow.log_model_artifacts(logged.model_id, str(directory))
     mlflow.finalize_logged_model(logged.model_id, "READY")
+    mlflow.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
     tags = {MODEL_TAG: model.digest, COMPARED_TAG: str(champion.version) if champion else ""}
-    from mlflow.exceptions import MlflowException
-
     with suppress(MlflowException):  # it exists already
         mlflow.create_registered_model(config.model)
     version = mlflow.create_model_version(

@@ -14,6 +14,8 @@ from tasks.artifact import Artifact, Manifest
 from tasks.registry import KEY_TAG, client
 
 METRICS_PER_REQUEST = 1000
+# Without it MLflow guesses the kind of an experiment, and shows pages for chat applications.
+TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 CURVES = {"pretrain": "pretrain", "fine_tune": "fine-tune"}
 DATASETS = ("collect", "clean", "tokenize")
 
@@ -21,7 +23,7 @@ DATASETS = ("collect", "clean", "tokenize")
 def find_or_create_run(mlflow: Any, experiment: str, key: str) -> str:
     """The id of the MLflow run that belongs to a stage key: an earlier attempt's, or a new one."""
     found = mlflow.get_experiment_by_name(experiment)
-    experiment_id = found.experiment_id if found else mlflow.create_experiment(experiment)
+    experiment_id = found.experiment_id if found else mlflow.create_experiment(experiment, tags=TRAINING)
     earlier = mlflow.search_runs([experiment_id], f"tags.`{KEY_TAG}` = '{key}'")
     if earlier:
         return str(earlier[0].info.run_id)
