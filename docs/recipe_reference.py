@@ -1,0 +1,89 @@
+"""Writes the reference tables of docs/recipes.md from the pydantic models, so that the page can't drift.
+
+    .venv/bin/python docs/recipe_reference.py
+
+Everything below the marker in the page is replaced; a test fails when the page and the models differ.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from flows.recipe import Recipe
+
+PAGE = Path(__file__).with_name("recipes.md")
+MARKER = "<!-- Below this line: written by docs/recipe_reference.py -->\n"
+TITLE = "At the top"
+LIMITS = {
+    "minimum": "≥ ",
+    "exclusiveMinimum": "> ",
+    "maximum": "≤ ",
+    "exclusiveMaximum": "< ",
+    "minItems": "entries ≥ ",
+}
+
+Schema = dict[str, Any]
+
+
+def reference() -> str:
+    """One Markdown table per section of a recipe: key, type and limits, default, meaning."""
+    schema = Recipe.model_json_schema(by_alias=True)
+    return "\n".join(_section(TITLE, schema, schema["$defs"]))
+
+
+def _section(title: str, model: Schema, models: dict[str, Schema]) -> Iterator[str]:
+    rows, below = [], []
+    for key, field in model["properties"].items():
+        inner = _models(field)
+        for name in inner:
+            kind = models[name]["properties"].get("kind", {}).get("const")
+            path = f"{title}.{key}".removeprefix(f"{TITLE}.") + (f", kind {kind}" if kind else "")
+            below += list(_section(path, models[name], models))
+        if not inner:
+            meaning = field.get("description", "").rstrip(".").replace("|", "\\|")
+            rows.append(f"| `{key}` | {_type(field)} | {_default(key, field, model)} | {meaning} |")
+    if rows:
+        yield from [f"### {title}", "", "| key | value | default | meaning |", "|---|---|---|---|", *rows, ""]
+    yield from below
+
+
+def _default(key: str, field: Schema, model: Schema) -> str:
+    required = key in model.get("required", ())
+    return "required" if required else f"`{json.dumps(field.get('default'), ensure_ascii=False)}`"
+
+
+def _models(field: Schema) -> list[str]:
+    """Names of the models that a field's schema refers to, each once."""
+    return list(dict.fromkeys(re.findall(r"#/\$defs/(\w+)", json.dumps(field))))
+
+
+def _type(field: Schema) -> str:
+    if "const" in field:
+        return f"`{field['const']}`"
+    if "enum" in field:
+        return " ".join(f"`{value}`" for value in field["enum"])
+    if "anyOf" in field:
+        return " or ".join("none" if part.get("type") == "null" else _type(part) for part in field["anyOf"])
+    kind = field.get("type", "value")
+    if kind == "array":
+        inner = f"{len(field['prefixItems'])} integers" if "prefixItems" in field else _type(field["items"])
+        return f"list of {inner}{_limits({k: v for k, v in field.items() if k != 'maxItems'})}"
+    if kind == "object":
+        return f"mapping to {_type(field['additionalProperties'])}"
+    return f"{kind}{_limits(field)}"
+
+
+def _limits(field: Schema) -> str:
+    found = [f"{sign}{field[name]:,}" for name, sign in LIMITS.items() if name in field]
+    if "pattern" in field:
+        found.append(f"`{field['pattern']}`")
+    return f", {', '.join(found)}" if found else ""
+
+
+if __name__ == "__main__":
+    head = PAGE.read_text(encoding="utf-8").partition(MARKER)[0]
+    PAGE.write_text(f"{head}{MARKER}\n{reference()}", encoding="utf-8")
