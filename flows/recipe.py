@@ -23,11 +23,15 @@ from tasks.export import ExportConfig
 from tasks.fine_tune import FineTuneConfig
 from tasks.pretrain import PretrainConfig
 from tasks.register import RegisterConfig
+from tasks.sources.files import FilesSource
+from tasks.sources.hub import HubSource
+from tasks.sources.packages import PackagesSource
 from tasks.stage import Config
 from tasks.tokenize import TokenizeConfig
 from tasks.validate import ValidateConfig
 
 BUILT_IN = Path(__file__).parent / "recipes"
+KINDS = {kind.model_fields["kind"].default: kind for kind in (PackagesSource, FilesSource, HubSource)}
 
 
 class Recipe(Config):
@@ -79,7 +83,7 @@ def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        faults = "\n".join(f"  {_explain(fault)}" for fault in error.errors())
+        faults = "\n".join(f"  {_explain(fault)}" for fault in _causes(error))
         raise RecipeError(f"{path}: the recipe is not valid, nothing was started:\n{faults}") from None
 
 
@@ -104,12 +108,14 @@ class _Loader(yaml.SafeLoader):
     """YAML's safe loader, which also refuses a key that occurs twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for position, key in enumerate(keys):
-            if key in keys[:position]:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} occurs twice", node.value[position][0].start_mark
-                )
+        seen: list[Any] = []
+        for key_node, _ in node.value:
+            if key_node.tag != "tag:yaml.org,2002:merge":
+                key = self.construct_object(key_node, deep=True)
+                if key in seen:
+                    message = f"the key {key!r} occurs twice"
+                    raise yaml.constructor.ConstructorError(None, None, message, key_node.start_mark)
+                seen.append(key)
         return super().construct_mapping(node, deep)
 
 
@@ -123,6 +129,8 @@ def _read(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else "?"
         raise RecipeError(f"{path}, line {line}: not valid YAML: {error.problem}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # control characters, 31 February, ...
+        raise RecipeError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of sections, this is {type(values).__name__}")
     return values
@@ -135,7 +143,7 @@ def _apply(values: dict[str, Any], override: str) -> None:
         raise RecipeError(f"--set {override!r}: write it as key=value, for example pretrain.steps=200")
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         value = text
     *parents, last = key.split(".")
     place: Any = values
@@ -148,9 +156,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
 
 
 def _descend(place: Any, parent: str, override: str) -> Any:
-    if isinstance(place, list):
-        return place[_index(place, parent, override)]
-    child = place.setdefault(parent, {})
+    is_list = isinstance(place, list)
+    child = place[_index(place, parent, override)] if is_list else place.setdefault(parent, {})
     if not isinstance(child, dict | list):
         raise RecipeError(f"--set {override!r}: {parent} is a value, not a section")
     return child
@@ -162,11 +169,20 @@ def _index(place: list[Any], text: str, override: str) -> int:
     raise RecipeError(f"--set {override!r}: {text} is not one of the {len(place)} entries, counted from 0")
 
 
+def _causes(error: ValidationError) -> list[Any]:
+    """The faults without those that only follow from one further in (a list with no valid entry)."""
+    faults = error.errors()
+    parents = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
+    return [fault for fault in faults if fault["loc"] not in parents]
+
+
 def _explain(fault: Mapping[str, Any]) -> str:
-    location = [part for part in fault["loc"] if part not in ("packages", "files", "huggingface")]
+    location = list(fault["loc"])
+    allowed = _allowed_keys(location[:-1])
+    if location[:2] == ["collect", "sources"]:
+        del location[3:4]  # the kind of the source, which is no key of the file
     key = ".".join(map(str, location)) or "recipe"
     if fault["type"] == "extra_forbidden":
-        allowed = _allowed_keys(location[:-1])
         close = difflib.get_close_matches(str(location[-1]), allowed, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"allowed here: {', '.join(allowed)}"
         return f"{key}: unknown key; {hint}"
@@ -179,11 +195,10 @@ def _explain(fault: Mapping[str, Any]) -> str:
 
 def _allowed_keys(location: Sequence[Any]) -> list[str]:
     model: Any = Recipe
+    if location[:2] == ["collect", "sources"]:
+        model, location = KINDS.get(location[-1]), ()
     for part in location:
-        fields = _fields(model)
-        if part not in fields:
-            return []
-        model = fields[part]
+        model = _fields(model).get(part)
     return sorted(_fields(model))
 
 

@@ -47,7 +47,8 @@ class Manifest(BaseModel):
     `external` points into other systems (an MLflow run, a Triton version) and is outside the digest.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # A metric may be NaN or infinite, which JSON has no numbers for.
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
     stage: str
     key: str

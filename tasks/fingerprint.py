@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 
 PROJECT = frozenset({"flows", "tasks", "model_code", "expectations", "deploy"})
+ROOT = Path(__file__).resolve().parent.parent
 # These say things to people and make nothing: rewording a message must not train a model again.
 WORDS = frozenset({"tasks.visible", "tasks.errors", "model_code.errors", "deploy.errors"})
 
@@ -53,11 +53,10 @@ def _package_files(package: str) -> dict[str, Path]:
 def _source(module: str) -> Path | None:
     if module.split(".")[0] not in PROJECT:
         return None
-    try:
-        spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:  # "tasks.stage.Artifact": a name in a module, not a module
-        return None
-    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+    # Looked up by its path: the import system would run the modules above it, torch and all.
+    path = ROOT.joinpath(*module.split("."))
+    candidates = (path.with_suffix(".py"), path / "__init__.py")
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
 def _imports(tree: ast.AST, module: str) -> Iterable[str]:

@@ -116,8 +116,10 @@ def names_pattern(names: set[str]) -> re.Pattern[str]:
     `.` and the capital of a compound's next part end a word, and letters do not.
     """
     longest_first = sorted(names, key=lambda name: (-len(name), name))
-    anywhere = [re.escape(name) for name in longest_first if len(name) >= LONG_NAME]
-    as_words = [re.escape(name) for name in longest_first if len(name) < LONG_NAME]
+    # A name of several words may be broken by the end of a line.
+    spelt = {name: r"\s+".join(map(re.escape, name.split())) for name in longest_first}
+    anywhere = [spelt[name] for name in longest_first if len(name) >= LONG_NAME]
+    as_words = [spelt[name] for name in longest_first if len(name) < LONG_NAME]
     word = rf"(?<![A-Za-z])(?i:{'|'.join(as_words)})(?:(?![A-Za-z])|(?=[A-Z][a-z]))" if as_words else ""
     return re.compile("|".join([*(f"(?i:{name})" for name in anywhere), *([word] if word else [])]))
 

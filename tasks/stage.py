@@ -284,24 +284,24 @@ class Stage:
         try:
             self.function(*inputs, config, workspace)
             files = describe_files(directory, frozenset(workspace.volatile))
+            manifest = Manifest(
+                stage=self.name,
+                key=key,
+                digest=content_digest(self.name, files),
+                inputs=dict(zip(self.input_names, map(_identity, inputs), strict=True)),
+                config=config.model_dump(mode="json"),
+                code=self.code,
+                files=files,
+                counts=workspace.counts,
+                metrics=workspace.metrics,
+                external=workspace.external,
+                seconds=round(time.monotonic() - started, 3),
+                made_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            )
+            run.store.publish(directory, manifest)
         except BaseException:
             shutil.rmtree(directory, ignore_errors=True)
             raise
-        manifest = Manifest(
-            stage=self.name,
-            key=key,
-            digest=content_digest(self.name, files),
-            inputs=dict(zip(self.input_names, map(_identity, inputs), strict=True)),
-            config=config.model_dump(mode="json"),
-            code=self.code,
-            files=files,
-            counts=workspace.counts,
-            metrics=workspace.metrics,
-            external=workspace.external,
-            seconds=round(time.monotonic() - started, 3),
-            made_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        run.store.publish(directory, manifest)
         visible.show_markdown(self.name, _page(manifest, workspace.shown), f"What {self.name} made")
         return manifest.artifact
 

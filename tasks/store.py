@@ -52,7 +52,7 @@ class Store:
         """The manifest of the artifact with this key, or None when there is no readable one."""
         try:
             return Manifest.model_validate_json((self.place(stage, key) / MANIFEST).read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValidationError):
+        except (OSError, ValidationError):
             return None
 
     def verified(self, stage: str, key: str) -> Manifest | None:
