@@ -1,0 +1,46 @@
+"""All benchmarks, and the page that shows them.
+
+    python -m benchmarks [--quick]
+
+Writes `docs/benchmarks.md`; the exit code is 1 when a bar is missed and 2 when a benchmark can't be run,
+and then the page stays as it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import sys
+from pathlib import Path
+
+from benchmarks import serving, train
+from benchmarks.bench import ROUNDS
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+INTRODUCTION = f"""# Benchmarks
+
+Every figure is a ratio of two things measured in turn in one run: the median of at least {ROUNDS} rounds,
+with the smallest and the largest in brackets. Absolute times belong to the machine named below each table
+and to what else it was doing. `python -m benchmarks` writes this page.
+"""
+
+
+def main() -> int:
+    """Measure everything, write the page, print the verdicts."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("--quick", action="store_true", help="end within 60 s each")
+    arguments = parser.parse_args(namespace=argparse.Namespace(model=None))
+    try:
+        results = [serving.measure(arguments), train.measure(arguments)]
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    made = f"Measured on {datetime.date.today().isoformat()}{' with --quick' if arguments.quick else ''}.\n"
+    PAGE.write_text("\n".join([INTRODUCTION, made, *(result.report() for result in results)]))
+    for result in results:
+        print(result.verdict())
+    return 0 if all(result.passed for result in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
