@@ -1,0 +1,182 @@
+"""A whole textmill for the end-to-end tests: a home with servers of its own, a small recipe, its corpus."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+COMMAND = Path(sys.executable).with_name("textmill")
+PORTS = ("PREFECT", "MLFLOW", "TRITON_HTTP", "TRITON_GRPC", "TRITON_METRICS")
+SUBJECTS = ("My neighbour", "A careful student", "The whole family", "Our old friend", "Nobody in town")
+TOPICS = {
+    "garden": (
+        ("planted", "watered", "pruned", "harvested", "weeded"),
+        ("roses", "tomatoes", "an apple tree", "the tulips", "a hedge", "young carrots", "the lawn", "herbs"),
+        ("behind the greenhouse", "in fresh soil", "under the sun", "with a spade", "before the frost"),
+    ),
+    "harbour": (
+        ("anchored", "repaired", "sailed", "painted", "unloaded"),
+        (
+            "a ferry",
+            "the trawler",
+            "two tugboats",
+            "the lighthouse",
+            "a yacht",
+            "cargo",
+            "the nets",
+            "a mast",
+        ),
+        ("beside the pier", "at high tide", "against the wind", "near the docks", "before the storm"),
+    ),
+    "kitchen": (
+        ("baked", "boiled", "tasted", "seasoned", "fried"),
+        ("a loaf", "the soup", "noodles", "an omelette", "the pastry", "dumplings", "a stew", "pancakes"),
+        ("in the oven", "with garlic", "over a low flame", "in a copper pan", "before dinner"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Mill:
+    """A home, and the command `textmill` as a user of that home runs it."""
+
+    home: Path
+    environment: dict[str, str]
+
+    def start(self, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
+        """The command in a process group of its own."""
+        return subprocess.Popen(
+            [COMMAND, *map(str, arguments)],
+            cwd=ROOT,
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def __call__(self, *arguments: str | Path, code: int = 0, **environment: str) -> str:
+        """What the command printed; fails unless it ended with `code` and without a traceback."""
+        process = self.start(*arguments, **environment)
+        output, _ = process.communicate(timeout=240)
+        assert process.returncode == code, output
+        assert "Traceback" not in output
+        return output
+
+    def kill_when(self, seen: str, *arguments: str | Path) -> None:
+        """Run the command and kill its whole group as soon as a path below the home matches `seen`."""
+        process = self.start(*arguments)
+        while not any(self.home.glob(seen)):
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.002)
+        children = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        _, left = psutil.wait_procs(children, timeout=10)
+        assert not left, f"still running after their parent was killed: {left}"
+
+    def last_run(self) -> dict[str, Any]:
+        """The record of the newest run."""
+        newest = max((self.home / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime_ns)
+        return {**json.loads(newest.read_text()), "folder": newest.parent}
+
+    def outcomes(self, field: str) -> dict[str, str]:
+        """One field of what became of each stage in the newest run: `state`, `digest` or `key`."""
+        return {outcome["stage"]: outcome[field] for outcome in self.last_run()["outcomes"]}
+
+    def url(self, server: str) -> str:
+        """The address of one of the servers: `PREFECT`, `MLFLOW`, `TRITON_HTTP`."""
+        return f"http://127.0.0.1:{self.environment[f'TEXTMILL_{server}_PORT']}"
+
+
+@contextmanager
+def _open_mill(home: Path, **environment: str) -> Iterator[Mill]:
+    """A home on free ports; its servers are ended when it is left."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in PORTS]
+    ports = {f"TEXTMILL_{n}_PORT": str(s.getsockname()[1]) for n, s in zip(PORTS, sockets, strict=True)}
+    for taken in sockets:
+        taken.close()
+    foreign = ("TEXTMILL_", "PREFECT_", "MLFLOW_")
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
+    kept = {k: v for k, v in os.environ.items() if k == "TEXTMILL_TRITON_ENV"}
+    mill = Mill(home, inherited | kept | {"TEXTMILL_HOME": str(home), "COLUMNS": "200"} | ports | environment)
+    try:
+        yield mill
+    finally:
+        mill("down")
+
+
+@pytest.fixture(scope="session")
+def open_mill() -> Callable[..., Any]:
+    """Open another home: `with open_mill(folder, VARIABLE=value) as mill`."""
+    return _open_mill
+
+
+@pytest.fixture(scope="session")
+def mill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mill]:
+    """The home that the tests share, with its three servers running."""
+    with _open_mill(tmp_path_factory.mktemp("mill") / "home") as opened:
+        opened("up")
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe of a few seconds: three topics, 600 generated documents, some copies, a stray label."""
+    folder = tmp_path_factory.mktemp("recipe")
+    numbers = random.Random(7)
+    rows = [_row(topic, numbers) for topic in sorted(TOPICS) for _ in range(200)]
+    rows += numbers.sample(rows, 30)
+    rows += [{"text": "The museum shows a collection of ancient coins and medals.", "topic": "museum"}]
+    numbers.shuffle(rows)
+    (folder / "topics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = folder / "topics.yaml"
+    path.write_text(yaml.safe_dump(_recipe(folder / "topics.jsonl"), sort_keys=False))
+    return path
+
+
+def _row(topic: str, numbers: random.Random) -> dict[str, str]:
+    verbs, things, places = TOPICS[topic]
+    sentences = [
+        f"{numbers.choice(SUBJECTS)} {numbers.choice(verbs)} {numbers.choice(things)} "
+        f"and {numbers.choice(verbs)} {numbers.choice(things)} {numbers.choice(places)}."
+        for _ in range(numbers.randint(2, 4))
+    ]
+    return {"text": " ".join(sentences), "topic": topic}
+
+
+def _recipe(corpus: Path) -> dict[str, Any]:
+    small = {"layers": 1, "width": 32, "heads": 2, "intermediate": 32, "max_positions": 64}
+    steps = {"sequence_length": 32, "batch_size": 8, "steps": 30, "checkpoint_every": 10}
+    return {
+        "name": "topics",
+        "questions": ["who watered the roses", "did they boil the soup with garlic"],
+        "collect": {"sources": [{"kind": "files", "path": str(corpus), "meta_fields": ["topic"]}]},
+        "tokenize": {"vocabulary": 500},
+        "pretrain": {**small, **steps},
+        "fine_tune": {
+            "max_length": 64,
+            "epochs": 2,
+            "learning_rate": 0.01,
+            "labels": {"field": "topic", "min_documents": 20},
+        },
+        "evaluate": {"min_f1_over_majority": 0.1, "max_f1_below_champion": 0.5},
+        "deploy": {"compare": 10},
+    }

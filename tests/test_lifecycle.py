@@ -1,0 +1,332 @@
+"""The whole line as its user meets it: the command, real servers, and whatever may go wrong on the way."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.client import ask
+from deploy.errors import TritonError
+
+STAGES = (
+    *("collect", "clean", "validate", "tokenize"),
+    *("pretrain", "fine_tune", "evaluate"),
+    *("register", "export", "deploy"),
+)
+
+# What is there, below the home, once a stage is in the middle of its work.
+AT_WORK = {stage: f"artifacts/{stage}/.*.tmp" for stage in STAGES} | {
+    "tokenize": "artifacts/tokenize/.*.tmp/tokenizer",
+    "pretrain": "scratch/pretrain-*/step-*",
+    "fine_tune": "scratch/fine_tune-*/job.json",
+    "evaluate": "artifacts/evaluate/.*.tmp/evaluation.json",
+    "register": "mlflow/artifacts/*/models/*/artifacts/MLmodel",
+    "export": "artifacts/export/.*.tmp/onnx/model.onnx",
+    "deploy": "triton/models/topics-candidate/config.pbtxt",
+}
+
+
+@pytest.fixture(scope="module")
+def first(mill: Any, recipe: Path) -> dict[str, str]:
+    """The digests of an undisturbed run of the shared home."""
+    output = mill("run", recipe)
+    assert "completed" in output
+    assert set(mill.outcomes("state").values()) == {"made"}
+    digests: dict[str, str] = mill.outcomes("digest")
+    assert tuple(digests) == STAGES
+    return digests
+
+
+def registry(mill: Any, path: str, **parameters: str) -> Any:
+    """What MLflow's REST API answers."""
+    found = httpx.get(f"{mill.url('MLFLOW')}/api/2.0/mlflow/{path}", params=parameters)
+    return found.raise_for_status().json()
+
+
+def versions(mill: Any) -> dict[int, list[str]]:
+    """The registered versions of the model, with their aliases."""
+    model = registry(mill, "registered-models/get", name="topics")["registered_model"]
+    found = registry(mill, "model-versions/search", filter="name='topics'").get("model_versions", [])
+    aliases = {
+        int(v["version"]): [a["alias"] for a in model.get("aliases", []) if a["version"] == v["version"]]
+        for v in found
+    }
+    return dict(sorted(aliases.items()))
+
+
+def served_version(mill: Any, text: str = "who watered the roses") -> int:
+    """The version that answers a question."""
+    return int(json.loads(mill("ask", text))["version"])
+
+
+def logged_runs(mill: Any) -> list[dict[str, Any]]:
+    """The runs in MLflow: status and tags."""
+    experiment = registry(mill, "experiments/get-by-name", experiment_name="topics")["experiment"]
+    query = {"experiment_ids": [experiment["experiment_id"]]}
+    found = httpx.post(f"{mill.url('MLFLOW')}/api/2.0/mlflow/runs/search", json=query).json()
+    return [
+        {"status": run["info"]["status"], **{tag["key"]: tag["value"] for tag in run["data"]["tags"]}}
+        for run in found.get("runs", [])
+    ]
+
+
+def test_killed_inside_every_stage_a_run_ends_like_an_undisturbed_one(
+    first: dict[str, str], recipe: Path, open_mill: Callable[..., Any], tmp_path: Path
+) -> None:
+    with open_mill(tmp_path / "home") as mill:
+        mill("up")
+        for stage in STAGES:
+            mill.kill_when(AT_WORK[stage], "run", recipe)
+        mill("run", recipe)
+        assert mill.outcomes("digest") == first
+        assert versions(mill) == {1: ["challenger", "champion"]}
+        assert served_version(mill) == 1
+        assert [(run["status"], run["textmill.gate"]) for run in logged_runs(mill)] == [
+            ("FINISHED", "passed")
+        ]
+        assert mill("runs").count("killed") == len(STAGES)
+        assert not list((mill.home / "artifacts").glob("*/.*"))
+
+
+def test_a_second_run_finds_everything(mill: Any, recipe: Path, first: dict[str, str]) -> None:
+    output = mill("run", recipe)
+    assert mill.outcomes("digest") == first
+    assert set(mill.outcomes("state").values()) == {"cached"}
+    query = {"sort": "EXPECTED_START_TIME_DESC", "limit": 50}
+    tasks = httpx.post(f"{mill.url('PREFECT')}/api/task_runs/filter", json=query).json()
+    latest = {task["name"]: task["state_name"] for task in reversed(tasks)}
+    assert [latest[stage] for stage in STAGES] == ["Cached"] * len(STAGES)
+    assert "who watered the roses  →  garden  (version 1)" in output
+
+
+def test_a_label_that_occurs_once_is_left_out_and_named(mill: Any, first: dict[str, str]) -> None:
+    place = next((mill.home / "artifacts" / "fine_tune").glob("*/labelled/report.json"))
+    report = json.loads(place.read_text())
+    assert report["labels"] == ["garden", "harbour", "kitchen"]
+    assert report["left_out"] == {"museum": "1 documents, fewer than 20"}
+
+
+def test_only_the_stage_with_a_damaged_artifact_is_made_anew(
+    mill: Any, recipe: Path, first: dict[str, str]
+) -> None:
+    (stored,) = (mill.home / "artifacts" / "clean").glob("*/documents/*.parquet")
+    content = bytearray(stored.read_bytes())
+    content[len(content) // 2] ^= 1
+    stored.write_bytes(content)
+    assert "clean: the stored artifact is damaged (documents/part-00000.parquet)" in mill("run", recipe)
+    states = mill.outcomes("state")
+    assert [stage for stage in STAGES if states[stage] == "made"] == ["clean"]
+    assert mill.outcomes("digest") == first
+
+
+def test_a_refused_model_is_logged_and_changes_nothing(
+    mill: Any, recipe: Path, first: dict[str, str]
+) -> None:
+    before, logged = versions(mill), len(logged_runs(mill))
+    output = mill("run", recipe, "--set", "evaluate.max_perplexity=1.5", code=1)
+    assert "error: register: the gate refused the model: held-out perplexity is" in output
+    assert "demanded at most 1.5" in output
+    runs = logged_runs(mill)
+    assert (len(runs), runs[0]["textmill.gate"], runs[0]["status"]) == (logged + 1, "refused", "FINISHED")
+    assert versions(mill) == before
+    assert "champion" in before[served_version(mill)]
+    run = mill.last_run()
+    assert run["state"] == "refused"
+    assert "the gate refused the model" in (run["folder"] / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("override", "code", "message"),
+    [
+        ("pretrain.stepz=3", 2, "pretrain.stepz: unknown key; did you mean 'steps'?"),
+        (
+            "clean.min_characters=90000",
+            1,
+            "every one of the 631 documents was dropped, 601 of them by too_short",
+        ),
+        ("validate.max_characters=50", 1, "topics.jsonl#"),
+        ("fine_tune.labels.min_documents=500", 1, "two labels are needed, 0 of meta.topic is large enough"),
+        (
+            "pretrain.learning_rate=5",
+            2,
+            "pretrain.learning_rate: found 5; Input should be less than or equal to 1",
+        ),
+    ],
+)
+def test_a_bad_value_is_one_message(
+    mill: Any, recipe: Path, first: dict[str, str], override: str, code: int, message: str
+) -> None:
+    output = mill("run", recipe, "--set", override, code=code)
+    assert output.count("error: ") == 1
+    assert message in output
+
+
+def test_a_corpus_without_text_is_one_message(
+    mill: Any, recipe: Path, first: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "empty.txt").write_text(" \n")
+    output = mill("run", recipe, "--set", f"collect.sources.0.path={tmp_path}", code=1)
+    assert f"no document in files (1 files could not be read: {tmp_path}/empty.txt: empty)" in output
+
+
+def test_files_that_cannot_be_read_are_left_out_and_counted(mill: Any, recipe: Path, tmp_path: Path) -> None:
+    good = recipe.with_name("topics.jsonl").read_bytes()
+    (tmp_path / "good.jsonl").write_bytes(good)
+    (tmp_path / "latin.txt").write_bytes("ein Café am Hafen".encode("latin-1"))
+    (tmp_path / "binary.txt").write_bytes(bytes(range(256)))
+    (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(good)[:-100])
+    (tmp_path / "long.jsonl").write_text(json.dumps({"text": "tide " * 10_000}) + "\n")
+    source = f"collect.sources.0={{kind: files, path: {tmp_path}, max_document_bytes: 20000}}"
+    output = mill("run", recipe, "--only", "collect", "--set", source)
+    assert "4 files left out" in output
+    key = mill.outcomes("key")["collect"]
+    skipped = json.loads((mill.home / "artifacts" / "collect" / key[:32] / "skipped.json").read_text())
+    reasons = {Path(entry["uri"]).name: entry["reason"] for entry in skipped}
+    assert reasons == {
+        "binary.txt": "binary, not text",
+        "cut.jsonl.gz": reasons["cut.jsonl.gz"],
+        "latin.txt": "not UTF-8: byte 0xe9 at 7",
+        "long.jsonl#1": "larger than max_document_bytes (20000)",
+    }
+    assert "damaged or truncated archive" in reasons["cut.jsonl.gz"]
+
+
+def test_a_taken_port_is_named_with_its_owner(
+    recipe: Path, open_mill: Callable[..., Any], tmp_path: Path
+) -> None:
+    with open_mill(tmp_path / "home") as mill, socket.socket() as taken:
+        port = int(mill.environment["TEXTMILL_PREFECT_PORT"])
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        output = mill("run", recipe, code=1)
+        assert f"port {port} is taken by" in output
+        assert f"(pid {os.getpid()})" in output
+        assert "TEXTMILL_PREFECT_PORT" in output
+
+
+def test_a_missing_triton_is_named_with_the_way_out(
+    mill: Any, recipe: Path, open_mill: Callable[..., Any], tmp_path: Path
+) -> None:
+    others = {"PREFECT_API_URL": f"{mill.url('PREFECT')}/api", "MLFLOW_TRACKING_URI": mill.url("MLFLOW")}
+    with open_mill(tmp_path / "home", TEXTMILL_TRITON_ENV=str(tmp_path), **others) as bare:
+        output = bare("run", recipe, code=1)
+    assert f"the Triton server is not installed: no {tmp_path}; run `make install`" in output
+
+
+@dataclass(frozen=True)
+class Second:
+    """What was seen while two runs at once made the second version, and questions never stopped."""
+
+    outputs: list[str]
+    answers: Counter[str]
+    errors: list[str]
+
+
+@pytest.fixture(scope="module")
+def second(mill: Any, recipe: Path, first: dict[str, str]) -> Second:
+    """Another seed, trained by two runs that start at once, while a client keeps asking."""
+    port, over = int(mill.environment["TEXTMILL_TRITON_HTTP_PORT"]), threading.Event()
+    answers: Counter[str] = Counter()
+    errors: list[str] = []
+
+    def keep_asking() -> None:
+        while not over.wait(0.01):
+            try:
+                answers[ask(["who watered the roses"], "topics", http_port=port)[0].model_version] += 1
+            except TritonError as error:
+                errors.append(str(error))
+
+    client = threading.Thread(target=keep_asking)
+    client.start()
+    try:
+        runs = [mill.start("run", recipe, "--set", "pretrain.seed=1") for _ in range(2)]
+        outputs = [run.communicate(timeout=240)[0] for run in runs]
+    finally:
+        over.set()
+        client.join()
+    assert [run.returncode for run in runs] == [0, 0], "\n".join(outputs)
+    return Second(outputs, answers, errors)
+
+
+def test_two_runs_at_once_end_with_one_artifact_and_one_version(mill: Any, second: Second) -> None:
+    assert all("completed" in output and "error" not in output for output in second.outputs)
+    records = sorted((mill.home / "runs").glob("*/run.json"))[-2:]
+    made = [json.loads(record.read_text())["outcomes"] for record in records]
+    assert [o["digest"] for o in made[0]] == [o["digest"] for o in made[1]]
+    for outcome in made[0]:
+        assert (mill.home / "artifacts" / outcome["stage"] / outcome["key"][:32]).is_dir()
+    assert not list((mill.home / "artifacts").glob("*/.*"))
+    assert versions(mill) == {1: [], 2: ["challenger", "champion"]}
+
+
+def test_the_second_version_is_compared_with_the_first_and_goes_live_without_an_error(
+    mill: Any, second: Second
+) -> None:
+    evaluation = next(o for o in mill.last_run()["outcomes"] if o["stage"] == "evaluate")
+    place = mill.home / "artifacts" / "evaluate" / evaluation["key"][:32] / "evaluation.json"
+    assert json.loads(place.read_text())["champion"]["version"] == 1
+    assert second.errors == []
+    assert set(second.answers) == {"1", "2"}
+    assert served_version(mill) == 2
+
+
+def test_a_run_killed_between_endpoint_and_alias_is_finished_by_the_next(
+    mill: Any, recipe: Path, second: Second
+) -> None:
+    alias = {"name": "topics", "alias": "champion", "version": "1"}
+    url = f"{mill.url('MLFLOW')}/api/2.0/mlflow/registered-models/alias"
+    httpx.post(url, json=alias).raise_for_status()
+    assert (versions(mill)[1], served_version(mill)) == (["champion"], 2)
+    mill("run", recipe, "--set", "pretrain.seed=1")
+    assert versions(mill) == {1: [], 2: ["challenger", "champion"]}
+    assert mill.outcomes("state") == dict.fromkeys(STAGES, "cached") | {"deploy": "made"}
+
+
+def test_the_champion_answers_in_a_process_without_torch(mill: Any, second: Second) -> None:
+    program = """
+import json, sys
+sys.modules["torch"] = sys.modules["transformers"] = None
+import mlflow
+found = mlflow.pyfunc.load_model("models:/topics@champion").predict(["who watered the roses"])
+print(json.dumps(found.to_dict("records")))
+"""
+    environment = mill.environment | {"MLFLOW_TRACKING_URI": mill.url("MLFLOW")}
+    command = [sys.executable, "-c", program]
+    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    (answer,) = json.loads(output.splitlines()[-1])
+    served = json.loads(mill("ask", "who watered the roses"))
+    assert (answer["label"], served["version"]) == ("garden", 2)
+    assert answer["probabilities"] == pytest.approx(served["probabilities"], abs=1e-5)
+    assert sum(answer["probabilities"].values()) == pytest.approx(1)
+
+
+def test_the_other_verbs(mill: Any, recipe: Path, second: Second) -> None:
+    seed = ("--set", "pretrain.seed=1")
+    assert mill("plan", recipe, *seed).count("cached") == len(STAGES)
+    planned = mill("plan", recipe, *seed, "--refresh", "evaluate").splitlines()
+    assert [line.split()[0] for line in planned if "would run" in line] == list(STAGES[6:])
+    assert "export     cached" in mill("run", recipe, "--only", "export", *seed)
+    assert "completed" in mill("run", recipe, "--from", "register", *seed)
+    missing = mill("run", recipe, "--from", "register", "--set", "pretrain.seed=9", code=1)
+    assert "error: pretrain: its artifact is not in" in missing
+    assert mill("status").count("running") == 3
+    assert mill("runs", "--last", "2").count("topics") == 2
+    lines = mill("ask", "who watered the roses", "did they boil the soup").splitlines()
+    assert [json.loads(line)["label"] for line in lines] == ["garden", "kitchen"]
+    mill("run", recipe, *seed)
+    assert "artifacts removed" in mill("gc", "--keep", "1")
+    assert len(list((mill.home / "artifacts").glob("*/*"))) == len(STAGES)
+    assert mill("plan", recipe, *seed).count("cached") == len(STAGES)
