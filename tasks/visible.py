@@ -125,7 +125,7 @@ def format_cell(value: object) -> str:
     """A value as a person reads it: 12,345 or 0.0123 or the text itself."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value).replace("|", "\\|").replace("\n", " ")
-    if isinstance(value, int) or value == int(value):
+    if float(value).is_integer():
         return f"{int(value):,}"
     return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.1f}"
 

@@ -1,0 +1,161 @@
+"""Recipes: what is wrong is said with file, key, value and what is allowed, before anything starts."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from flows.recipe import Recipe, built_in_recipes, load_recipe
+from tasks.errors import RecipeError
+
+SMALL = """\
+name: small
+questions: [what is this]
+collect:
+  sources:
+    - {kind: files, path: corpus}
+fine_tune:
+  labels:
+    field: topic
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.yaml"
+    path.write_text(SMALL)
+    return path
+
+
+def refusal(path: Path, *overrides: str) -> str:
+    """What is said about a recipe that is not valid, without the path that it begins with."""
+    with pytest.raises(RecipeError) as error:
+        load_recipe(str(path), overrides)
+    head, rest = str(error.value)[: len(str(path))], str(error.value)[len(str(path)) :]
+    assert head == str(path)
+    return rest
+
+
+@pytest.mark.parametrize("name", built_in_recipes())
+def test_built_in_recipes_are_found_by_name(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe(name).name == name
+
+
+def test_defaults_and_the_name_of_the_model(small: Path) -> None:
+    recipe = load_recipe(str(small))
+    assert recipe.registration.model == "small"
+    assert load_recipe(str(small), ["register.model=other"]).registration.model == "other"
+    assert Recipe.model_validate(recipe.model_dump(by_alias=True)) == recipe
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "said"),
+    [
+        ("pretrain.step=5", "pretrain.step", "unknown key; did you mean 'steps'?"),
+        ("pretrian={}", "pretrian", "unknown key; did you mean 'pretrain'?"),
+        ("collect.sources.0.pth=x", "collect.sources.0.pth", "unknown key; did you mean 'path'?"),
+        ("export.zzz=1", "export.zzz", "unknown key; allowed here: tolerance"),
+        ("pretrain.steps=many", "pretrain.steps", "found 'many'; Input should be a valid integer"),
+        ("pretrain.steps=0", "pretrain.steps", "found 0; Input should be greater than or equal to 1"),
+        ("evaluate.min_accuracy=.nan", "evaluate.min_accuracy", "found nan;"),
+        ("pretrain.precision=half", "pretrain.precision", "found 'half'; Input should be 'auto', 'float32'"),
+        ("pretrain.width=102", "pretrain", "width 102 is not a multiple of 2 x heads (4)"),
+        (
+            "fine_tune.max_length=1024",
+            "recipe",
+            "fine_tune.max_length 1024 is more than pretrain.max_positions",
+        ),
+        ("fine_tune.labels.aliases.files=5", "fine_tune.labels.aliases.files", "found 5;"),
+        ("fine_tune.labels.aliases.x=['']", "fine_tune.labels.aliases.x.0", "found ''; String should match"),
+        ("collect.sources.0.kind=ftp", "collect.sources.0", "'packages', 'files', 'huggingface'"),
+        ("collect.sources=[]", "collect.sources", "found []; Tuple should have at least 1 item"),
+        ("name=Small", "name", "found 'Small'; String should match pattern"),
+        ("fine_tune={}", "fine_tune.labels", "is missing"),
+    ],
+)
+def test_what_is_wrong_is_named(small: Path, override: str, key: str, said: str) -> None:
+    said_in_full = refusal(small, override)
+    assert said_in_full.startswith(f": the recipe is not valid, nothing was started:\n  {key}: ")
+    assert said in said_in_full
+    assert said_in_full.count("\n") == 1  # one fault, one line
+
+
+def test_all_faults_are_listed(small: Path) -> None:
+    faults = refusal(small, "pretrain.steps=0", "tokenize.vocabulary=1", "clean.min_charcters=1")
+    assert re.findall(r"^  (\S+):", faults, re.M) == [
+        "clean.min_charcters",
+        "tokenize.vocabulary",
+        "pretrain.steps",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (SMALL + "name: again\n", ", line 9: not valid YAML: the key 'name' occurs twice"),
+        (SMALL + "fine_tune: [\n", ", line 10: not valid YAML: "),
+        (SMALL + "description: 2024-02-31\n", ": not valid YAML: day is out of range"),
+        (SMALL + "description: \x01\n", ": not valid YAML: unacceptable character #x0001"),
+        ("[" * 1000, ": not valid YAML: maximum recursion depth exceeded"),
+        (SMALL.encode() + "# é".encode("latin-1"), f": not UTF-8 text (byte {len(SMALL) + 2})"),
+        ("- collect\n- clean\n", ": a recipe is a mapping of sections, this is list"),
+        ("", ": a recipe is a mapping of sections, this is NoneType"),
+    ],
+)
+def test_file_that_is_no_recipe(tmp_path: Path, content: str | bytes, said: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert refusal(path).startswith(said)
+
+
+def test_anchors_and_merges_are_read(small: Path) -> None:
+    small.write_text(SMALL + "pretrain: &sizes {seed: 7}\ntokenize:\n  <<: *sizes\n  vocabulary: 400\n")
+    recipe = load_recipe(str(small))
+    assert (recipe.tokenize.seed, recipe.tokenize.vocabulary) == (7, 400)
+
+
+def test_missing_recipe_names_the_built_in_ones() -> None:
+    with pytest.raises(
+        RecipeError, match=r"there is no recipe 'pyton-docs': neither a file nor .*python-docs"
+    ):
+        load_recipe("pyton-docs")
+
+
+def test_overrides_reach_nested_values_lists_and_absent_sections(small: Path) -> None:
+    overrides = [
+        "pretrain.steps=7",
+        "evaluate.max_perplexity=null",
+        "collect.sources.0.path=a=b",
+        "questions.0=why",
+        "fine_tune.labels.only=[a, b]",
+        "description=",
+        "description=2024-02-31",
+    ]
+    recipe = load_recipe(str(small), overrides)
+    assert recipe.pretrain.steps == 7
+    assert recipe.evaluate.max_perplexity is None
+    assert recipe.collect.sources[0].path == "a=b"  # type: ignore[union-attr]
+    assert recipe.questions == ("why",)
+    assert recipe.fine_tune.labels.only == ("a", "b")
+    assert recipe.description == "2024-02-31"  # no date, so a text
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("steps", "write it as key=value, for example pretrain.steps=200"),
+        ("=5", "write it as key=value"),
+        ("questions.1=x", "1 is not one of the 1 entries, counted from 0"),
+        ("questions.-1=x", "-1 is not one of the 1 entries"),
+        ("questions.first.x=1", "first is not one of the 1 entries"),
+        ("questions.0.x=1", "0 is a value, not a section"),
+        ("name.x=1", "name is a value, not a section"),
+    ],
+)
+def test_wrong_override_is_named(small: Path, override: str, said: str) -> None:
+    with pytest.raises(RecipeError) as error:
+        load_recipe(str(small), [override])
+    assert str(error.value).startswith(f"--set {override!r}: {said}")

@@ -1,0 +1,117 @@
+"""Children: their progress is relayed, their errors are said, and none outlives its parent."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tasks import visible
+from tasks.child import run_child
+from tasks.errors import StageError
+from tasks.stage import Workspace
+from tasks.store import Store
+
+ROOT = Path(__file__).parents[2]
+CHILD = """
+import json, os, pathlib, signal, sys, time
+job = json.loads(pathlib.Path(sys.argv[1]).read_text())
+
+def say(**event):
+    print(json.dumps(event), flush=True)
+
+say(event="progress", step=1, total=4, loss=2.5, tokens_per_second=1234.0)
+print("a library talks", flush=True)
+print("[1, 2]", flush=True)
+say(event="progress", step=3, total=4)
+print("last words", file=sys.stderr, flush=True)
+match job["ends"]:
+    case "done": say(event="done", metrics={"loss": 0.5})
+    case "error": say(event="error", message="the loss is not a number"); sys.exit(1)
+    case "killed": os.kill(os.getpid(), signal.SIGKILL)
+    case "silent": sys.exit(3)
+    case "stays":
+        def stop(number, frame):
+            pathlib.Path(job["checkpoint"]).write_text("saved")
+            sys.exit(0)
+        signal.signal(signal.SIGTERM, stop)
+        pathlib.Path(job["pid"]).write_text(str(os.getpid()))
+        while True:
+            time.sleep(0.05)
+"""
+PARENT = """
+import sys
+from pathlib import Path
+from tasks.child import run_child
+from tasks.stage import Workspace
+from tasks.store import Store
+home = Path(sys.argv[1])
+job = {"ends": "stays", "pid": home / "pid", "checkpoint": home / "checkpoint"}
+run_child("trainer", job, "training", Workspace("pretrain", "k" * 64, Store(home), home))
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    """A workspace whose children find the module `trainer`."""
+    (tmp_path / "trainer.py").write_text(CHILD)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return Workspace("pretrain", "k" * 64, Store(tmp_path), tmp_path)
+
+
+def test_progress_is_relayed_and_the_result_returned(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(visible, "LINE_EVERY_SECONDS", 0.0)
+    done = run_child("trainer", {"ends": "done"}, "training", workspace)
+    assert done == {"event": "done", "metrics": {"loss": 0.5}}
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("  training: 1 of 4, about ")
+    assert first.endswith("s left loss 2.500  1,234 tokens/s")
+    assert second.startswith("  training: 3 of 4")
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ("error", r"^pretrain: the loss is not a number$"),
+        ("killed", r"^pretrain: the process trainer was killed by SIGKILL; (.|\n)*last words"),
+        ("silent", r"^pretrain: the process trainer ended with code 3; (.|\n)*last words"),
+    ],
+)
+def test_how_a_child_failed_is_said(workspace: Workspace, ends: str, said: str) -> None:
+    with pytest.raises(StageError, match=said):
+        run_child("trainer", {"ends": ends}, "training", workspace)
+
+
+def start_parent(home: Path) -> tuple["subprocess.Popen[bytes]", psutil.Process]:
+    """A process that waits for its child, and the child."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(home), str(ROOT)])}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(home)], env=environment, stderr=subprocess.PIPE
+    )
+    while not (home / "pid").exists() or not (home / "pid").read_text():
+        assert parent.poll() is None, parent.communicate()
+        time.sleep(0.02)
+    return parent, psutil.Process(int((home / "pid").read_text()))
+
+
+def test_child_dies_with_a_killed_parent(workspace: Workspace) -> None:
+    parent, child = start_parent(workspace.directory)
+    parent.kill()
+    parent.communicate()
+    assert psutil.wait_procs([child], timeout=20)[1] == []
+    assert not (workspace.directory / "checkpoint").exists()
+
+
+def test_child_writes_its_checkpoint_when_the_parent_is_interrupted(workspace: Workspace) -> None:
+    parent, child = start_parent(workspace.directory)
+    parent.send_signal(signal.SIGINT)
+    _, error = parent.communicate()
+    assert b"KeyboardInterrupt" in error
+    assert not child.is_running()
+    assert (workspace.directory / "checkpoint").read_text() == "saved"

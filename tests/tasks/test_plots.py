@@ -1,0 +1,37 @@
+"""Plots: real images, the same bytes for the same figures, and no trouble with odd ones."""
+
+import json
+from pathlib import Path
+
+import matplotlib.image
+import pytest
+
+from tasks.plots import plot_confusion_matrix, plot_loss_curves
+
+
+def shape(path: Path) -> tuple[int, ...]:
+    assert path.read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
+    return tuple(matplotlib.image.imread(path).shape)
+
+
+def test_confusion_matrix_has_the_same_bytes_every_time(tmp_path: Path) -> None:
+    labels = ["numpy", "pandas", "C++"]
+    for name in ("a.png", "b.png"):
+        plot_confusion_matrix([[5, 1, 0], [0, 7, 2], [0, 0, 0]], labels, tmp_path / name)
+    plot_confusion_matrix([[5, 1, 0], [0, 7, 1], [0, 0, 0]], labels, tmp_path / "c.png")
+    first, second, other = ((tmp_path / name).read_bytes() for name in ("a.png", "b.png", "c.png"))
+    assert first == second != other
+    assert shape(tmp_path / "a.png")[2] == 4
+
+
+@pytest.mark.parametrize("losses", [[3.0, 2.0, 1.5], [float("nan")], []])
+def test_loss_curves_stand_side_by_side(tmp_path: Path, losses: list[float]) -> None:
+    points = [{"step": step, "loss": loss} for step, loss in enumerate(losses)]
+    lines = [json.dumps(point) for point in [*points, {"step": 2, "f1": 0.5}]]
+    history = tmp_path / "history.jsonl"
+    history.write_text("\n".join(lines) + "\n")
+    for name in ("a.png", "b.png"):
+        plot_loss_curves({"pretrain": history, "fine-tune": history}, tmp_path / name)
+    plot_loss_curves({"pretrain": history}, tmp_path / "one.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert shape(tmp_path / "a.png")[1] == 2 * shape(tmp_path / "one.png")[1]

@@ -1,0 +1,49 @@
+"""What people see: tables, figures, keys, and progress where there is no terminal."""
+
+import pytest
+
+from tasks import visible
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (1234567, "1,234,567"),
+        (2.0, "2"),
+        (0.012345, "0.01235"),
+        (12345.67, "12,345.7"),
+        (True, "True"),
+        ("a|b\nc", "a\\|b c"),
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+    ],
+)
+def test_cells_are_readable(value: object, shown: str) -> None:
+    assert visible.format_cell(value) == shown
+
+
+def test_table_is_markdown() -> None:
+    assert visible.markdown_table(["name", "n"], [("a|b", 1000)]) == (
+        "| name | n |\n| --- | --- |\n| a\\|b | 1,000 |"
+    )
+
+
+def test_artifact_keys_are_what_prefect_accepts() -> None:
+    assert visible.artifact_key("fine_tune-progress (Ü)") == "fine-tune-progress"
+
+
+def test_progress_without_a_terminal_is_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(visible, "LINE_EVERY_SECONDS", 0.0)
+    with visible.progress("collect", "documents", total=None) as advance:
+        advance(1000, note="from files")
+    with visible.progress("tokenize", "encoding", total=0) as advance:
+        advance(0)
+    assert capsys.readouterr().out == "  documents: 1,000 from files\n"
+    assert not visible.in_prefect_run()
+
+
+def test_said_line_is_one_line_without_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    visible.say("[green]done[/] " + "x" * 300)
+    assert capsys.readouterr().out == "done " + "x" * 300 + "\n"
