@@ -55,7 +55,10 @@ class Recipe(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _model_is_named_after_the_recipe(cls, values: Any) -> Any:
+    def _read_and_name(cls, values: Any) -> Any:
+        """A deployment may name its recipe; a model is named after the recipe unless that says otherwise."""
+        if isinstance(values, str):
+            values = _read(_find(values))
         if isinstance(values, dict) and "register" not in values and isinstance(values.get("name"), str):
             return {**values, "register": {"model": values["name"]}}
         return values

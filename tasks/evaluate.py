@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from tasks.artifact import Artifact
+from tasks.cleaning.words import is_unspaced
 from tasks.fine_tune import read_examples
 from tasks.plots import plot_confusion_matrix, plot_loss_curves
 from tasks.registry import ModelVersion, predict_with

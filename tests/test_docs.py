@@ -89,8 +89,7 @@ def test_the_reference_follows_the_models() -> None:
 
 def test_scheduled_runs_have_the_built_in_recipe() -> None:
     [deployment] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    scheduled = Recipe.model_validate(deployment["parameters"]["recipe"])
-    assert scheduled == load_recipe(deployment["name"])
+    assert Recipe.model_validate(deployment["parameters"]["recipe"]) == load_recipe(deployment["name"])
     file, function = deployment["entrypoint"].split(":")
     assert f"\ndef {function}(recipe: Recipe" in (ROOT / file).read_text()
 
