@@ -169,8 +169,10 @@ def _tfidf(train_texts: Sequence[str], train_truth: Sequence[str], texts: Sequen
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
+    unspaced = 2 * sum(map(is_unspaced, texts)) > len(texts)
+    units: dict[str, Any] = {"analyzer": "char", "ngram_range": (1, 3)} if unspaced else {}
     baseline = make_pipeline(
-        TfidfVectorizer(sublinear_tf=True, max_features=50_000),
+        TfidfVectorizer(sublinear_tf=True, max_features=50_000, **units),
         LogisticRegression(C=10, max_iter=200, tol=1e-3),
     )
     baseline.fit(train_texts, train_truth)
