@@ -7,10 +7,16 @@ import json
 from tasks.artifact import Artifact
 from tasks.child import run_child
 from tasks.cleaning.config import CleanConfig
+from tasks.cleaning.rules import RULES
 from tasks.errors import StageError
 from tasks.stage import Workspace, stage
 
 ENGINE = "tasks.cleaning.engine"
+# Where each filter's limit is in the recipe. Duplicates always leave one document: never all are dropped.
+LIMITS = {rule.name: rule.bound for rule in RULES} | {
+    "language": "languages",
+    "repeated_phrases": "max_repeated_phrases",
+}
 
 
 @stage(runs=(ENGINE,))
@@ -33,7 +39,7 @@ def clean(collected: Artifact, config: CleanConfig, workspace: Workspace) -> Non
         worst, count = max(dropped.items(), key=lambda item: item[1])
         raise StageError(
             f"clean: every one of the {counts['collected']:,} documents was dropped, {count:,} of them by "
-            f"{worst}; relax clean.{worst} in the recipe"
+            f"{worst}; relax clean.{LIMITS[worst]} in the recipe"
         )
     workspace.counts |= {"collected": counts["collected"], "kept": counts["kept"]}
     workspace.counts |= {f"dropped by {name}": count for name, count in dropped.items()}
