@@ -19,8 +19,8 @@ from tasks.stage import Config, Workspace, stage
 class EvaluateConfig(Config):
     """What the gate demands of a model before it may be registered."""
 
-    min_accuracy: float = Field(0.0, ge=0, le=1)
-    min_f1_macro: float = Field(0.0, ge=0, le=1)
+    min_accuracy: float = Field(0.0, ge=0, le=1, description="On the test split.")
+    min_f1_macro: float = Field(0.0, ge=0, le=1, description="On the test split, all labels alike.")
     min_f1_over_majority: float = Field(
         0.1, ge=-1, le=1, description="How far macro F1 must lie above always answering the commonest label."
     )
@@ -28,7 +28,7 @@ class EvaluateConfig(Config):
     max_f1_below_champion: float = Field(
         0.005, ge=0, le=1, description="How far macro F1 may lie below the champion's on the same examples."
     )
-    batch_size: int = Field(64, ge=1)
+    batch_size: int = Field(64, ge=1, description="Texts classified at once.")
 
 
 @stage()

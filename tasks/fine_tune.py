@@ -21,16 +21,20 @@ class FineTuneConfig(Config):
 
     labels: LabelsConfig
     max_length: int = Field(128, ge=8, le=8192, description="Longer texts are cut to this many tokens.")
-    batch_size: int = Field(32, ge=1)
+    batch_size: int = Field(32, ge=1, description="Texts per step.")
     epochs: int = Field(3, ge=1, description="The epoch with the best validation F1 is kept.")
     patience: int = Field(2, ge=1, description="Stop after this many epochs without a better one.")
-    learning_rate: float = Field(0.001, gt=0, lt=1)
-    warmup_fraction: float = Field(0.1, ge=0, lt=1)
-    weight_decay: float = Field(0.01, ge=0, lt=1)
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    learning_rate: float = Field(0.001, gt=0, le=1, description="Highest rate, after the warm-up.")
+    warmup_fraction: float = Field(
+        0.1, ge=0, lt=1, description="The first part of the steps, with rising rate."
+    )
+    weight_decay: float = Field(0.01, ge=0, lt=1, description="On matrices; never on norms and biases.")
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="Share of each target spread over all labels."
+    )
     class_weights: bool = Field(False, description="Weigh labels by the inverse of their frequency.")
-    head_dropout: float = Field(0.1, ge=0, lt=1)
-    seed: int = Field(0, ge=0)
+    head_dropout: float = Field(0.1, ge=0, lt=1, description="Before the classification layer.")
+    seed: int = Field(0, ge=0, description="Of the head's weights and the order of the data.")
 
 
 @stage(runs=(TRAINER,))

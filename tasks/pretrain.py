@@ -16,7 +16,7 @@ TRAINER = "model_code.pretrain"
 class PretrainConfig(Config):
     """Architecture (ModernBERT's layout) and optimisation of the encoder."""
 
-    layers: int = Field(2, ge=1, le=48)
+    layers: int = Field(2, ge=1, le=48, description="Transformer layers; one in three attends globally.")
     width: int = Field(128, ge=16, description="Size of the hidden state; a multiple of 2 x heads.")
     heads: int = Field(2, ge=1, description="Attention heads.")
     intermediate: int = Field(192, ge=16, description="Width of the gated MLP.")
@@ -28,19 +28,25 @@ class PretrainConfig(Config):
     )
     sequence_length: int = Field(128, ge=16, le=8192, description="Tokens per training sequence.")
     batch_size: int = Field(32, ge=1, description="Sequences per step.")
-    steps: int = Field(1000, ge=1)
+    steps: int = Field(
+        1000, ge=1, description="Optimizer steps; tokens = steps x batch_size x sequence_length."
+    )
     mask_rate: float = Field(0.3, gt=0, lt=1, description="Share of tokens to be guessed.")
     learning_rate: float = Field(0.002, gt=0, le=1, description="For AdamW: embeddings, norms, head.")
     muon_learning_rate: float = Field(0.006, gt=0, le=1, description="For Muon: the hidden matrices.")
-    warmup_fraction: float = Field(0.05, ge=0, lt=1)
+    warmup_fraction: float = Field(
+        0.05, ge=0, lt=1, description="The first part of the steps, with rising rate."
+    )
     decay_fraction: float = Field(
         0.5, gt=0, le=1, description="The last part of the steps, with falling rate."
     )
-    weight_decay: float = Field(0.01, ge=0, lt=1)
+    weight_decay: float = Field(0.01, ge=0, lt=1, description="On matrices; never on norms and biases.")
     clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     checkpoint_every: int = Field(200, ge=1, description="Steps between checkpoints.")
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    seed: int = Field(0, ge=0)
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="auto: bfloat16 where the hardware multiplies it, float32 elsewhere."
+    )
+    seed: int = Field(0, ge=0, description="Of the weights, the order of the data and the masks.")
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
