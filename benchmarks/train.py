@@ -26,8 +26,8 @@ from benchmarks.bench import BenchmarkError, Result, around, in_turn, machine, r
 from flows import settings
 from tasks.store import Store
 
-BAR = 1.5
-BAR_REASON = "The bar lies below the slowest round seen on two overloaded cores (1.91)."
+BAR = 1.1
+BAR_REASON = "The bar: a plain tight loop over the same model had given 1.1 to 1.3."
 ROOT = Path(__file__).resolve().parent.parent
 PEER_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 SEQUENCE, BATCH = 128, 32
