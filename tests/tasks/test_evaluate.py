@@ -60,7 +60,7 @@ def evaluation(f1: float = 0.8, accuracy: float = 0.8, **other: Any) -> dict[str
     return found | other
 
 
-CHAMPION = {"champion": {"version": 3, "f1_macro": 0.81}}
+CHAMPION: dict[str, Any] = {"champion": {"version": 3, "f1_macro": 0.81}}
 
 
 @pytest.mark.parametrize(
