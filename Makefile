@@ -23,6 +23,8 @@ check: .venv/installed-dev
 bench: install bench-env
 	$(BIN)/python -m benchmarks
 
+bench-env: .venv-bench/installed  ## peers, kept apart from the pipeline's own environment
+
 up down: install
 	$(BIN)/textmill $@
 
@@ -35,6 +37,11 @@ up down: install
 
 .venv/installed-dev: .venv/installed requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	touch $@
+
+.venv-bench/installed: requirements-bench.lock .venv/installed
+	$(BIN)/python -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements-bench.lock
 	touch $@
 
 .venv-triton/installed: requirements-triton.lock deploy/server_environment.py
