@@ -11,7 +11,7 @@ from rich.table import Table
 from flows import servers, settings
 from flows.question import ask, draw
 from flows.recipe import Recipe, load_recipe
-from flows.record import RunRecord, records
+from flows.record import RunRecord, own_record, records
 from tasks.errors import RecipeError
 from tasks.stage import Outcome, Run
 from tasks.store import Store
@@ -130,8 +130,8 @@ def _check_stages(stages: Sequence[str]) -> None:
 
 def _print_closing(recipe: Recipe) -> None:
     """The last lines of a run: how it ended, the served answers, and where to look."""
-    record = next(records(settings.home()), None)
-    if record is None or record.pid != os.getpid():
+    record = own_record(settings.home())
+    if record is None:
         return
     counted = [f"{state} {n}" for state in ("made", "cached", "failed") if (n := _count(record, state))]
     console.print(f"\n[bold]{record.state}[/] in {record.seconds:.0f} s: stages {', '.join(counted)}")

@@ -100,6 +100,12 @@ def records(home: Path) -> Iterator[RunRecord]:
         yield record
 
 
+def own_record(home: Path) -> RunRecord | None:
+    """The newest run of this very process; another process may have begun a newer one in the same home."""
+    own = (record for record in records(home) if record.pid == os.getpid())
+    return next((record for record in own if Process(record.pid, record.created).is_alive()), None)
+
+
 def _command() -> str:
     import shlex
 
