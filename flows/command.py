@@ -6,8 +6,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.table import Table
-
 from flows import servers, settings
 from flows.question import ask, draw
 from flows.recipe import Recipe, load_recipe
@@ -94,18 +92,16 @@ def list_runs(recipe: str | None, last: int) -> None:
     if not chosen:
         console.print("no runs yet")
         return
-    table = Table("run", "recipe", "started (UTC)", "seconds", "verdict", "version", "", box=None)
+    # A run's name begins with the date and time (UTC) of its start.
+    rows = [("run", "recipe", "verdict", "version", "seconds", "")]
     for record in chosen:
-        table.add_row(
-            record.id,
-            record.recipe,
-            record.started_at[:19].replace("T", " "),
-            f"{record.seconds:.0f}",
-            record.state,
-            str(record.version or ""),
-            record.message.split("\n")[0][:60],
-        )
-    console.print(table)
+        message = record.message.partition("\n")[0]
+        version, seconds = str(record.version or ""), f"{record.seconds:.0f}"
+        rows.append((record.id, record.recipe, record.state, version, seconds, message))
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True))
+        console.print(line.rstrip(), soft_wrap=False, overflow="ellipsis", no_wrap=True, markup=False)
 
 
 def collect_garbage(keep: int) -> None:
