@@ -1,7 +1,12 @@
 """ONNX export: what is served no longer needs torch or transformers.
 
+    PYTHONHASHSEED=0 python -m model_code.export JOB.json
+
+JOB: model (directory of a classifier), output (directory that gets model.onnx), config (empty).
+
 One graph serves every batch size and every length up to the encoder's positions. The file is
-the same for the same weights: names of source files and stack traces are taken out of it.
+the same for the same weights: names of source files and stack traces are taken out of it. The
+hash seed matters because transformers' ModernBERT walks over a set of strings in `forward`.
 """
 
 import logging
@@ -16,6 +21,7 @@ from torch import nn
 from transformers import ModernBertForSequenceClassification
 
 from model_code.errors import TrainingError
+from model_code.job import Job, Reporter, main
 from model_code.predict import load_model
 
 OPSET = 20
@@ -97,3 +103,13 @@ def _quiet() -> Iterator[None]:
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
+
+
+def export(job: Job, reporter: Reporter) -> dict[str, Any]:
+    """Write `model.onnx` for the job; returns the opset."""
+    export_classifier(job.paths["model"], job.paths["output"] / "model.onnx")
+    return {"opset": OPSET}
+
+
+if __name__ == "__main__":
+    main(export, {"model", "output"})

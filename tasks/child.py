@@ -59,7 +59,12 @@ def run_child(module: str, job: dict[str, Any], what: str, workspace: Workspace)
 
 @contextlib.contextmanager
 def _child(module: str, job: Path, log: Any) -> Iterator[subprocess.Popen[str]]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PROJECT_ROOT), *_python_path()])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(PROJECT_ROOT), *_python_path()]),
+        # Libraries iterate over sets of strings; with the seed fixed they do so in one order.
+        "PYTHONHASHSEED": "0",
+    }
     child = subprocess.Popen(
         [sys.executable, "-m", module, str(job)],
         stdout=subprocess.PIPE,

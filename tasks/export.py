@@ -11,12 +11,14 @@ from typing import Any
 from pydantic import Field
 
 from tasks.artifact import Artifact, Manifest
+from tasks.child import run_child
 from tasks.errors import ParityError
 from tasks.fine_tune import read_examples
 from tasks.register import registered_version
 from tasks.registry import ModelVersion, client, logged_model, reachable
 from tasks.stage import Config, Run, Workspace, stage
 
+EXPORTER = "model_code.export"
 BATCH_SIZES = (1, 2, 7, 32)
 
 
@@ -36,7 +38,7 @@ def still_in_registry(manifest: Manifest, config: ExportConfig, run: Run) -> boo
     )
 
 
-@stage(holds=still_in_registry)
+@stage(runs=(EXPORTER,), holds=still_in_registry)
 def export(model: Artifact, registered: Artifact, config: ExportConfig, workspace: Workspace) -> None:
     """Write `onnx/` (model.onnx, tokenizer.json, settings.json) and `parity.json`.
 
@@ -47,14 +49,12 @@ def export(model: Artifact, registered: Artifact, config: ExportConfig, workspac
     """
     import onnx
 
-    from model_code.export import export_classifier
-
     source = workspace.path(model)
     trained = workspace.manifest(model).config
     folder = workspace.directory / "onnx"
     folder.mkdir()
-    workspace.say("tracing the graph")
-    export_classifier(source / "model", folder / "model.onnx")
+    job = {"model": source / "model", "output": folder, "config": {}}
+    opset = run_child(EXPORTER, job, "tracing the graph", workspace)["metrics"]["opset"]
     _write_settings(source, trained["max_length"], folder)
     try:
         onnx.checker.check_model(folder / "model.onnx", full_check=True)
@@ -67,7 +67,7 @@ def export(model: Artifact, registered: Artifact, config: ExportConfig, workspac
         "cases": cases,
         "max_abs_difference": worst,
         "tolerance": config.tolerance,
-        "opset": onnx.load(folder / "model.onnx", load_external_data=False).opset_import[0].version,
+        "opset": opset,
         "onnx_bytes": (folder / "model.onnx").stat().st_size,
     }
     (workspace.directory / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")

@@ -144,4 +144,4 @@ def test_runs_are_listed_newest_first(home: Path) -> None:
         recorder.folder.rename(home / "runs" / f"20260101-000000-{recipe}")
     listed = textmill("runs").output.splitlines()
     assert [line.split()[1] for line in listed] == ["recipe", "b", "a"]
-    assert listed[2].split()[5:] == ["refused", "macro", "F1", "too", "low"]
+    assert listed[2].split()[2:] == ["refused", "0", "macro", "F1", "too", "low"]
