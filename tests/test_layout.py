@@ -1,0 +1,77 @@
+"""The layout of the code: imports point one way, heavy libraries stay where they belong, files stay short."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# What each package may import of ours, and which libraries are reserved for some packages.
+MAY_IMPORT = {
+    "flows": {"flows", "tasks", "deploy"},
+    "tasks": {"tasks", "model_code", "expectations", "deploy"},
+    "model_code": {"model_code"},
+    "expectations": {"expectations"},
+    "deploy": {"deploy"},
+}
+RESERVED = {"prefect": {"flows", "tasks"}, "mlflow": {"tasks"}, "great_expectations": {"expectations"}}
+BARE_GPU_MACHINE = {"torch", "transformers", "tokenizers", "safetensors", "numpy"}
+HEAVY = {"torch", "transformers", "prefect", "mlflow", "great_expectations", "datasets", "daft", "sklearn"}
+MOST_LINES = 400
+
+
+def _files(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def _imported(file: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_point_one_way(package: str) -> None:
+    for file in _files(package):
+        ours = set(_imported(file)) & MAY_IMPORT.keys()
+        assert ours <= MAY_IMPORT[package], f"{file} imports {ours - MAY_IMPORT[package]}"
+
+
+@pytest.mark.parametrize("library", RESERVED)
+def test_libraries_stay_where_they_belong(library: str) -> None:
+    for package in MAY_IMPORT.keys() - RESERVED[library]:
+        using = [file for file in _files(package) if library in _imported(file)]
+        assert not using, f"{library} is imported in {using}"
+
+
+def test_the_training_side_runs_on_a_bare_gpu_machine() -> None:
+    for file in _files("model_code"):
+        foreign = set(_imported(file)) - BARE_GPU_MACHINE - {"model_code"} - sys.stdlib_module_names
+        assert not foreign, f"{file} imports {foreign}"
+
+
+@pytest.mark.parametrize("folder", ["models", "backends"])
+def test_code_in_a_model_repository_imports_nothing_of_ours(folder: str) -> None:
+    for file in (ROOT / "deploy" / folder).rglob("*.py"):
+        assert not set(_imported(file)) & MAY_IMPORT.keys(), file
+
+
+def test_the_command_answers_without_loading_a_heavy_library() -> None:
+    code = "import sys, flows.cli; print(*(name for name in sys.modules if '.' not in name))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert not HEAVY & set(loaded.stdout.split())
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_files_stay_readable(package: str) -> None:
+    for file in _files(package):
+        assert file.read_text().count("\n") <= MOST_LINES, file
