@@ -68,7 +68,7 @@ def plan(recipe: RecipeArgument, overrides: Set = None, refresh: Stages = None) 
 def ask(
     texts: Annotated[list[str], typer.Argument(help="Texts to classify.")],
     model: Annotated[str | None, typer.Option(help="The endpoint, when there are several.")] = None,
-    top: Annotated[int, typer.Option(min=1, help="Labels shown on a terminal.")] = 5,
+    top: Annotated[int | None, typer.Option(min=1, help="Show only so many labels on a terminal.")] = None,
 ) -> None:
     """Ask the served model: bars on a terminal, one JSON object per text when piped."""
     with _errors():

@@ -28,8 +28,8 @@ def ask(texts: Sequence[str], model: str | None = None) -> list[Answer]:
     return client.ask(texts, model or _only_endpoint(), http_port=ports.triton_http)
 
 
-def draw(text: str, answer: Answer, top: int) -> None:
-    """Print a bar per label, the likeliest first."""
+def draw(text: str, answer: Answer, top: int | None = None) -> None:
+    """Print a bar per label, the likeliest first; `top` of them, or all."""
     console.print(
         f"\n[bold]{_plain(text)}[/]  →  [bold green]{answer.label}[/]  (version {answer.model_version})"
     )
