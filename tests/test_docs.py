@@ -74,7 +74,8 @@ def test_no_figure_is_missing(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_recipes_in_pages_are_valid(page: Path) -> None:
     for block in blocks(page, "yaml"):
-        Recipe.model_validate(yaml.safe_load(block))
+        recipe = yaml.safe_load(block)
+        assert Recipe.model_validate(recipe).name == recipe["name"]
 
 
 def test_the_reference_follows_the_models() -> None:

@@ -55,9 +55,9 @@ def test_measured_values() -> None:
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("filler", [" ", "\t \t", "a.", "1 ", "f(", ") ", "= ", "-", "\u3000x "])
 def test_no_text_takes_quadratic_time(filler: str) -> None:
-    first_failure(
-        repair(f"start {filler * 60_000} end\n" + filler * 60_000 + "x"), CleanConfig(max_characters=10**7)
-    )
+    text = repair(f"start {filler * 60_000} end\n" + filler * 60_000 + "x")
+    failure = first_failure(text, CleanConfig(max_characters=10**7))
+    assert failure is None or failure[1] >= 0
 
 
 def test_a_bound_is_met_by_equality() -> None:
