@@ -5,43 +5,28 @@ from pathlib import Path
 
 import pytest
 
-from tasks.artifact import Artifact, Manifest, content_digest, describe_files
+from tasks.artifact import Artifact, Manifest
 from tasks.errors import StageError
 from tasks.store import Store
+from tests.published import publish
 
 KEY = "0123456789abcdef" * 4
 
 
-def publish(store: Store, stage: str = "clean", key: str = KEY, text: str = "kept") -> Artifact:
+def published(store: Store, stage: str = "clean", key: str = KEY, text: str = "kept") -> Artifact:
     """An artifact of two files, one of them volatile."""
     directory = store.begin(stage, key)
     (directory / "documents").mkdir()
     (directory / "documents" / "part.txt").write_text(text)
     (directory / "seconds.txt").write_text("1")
-    files = describe_files(directory, frozenset({"seconds.txt"}))
-    manifest = Manifest(
-        stage=stage,
-        key=key,
-        digest=content_digest(stage, files),
-        inputs={},
-        config={},
-        code="",
-        files=files,
-        counts={},
-        metrics={},
-        external={},
-        seconds=0,
-        made_at="",
-    )
-    store.publish(directory, manifest)
-    return manifest.artifact
+    return publish(store, directory, stage, key, volatile=frozenset({"seconds.txt"}))
 
 
 def test_published_artifact_is_found_and_sound(tmp_path: Path) -> None:
     store = Store(tmp_path)
     assert store.manifest("clean", KEY) is None
     store.scratch("clean", KEY).mkdir(parents=True)
-    artifact = publish(store)
+    artifact = published(store)
     assert (store.path(artifact) / "documents" / "part.txt").read_text() == "kept"
     verified = store.verified("clean", KEY)
     assert verified is not None
@@ -61,7 +46,7 @@ def test_what_is_being_written_is_not_visible(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["documents/part.txt", "seconds.txt"])
 def test_changed_or_missing_files_are_damage(tmp_path: Path, name: str) -> None:
     store = Store(tmp_path)
-    manifest = store.manifest("clean", publish(store).key)
+    manifest = store.manifest("clean", published(store).key)
     assert manifest is not None
     file = store.place("clean", KEY) / name
     file.write_bytes(bytes([file.read_bytes()[0] ^ 1]) + file.read_bytes()[1:])
@@ -73,7 +58,7 @@ def test_changed_or_missing_files_are_damage(tmp_path: Path, name: str) -> None:
 
 def test_manifest_that_is_no_manifest_or_lies_is_damage(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    artifact = publish(store)
+    artifact = published(store)
     path = store.place("clean", KEY) / "manifest.json"
     manifest = Manifest.model_validate_json(path.read_bytes())
     assert store.damage(manifest.model_copy(update={"digest": "0" * 64})) == ["manifest.json"]
@@ -85,8 +70,8 @@ def test_manifest_that_is_no_manifest_or_lies_is_damage(tmp_path: Path) -> None:
 
 def test_another_content_under_the_key_is_not_passed_off_as_the_old_one(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    old = publish(store)
-    new = publish(store, text="other")
+    old = published(store)
+    new = published(store, text="other")
     assert store.path(new).is_dir()
     with pytest.raises(StageError, match="run the recipe again"):
         store.path(old)
@@ -107,7 +92,7 @@ def test_lock_is_held_by_one(tmp_path: Path) -> None:
 
 def test_garbage_is_what_nobody_wants_and_nobody_makes(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    wanted, unwanted = publish(store), publish(store, key="a" * 64, text="x" * 1000)
+    wanted, unwanted = published(store), published(store, key="a" * 64, text="x" * 1000)
     killed, running = store.begin("clean", "b" * 64), store.begin("fine_tune", "c" * 64)
     scratch, live_scratch = store.scratch("fine_tune", "d" * 64), store.scratch("fine_tune", "c" * 64)
     for folder in (scratch, live_scratch):

@@ -8,12 +8,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.artifact import Artifact, Manifest, content_digest, describe_files
+from tasks.artifact import Artifact
 from tasks.documents import Document, document_id, to_batches, write_shards
 from tasks.errors import StageError
 from tasks.stage import Run
 from tasks.store import Store
 from tasks.tokenize import SPECIAL_TOKENS, TokenizeConfig, split_of, tokenize
+from tests.published import publish
 
 SCRIPTS = [
     "Return the mean along an axis.",
@@ -41,23 +42,7 @@ def cleaned(home: Path, count: int, meta: bool = True) -> Artifact:
     ]
     directory = store.begin("clean", "c" * 64)
     write_shards(to_batches(documents), directory / "documents")
-    files = describe_files(directory, frozenset())
-    manifest = Manifest(
-        stage="clean",
-        key="c" * 64,
-        digest=content_digest("clean", files),
-        inputs={},
-        config={},
-        code="",
-        files=files,
-        counts={"kept": count},
-        metrics={},
-        external={},
-        seconds=0,
-        made_at="",
-    )
-    store.publish(directory, manifest)
-    return manifest.artifact
+    return publish(store, directory, "clean", "c" * 64, counts={"kept": count})
 
 
 def test_split_of_a_group_is_the_same_for_ever() -> None:

@@ -11,12 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from tasks.artifact import Artifact, Manifest, content_digest, describe_files
+from tasks.artifact import Artifact
 from tasks.documents import SCHEMA, Document, to_batches, write_shards
 from tasks.errors import SourceError, StageError
 from tasks.stage import Run
 from tasks.store import Store
 from tasks.validate import ValidateConfig, validate
+from tests.published import publish
 
 Row = dict[str, Any]
 DEMANDS = ValidateConfig(
@@ -48,23 +49,7 @@ def cleaned(home: Path, rows: list[Row], dropped: int = 0) -> Artifact:
         (directory / "dropped").mkdir()
         table = pa.table({"id": ["x"] * dropped, "filter": ["too_short"] * dropped})
         pq.write_table(table, directory / "dropped" / "part-00000.parquet")
-    files = describe_files(directory, frozenset())
-    manifest = Manifest(
-        stage="clean",
-        key="k" * 64,
-        digest=content_digest("clean", files),
-        inputs={},
-        config={},
-        code="",
-        files=files,
-        counts={},
-        metrics={},
-        external={},
-        seconds=0,
-        made_at="",
-    )
-    store.publish(directory, manifest)
-    return manifest.artifact
+    return publish(store, directory, "clean", "k" * 64)
 
 
 def test_a_good_corpus_passes_and_is_described(tmp_path: Path) -> None:
