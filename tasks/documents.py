@@ -28,6 +28,9 @@ SCHEMA = pa.schema(
         ("license", pa.string()),
         ("language", pa.string()),
         ("collected_at", pa.timestamp("ms", tz="UTC")),
+        pa.field("raw_digest", pa.string(), nullable=False),
+        pa.field("encoding", pa.string(), nullable=False),
+        pa.field("extractor", pa.string(), nullable=False),
         pa.field("meta", pa.string(), nullable=False),
     ]
 )
@@ -39,7 +42,12 @@ OnSkip = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One text and where it comes from; `collected_at` is None where it would break reproducibility."""
+    """One text and where it comes from.
+
+    `collected_at` is the time of the source's own last change, None where it has none that is the same
+    on every machine. `raw` are the bytes that the text was read from (None: the text itself),
+    `encoding` the one they were in, `extractor` what made text of them, with its version.
+    """
 
     text: str
     source: str
@@ -47,12 +55,20 @@ class Document:
     license: str | None = None
     collected_at: datetime | None = None
     meta: Mapping[str, str] = field(default_factory=dict)
+    raw: bytes | None = None
+    encoding: str = "utf-8"
+    extractor: str = "text"
 
 
 def document_id(text: str) -> str:
     """32 hex characters: BLAKE2b-128 of `text` in NFC with every run of white space as one space."""
     normalised = " ".join(unicodedata.normalize("NFC", text).split())
     return blake2b(normalised.encode("utf-8", "replace"), digest_size=16).hexdigest()
+
+
+def digest_of(raw: bytes) -> str:
+    """32 hex characters: BLAKE2b-128 of `raw`."""
+    return blake2b(raw, digest_size=16).hexdigest()
 
 
 def to_batches(documents: Iterable[Document], rows: int = ROW_GROUP_ROWS) -> Iterator[pa.RecordBatch]:
@@ -128,6 +144,9 @@ def _row(document: Document) -> dict[str, object]:
         "license": document.license,
         "language": None,
         "collected_at": document.collected_at,
+        "raw_digest": digest_of(text.encode() if document.raw is None else document.raw),
+        "encoding": document.encoding,
+        "extractor": document.extractor,
         "meta": json.dumps(dict(document.meta), sort_keys=True),
     }
 

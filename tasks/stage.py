@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -46,9 +46,13 @@ PENDING = "pending"
 
 
 class Config(BaseModel):
-    """The base of every config in a recipe: frozen, and unknown keys are refused."""
+    """The base of every config in a recipe: frozen, and unknown keys are refused.
+
+    Fields named in `outside_key` say where work is done and never what comes out of it.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    outside_key: ClassVar[frozenset[str]] = frozenset()
 
 
 class Outcome(BaseModel):
@@ -165,7 +169,7 @@ class Stage:
                 {
                     "stage": self.name,
                     "inputs": named,
-                    "config": config.model_dump(mode="json"),
+                    "config": _what_counts(config),
                     "code": self.code,
                 }
             )
@@ -289,7 +293,7 @@ class Stage:
                 key=key,
                 digest=content_digest(self.name, files),
                 inputs=dict(zip(self.input_names, map(_identity, inputs), strict=True)),
-                config=config.model_dump(mode="json"),
+                config=_what_counts(config),
                 code=self.code,
                 files=files,
                 counts=workspace.counts,
@@ -325,6 +329,11 @@ def _identity(value: Any) -> Any:
     if isinstance(value, Artifact):
         return {"stage": value.stage, "digest": value.digest}
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+
+
+def _what_counts(config: BaseModel) -> dict[str, Any]:
+    outside = getattr(config, "outside_key", frozenset())
+    return config.model_dump(mode="json", exclude=set(outside))
 
 
 def _is_pending(value: Any) -> bool:

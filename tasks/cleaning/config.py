@@ -1,60 +1,145 @@
-"""What cleaning demands of a document: every threshold, with what it is for.
+"""What cleaning does with a document: one section per step, in the order in which they apply.
 
-The defaults keep most true documentation and prose, English and Chinese; each was set by
-reading what falls on either side of it.
+The defaults keep most true documentation and prose, English and Chinese. The thresholds of the
+filters are in `rule_sets.py`; a recipe changes single ones under `filters.thresholds`.
 """
 
-from typing import Literal
+from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from tasks.stage import Config
 
 Language = Literal["ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "uk", "zh"]
+RuleSet = Literal["basic", "gopher_quality", "gopher_repetition", "c4", "fineweb"]
+PersonalData = Literal[
+    "email",
+    "phone",
+    "ip_address",
+    "card",
+    "chinese_id",
+    "passport",
+    "iban",
+    "api_key",
+    "private_key",
+]
 
 
-class CleanConfig(BaseModel):
-    """Thresholds of the filters and of the near-duplicate search, in the order in which they apply."""
+class BoilerplateConfig(Config):
+    """Lines that many documents of one source share: page headers, footers, licence notes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    min_share: float = Field(
+        default=0.05, gt=0, le=1, description="a line in at least this share of a source's documents goes"
+    )
+    min_documents: int = Field(default=20, ge=2, description="and in at least so many documents")
+    min_characters: int = Field(default=20, ge=1, description="shorter lines always stay")
 
-    min_characters: int = Field(
-        default=40,
-        ge=1,
-        description="shortest document; a Chinese, Japanese or Korean character counts as three",
+
+class RepairConfig(Config):
+    """Mojibake, Unicode form, control characters and white space are always repaired."""
+
+    simplified_chinese: bool = Field(default=False, description="turn traditional characters into simplified")
+
+
+class FiltersConfig(Config):
+    """Which rule sets a document has to pass."""
+
+    sets: tuple[RuleSet, ...] = Field(default=("basic",), description="rule sets, applied in this order")
+    thresholds: dict[str, dict[str, float]] = Field(
+        default={}, description="changes to the rule sets' table: language (or `all`) -> rule -> threshold"
     )
-    max_characters: int = Field(default=200_000, ge=1, description="longest document, counted alike")
-    languages: tuple[Language, ...] = Field(
-        default=("en", "zh"),
-        min_length=1,
-        description="languages kept (ISO 639-1); also the only ones told apart",
+
+
+class PersonalDataConfig(Config):
+    """Personal data and secrets, which are replaced by placeholders such as `<EMAIL>`."""
+
+    mask: tuple[PersonalData, ...] = Field(
+        default=(
+            "email",
+            "phone",
+            "ip_address",
+            "card",
+            "chinese_id",
+            "passport",
+            "iban",
+            "api_key",
+            "private_key",
+        ),
+        description="what is replaced; an empty list leaves everything in the text",
     )
-    min_letters: float = Field(
-        default=0.5, ge=0, le=1, description="share of letters among non-space characters"
+    consistent: bool = Field(
+        default=False, description="number the placeholders, equal values of a document alike: `<EMAIL_1>`"
     )
-    max_symbols: float = Field(
-        default=0.25, ge=0, le=1, description="share of # | = < > \\ and the like, not of , . ; :"
+
+
+class WordListsConfig(Config):
+    """Word lists that are counted in every document; they filter only where a limit is set."""
+
+    files: dict[str, str] = Field(default={}, description="more lists: name -> file with an entry per line")
+    max_share: dict[str, float] = Field(
+        default={}, description="list -> most words of it among a document's words; without: counted only"
     )
-    max_repeated_lines: float = Field(
-        default=0.5, ge=0, le=1, description="share of text in lines seen before in it"
+
+
+class DecontaminateConfig(Config):
+    """How documents are compared with the recipe's evaluation sets (`collect.evaluation_sets`)."""
+
+    ngram: int = Field(default=13, ge=5, description="a shared run of so many words drops a document")
+    ngram_characters: int = Field(
+        default=20, ge=5, description="the same in scripts without spaces, in characters"
     )
-    max_repeated_phrases: float = Field(
-        default=0.5,
+
+
+class DuplicatesConfig(Config):
+    """Near duplicates by MinHash; exact ones always go."""
+
+    near: float = Field(
+        default=0.8, ge=0.5, le=1, description="least Jaccard similarity of five-unit shingles; 1: exact only"
+    )
+    permutations: int = Field(default=128, ge=16, le=1024, description="length of a MinHash signature")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="seed of the permutations")
+
+
+class MixConfig(Config):
+    """How much of each source is kept; drawn by document id, so the same documents stay next month."""
+
+    weights: dict[str, float] = Field(
+        default={}, description="source -> share of its documents to keep, 0 to 1; more than 1 is refused"
+    )
+    caps: dict[str, int] = Field(default={}, description="source -> most documents to keep")
+    temperature: float = Field(
+        default=1.0,
         ge=0,
         le=1,
-        description="share of windows of five words (ten characters of Chinese) seen before",
+        description="1 keeps the sources' sizes; below 1 larger sources are thinned towards size^temperature",
     )
-    max_bullet_lines: float = Field(
-        default=0.9, ge=0, le=1, description="share of lines that begin with a bullet"
+    seed: int = Field(default=0, ge=0, description="another seed keeps other documents")
+
+
+class CleanConfig(Config):
+    """Everything that cleaning does, and on what it runs."""
+
+    outside_key: ClassVar[frozenset[str]] = frozenset({"engine", "ray_address", "workers"})
+
+    languages: tuple[Language, ...] = Field(
+        default=("en", "zh"), min_length=1, description="languages kept (ISO 639-1)"
     )
-    max_ellipsis_lines: float = Field(
-        default=0.5, ge=0, le=1, description="share of lines that end with an ellipsis"
+    boilerplate: BoilerplateConfig = BoilerplateConfig()
+    repair: RepairConfig = RepairConfig()
+    filters: FiltersConfig = FiltersConfig()
+    personal_data: PersonalDataConfig = PersonalDataConfig()
+    word_lists: WordListsConfig = WordListsConfig()
+    decontaminate: DecontaminateConfig = DecontaminateConfig()
+    duplicates: DuplicatesConfig = DuplicatesConfig()
+    mix: MixConfig = MixConfig()
+    engine: Literal["local", "ray"] = Field(
+        default="local", description="where batches are cleaned; the result is the same"
     )
-    max_code: float = Field(
-        default=0.8, ge=0, le=1, description="share of text in doctest, code and table lines"
+    ray_address: str = Field(
+        default="auto", description="address of a running Ray cluster, for `engine: ray`"
     )
-    near_duplicate: float = Field(
-        default=0.8,
-        ge=0.5,
-        le=1,
-        description="least estimated Jaccard similarity of five-word shingles; 1: exact only",
+    workers: int | None = Field(
+        default=None, ge=1, description="processes of the local engine; none: one per core"
     )
-    seed: int = Field(default=0, ge=0, lt=2**32, description="seed of the MinHash permutations")
