@@ -12,6 +12,7 @@ from datetime import datetime
 from hashlib import blake2b
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -58,6 +59,13 @@ class Document:
     raw: bytes | None = None
     encoding: str = "utf-8"
     extractor: str = "text"
+
+
+class Item(NamedTuple):
+    """What a source lists and reads as one: a file, a page, a package; `version` changes when its content does."""
+
+    uri: str
+    version: str
 
 
 def document_id(text: str) -> str:
