@@ -62,7 +62,10 @@ class Document:
 
 
 class Item(NamedTuple):
-    """What a source lists and reads as one: a file, a page, a package; `version` changes when its content does."""
+    """What a source lists and reads as one: a file, a page, a package.
+
+    `version` changes when its content does.
+    """
 
     uri: str
     version: str
