@@ -1,0 +1,156 @@
+"""What texts are compared by: words, or single characters where a script puts no spaces between words.
+
+Shingles, evaluation n-grams and word lists all stand on these units, so that they agree about what a
+word is. A word is a run of letters, marks, digits and underscores in lower case.
+"""
+
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from numba import njit
+
+# Iteration mark and zero, kana, Han with extensions and compatibility forms, half-width kana; Thai and
+# Lao, Burmese, Khmer. Korean puts spaces between words.
+_UNSPACED = (
+    (0x0E00, 0x0EFF),
+    (0x1000, 0x109F),
+    (0x1780, 0x17FF),
+    (0x3005, 0x3007),
+    (0x3040, 0x30FF),
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0xFF66, 0xFF9F),
+    (0x20000, 0x3FFFF),
+)
+_TABLE_SIZE = 0x40000  # above are private planes, tags and selectors: separators
+_SEPARATOR = 0
+_ALONE = np.int32(1 << 24)  # flag above all code points
+
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)  # the finisher of SplitMix64 (Steele et al. 2014)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+_SEED = np.uint64(0x243F6A8885A308D3)
+_ONE = np.uint64(1)
+
+
+def unit_hashes(texts: pa.StringArray) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """64-bit hashes of all units of all texts; those of text i are `hashes[offsets[i]:offsets[i + 1]]`.
+
+    The lowest bit of a hash is 1 for a character of a script without spaces and 0 for a word. A hash
+    depends on its unit alone, on every machine.
+
+    Args:
+        texts: n texts without nulls.
+
+    Returns:
+        hashes uint64[total], offsets int64[n + 1].
+    """
+    content, bounds = utf8_view(texts)
+    # A word takes a byte and a separator, a character without spaces at least three bytes.
+    hashes = np.empty((int(bounds[-1] - bounds[0]) + len(texts)) // 2 + 1, np.uint64)
+    offsets = np.zeros(len(texts) + 1, np.int64)
+    total = _hash_units(content, bounds, _classes(), hashes, offsets)
+    return hashes[:total], offsets
+
+
+def units(text: str) -> list[str]:
+    """The units of one text as strings, in the order of their hashes: for messages and tests."""
+    classes = _classes()
+    found, word = [], ""
+    for character in text:
+        code = ord(character)
+        folded = int(classes[code]) if code < _TABLE_SIZE else _SEPARATOR
+        if folded == _SEPARATOR or folded & int(_ALONE):
+            found.append(word)
+            found.append(character if folded else "")
+            word = ""
+        else:
+            word += chr(folded)
+    return [unit for unit in [*found, word] if unit]
+
+
+def utf8_view(texts: pa.StringArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+    """The UTF-8 bytes below `texts` and its n + 1 bounds in them, without a copy; slices are understood."""
+    if not len(texts):
+        return np.empty(0, np.uint8), np.zeros(1, np.int32)
+    _, offsets, content = texts.buffers()
+    bounds = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    return np.frombuffer(content or b"", np.uint8), bounds
+
+
+@cache
+def _classes() -> npt.NDArray[np.int32]:
+    """Code point -> 0 for a separator, else its lower case, with a flag when it is a unit of its own."""
+    import unicodedata
+
+    classes = np.zeros(_TABLE_SIZE, np.int32)
+    for code in range(0x20000):
+        character = chr(code)
+        if character == "_" or unicodedata.category(character)[0] in "LMN":
+            lower = character.lower()
+            classes[code] = ord(lower) if len(lower) == 1 else code
+    classes[0x20000:] = np.arange(0x20000, _TABLE_SIZE)
+    for first, last in _UNSPACED:
+        span = classes[first : last + 1]
+        span[span != _SEPARATOR] |= _ALONE
+    return classes
+
+
+@njit(cache=True, nogil=True)
+def _hash_units(content, bounds, classes, hashes, offsets):  # type: ignore[no-untyped-def]  # compiled
+    total = 0
+    for text in range(len(bounds) - 1):
+        position, end = bounds[text], bounds[text + 1]
+        state = _SEED
+        in_word = False
+        while position < end:
+            byte = content[position]
+            if byte < 0x80:
+                code, width = np.int32(byte), 1
+            elif byte < 0xE0:
+                code = np.int32(byte & 0x1F) << 6 | np.int32(content[position + 1] & 0x3F)
+                width = 2
+            elif byte < 0xF0:
+                code = (
+                    np.int32(byte & 0x0F) << 12
+                    | np.int32(content[position + 1] & 0x3F) << 6
+                    | np.int32(content[position + 2] & 0x3F)
+                )
+                width = 3
+            else:
+                code = (
+                    np.int32(byte & 0x07) << 18
+                    | np.int32(content[position + 1] & 0x3F) << 12
+                    | np.int32(content[position + 2] & 0x3F) << 6
+                    | np.int32(content[position + 3] & 0x3F)
+                )
+                width = 4
+            position += width
+            folded = classes[code] if code < len(classes) else np.int32(0)
+            if folded != 0 and folded & _ALONE == 0:
+                state = (state ^ np.uint64(folded)) * _MULTIPLIER
+                in_word = True
+                continue
+            if in_word:
+                hashes[total] = _finish(state) & ~_ONE
+                total += 1
+                state = _SEED
+                in_word = False
+            if folded != 0:
+                hashes[total] = _finish((_SEED ^ np.uint64(folded)) * _MULTIPLIER) | _ONE
+                total += 1
+        if in_word:
+            hashes[total] = _finish(state) & ~_ONE
+            total += 1
+        offsets[text + 1] = total
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _finish(state):  # type: ignore[no-untyped-def]  # compiled
+    state = (state ^ (state >> np.uint64(30))) * _MIX_1
+    state = (state ^ (state >> np.uint64(27))) * _MIX_2
+    return state ^ (state >> np.uint64(31))
