@@ -332,7 +332,7 @@ def _identity(value: Any) -> Any:
 
 
 def _what_counts(config: BaseModel) -> dict[str, Any]:
-    outside = getattr(config, "outside_key", frozenset())
+    outside: frozenset[str] = getattr(config, "outside_key", frozenset())
     return config.model_dump(mode="json", exclude=set(outside))
 
 
