@@ -9,8 +9,8 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,8 +37,8 @@ SCHEMA = pa.schema(
 )
 ROW_GROUP_ROWS = 4096
 
-OnSkip = Callable[[str, str], None]
-"""Called with (uri, reason) for everything a source had to leave out."""
+OnSkip = Callable[[str, str, str], None]
+"""Called with (uri, reason, detail) for everything a source had to leave out; the reason is a short class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +77,29 @@ def document_id(text: str) -> str:
     return blake2b(normalised.encode("utf-8", "replace"), digest_size=16).hexdigest()
 
 
+@lru_cache(maxsize=1)  # the docstrings of one module share its bytes
 def digest_of(raw: bytes) -> str:
     """32 hex characters: BLAKE2b-128 of `raw`."""
     return blake2b(raw, digest_size=16).hexdigest()
 
 
-def to_batches(documents: Iterable[Document], rows: int = ROW_GROUP_ROWS) -> Iterator[pa.RecordBatch]:
-    """Batches of at most `rows` documents in `SCHEMA`; ids are computed, `language` is still null."""
-    remaining = iter(documents)
-    while chunk := list(islice(remaining, rows)):
-        yield pa.RecordBatch.from_pylist([_row(document) for document in chunk], schema=SCHEMA)
+def to_batches(
+    documents: Iterable[Document], rows: int = ROW_GROUP_ROWS, characters: int = 8_000_000
+) -> Iterator[pa.RecordBatch]:
+    """Batches in `SCHEMA`; ids are computed, `language` is still null.
+
+    A batch ends at `rows` documents or with the one that brings it to so many `characters` of text.
+    """
+    chunk: list[dict[str, object]] = []
+    size = 0
+    for document in documents:
+        chunk.append(_row(document))
+        size += len(document.text)
+        if len(chunk) == rows or size >= characters:
+            yield pa.RecordBatch.from_pylist(chunk, schema=SCHEMA)
+            chunk, size = [], 0
+    if chunk:
+        yield pa.RecordBatch.from_pylist(chunk, schema=SCHEMA)
 
 
 def write_shards(
