@@ -30,7 +30,7 @@ _SEPARATOR = 0
 _ALONE = np.int32(1 << 24)  # flag above all code points
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)  # the finisher of SplitMix64 (Steele et al. 2014)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)  # SplitMix64 (Steele, Lea, Flood 2014)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _SEED = np.uint64(0x243F6A8885A308D3)
 _ONE = np.uint64(1)
@@ -100,6 +100,14 @@ def _classes() -> npt.NDArray[np.int32]:
 
 
 @njit(cache=True, nogil=True)
+def mix64(state):  # type: ignore[no-untyped-def]  # compiled
+    """The finisher of SplitMix64, a permutation of uint64 in which every bit of `state` counts."""
+    state = (state ^ (state >> np.uint64(30))) * _MIX_1
+    state = (state ^ (state >> np.uint64(27))) * _MIX_2
+    return state ^ (state >> np.uint64(31))
+
+
+@njit(cache=True, nogil=True)
 def _hash_units(content, bounds, classes, hashes, offsets):  # type: ignore[no-untyped-def]  # compiled
     total = 0
     for text in range(len(bounds) - 1):
@@ -135,22 +143,15 @@ def _hash_units(content, bounds, classes, hashes, offsets):  # type: ignore[no-u
                 in_word = True
                 continue
             if in_word:
-                hashes[total] = _finish(state) & ~_ONE
+                hashes[total] = mix64(state) & ~_ONE
                 total += 1
                 state = _SEED
                 in_word = False
             if folded != 0:
-                hashes[total] = _finish((_SEED ^ np.uint64(folded)) * _MULTIPLIER) | _ONE
+                hashes[total] = mix64((_SEED ^ np.uint64(folded)) * _MULTIPLIER) | _ONE
                 total += 1
         if in_word:
-            hashes[total] = _finish(state) & ~_ONE
+            hashes[total] = mix64(state) & ~_ONE
             total += 1
         offsets[text + 1] = total
     return total
-
-
-@njit(cache=True, nogil=True)
-def _finish(state):  # type: ignore[no-untyped-def]  # compiled
-    state = (state ^ (state >> np.uint64(30))) * _MIX_1
-    state = (state ^ (state >> np.uint64(27))) * _MIX_2
-    return state ^ (state >> np.uint64(31))
