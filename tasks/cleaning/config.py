@@ -6,9 +6,10 @@ filters are in `rule_sets.py`; a recipe changes single ones under `filters.thres
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from tasks.stage import Config
 
@@ -25,6 +26,8 @@ PersonalData = Literal[
     "api_key",
     "private_key",
 ]
+
+BUILT_IN_LISTS = ("groups", "toxicity")
 
 
 class BoilerplateConfig(Config):
@@ -75,12 +78,35 @@ class PersonalDataConfig(Config):
 
 
 class WordListsConfig(Config):
-    """Word lists that are counted in every document; they filter only where a limit is set."""
+    """Word lists that are counted in every document; they filter only where a limit is set.
 
-    files: dict[str, str] = Field(default={}, description="more lists: name -> file with an entry per line")
+    Two are built in: `toxicity` and `groups` (terms for groups of people).
+    """
+
+    lists: dict[str, tuple[str, ...]] = Field(
+        default={},
+        description="more lists, or others for the built-in ones: name -> entries, or a file with one a line",
+    )
     max_share: dict[str, float] = Field(
         default={}, description="list -> most words of it among a document's words; without: counted only"
     )
+
+    @field_validator("lists", mode="before")
+    @classmethod
+    def _read_files(cls, lists: Any) -> Any:
+        """Entries take the place of file names, so that a changed file is a changed config."""
+        if not isinstance(lists, dict):
+            return lists
+        return {
+            name: _entries(name, value) if isinstance(value, str) else value for name, value in lists.items()
+        }
+
+    @model_validator(mode="after")
+    def _limits_of_known_lists(self) -> Self:
+        known = sorted({*BUILT_IN_LISTS, *self.lists})
+        if unknown := sorted(set(self.max_share) - set(known)):
+            raise ValueError(f"max_share: no word list {unknown[0]!r}; the lists are {', '.join(known)}")
+        return self
 
 
 class DecontaminateConfig(Config):
@@ -143,3 +169,17 @@ class CleanConfig(Config):
     workers: int | None = Field(
         default=None, ge=1, description="processes of the local engine; none: one per core"
     )
+
+
+def _entries(name: str, path: str) -> tuple[str, ...]:
+    """The lines of a word list's file, without blank ones and comments."""
+    try:
+        lines = Path(path).expanduser().read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise ValueError(f"word list {name!r}: {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ValueError(f"word list {name!r}: {path}: not UTF-8 (byte {error.start})") from None
+    entries = tuple(line.strip() for line in lines if line.strip() and not line.startswith("#"))
+    if not entries:
+        raise ValueError(f"word list {name!r}: {path} has no entry; put one on each line")
+    return entries
