@@ -1,70 +1,159 @@
 """Token shards: a corpus as one flat array of ids per split, read through a memory map.
 
-Documents are already wrapped as `[CLS] ... [SEP]` and lie end to end, so a training
-sequence is a slice, without padding. A batch is a pure function of (seed, step), so a run
-that was stopped continues at any step without replaying what came before.
+`<split>.bin` holds the documents end to end, each with the special tokens around it, so a training
+sequence is a slice, without padding. `<split>.offsets` says where each document begins, `<split>.json`
+describes both. One file serves any number of readers: a batch is a pure function of (seed, step), so a
+run that was stopped continues at any step without replaying what came before, on any number of ranks.
 """
+
+from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from model_code.errors import TrainingError
+from model_code.permutation import permuted
+
+_OFFSETS = np.dtype("<i8")
 
 
 @dataclass(frozen=True)
 class SplitInfo:
-    """What `<split>.json` says about `<split>.bin`."""
+    """What `<split>.json` says about `<split>.bin` and `<split>.offsets`.
+
+    `begin` and `end` are the ids that every document begins and ends with.
+    """
 
     dtype: str
     tokens: int
     documents: int
     vocabulary: int
+    begin: Sequence[int]
+    end: Sequence[int]
     sha256: str
+    offsets_sha256: str
 
 
 @dataclass(frozen=True)
 class Split:
-    """One split, opened: `ids` is a read-only memory map of shape [tokens]."""
+    """One split, opened, as read-only memory maps.
+
+    `ids` has the shape [tokens]; document i is `ids[offsets[i]:offsets[i + 1]]`, int64 [documents + 1].
+    """
 
     path: Path
-    ids: np.ndarray
+    ids: npt.NDArray[np.integer]
+    offsets: npt.NDArray[np.integer]
     info: SplitInfo
+
+
+class SplitWriter:
+    """Writes a split batch by batch; what is held in memory is one batch.
+
+    Ids are little endian, uint16 where the vocabulary fits into it and uint32 where not. The description is
+    written on leaving the `with` block: a split without it is not a split.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        split: str,
+        vocab_size: int,
+        begin: Sequence[int] = (),
+        end: Sequence[int] = (),
+    ) -> None:
+        """Open the files; every document gets the ids `begin` before and `end` after its own."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self._description = directory / f"{split}.json"
+        self._description.unlink(missing_ok=True)
+        self._ids = _DigestedFile(directory / f"{split}.bin")
+        self._offsets = _DigestedFile(directory / f"{split}.offsets")
+        self._offsets.write(np.zeros(1, _OFFSETS))
+        self._dtype = np.dtype("<u2" if vocab_size <= 65_536 else "<u4")
+        self._vocabulary, self._begin, self._end = vocab_size, list(begin), list(end)
+        self._tokens = self._documents = 0
+
+    def write(self, ids: npt.NDArray[np.integer], lengths: npt.NDArray[np.integer]) -> None:
+        """Append documents that lie end to end in `ids` [total]; `lengths` [n] sums up to total.
+
+        Raises TrainingError when an id is outside the vocabulary.
+        """
+        if ids.size and not (ids.min() >= 0 and ids.max() < self._vocabulary):
+            raise TrainingError(
+                f"{self._ids.path}: documents {self._documents} to {self._documents + len(lengths) - 1} hold "
+                f"ids from {ids.min()} to {ids.max()}, the vocabulary has {self._vocabulary} entries; "
+                "encode the text with that very tokenizer"
+            )
+        before, after = len(self._begin), len(self._end)
+        bounds = np.concatenate([[0], np.cumsum(lengths + (before + after))]).astype(_OFFSETS)
+        packed = np.empty(bounds[-1], self._dtype)
+        own = np.ones(len(packed), np.bool_)
+        for place, token in enumerate(self._begin):
+            packed[bounds[:-1] + place], own[bounds[:-1] + place] = token, False
+        for place, token in enumerate(self._end, start=-after):
+            packed[bounds[1:] + place], own[bounds[1:] + place] = token, False
+        packed[own] = ids
+        self._ids.write(packed)
+        self._offsets.write(bounds[1:] + self._tokens)
+        self._tokens, self._documents = self._tokens + len(packed), self._documents + len(lengths)
+
+    def __enter__(self) -> SplitWriter:
+        """The writer itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the files; describe them when nothing went wrong."""
+        digest, offsets_digest = self._ids.close(), self._offsets.close()
+        if kind is None:
+            self.info = SplitInfo(
+                self._dtype.str,
+                self._tokens,
+                self._documents,
+                self._vocabulary,
+                self._begin,
+                self._end,
+                digest,
+                offsets_digest,
+            )
+            self._description.write_text(json.dumps(asdict(self.info), indent=2) + "\n")
+
+
+class _DigestedFile:
+    def __init__(self, path: Path) -> None:
+        self.path, self._file, self._digest = path, path.open("wb"), hashlib.sha256()
+
+    def write(self, array: npt.NDArray[np.integer]) -> None:
+        data = array.tobytes()
+        self._file.write(data)
+        self._digest.update(data)
+
+    def close(self) -> str:
+        self._file.close()
+        return self._digest.hexdigest()
 
 
 def write_split(
     directory: Path, split: str, documents: Iterable[Sequence[int]], vocab_size: int
 ) -> SplitInfo:
-    """Write documents (token ids, any integer sequence or array) to `<split>.bin` and `<split>.json`.
-
-    Ids are little endian, uint16 where the vocabulary fits into it and uint32 where not. The
-    description is written last: a split without it is not a split.
+    """Write documents (token ids, special ones included) as a split, one by one.
 
     Raises TrainingError when an id is outside [0, vocab_size).
     """
-    dtype = "<u2" if vocab_size <= 65536 else "<u4"
-    directory.mkdir(parents=True, exist_ok=True)
-    digest, tokens, count = hashlib.sha256(), 0, 0
-    with (directory / f"{split}.bin").open("wb") as file:
+    with SplitWriter(directory, split, vocab_size) as writer:
         for document in documents:
             ids = np.asarray(document, dtype=np.int64)
-            if ids.size and not (ids.min() >= 0 and ids.max() < vocab_size):
-                raise TrainingError(
-                    f"{file.name}: document {count} holds ids from {ids.min()} to {ids.max()}, the "
-                    f"vocabulary has {vocab_size} entries; encode the text with that very tokenizer"
-                )
-            data = ids.astype(dtype).tobytes()
-            file.write(data)
-            digest.update(data)
-            tokens, count = tokens + ids.size, count + 1
-    info = SplitInfo(dtype, tokens, count, vocab_size, digest.hexdigest())
-    (directory / f"{split}.json").write_text(json.dumps(asdict(info), indent=2) + "\n")
-    return info
+            writer.write(ids, np.array([ids.size]))
+    return writer.info
 
 
 def open_split(directory: Path, split: str) -> Split:
@@ -73,32 +162,60 @@ def open_split(directory: Path, split: str) -> Split:
     Raises TrainingError when the split is missing, cut short or damaged.
     """
     path = directory / f"{split}.bin"
-    remedy = "run the tokenize stage again"
     try:
         info = SplitInfo(**json.loads((directory / f"{split}.json").read_text()))
+    except (OSError, ValueError, TypeError) as error:
+        raise TrainingError(
+            f"{path}: no readable token shard ({error}); run the tokenize stage again"
+        ) from error
+    ids = _mapped(path, np.dtype(info.dtype), info.tokens, info.sha256)
+    offsets = _mapped(path.with_suffix(".offsets"), _OFFSETS, info.documents + 1, info.offsets_sha256)
+    return Split(path, ids, offsets, info)
+
+
+def _mapped(path: Path, dtype: np.dtype[np.integer], items: int, sha256: str) -> npt.NDArray[np.integer]:
+    remedy = "run the tokenize stage again"
+    try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         size = path.stat().st_size
-    except (OSError, ValueError, TypeError) as error:
+    except OSError as error:
         raise TrainingError(f"{path}: no readable token shard ({error}); {remedy}") from error
-    expected = info.tokens * np.dtype(info.dtype).itemsize
-    if size != expected:
-        raise TrainingError(f"{path}: {size} bytes where its description says {expected}; {remedy}")
-    if digest != info.sha256:
-        raise TrainingError(f"{path}: sha256 is {digest[:12]}, described as {info.sha256[:12]}; {remedy}")
+    if size != items * dtype.itemsize:
+        raise TrainingError(
+            f"{path}: {size} bytes where its description says {items * dtype.itemsize}; {remedy}"
+        )
+    if digest != sha256:
+        raise TrainingError(f"{path}: sha256 is {digest[:12]}, described as {sha256[:12]}; {remedy}")
     # An empty file can't be mapped.
-    ids = np.memmap(path, dtype=info.dtype, mode="r") if size else np.zeros(0, info.dtype)
-    return Split(path, ids, info)
+    return np.memmap(path, dtype=dtype, mode="r") if size else np.zeros(0, dtype)
 
 
 class PackedBatches:
     """Batches of equally long slices, in a new random order each epoch.
 
-    `batch(step)` depends on the split, the seed and the step only.
+    `batch(step)` depends on the split, the seed and the step only. With several ranks each reads its own
+    rows of that one batch, so the order of the data is the same for every number of ranks.
     """
 
-    def __init__(self, split: Split, sequence_length: int, batch_size: int, seed: int) -> None:
-        """Raise TrainingError when the split does not fill one batch."""
+    def __init__(
+        self,
+        split: Split,
+        sequence_length: int,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        """`batch_size` is that of all ranks together.
+
+        Raises TrainingError when the split does not fill one batch or the ranks can't share it evenly.
+        """
+        if batch_size % ranks:
+            raise TrainingError(
+                f"batch_size {batch_size} can't be shared evenly by {ranks} ranks; "
+                f"make it a multiple of {ranks}"
+            )
         self.chunks = split.info.tokens // sequence_length
         self.steps_per_epoch = self.chunks // batch_size
         if not self.steps_per_epoch:
@@ -109,15 +226,10 @@ class PackedBatches:
             )
         self._rows = split.ids[: self.chunks * sequence_length].reshape(self.chunks, sequence_length)
         self._batch_size, self._seed = batch_size, seed
-        self._epoch, self._order = -1, np.zeros(0, np.int64)
+        self._mine = np.arange(batch_size).reshape(ranks, -1)[rank]
 
     def batch(self, step: int) -> torch.Tensor:
-        """Ids of step `step` (0-based), int64 [batch_size, sequence_length]."""
+        """This rank's rows of step `step` (0-based): ids, int64 [batch_size / ranks, sequence_length]."""
         epoch, index = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._epoch, self._order = (
-                epoch,
-                np.random.default_rng([self._seed, epoch]).permutation(self.chunks),
-            )
-        chosen = self._order[index * self._batch_size : (index + 1) * self._batch_size]
+        chosen = permuted(index * self._batch_size + self._mine, self.chunks, (self._seed, epoch))
         return torch.from_numpy(self._rows[chosen].astype(np.int64))
