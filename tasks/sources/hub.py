@@ -1,20 +1,28 @@
 """Text in a Hugging Face data set, from the hub or from a local copy, through `datasets`.
 
-No code of a data set is ever run. A pinned `revision` is what makes a hub source reproducible.
+No code of a data set is ever run. What is read is a commit: the one that `revision` names, or else the
+newest, which is looked up and noted in every document's URI.
 """
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.documents import Document, OnSkip
+from tasks import visible
+from tasks.documents import Document, Item, OnSkip
 from tasks.errors import SourceError
+from tasks.sources.fields import BadField, meta_of, text_of
 
-if TYPE_CHECKING:
-    from datasets import Dataset
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_SECONDS = 10.0
+_COPY = "copy the data set with save_to_disk on a machine that can reach it, and set `dataset` to that folder"
 
 
 class HubSource(BaseModel):
@@ -28,75 +36,144 @@ class HubSource(BaseModel):
     license: str | None = Field(default=None, description="licence of all documents of this source")
     config_name: str | None = Field(default=None, description="the data set's configuration")
     split: str = Field(default="train", min_length=1, description="split to read")
-    revision: str | None = Field(default=None, description="commit or tag on the hub")
-    text_field: str = Field(default="text", min_length=1, description="column that holds the text")
+    revision: str | None = Field(
+        default=None, description="commit or tag on the hub; none: the newest commit, looked up at every run"
+    )
+    streaming: bool = Field(
+        default=False, description="read from the hub row by row; nothing is stored but the documents"
+    )
+    text_field: str = Field(
+        default="text", min_length=1, description="column that holds the text; dots lead into nested ones"
+    )
+    meta_fields: tuple[str, ...] = Field(default=(), description="columns copied into the documents' `meta`")
+    max_document_bytes: int = Field(default=10_000_000, ge=1, description="larger documents are left out")
 
 
-def documents(config: HubSource, skipped: OnSkip) -> Iterator[Document]:
-    """One document per row in the data set's order; rows without text are `skipped`.
+def items(config: HubSource, known: Mapping[str, str]) -> Iterator[Item]:
+    """The one split; its version is the commit, for a local copy a digest of its files' sizes and times.
+
+    When the newest commit can't be looked up, the one that was read last (`known`) is taken, with a warning.
 
     Raises:
-        SourceError: the hub can't be reached, the data set or split does not exist, or it has
-            no `text_field` column of strings.
+        SourceError: there is no such data set, or the hub can't be reached and nothing was read before.
     """
-    rows = _load(config)
-    if config.text_field not in rows.column_names:
-        raise SourceError(
-            f"{config.dataset}: no column {config.text_field!r}; the columns are "
-            f"{', '.join(rows.column_names)}; set text_field"
-        )
-    revision = f"@{config.revision}" if config.revision else ""
-    for number, text in enumerate(rows[config.text_field]):
-        uri = f"hf:{config.dataset}{revision}/{config.split}#{number}"
-        if text is not None and not isinstance(text, str):
-            raise SourceError(
-                f"{config.dataset}: column {config.text_field!r} holds {type(text).__name__}, not text"
-            )
-        if text and text.strip():
-            yield Document(text, config.name, uri, config.license)
+    uri = f"hf:{config.dataset}/{config.config_name or 'default'}/{config.split}"
+    if Path(config.dataset).exists():
+        yield Item(uri, _state_of(Path(config.dataset)))
+    elif config.revision and _COMMIT.fullmatch(config.revision):
+        yield Item(uri, config.revision)
+    else:
+        try:
+            yield Item(uri, _commit(config, config.revision))
+        except SourceError as error:
+            if uri not in known:
+                raise
+            visible.say(f"[yellow]{error}[/]; going on with commit {known[uri][:12]}, which was read before")
+            yield Item(uri, known[uri])
+
+
+def read(config: HubSource, item: Item, on_skip: OnSkip) -> Iterator[Document]:
+    """One document per row in the data set's order; rows without text are skipped.
+
+    Raises:
+        SourceError: the hub can't be reached, the split does not exist, or a row has no `text_field`.
+    """
+    is_local = Path(config.dataset).exists()
+    commit = "" if is_local else f"@{item.version}"
+    for number, row in enumerate(_load(config, None if is_local else item.version)):
+        uri = f"hf:{config.dataset}{commit}/{config.split}#{number}"
+        try:
+            text, meta = text_of(row, config.text_field), meta_of(row, config.meta_fields)
+        except BadField as error:
+            if number == 0:  # a data set has the same columns in every row
+                raise SourceError(f"{config.dataset}: {error}; set text_field") from error
+            on_skip(uri, "no text field", str(error))
+            continue
+        if not text.strip():
+            on_skip(uri, "empty", "")
+        elif len(text.encode("utf-8", "surrogatepass")) > config.max_document_bytes:
+            on_skip(uri, "too large", f"more than max_document_bytes ({config.max_document_bytes})")
         else:
-            skipped(uri, "empty")
+            yield Document(
+                text=text,
+                source=config.name,
+                uri=uri,
+                license=config.license,
+                meta=meta,
+                extractor=f"datasets {version('datasets')}",
+            )
 
 
-def fingerprint(config: HubSource) -> str:
-    """Changes with the config, and for a local copy with the bytes of its files."""
-    digest = sha256(config.model_dump_json().encode())
-    for path in sorted(Path(config.dataset).rglob("*")):
+def reader_version() -> str:
+    """The version of `datasets`."""
+    return version("datasets")
+
+
+def _state_of(folder: Path) -> str:
+    """Changes when the name, size or time of a file in the folder does."""
+    digest = sha256()
+    for path in sorted([folder, *folder.rglob("*")]):
         if path.is_file():
-            digest.update(f"\n{path.relative_to(config.dataset)} ".encode())
-            with path.open("rb") as stream:
-                while block := stream.read(1 << 20):
-                    digest.update(block)
+            stat = path.stat()
+            digest.update(f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()
 
 
-def _load(config: HubSource) -> "Dataset":
-    from datasets import Dataset, disable_progress_bars, load_dataset, load_from_disk
+def _commit(config: HubSource, revision: str | None) -> str:
+    """The commit that a revision names now.
+
+    Raises:
+        SourceError: the hub can't be reached within seconds, or has no such data set or revision.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
+
+    try:
+        info = HfApi().dataset_info(config.dataset, revision=revision, timeout=_SECONDS)
+    except HfHubHTTPError as error:
+        raise SourceError(
+            f"{config.dataset}: the Hugging Face hub has no such data set or revision "
+            f"({_first_line(error)}); check `dataset` and `revision`, log in if it is private"
+        ) from error
+    except (HTTPError, OSError, OfflineModeIsEnabled) as error:
+        raise SourceError(
+            f"{config.dataset}: the Hugging Face hub can't be reached ({_first_line(error)}); {_COPY}"
+        ) from error
+    except ValueError as error:
+        raise SourceError(f"{config.dataset}: neither a folder nor the id of a data set ({error})") from error
+    return str(info.sha)
+
+
+def _load(config: HubSource, commit: str | None) -> Any:
+    from datasets import disable_progress_bars, load_dataset, load_from_disk
     from datasets.exceptions import DatasetNotFoundError
+    from huggingface_hub.constants import is_offline_mode
     from huggingface_hub.errors import OfflineModeIsEnabled
 
     disable_progress_bars()
     local = Path(config.dataset)
+    if commit and not is_offline_mode():
+        _commit(config, commit)  # `datasets` would try for half a minute
     try:
         if (local / "dataset_dict.json").exists():
             return load_from_disk(str(local))[config.split]
         if (local / "state.json").exists():
-            loaded = load_from_disk(str(local))
-        else:
-            loaded = load_dataset(
-                config.dataset, config.config_name, split=config.split, revision=config.revision
-            )
+            return load_from_disk(str(local))
+        return load_dataset(
+            config.dataset,
+            config.config_name,
+            split=config.split,
+            revision=commit,
+            streaming=config.streaming,
+        )
     except (ConnectionError, OfflineModeIsEnabled) as error:
         raise SourceError(
-            f"{config.dataset}: the Hugging Face hub can't be reached ({_first_line(error)}); "
-            f"copy the data set with save_to_disk on a machine that can, and set `dataset` to that folder"
+            f"{config.dataset}: the Hugging Face hub can't be reached ({_first_line(error)}); {_COPY}"
         ) from error
     except (DatasetNotFoundError, KeyError, ValueError, OSError) as error:
         raise SourceError(
             f"{config.dataset}: split {config.split!r} can't be loaded ({_first_line(error)})"
         ) from error
-    assert isinstance(loaded, Dataset)  # a split was named, so this is one data set
-    return loaded
 
 
 def _first_line(error: Exception) -> str:

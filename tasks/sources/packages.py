@@ -5,21 +5,22 @@ They come with an honest label, the library that a docstring belongs to (its imp
 """
 
 import csv
-import gc
-import multiprocessing
 import os
 import platform
 import sys
 import sysconfig
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+import tokenize
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from hashlib import sha256
 from importlib import metadata
+from io import BytesIO
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.documents import Document, OnSkip
+from tasks.documents import Document, Item, OnSkip
 from tasks.errors import SourceError
 from tasks.sources.docstrings import docstrings
 
@@ -49,39 +50,73 @@ class _Module(NamedTuple):
     name: str
     origin: str
     license: str | None
+    checksum: str
 
 
-def documents(config: PackagesSource, skipped: OnSkip) -> Iterator[Document]:
-    """Every docstring of every selected library, ordered by file; a file that fails is `skipped`.
+class _Distribution(NamedTuple):
+    """An installed distribution, or the standard library: what is read as one."""
+
+    item: Item
+    modules: list[_Module]
+
+
+def items(config: PackagesSource, known: Mapping[str, str]) -> Iterator[Item]:
+    """The selected distributions; the version of one changes with that of Python or a listed file.
 
     Raises:
         SourceError: `include` names a library that is not installed.
     """
-    modules = _modules(config)
-    # Forking a process that has threads (Prefect has) can deadlock.
-    context = multiprocessing.get_context("forkserver")
-    # Syntax trees have no cycles; looking for them would take a tenth of the parsing time.
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=context, initializer=gc.disable) as pool:
-        found = pool.map(docstrings, [module.path for module in modules], chunksize=64)
-        for module, result in zip(modules, found, strict=True):
-            if isinstance(result, str):
-                skipped(module.origin, result)
-                continue
-            for name, kind, text in result:
-                yield Document(
-                    text=text,
-                    source=config.name,
-                    uri=f"{module.origin}#{name}" if name else module.origin,
-                    license=config.license or module.license,
-                    meta={"library": module.library, "module": module.name, "name": name, "kind": kind},
-                )
+    _distributions_of.cache_clear()
+    for distribution in _distributions_of(config).values():
+        yield distribution.item
 
 
-def fingerprint(config: PackagesSource) -> str:
-    """Changes when the config, the Python version or a selected distribution does; reads no source."""
-    selected = {module.origin.partition("/")[0] for module in _modules(config)}
-    stated = [config.model_dump_json(), platform.python_version(), *sorted(selected)]
-    return sha256("\n".join(stated).encode()).hexdigest()
+def read(config: PackagesSource, item: Item, on_skip: OnSkip) -> Iterator[Document]:
+    """Every docstring of a distribution, ordered by file; a file that fails is skipped."""
+    distribution = _distributions_of(config).get(item.uri)
+    for module in distribution.modules if distribution else ():
+        try:
+            source = Path(module.path).read_bytes()
+            encoding, _ = tokenize.detect_encoding(BytesIO(source).readline)
+            found = docstrings(source, module.path)
+        except OSError as error:
+            on_skip(module.origin, "unreadable", error.strerror or str(error))
+            continue
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            on_skip(module.origin, "does not parse", str(error))
+            continue
+        for name, kind, text in found:
+            yield Document(
+                text=text,
+                source=config.name,
+                uri=f"{module.origin}#{name}" if name else module.origin,
+                license=config.license or module.license,
+                meta={"library": module.library, "module": module.name, "name": name, "kind": kind},
+                raw=source,
+                encoding=encoding,
+                extractor="ast",
+            )
+
+
+def reader_version() -> str:
+    """The version of Python, whose `ast` does the reading."""
+    return platform.python_version()
+
+
+@lru_cache(maxsize=1)
+def _distributions_of(config: PackagesSource) -> dict[str, _Distribution]:
+    """URI -> distribution, sorted by URI; a file that two distributions bring belongs to the first."""
+    modules: dict[str, list[_Module]] = {}
+    for module in _modules(config):
+        modules.setdefault(module.origin.partition("@")[0], []).append(module)
+    return {uri: _Distribution(Item(uri, _version(modules[uri])), modules[uri]) for uri in sorted(modules)}
+
+
+def _version(modules: list[_Module]) -> str:
+    """The distribution's own version, and a digest of what its record says of the files."""
+    stated = "\n".join(f"{module.origin} {module.checksum} {module.license}" for module in modules)
+    number = modules[0].origin.partition("@")[2].partition("/")[0]
+    return f"{number} {sha256(stated.encode()).hexdigest()[:16]}"
 
 
 def _modules(config: PackagesSource) -> list[_Module]:
@@ -108,9 +143,8 @@ def _standard_library() -> Iterator[_Module]:
         for name in names:
             file = f"{inside}/{name}" if inside else name
             if _is_documentation(file):
-                yield _Module(
-                    f"{root}/{file}", STANDARD_LIBRARY, _module_name(file), f"{origin}/{file}", "PSF-2.0"
-                )
+                path, name = f"{root}/{file}", _module_name(file)
+                yield _Module(path, STANDARD_LIBRARY, name, f"{origin}/{file}", "PSF-2.0", checksum="")
 
 
 def _installed() -> Iterator[_Module]:
@@ -123,7 +157,9 @@ def _installed() -> Iterator[_Module]:
             file = row[0]
             if _is_documentation(file):
                 library = file.split("/")[0].removesuffix(".py")
-                yield _Module(f"{root}/{file}", library, _module_name(file), f"{origin}/{file}", stated)
+                yield _Module(
+                    f"{root}/{file}", library, _module_name(file), f"{origin}/{file}", stated, row[1]
+                )
 
 
 def _distributions() -> list[metadata.Distribution]:

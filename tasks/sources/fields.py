@@ -1,0 +1,51 @@
+"""Text and labels in a record: a JSON object or a row of a table, found by dotted paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class BadField(Exception):
+    """A record has no text where it is looked for; the message says what was found."""
+
+
+def text_of(record: Mapping[str, Any], path: str) -> str:
+    """The string at `path`, such as `article.body`; a list of strings is joined by newlines, null is empty.
+
+    Raises:
+        BadField: there is nothing at `path`, or what is there is no text.
+    """
+    found = _find(record, path)
+    if isinstance(found, str):
+        return found
+    if found is None:
+        return ""
+    if isinstance(found, list) and all(isinstance(part, str) for part in found):
+        return "\n".join(found)
+    raise BadField(f"field {path!r} holds {type(found).__name__}, not text")
+
+
+def meta_of(record: Mapping[str, Any], paths: Sequence[str]) -> dict[str, str]:
+    """The values at `paths` as text, by path; one that is missing or null is left out."""
+    found = {}
+    for path in paths:
+        try:
+            value = _find(record, path)
+        except BadField:
+            continue
+        if value is not None:
+            found[path] = str(value)
+    return found
+
+
+def _find(record: Any, path: str) -> Any:
+    """The value at `path`; a key that itself has dots in it is found too."""
+    if isinstance(record, Mapping):
+        if path in record:
+            return record[path]
+        first, dot, rest = path.partition(".")
+        if dot and first in record:
+            return _find(record[first], rest)
+        raise BadField(f"no field {path!r}; found {', '.join(map(str, record))[:300] or 'nothing'}")
+    raise BadField(f"no field {path!r}; found {type(record).__name__}")
