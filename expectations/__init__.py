@@ -1,4 +1,6 @@
 """What data must be like at each checkpoint of the line: Great Expectations suites as code.
 
-One file per checkpoint (clean_corpus.py); statistics.py measures, checkpoint.py judges and renders.
+One file per checkpoint (raw_corpus.py, clean_corpus.py, tokens.py) with its demands, its rules and how they
+are measured; statistics.py asks the Parquet files, patterns.py says what to look for in texts, drift.py
+compares with the corpus before, checkpoint.py judges and renders.
 """

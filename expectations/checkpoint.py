@@ -12,7 +12,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 STYLE = Path(__file__).with_name("data_docs.css")
 
@@ -21,17 +25,19 @@ STYLE = Path(__file__).with_name("data_docs.css")
 class Rule:
     """A figure of the corpus and the range it has to lie in, bounds included.
 
-    `aggregate` is the SQL that measures it, `failing` the SQL predicate of the documents to blame (None
-    when no single document is), `advice` what a person can do when it fails.
+    `advice` is what a person can do when it fails. `aggregate` is the SQL that measures it (empty: the
+    checkpoint does it in another way), `failing` the SQL predicate of the documents to blame (None when no
+    single document is), `table` the table that these are in.
     """
 
     name: str
     description: str
-    aggregate: str
     minimum: float | None = None
     maximum: float | None = None
-    failing: str | None = None
     advice: str = ""
+    aggregate: str = ""
+    failing: str | None = None
+    table: str = "documents"
 
     @property
     def expected(self) -> str:
@@ -56,6 +62,35 @@ class Verdict:
     def stops(self) -> bool:
         """Whether this verdict stops the line."""
         return not (self.passed or self.warn_only)
+
+
+@dataclass(frozen=True, slots=True)
+class FailingDocument:
+    """A document that breaks a rule, without its text."""
+
+    id: str
+    uri: str
+
+
+class Demands(BaseModel):
+    """The thresholds of a checkpoint, and which of its rules warn instead of stopping the line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    warn_only: tuple[str, ...] = Field((), description="names of rules that warn and let the line go on")
+
+    def rules(self) -> list[Rule]:
+        """The rules that can follow from these thresholds, in the order in which they are reported."""
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _known_rules(self) -> Self:
+        names = [rule.name for rule in self.rules()]
+        if unknown := sorted(set(self.warn_only) - set(names)):
+            raise ValueError(
+                f"warn_only: no rule {unknown[0]!r} with these demands; it is one of {', '.join(names)}"
+            )
+        return self
 
 
 def judge(

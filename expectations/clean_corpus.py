@@ -1,4 +1,4 @@
-"""The checkpoint between cleaning and training: what a clean corpus has to be.
+"""The checkpoint between cleaning and tokenizing: what a clean corpus has to be.
 
 A rule is a figure over the corpus and the range it must lie in. Rules whose limit is not set do not
 exist, so a report lists what was demanded and nothing else.
@@ -6,21 +6,28 @@ exist, so a report lists what was demanded and nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Annotated, Self
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from expectations.checkpoint import Rule
+from expectations.checkpoint import Demands, Rule, Share
+from expectations.drift import Profile
+from expectations.patterns import ANY, FLAGS, MACROS, PERSONAL_DATA
+from expectations.statistics import Statistics, literals, parquet, share
 
-Share = Annotated[float, Field(ge=0, le=1)]
+DRIFT = ("length_drift", "language_drift", "source_drift", "kept_share_drift")
+CLEAN_AGAIN = "clean again: cleaning drops these, so the shards were changed"
+_ANY_PERSONAL_DATA = " OR ".join(PERSONAL_DATA)
 
 
-class CorpusDemands(BaseModel):
+class CleanDemands(Demands):
     """The thresholds; shares are fractions of all documents, lengths are in characters (code points)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
+    warn_only: tuple[str, ...] = Field(
+        DRIFT, description="names of rules that warn and let the line go on; the rules of drift by default"
+    )
     min_documents: int = Field(100, ge=1, description="fewest documents to train on")
     max_documents: int | None = Field(None, ge=1, description="most documents; none: no limit")
     min_kept_share: Share = Field(
@@ -43,11 +50,22 @@ class CorpusDemands(BaseModel):
     )
     max_source_share: Share | None = Field(None, description="largest share of one source; none: any")
     max_personal_data_share: Share = Field(
-        0.01, description="most documents with an e-mail address, phone or identity number left"
+        0.01,
+        description="most documents with an address, phone, identity or account number, or secret left",
     )
+    max_placeholder_share: Share = Field(0.5, description="most documents in which personal data was masked")
     max_mojibake_share: Share = Field(0.005, description="most documents with wrongly decoded characters")
     max_unreadable_share: Share = Field(
         0.005, description="most documents with replacement or control characters"
+    )
+
+    max_length_drift: float = Field(
+        0.25, ge=0, description="most change of the lengths since the last run (population stability index)"
+    )
+    max_language_drift: float = Field(0.25, ge=0, description="the same of the languages")
+    max_source_drift: float = Field(0.25, ge=0, description="the same of the sources")
+    max_kept_share_drift: Share = Field(
+        0.1, description="most change of the kept share since the last run, up or down"
     )
 
     @model_validator(mode="after")
@@ -61,128 +79,208 @@ class CorpusDemands(BaseModel):
             )
         return self
 
+    def rules(self) -> list[Rule]:
+        """The rules, in the order in which they are reported."""
+        return [*_size(self), *_documents(self), *_text(self), *_mixture(self), *_drift(self)]
 
-def suite(demands: CorpusDemands) -> list[Rule]:
-    """The rules that follow from the demands, in the order in which they are reported."""
-    return [*_size(demands), *_documents(demands), *_text(demands), *_mixture(demands)]
+
+def open_clean_corpus(cleaned: Path, spill: Path) -> Statistics:
+    """The tables of an artifact of the clean stage.
+
+    `documents` (id, uri, source, license, language, characters, personal_data: number of masked values) has
+    the kept documents, `dropped` the others; both come from the statistics, so no text is read for them.
+    `flagged` has those kept documents in whose text one of the patterns was found, with a column per flag.
+
+    Args:
+        cleaned: the artifact, with `documents/`, `dropped/`, `statistics/` and `contaminated.parquet`.
+        spill: as in `Statistics`.
+
+    Raises:
+        duckdb.Error: a file is unreadable or lacks a column.
+        FileNotFoundError: one is missing.
+    """
+    statistics, documents = parquet(cleaned / "statistics"), parquet(cleaned / "documents")
+    flags = ", ".join(f"{predicate} AS {flag}" for flag, predicate in FLAGS.items())
+    columns = ", ".join(
+        f"coalesce({column}, '') AS {column}" for column in ("id", "uri", "source", "license", "language")
+    )
+    return Statistics(
+        spill,
+        [
+            *MACROS,
+            f"CREATE VIEW documents AS SELECT {columns}, characters, personal_data "
+            f"FROM {statistics} WHERE filter IS NULL",
+            f"CREATE VIEW dropped AS SELECT id, uri, filter FROM {statistics} WHERE filter IS NOT NULL",
+            f"CREATE VIEW kept_shards AS SELECT id FROM {documents}",
+            f"CREATE VIEW dropped_shards AS SELECT id FROM {parquet(cleaned / 'dropped')}",
+            f"CREATE VIEW contaminated AS SELECT id, uri FROM {parquet(cleaned, 'contaminated.parquet')}",
+            f"CREATE TABLE flagged AS SELECT id, uri, {flags} FROM "
+            f"(SELECT id, uri, coalesce(text, '') AS text FROM {documents}) "
+            f"WHERE regexp_matches(text, '{ANY}') OR {FLAGS['empty_text']}",
+        ],
+    )
 
 
-def _size(demands: CorpusDemands) -> Iterator[Rule]:
+def profile_of(statistics: Statistics) -> Profile:
+    """What the corpus consists of, for the comparison with the next one."""
+    kept, dropped = statistics.rows(
+        "SELECT (SELECT count(*) FROM documents), (SELECT count(*) FROM dropped)"
+    )[0]
+    classes = "(CASE WHEN characters < 1 THEN 0 ELSE 2 ** floor(log2(characters)) END)::BIGINT::VARCHAR"
+
+    def counts(what: str) -> dict[str, int]:
+        return dict(statistics.rows(f"SELECT {what} AS class, count(*) FROM documents GROUP BY 1 ORDER BY 1"))
+
+    return Profile(
+        kept_share=kept / max(1, kept + dropped),
+        lengths=dict(sorted(counts(classes).items(), key=lambda item: int(item[0]))),
+        languages=counts("language"),
+        sources=counts("source"),
+    )
+
+
+def residual_personal_data(statistics: Statistics) -> dict[str, int]:
+    """Number of documents in which each kind of personal data is left."""
+    columns = ", ".join(f"count_if({kind})" for kind in PERSONAL_DATA)
+    return dict(zip(PERSONAL_DATA, statistics.rows(f"SELECT {columns} FROM flagged")[0], strict=True))
+
+
+def _size(demands: CleanDemands) -> Iterator[Rule]:
     yield Rule(
         "documents",
         "number of documents",
-        "count(*)",
-        demands.min_documents,
-        demands.max_documents,
+        minimum=demands.min_documents,
+        maximum=demands.max_documents,
         advice="collect from more sources, drop less in cleaning, or lower min_documents",
+        aggregate="count(*)",
+    )
+    yield Rule(
+        "unaccounted",
+        "documents in the shards that are not in the statistics, or the other way round",
+        maximum=0,
+        advice="clean again: files of the artifact were changed",
+        aggregate="abs(count(*) - (SELECT count(*) FROM kept_shards)) "
+        "+ abs((SELECT count(*) FROM dropped) - (SELECT count(*) FROM dropped_shards))",
     )
     yield Rule(
         "kept_share",
         "share of the collected documents that cleaning kept",
-        "count(*) / (count(*) + (SELECT count(*) FROM dropped))",
-        demands.min_kept_share,
-        advice="read report.json of the clean stage: one filter probably drops nearly everything",
+        minimum=demands.min_kept_share,
+        advice="read `textmill corpus stats`: one filter probably drops nearly everything",
+        aggregate="count(*) / (count(*) + (SELECT count(*) FROM dropped))",
     )
 
 
-def _documents(demands: CorpusDemands) -> Iterator[Rule]:
-    yield _share(
+def _documents(demands: CleanDemands) -> Iterator[Rule]:
+    yield Rule(
         "duplicates",
-        "that are surplus copies",
-        "surplus_copy",
-        demands.max_duplicate_share,
-        "clean again: cleaning drops these, so the shards were changed",
+        "share of documents that are surplus copies",
+        maximum=demands.max_duplicate_share,
+        advice=CLEAN_AGAIN,
+        aggregate="(count(*) - count(DISTINCT id)) / count(*)",
+        failing="id IN (SELECT id FROM documents GROUP BY id HAVING count(*) > 1)",
     )
-    yield _share(
-        "empty_text",
-        "without text",
-        "empty_text",
-        0,
-        "clean again: cleaning drops these, so the shards were changed",
-    )
-    yield _share(
+    yield share("empty_text", "without text", "empty_text", 0, CLEAN_AGAIN, table="flagged")
+    yield share(
         "untraceable",
         "without id, source or uri",
-        "untraceable",
+        "id = '' OR source = '' OR uri = ''",
         0,
         "have the collecting source name where each document comes from",
     )
     if demands.allowed_licenses is not None:
-        yield _share(
+        yield share(
             "licenses",
             "without an allowed licence",
-            f"license NOT IN ({_literals(demands.allowed_licenses)})",
+            f"license NOT IN ({literals(demands.allowed_licenses)})",
             0,
             "exclude the sources of these documents, or add their licence to allowed_licenses",
         )
+    yield Rule(
+        "contaminated",
+        "documents found in the evaluation sets and kept all the same",
+        maximum=0,
+        advice=CLEAN_AGAIN,
+        aggregate="(SELECT count(*) FROM documents SEMI JOIN contaminated USING (id, uri))",
+        failing="(id, uri) IN (SELECT (id, uri) FROM contaminated)",
+    )
 
 
-def _text(demands: CorpusDemands) -> Iterator[Rule]:
+def _text(demands: CleanDemands) -> Iterator[Rule]:
     lowest, highest = demands.median_characters
     yield Rule(
         "shortest",
         "length that 99 % of the documents reach, in characters",
-        "quantile_disc(characters, 0.01)",
-        demands.min_characters,
-        failing=f"characters < {demands.min_characters}",
+        minimum=demands.min_characters,
         advice="raise the least length in cleaning, or lower min_characters",
+        aggregate="quantile_disc(characters, 0.01)",
+        failing=f"characters < {demands.min_characters}",
     )
     yield Rule(
         "median_length",
         "median length of a document in characters",
-        "quantile_disc(characters, 0.5)",
-        lowest,
-        highest,
-        failing=f"characters NOT BETWEEN {lowest} AND {highest}",
+        minimum=lowest,
+        maximum=highest,
         advice="look at the sources: fragments or whole books instead of documents? or set median_characters",
+        aggregate="quantile_disc(characters, 0.5)",
+        failing=f"characters NOT BETWEEN {lowest} AND {highest}",
     )
     yield Rule(
         "longest",
         "length that 99 % of the documents keep below, in characters",
-        "quantile_disc(characters, 0.99)",
-        None,
-        demands.max_characters,
-        failing=f"characters > {demands.max_characters}",
+        maximum=demands.max_characters,
         advice="lower the greatest length in cleaning, or raise max_characters",
+        aggregate="quantile_disc(characters, 0.99)",
+        failing=f"characters > {demands.max_characters}",
     )
-    yield _share(
+    yield share(
         "personal_data",
-        "with an e-mail address, phone or identity number",
-        "personal_data",
+        "with an e-mail address, phone, identity, card or account number, or secret",
+        _ANY_PERSONAL_DATA,
         demands.max_personal_data_share,
-        "mask them at the source, leave the source out, or raise max_personal_data_share",
+        "mask more in clean.personal_data, leave the source out, or raise max_personal_data_share",
+        table="flagged",
     )
-    yield _share(
+    yield share(
+        "placeholders",
+        "in which personal data was masked",
+        "personal_data > 0",
+        demands.max_placeholder_share,
+        "look at what is masked (`textmill corpus show`): a source full of addresses, or numbers that are "
+        "none? or raise max_placeholder_share",
+    )
+    yield share(
         "mojibake",
         "with wrongly decoded characters",
         "mojibake",
         demands.max_mojibake_share,
         "collect these sources in their true encoding (cleaning repairs what it can), or leave them out",
+        table="flagged",
     )
-    yield _share(
+    yield share(
         "unreadable",
         "with replacement or control characters",
         "unreadable",
         demands.max_unreadable_share,
         "collect these sources in their true encoding, or leave out those that were damaged before",
+        table="flagged",
     )
 
 
-def _mixture(demands: CorpusDemands) -> Iterator[Rule]:
+def _mixture(demands: CleanDemands) -> Iterator[Rule]:
     if demands.max_source_share is not None:
         yield Rule(
             "largest_source",
             "share of the largest source",
-            "(SELECT max(n) FROM (SELECT count(*) AS n FROM documents GROUP BY source)) / count(*)",
-            None,
-            demands.max_source_share,
-            advice="collect more from the other sources, or raise max_source_share",
+            maximum=demands.max_source_share,
+            advice="collect more from the others, cap this one in clean.mix, or raise max_source_share",
+            aggregate="(SELECT max(n) FROM (SELECT count(*) AS n FROM documents GROUP BY source)) / count(*)",
         )
     if demands.languages is not None:
-        yield _share(
+        yield share(
             "other_languages",
             "in a language that is not listed",
-            f"language NOT IN ({_literals(demands.languages)})",
+            f"language NOT IN ({literals(demands.languages)})",
             demands.max_other_language_share,
             "let cleaning keep the listed languages only, or add these to languages",
         )
@@ -191,16 +289,19 @@ def _mixture(demands: CorpusDemands) -> Iterator[Rule]:
                 yield Rule(
                     f"language_{language}",
                     f"share of documents in {language}",
-                    f"count_if(language = {_literals([language])}) / count(*)",
-                    least,
+                    minimum=least,
                     advice=f"collect more documents in {language}, or lower its least share",
+                    aggregate=f"count_if(language = {literals([language])}) / count(*)",
                 )
 
 
-def _share(name: str, what: str, predicate: str, most: float, advice: str) -> Rule:
-    aggregate = f"count_if({predicate}) / count(*)"
-    return Rule(name, f"share of documents {what}", aggregate, None, most, failing=predicate, advice=advice)
-
-
-def _literals(values: Iterable[str]) -> str:
-    return ", ".join("'" + value.replace("'", "''") + "'" for value in values) or "NULL"
+def _drift(demands: CleanDemands) -> Iterator[Rule]:
+    what = {
+        "length_drift": ("change of the lengths since the last run", demands.max_length_drift),
+        "language_drift": ("change of the languages since the last run", demands.max_language_drift),
+        "source_drift": ("change of the sources since the last run", demands.max_source_drift),
+        "kept_share_drift": ("change of the kept share since the last run", demands.max_kept_share_drift),
+    }
+    for name, (description, most) in what.items():
+        advice = f"find out what changed in the sources or in cleaning, or raise max_{name}"
+        yield Rule(name, description, maximum=most, advice=advice)

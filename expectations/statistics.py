@@ -1,117 +1,118 @@
-"""Measures a corpus of any size as one row of figures, without a text ever leaving the database.
+"""Figures over the Parquet files of an artifact, within a bounded memory and without keeping a text.
 
 Great Expectations on a million rows costs minutes and gigabytes and copies failing values into its
-reports. So DuckDB reads the Parquet once and keeps flags and lengths; what is judged and shown later
-comes from those.
+reports. So DuckDB scans the columns that a figure needs, and what is judged and shown later are figures,
+ids and addresses. What does not fit the memory is spilled to a folder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from expectations.checkpoint import FailingDocument, Rule
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# Patterns in RE2 syntax. Phone numbers count with a country code, or as a Chinese mobile number;
-# identity numbers are those of GB 11643-1999, whose birth date keeps other digits from matching.
-E_MAIL = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}"
-PHONE = r"\+\d{1,3}[ .-]?\(?\d{2,4}\)?([ .-]?\d{2,4}){2,4}\b|\b1[3-9]\d{9}\b"
-IDENTITY_NUMBER = r"\b[1-9]\d{5}(19|20)\d{2}(0[1-9]|1[0-2])([0-2]\d|3[01])\d{3}[\dXx]\b"
-
-# UTF-8 read as Latin-1 or Windows-1252, and UTF-8 that went through GBK and back.
-MOJIBAKE = r"Ã[\x{80}-\x{BF}]|Â[\x{80}-\x{BF}]|â€|ï»¿|锟斤拷"
-
-# The replacement character, and control characters other than tab, line feed and carriage return.
-UNREADABLE = r"[\x{FFFD}\x00-\x08\x0B\x0C\x0E-\x1F\x7F]"
-
-_FLAG_DOCUMENTS = f"""
-    CREATE TABLE documents AS
-    SELECT *, row_number() OVER (PARTITION BY id ORDER BY uri) > 1 AS surplus_copy
-    FROM (
-        SELECT
-            coalesce(id, '') AS id,
-            coalesce(uri, '') AS uri,
-            coalesce(source, '') AS source,
-            coalesce(license, '') AS license,
-            coalesce(language, '') AS language,
-            coalesce(length(text), 0) AS characters,
-            trim(coalesce(text, ''), ' \t\r\n\u3000') = '' AS empty_text,
-            coalesce(id, '') = '' OR coalesce(source, '') = '' OR coalesce(uri, '') = '' AS untraceable,
-            coalesce(
-                regexp_matches(text, '{E_MAIL}')
-                OR regexp_matches(text, '{PHONE}')
-                OR regexp_matches(text, '{IDENTITY_NUMBER}'), false) AS personal_data,
-            coalesce(regexp_matches(text, '{MOJIBAKE}'), false) AS mojibake,
-            coalesce(regexp_matches(text, '{UNREADABLE}'), false) AS unreadable
-        FROM read_parquet($shards)
-    )
-"""
+MEMORY = "1GB"
+MOST_THREADS = 8  # each takes its share of the memory
+FAILING_DOCUMENTS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class FailingDocument:
-    """A document that breaks a rule, without its text."""
+class Statistics:
+    """Tables and views over an artifact, to be asked for the figures of rules and the documents to blame.
 
-    id: str
-    uri: str
-
-
-class CorpusStatistics:
-    """The flags of all documents, to be aggregated and asked for the documents behind a figure.
-
-    The table `documents` has a row per document: id, uri, source, license, language (missing ones are
-    ''), characters (code points) and the flags surplus_copy, empty_text, untraceable, personal_data,
-    mojibake, unreadable. The table `dropped` has the one column `filter`, a row per dropped document.
+    Every checkpoint defines a view `documents` with at least the columns id and uri.
 
     Args:
-        documents: a folder of Parquet shards with the columns id, text, source, uri, license, language.
-        dropped: a folder of shards with the column filter; may be empty or missing.
+        spill: a folder for what exceeds the memory; made when needed.
+        tables: SQL statements that define the tables and views.
 
     Raises:
-        duckdb.Error: a shard is unreadable or lacks a column.
+        duckdb.Error: a file is unreadable or lacks a column.
     """
 
-    def __init__(self, documents: Path, dropped: Path) -> None:
+    def __init__(self, spill: Path, tables: Iterable[str]) -> None:
         import duckdb
 
-        # Nothing is fetched when an extension is missing; order by id makes every answer reproducible.
-        self._database: DuckDBPyConnection = duckdb.connect(config={"autoinstall_known_extensions": False})
-        self._database.execute(_FLAG_DOCUMENTS, {"shards": _shards(documents)})
-        self._database.execute("CREATE TABLE dropped (filter VARCHAR)")
-        if shards := _shards(dropped):
-            self._database.execute(
-                "INSERT INTO dropped SELECT filter FROM read_parquet($shards)", {"shards": shards}
-            )
+        self._database: DuckDBPyConnection = duckdb.connect(
+            config={
+                "memory_limit": MEMORY,
+                "temp_directory": str(spill),
+                "threads": min(os.cpu_count() or 1, MOST_THREADS),
+                "preserve_insertion_order": False,
+                "autoinstall_known_extensions": False,  # nothing is fetched
+            }
+        )
+        for statement in tables:
+            self._database.execute(statement)
 
-    def measure(self, aggregates: Mapping[str, str]) -> dict[str, float]:
-        """One figure per name: the value of a SQL aggregate over `documents`, 0 where it is undefined."""
-        columns = ", ".join(f"coalesce(nullif(({sql})::DOUBLE, 'nan'), 0)" for sql in aggregates.values())
+    def measure(self, rules: Sequence[Rule]) -> dict[str, float]:
+        """The figure of every rule that has an aggregate, in one scan; 0 where it is undefined."""
+        measured = {rule.name: rule.aggregate for rule in rules if rule.aggregate}
+        columns = ", ".join(f"coalesce(nullif(({sql})::DOUBLE, 'nan'), 0)" for sql in measured.values())
         row = self._database.execute(f"SELECT {columns} FROM documents").fetchone()
-        return dict(zip(aggregates, row or (), strict=True))
+        return dict(zip(measured, row or (), strict=True))
 
-    def failing(self, predicate: str, limit: int) -> list[FailingDocument]:
-        """The first `limit` documents for which the SQL predicate is true, by id and uri."""
-        rows = self._database.execute(
-            f"SELECT id, uri FROM documents WHERE {predicate} ORDER BY id, uri LIMIT {limit:d}"
-        ).fetchall()
-        return [FailingDocument(*row) for row in rows]
+    def blame(
+        self, rules: Sequence[Rule], figures: Mapping[str, float], most: int = FAILING_DOCUMENTS
+    ) -> dict[str, list[FailingDocument]]:
+        """For every rule that single documents can break, the first `most` that do, by id and uri."""
+        return {
+            rule.name: self._failing(rule, most) if figures[rule.name] else []
+            for rule in rules
+            if rule.failing is not None
+        }
 
-    def composition(self) -> list[tuple[Any, ...]]:
-        """(source, language, documents, characters) for every source and language, largest first."""
-        return self._database.execute(
-            "SELECT source, language, count(*), sum(characters)::BIGINT FROM documents "
-            "GROUP BY source, language ORDER BY count(*) DESC, source, language"
-        ).fetchall()
+    def _failing(self, rule: Rule, most: int) -> list[FailingDocument]:
+        found = self.rows(
+            f"SELECT coalesce(id, ''), coalesce(uri, '') FROM {rule.table} WHERE {rule.failing} "
+            f"ORDER BY id, uri LIMIT {most:d}"
+        )
+        return [FailingDocument(*row) for row in found]
 
-    def __enter__(self) -> CorpusStatistics:
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What a query gives."""
+        return self._database.execute(query).fetchall()
+
+    def __enter__(self) -> Statistics:
         return self
 
     def __exit__(self, *error: object) -> None:
         self._database.close()
 
 
-def _shards(directory: Path) -> list[str]:
-    return [str(path) for path in sorted(directory.glob("*.parquet"))]
+def parquet(directory: Path, pattern: str = "*.parquet") -> str:
+    """`read_parquet([...])` over the files of a folder, in order.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    paths = sorted(directory.glob(pattern))
+    if not paths:
+        raise FileNotFoundError(directory / pattern)
+    return f"read_parquet([{literals(map(str, paths))}])"
+
+
+def literals(values: Iterable[str]) -> str:
+    """SQL string literals, separated by commas; NULL when there are none."""
+    return ", ".join("'" + value.replace("'", "''") + "'" for value in values) or "NULL"
+
+
+def share(name: str, what: str, predicate: str, most: float, advice: str, table: str = "documents") -> Rule:
+    """The rule that at most this share of the documents fulfils a predicate on a row of `table`."""
+    found = f"count_if({predicate})"
+    if table != "documents":
+        found = f"(SELECT {found} FROM {table})"
+    return Rule(
+        name,
+        f"share of documents {what}",
+        maximum=most,
+        advice=advice,
+        aggregate=f"{found} / count(*)",
+        failing=predicate,
+        table=table,
+    )

@@ -81,7 +81,7 @@ def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
     words = {"cached": "cached", "pending": "would run"}
     for outcome in found:
         digest = outcome.digest[:12] if outcome.state == "cached" else ""
-        console.print(f"{outcome.stage:<10} {words[outcome.state]:<10} {digest}")
+        console.print(f"{outcome.stage:<15} {words[outcome.state]:<10} {digest}")
     if servers.find("mlflow") is None:
         console.print("MLflow is not running: what is registered is not known (start it with `textmill up`)")
 

@@ -1,6 +1,6 @@
 """The line, from raw text to an answering endpoint: three flows that run in turn or alone.
 
-corpus    collect -> clean -> validate -> tokenize
+corpus    collect -> validate_raw -> clean -> validate_clean -> tokenize -> validate_tokens
 train     pretrain -> fine_tune -> evaluate
 release   register -> export -> deploy
 """
@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from prefect import flow
 
 from flows.recipe import Recipe
+from flows.record import verdict_before
 from flows.session import Session
 from tasks.artifact import Artifact
 from tasks.clean import clean
@@ -26,9 +27,9 @@ from tasks.register import register
 from tasks.registry import ModelVersion, champion_before
 from tasks.stage import PENDING, Run
 from tasks.tokenize import tokenize
-from tasks.validate import validate
+from tasks.validate import validate_clean, validate_raw, validate_tokens
 
-CORPUS = ("collect", "clean", "validate", "tokenize")
+CORPUS = ("collect", "validate_raw", "clean", "validate_clean", "tokenize", "validate_tokens")
 TRAIN = ("pretrain", "fine_tune", "evaluate")
 RELEASE = ("register", "export", "deploy")
 STAGES = CORPUS + TRAIN + RELEASE
@@ -73,14 +74,17 @@ def walk(recipe: Recipe, run: Run, how: Callable[[Any], Callable[..., Any]]) -> 
 
 @flow(name="corpus", flow_run_name="corpus of {recipe.name}")
 def corpus(recipe: Recipe, run: Run | None = None) -> Corpus:
-    """Bring the text together, clean it, check it, and make tokens of it."""
+    """Bring the text together, clean it, make tokens of it, and check it after each step."""
     if run is None:
         with Session(recipe) as run:
             return corpus.fn(recipe, run)
     collected = collect(snapshot(recipe.collect), recipe.collect, run)
+    validate_raw(collected, recipe.validation.raw, run)
     cleaned = clean(collected, recipe.clean, run)
-    validate(cleaned, recipe.validation, run)
+    previous = None if cleaned.digest == PENDING else verdict_before(run.store, recipe.name, cleaned)
+    validate_clean(cleaned, previous, recipe.validation.clean, run)
     tokens = tokenize(cleaned, recipe.tokenize, run)
+    validate_tokens(collected, cleaned, tokens, recipe.validation.tokens, run)
     return Corpus(collected, cleaned, tokens)
 
 

@@ -17,7 +17,9 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flows.processes import Process
+from tasks.artifact import Artifact
 from tasks.stage import Outcome
+from tasks.store import Store
 
 State = Literal["running", "completed", "refused", "failed", "killed"]
 
@@ -104,6 +106,42 @@ def own_record(home: Path) -> RunRecord | None:
     """The newest run of this very process; another process may have begun a newer one in the same home."""
     own = (record for record in records(home) if record.pid == os.getpid())
     return next((record for record in own if Process(record.pid, record.created).is_alive()), None)
+
+
+def last_artifact(store: Store, recipe: str, stage: str) -> Artifact | None:
+    """What a stage made or found in the newest run of a recipe in which it did, if it is still there."""
+    for record in records(store.home):
+        artifact = _artifacts(record).get(stage) if record.recipe == recipe else None
+        if artifact and _is_there(store, artifact):
+            return artifact
+    return None
+
+
+def verdict_before(store: Store, recipe: str, cleaned: Artifact) -> Artifact | None:
+    """The verdict on the last corpus of this recipe that passed and is not this one; None: there is none.
+
+    A repeated run finds the same one as the first run with this corpus, as long as no run with another
+    corpus came between.
+    """
+    for record in records(store.home):
+        made = _artifacts(record) if record.recipe == recipe else {}
+        verdict, corpus = made.get("validate_clean"), made.get("clean")
+        if verdict and corpus and corpus.digest != cleaned.digest and _is_there(store, verdict):
+            return verdict
+    return None
+
+
+def _artifacts(record: RunRecord) -> dict[str, Artifact]:
+    return {
+        outcome.stage: Artifact(stage=outcome.stage, key=outcome.key, digest=outcome.digest)
+        for outcome in record.outcomes
+        if outcome.state in ("made", "cached")
+    }
+
+
+def _is_there(store: Store, artifact: Artifact) -> bool:
+    manifest = store.manifest(artifact.stage, artifact.key)
+    return manifest is not None and manifest.digest == artifact.digest
 
 
 def _command() -> str:

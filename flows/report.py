@@ -24,7 +24,7 @@ from tasks.store import Store
 
 TEMPLATE = "report_template.html"
 STAGES = (
-    *("collect", "clean", "validate", "tokenize"),
+    *("collect", "validate_raw", "clean", "validate_clean", "tokenize", "validate_tokens"),
     *("pretrain", "fine_tune", "evaluate"),
     *("register", "export", "deploy"),
 )

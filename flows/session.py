@@ -82,7 +82,7 @@ class Session:
         if outcome.state in MARKS:
             digest = "" if outcome.state == "failed" else f"[dim]{outcome.digest[:12]}[/]"
             state = MARKS[outcome.state] + " " * (7 - len(outcome.state))
-            visible.say(f"{outcome.stage:<10} {state} {outcome.seconds:7.1f} s  {digest}")
+            visible.say(f"{outcome.stage:<15} {state} {outcome.seconds:7.1f} s  {digest}")
 
     def _publish(self, report: Path) -> None:
         """Attach the report to the MLflow run, and link both from the Prefect UI."""

@@ -1,47 +1,45 @@
-"""The stage that lets a corpus pass, or stops the line before anything is trained on it."""
+"""The three checkpoints of the corpus: each lets the line go on, or stops it before more is built on it."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from pydantic import Field, model_validator
-
-from expectations.checkpoint import Rule, Verdict, judge
-from expectations.clean_corpus import CorpusDemands, suite
-from expectations.statistics import CorpusStatistics, FailingDocument
+from expectations import clean_corpus, raw_corpus
+from expectations import tokens as token_shards
+from expectations.checkpoint import Demands, FailingDocument, Rule, Verdict, judge
+from expectations.clean_corpus import CleanDemands
+from expectations.drift import Profile, drift
+from expectations.raw_corpus import RawDemands
+from expectations.statistics import FAILING_DOCUMENTS
+from expectations.tokens import ShardFigures, TokenDemands
+from tasks import visible
 from tasks.artifact import Artifact
-from tasks.documents import shard_paths
+from tasks.documents import read_documents
 from tasks.errors import SourceError, StageError
 from tasks.stage import Config, Workspace, stage
 from tasks.visible import format_cell
 
-FAILING_DOCUMENTS = 20
 SHOWN_IN_ERROR = 3
+PROFILE = "profile.json"
+DATA_DOCS = "data_docs/index.html"
 
-Blamed = dict[str, list[FailingDocument]]
+Blamed = Mapping[str, list[FailingDocument]]
 
 
-class ValidateConfig(CorpusDemands, Config):
-    """What the corpus must be like, and which rules warn instead of stopping the line."""
+class ValidateConfig(Config):
+    """What the corpus has to be like after collecting, after cleaning and after tokenizing."""
 
-    warn_only: tuple[str, ...] = Field((), description="names of rules that warn and let the corpus pass")
-
-    @model_validator(mode="after")
-    def _known_rules(self) -> ValidateConfig:
-        names = [rule.name for rule in suite(self)]
-        if unknown := sorted(set(self.warn_only) - set(names)):
-            raise ValueError(
-                f"warn_only: no rule {unknown[0]!r} with these demands; it is one of {', '.join(names)}"
-            )
-        return self
+    raw: RawDemands = RawDemands()
+    clean: CleanDemands = CleanDemands()
+    tokens: TokenDemands = TokenDemands()
 
 
 @stage(runs=["expectations."])  # the style sheet of the Data Docs counts too
-def validate(cleaned: Artifact, config: ValidateConfig, workspace: Workspace) -> None:
-    """Check the cleaned corpus against the demands of the recipe (Great Expectations).
+def validate_raw(collected: Artifact, config: RawDemands, workspace: Workspace) -> None:
+    """Check what was collected: whole, traceable, allowed.
 
     Writes `validation.json` (every rule with what was observed and the ids of documents to blame) and
     `data_docs/index.html`. No text of a document is in either.
@@ -51,52 +49,175 @@ def validate(cleaned: Artifact, config: ValidateConfig, workspace: Workspace) ->
             directory that the message names.
         SourceError: the shards are missing or damaged.
     """
-    rules = suite(config)
-    figures, blamed, composition = _measure(workspace.path(cleaned), rules, config)
-    verdicts, page = judge("clean_corpus", rules, figures, config.warn_only)
+    rules = config.rules()
+    with (
+        _readable(workspace, collected),
+        raw_corpus.open_raw_corpus(workspace.path(collected), workspace.scratch / "spill") as statistics,
+    ):
+        figures = statistics.measure(rules)
+        blamed = statistics.blame(rules, figures)
+        sources = statistics.rows(
+            "SELECT source, encoding, coalesce(license, ''), count(*) FROM documents "
+            "GROUP BY ALL ORDER BY ALL"
+        )
+    workspace.table("Composition", ["Source", "Encoding", "Licence", "Documents"], sources)
+    _conclude("raw_corpus", rules, figures, blamed, config, workspace)
+
+
+@stage(runs=["expectations."])
+def validate_clean(
+    cleaned: Artifact, previous: Artifact | None, config: CleanDemands, workspace: Workspace
+) -> None:
+    """Check the cleaned corpus, also against the one of the last run.
+
+    Writes what `validate_raw` does, and `profile.json`, with which the next corpus is compared.
+
+    Args:
+        cleaned: the corpus.
+        previous: this stage's verdict on the last corpus that differs; None: there are no rules of drift.
+        config: the demands.
+        workspace: where the verdict is written.
+
+    Raises:
+        StageError, SourceError: as in `validate_raw`.
+    """
+    rules = [rule for rule in config.rules() if previous or rule.name not in clean_corpus.DRIFT]
+    with (
+        _readable(workspace, cleaned),
+        clean_corpus.open_clean_corpus(workspace.path(cleaned), workspace.scratch / "spill") as statistics,
+    ):
+        profile = clean_corpus.profile_of(statistics)
+        figures = statistics.measure(rules)
+        if previous:
+            before = (workspace.path(previous) / PROFILE).read_bytes()
+            figures |= drift(Profile.model_validate_json(before), profile)
+        blamed = statistics.blame(rules, figures)
+        left = clean_corpus.residual_personal_data(statistics)
+        composition = statistics.rows(
+            "SELECT source, language, count(*), sum(characters)::BIGINT FROM documents "
+            "GROUP BY source, language ORDER BY count(*) DESC, source, language"
+        )
+    (workspace.directory / PROFILE).write_text(profile.model_dump_json(indent=2) + "\n")
+    workspace.table("Personal data left", ["Kind", "Documents"], list(left.items()))
+    workspace.table("Composition", ["Source", "Language", "Documents", "Characters"], composition)
+    if previous is None:
+        workspace.say("no earlier corpus of this recipe to compare with")
+    _conclude("clean_corpus", rules, figures, blamed, config, workspace)
+
+
+@stage(runs=["expectations."])
+def validate_tokens(
+    collected: Artifact, cleaned: Artifact, tokens: Artifact, config: TokenDemands, workspace: Workspace
+) -> None:
+    """Check the token shards, and once more that no evaluation text is among what they were made from.
+
+    Writes what `validate_raw` does.
+
+    Raises:
+        StageError, SourceError: as in `validate_raw`.
+    """
+    rules = config.rules()
+    with (
+        _readable(workspace, tokens),
+        token_shards.open_tokens(
+            workspace.path(cleaned), workspace.path(tokens), workspace.scratch / "spill"
+        ) as statistics,
+    ):
+        shards = _count_shards(workspace.path(tokens))
+        figures = statistics.measure(rules) | token_shards.shard_figures(shards, statistics)
+        blamed = statistics.blame(rules, figures)
+    overlapping = _evaluation_overlap(collected, cleaned, workspace)
+    if overlapping is None:
+        rules = [rule for rule in rules if rule.name != "evaluation_overlap"]
+    else:
+        figures["evaluation_overlap"] = len(overlapping)
+        blamed["evaluation_overlap"] = overlapping[:FAILING_DOCUMENTS]
+    workspace.counts["tokens"] = shards.tokens
+    _conclude("tokens", rules, figures, blamed, config, workspace)
+
+
+def _count_shards(tokens: Path) -> ShardFigures:
+    frame = token_shards.read_frame(tokens / "tokenizer" / "tokenizer.json")
+    counted = ShardFigures()
+    for name in token_shards.SPLITS:
+        ids, offsets = token_shards.open_shard(tokens / "tokens", name)
+        counted += token_shards.count_shard(ids, offsets, frame)
+    return counted
+
+
+def _evaluation_overlap(
+    collected: Artifact, cleaned: Artifact, workspace: Workspace
+) -> list[FailingDocument] | None:
+    """The kept documents that share an n-gram with an evaluation text; None without evaluation texts."""
+    from tasks.cleaning.config import DecontaminateConfig
+    from tasks.cleaning.decontaminate import Index
+
+    config = DecontaminateConfig.model_validate(workspace.manifest(cleaned).config["decontaminate"])
+    index = Index.of_documents(workspace.path(collected) / "evaluation", config)
+    if not len(index):
+        return None
+    found: list[FailingDocument] = []
+    done, total = 0, workspace.manifest(cleaned).counts["kept"]
+    with workspace.progress("looking for evaluation texts", total) as advance:
+        for batch in read_documents(workspace.path(cleaned) / "documents"):
+            rows = index.matches(batch["text"])
+            hit = batch.filter(rows >= 0)
+            found += map(FailingDocument, hit["id"].to_pylist(), hit["uri"].to_pylist())
+            done += batch.num_rows
+            advance(done)
+    return found
+
+
+@contextmanager
+def _readable(workspace: Workspace, artifact: Artifact) -> Iterator[None]:
+    """Turn what is wrong with the files of an artifact into an error that names them."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.Error, FileNotFoundError) as error:
+        first = str(error).splitlines()[0]
+        raise SourceError(
+            f"{workspace.stage}: {workspace.path(artifact)}: its files can't be read ({first}); "
+            f"{artifact.stage} again (`--refresh {artifact.stage}`)"
+        ) from error
+
+
+def _conclude(
+    checkpoint: str,
+    rules: Sequence[Rule],
+    figures: Mapping[str, float],
+    blamed: Blamed,
+    config: Demands,
+    workspace: Workspace,
+) -> None:
+    """Judge the figures, write and show the verdict; the way all checkpoints end.
+
+    Raises:
+        StageError: a rule is broken that does not only warn.
+    """
+    verdicts, page = judge(checkpoint, rules, figures, config.warn_only)
     if any(verdict.stops for verdict in verdicts):
         _write(workspace.scratch, verdicts, blamed, page)
-        raise StageError(_refusal(verdicts, blamed, workspace.scratch))
+        _link(workspace, workspace.scratch)
+        raise StageError(_refusal(workspace, checkpoint, verdicts, blamed))
     _write(workspace.directory, verdicts, blamed, page)
     workspace.volatile.add("data_docs/")  # the page carries the time of the run
+    _link(workspace, workspace.store.place(workspace.stage, workspace.key))
 
     broken = [verdict for verdict in verdicts if not verdict.passed]
-    workspace.counts |= {
-        "documents": int(figures["documents"]),
-        "rules": len(verdicts),
-        "warnings": len(broken),
-    }
-    workspace.metrics |= {name: figure for name, figure in figures.items() if name != "documents"}
+    if "documents" in figures:
+        workspace.counts["documents"] = int(figures["documents"])
+    workspace.counts |= {"rules": len(verdicts), "warnings": len(broken)}
+    workspace.metrics |= {v.rule.name: v.observed for v in verdicts if v.rule.name != "documents"}
     workspace.table(
         "Rules",
         ["Rule", "Observed", "Demanded", ""],
         [(v.rule.description, v.observed, v.rule.expected, _word(v)) for v in verdicts],
     )
-    workspace.table("Composition", ["Source", "Language", "Documents", "Characters"], composition)
     workspace.say(f"{len(verdicts) - len(broken)} of {len(verdicts)} rules hold")
     for verdict in broken:
         workspace.say(f"[yellow]warning: {_finding(verdict)}")
-
-
-def _measure(
-    cleaned: Path, rules: Sequence[Rule], config: ValidateConfig
-) -> tuple[dict[str, float], Blamed, list[tuple[Any, ...]]]:
-    """The figure of each rule, documents to blame where a rule has them, and what the corpus consists of."""
-    import duckdb
-
-    shard_paths(cleaned / "documents")
-    try:
-        with CorpusStatistics(cleaned / "documents", cleaned / "dropped") as statistics:
-            figures = statistics.measure({rule.name: rule.aggregate for rule in rules})
-            blamed = {
-                rule.name: statistics.failing(rule.failing, FAILING_DOCUMENTS)
-                for rule in rules
-                if rule.failing is not None
-            }
-            return figures, blamed, statistics.composition()
-    except duckdb.Error as error:
-        first = str(error).splitlines()[0]
-        raise SourceError(f"validate: {cleaned}: the shards can't be read ({first}); clean again") from error
 
 
 def _write(directory: Path, verdicts: Sequence[Verdict], blamed: Blamed, page: str) -> None:
@@ -114,20 +235,29 @@ def _write(directory: Path, verdicts: Sequence[Verdict], blamed: Blamed, page: s
         }
         for verdict in verdicts
     ]
-    (directory / "data_docs").mkdir(exist_ok=True)
-    (directory / "data_docs" / "index.html").write_text(page, encoding="utf-8")
+    (directory / DATA_DOCS).parent.mkdir(exist_ok=True)
+    (directory / DATA_DOCS).write_text(page, encoding="utf-8")
     text = json.dumps(report, indent=2, ensure_ascii=False)
     (directory / "validation.json").write_text(text + "\n", encoding="utf-8")
 
 
-def _refusal(verdicts: Sequence[Verdict], blamed: Blamed, kept: Path) -> str:
+def _link(workspace: Workspace, directory: Path) -> None:
+    """Link the Data Docs, a file on this machine, from the Prefect UI."""
+    page = directory / DATA_DOCS
+    visible.show_link(f"{workspace.stage}-data-docs", page.as_uri(), f"Data Docs of {workspace.stage}")
+    workspace.shown.append(f"Data Docs: [`{page}`]({page.as_uri()})")
+
+
+def _refusal(workspace: Workspace, checkpoint: str, verdicts: Sequence[Verdict], blamed: Blamed) -> str:
     stopping = [verdict for verdict in verdicts if verdict.stops]
-    lines = [f"validate: the corpus breaks {len(stopping)} of {len(verdicts)} rules"]
+    subject = checkpoint.replace("_", " ")
+    lines = [f"{workspace.stage}: the {subject} breaks {len(stopping)} of {len(verdicts)} rules"]
     for verdict in stopping:
         lines += [f"  {_finding(verdict)}", f"    way out: {verdict.rule.advice}"]
         lines += [f"    {d.id}  {d.uri}" for d in blamed.get(verdict.rule.name, [])[:SHOWN_IN_ERROR]]
+    section = workspace.stage.replace("_", ".", 1)
     lines.append(
-        f"  or put a rule's name into validate.warn_only; all rules: {kept / 'data_docs/index.html'}"
+        f"  or put a rule's name into {section}.warn_only; all rules: {workspace.scratch / DATA_DOCS}"
     )
     return "\n".join(lines)
 

@@ -22,7 +22,7 @@ from deploy.client import ask
 from deploy.errors import TritonError
 
 STAGES = (
-    *("collect", "clean", "validate", "tokenize"),
+    *("collect", "validate_raw", "clean", "validate_clean", "tokenize", "validate_tokens"),
     *("pretrain", "fine_tune", "evaluate"),
     *("register", "export", "deploy"),
 )
@@ -153,7 +153,7 @@ def test_a_refused_model_is_logged_and_changes_nothing(
     [
         ("pretrain.stepz=3", 2, "pretrain.stepz: unknown key; did you mean 'steps'?"),
         ("clean.min_characters=90000", 1, "631 of them by too_short; relax clean.min_characters"),
-        ("validate.max_characters=50", 1, "topics.jsonl#"),
+        ("validate.clean.max_characters=50", 1, "topics.jsonl#"),
         ("fine_tune.labels.min_documents=500", 1, "two labels are needed, 0 of meta.topic is large enough"),
         (
             "pretrain.learning_rate=5",
@@ -314,7 +314,7 @@ print(json.dumps(found.to_dict("records")))
 def test_the_other_verbs(mill: Any, recipe: Path, second: Second) -> None:
     seed = ("--set", "pretrain.seed=1")
     planned = mill("plan", recipe, *seed, "--refresh", "evaluate").splitlines()
-    assert [line.split()[0] for line in planned if "would run" in line] == list(STAGES[6:])
+    assert [line.split()[0] for line in planned if "would run" in line] == list(STAGES[8:])
     assert "export     cached" in mill("run", recipe, "--only", "export", *seed)
     missing = mill("run", recipe, "--from", "register", "--set", "pretrain.seed=9", code=1)
     assert "error: pretrain: its artifact is not in" in missing

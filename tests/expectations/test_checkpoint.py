@@ -7,9 +7,9 @@ import pytest
 from expectations.checkpoint import Rule, judge
 
 RULES = [
-    Rule("few", "number of things", "", minimum=3),
-    Rule("many", "share of things", "", maximum=0.1),
-    Rule("between", "median of things", "", minimum=2, maximum=4),
+    Rule("few", "number of things", minimum=3),
+    Rule("many", "share of things", maximum=0.1),
+    Rule("between", "median of things", minimum=2, maximum=4),
 ]
 
 

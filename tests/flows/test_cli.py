@@ -86,9 +86,12 @@ def test_plan_of_an_empty_home_makes_nothing(home: Path, tmp_path: Path) -> None
     planned = textmill("plan", str(tmp_path / "small.yaml"))
     assert planned.code == 0
     lines = [line.split(maxsplit=1) for line in planned.output.splitlines()]
-    stages = "collect clean validate tokenize pretrain fine_tune evaluate register export deploy"
-    assert " ".join(line[0] for line in lines[:10]) == stages
-    assert {line[1].strip() for line in lines[:10]} == {"would run"}
+    stages = (
+        "collect validate_raw clean validate_clean tokenize validate_tokens "
+        "pretrain fine_tune evaluate register export deploy"
+    )
+    assert " ".join(line[0] for line in lines[:12]) == stages
+    assert {line[1].strip() for line in lines[:12]} == {"would run"}
     assert not (home / "artifacts").exists()
 
 

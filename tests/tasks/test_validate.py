@@ -1,4 +1,4 @@
-"""The stage on small corpora: the good ones pass, and each planted fault stops the line by its rule."""
+"""The checkpoints on small corpora: the good ones pass, and each planted fault stops the line by its rule."""
 
 import json
 import shutil
@@ -11,16 +11,24 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from tasks.artifact import Artifact
-from tasks.documents import SCHEMA, Document, to_batches, write_shards
+from expectations.clean_corpus import CleanDemands
+from expectations.drift import Profile
+from expectations.raw_corpus import RawDemands
 from tasks.errors import SourceError, StageError
 from tasks.stage import Run
 from tasks.store import Store
-from tasks.validate import ValidateConfig, validate
-from tests.published import publish
+from tasks.validate import ValidateConfig, validate_clean, validate_raw
+from tests.corpus_artifacts import Row, cleaned, collected, drop, good_rows
 
-Row = dict[str, Any]
-DEMANDS = ValidateConfig(
+RAW = RawDemands(
+    min_documents=100,
+    min_documents_per_source=45,
+    allowed_licenses=("MIT",),
+    allowed_encodings=("utf-8", "gb18030"),
+    max_converted_share=0.1,
+    max_left_out_share=0.1,
+)
+CLEAN = CleanDemands(
     languages={"en": 0.9},
     allowed_licenses=("MIT",),
     max_source_share=0.6,
@@ -28,40 +36,7 @@ DEMANDS = ValidateConfig(
     max_characters=1000,
     max_documents=150,
 )
-
-
-def good_rows(
-    count: int = 120, sentence: str = "Return the mean of array number {} along an axis."
-) -> list[Row]:
-    documents = [Document(sentence.format(i), f"source-{i % 2}", f"file:{i}", "MIT") for i in range(count)]
-    rows: list[Row] = [row for batch in to_batches(documents) for row in batch.to_pylist()]
-    return [row | {"language": "en"} for row in rows]
-
-
-def cleaned(home: Path, rows: list[Row], dropped: int = 0) -> Artifact:
-    """Publish an artifact of the clean stage that holds these rows."""
-
-    store = Store(home)
-    directory = store.begin("clean", "k" * 64)
-    schema = pa.schema([field.with_nullable(True) for field in SCHEMA])  # faults are planted as nulls too
-    write_shards([pa.RecordBatch.from_pylist(rows, schema)], directory / "documents", rows_per_shard=50)
-    if dropped:
-        (directory / "dropped").mkdir()
-        table = pa.table({"id": ["x"] * dropped, "filter": ["too_short"] * dropped})
-        pq.write_table(table, directory / "dropped" / "part-00000.parquet")
-    return publish(store, directory, "clean", "k" * 64)
-
-
-def test_a_good_corpus_passes_and_is_described(tmp_path: Path) -> None:
-    artifact = validate.fn(cleaned(tmp_path, good_rows(), dropped=40), DEMANDS, Run(tmp_path))
-    directory = Store(tmp_path).path(artifact)
-    report = json.loads((directory / "validation.json").read_text())
-    assert all(entry["passed"] and not entry["failing"] for entry in report)
-    assert {entry["rule"]: entry["observed"] for entry in report}["kept_share"] == 0.75
-    manifest = Store(tmp_path).verified("validate", artifact.key)
-    assert manifest is not None
-    assert manifest.counts == {"documents": 120, "rules": len(report), "warnings": 0}
-    assert manifest.files["data_docs/index.html"].volatile
+LEAK = "Please send everything to jane@corner.org as soon as you can."
 
 
 def change(**values: Any) -> Callable[[list[Row]], list[Row]]:
@@ -69,7 +44,16 @@ def change(**values: Any) -> Callable[[list[Row]], list[Row]]:
     return lambda rows: [row | values if i % 10 == 0 else row for i, row in enumerate(rows)]
 
 
-FAULTS: dict[str, Callable[[list[Row]], list[Row]]] = {
+RAW_FAULTS: dict[str, Callable[[list[Row]], list[Row]]] = {
+    "documents": lambda rows: rows[:99],
+    "malformed_ids": change(id="X" * 32),
+    "untraceable": change(raw_digest=""),
+    "licenses": change(license=None),
+    "encodings": change(encoding="latin-1"),
+    "converted": lambda rows: [row | {"encoding": "gb18030"} for row in rows],
+    "smallest_source": lambda rows: [row for i, row in enumerate(rows * 2) if i % 2 or i < 80],
+}
+CLEAN_FAULTS: dict[str, Callable[[list[Row]], list[Row]]] = {
     "documents": lambda rows: rows[:99],
     "duplicates": lambda rows: [*rows, rows[0] | {"uri": "file:again"}],
     "empty_text": change(text=" \n"),
@@ -78,7 +62,8 @@ FAULTS: dict[str, Callable[[list[Row]], list[Row]]] = {
     "shortest": change(text="short"),
     "median_length": lambda rows: [row | {"text": row["text"] * 20} for row in rows],
     "longest": change(text="long " * 300),
-    "personal_data": change(text="Please send everything to jane@example.org as soon as you can."),
+    "personal_data": change(text=LEAK),
+    "placeholders": lambda rows: [row | {"personal_data": 1} for row in rows],
     "mojibake": change(text="The cafÃ© at the corner was closed for the whole of the week."),
     "unreadable": change(text="The caf\N{REPLACEMENT CHARACTER} at the corner was closed for all the week."),
     "largest_source": lambda rows: [r | {"source": "one"} for r in rows],
@@ -87,43 +72,130 @@ FAULTS: dict[str, Callable[[list[Row]], list[Row]]] = {
 }
 
 
-@pytest.mark.parametrize("rule", FAULTS)
-def test_a_planted_fault_stops_the_line(tmp_path: Path, rule: str) -> None:
-    rows = FAULTS[rule](good_rows())
-    with pytest.raises(StageError, match=rf"(?s)^validate: the corpus .*\n  {rule}: .*way out: ") as stop:
-        validate.fn(cleaned(tmp_path, rows), DEMANDS, Run(tmp_path))
-    (kept,) = (tmp_path / "scratch").glob("validate-*")
-    assert str(kept / "data_docs" / "index.html") in str(stop.value)
-    report = {entry["rule"]: entry for entry in json.loads((kept / "validation.json").read_text())}
-    assert not report[rule]["passed"]
+def written(home: Path) -> list[Row]:
+    """The rules as the refused stage wrote them, by the one message that names the place."""
+    (kept,) = (home / "scratch").glob("validate_*")
+    rules: list[Row] = json.loads((kept / "validation.json").read_text())
     assert "fa-times text-danger" in (kept / "data_docs" / "index.html").read_text()
+    return rules
+
+
+def test_a_good_collection_passes(tmp_path: Path) -> None:
+    skipped = [("source-0", "file:x", "too large", "3 GB")]
+    artifact = validate_raw.fn(collected(tmp_path, good_rows(), skipped), RAW, Run(tmp_path))
+    report = json.loads((Store(tmp_path).path(artifact) / "validation.json").read_text())
+    assert all(entry["passed"] and not entry["failing"] for entry in report)
+    assert {entry["rule"]: entry["observed"] for entry in report}["left_out"] == pytest.approx(1 / 121)
+    manifest = Store(tmp_path).verified("validate_raw", artifact.key)
+    assert manifest is not None
+    assert manifest.counts == {"documents": 120, "rules": 9, "warnings": 0}
+    assert manifest.files["data_docs/index.html"].volatile
+
+
+@pytest.mark.parametrize("rule", RAW_FAULTS)
+def test_a_fault_in_the_collection_stops_the_line(tmp_path: Path, rule: str) -> None:
+    rows = RAW_FAULTS[rule](good_rows())
+    with pytest.raises(StageError, match=rf"(?s)^validate_raw: the raw .*\n  {rule}: .*way out: ") as stop:
+        validate_raw.fn(collected(tmp_path, rows), RAW, Run(tmp_path))
+    broken = {entry["rule"]: entry for entry in written(tmp_path) if not entry["passed"]}
+    assert set(broken) == {rule}
+    if broken[rule]["failing"]:
+        assert f"{broken[rule]['failing'][0]['id']}  file:" in str(stop.value)
+    assert "validate.raw.warn_only" in str(stop.value)
+    assert not list((tmp_path / "artifacts" / "validate_raw").iterdir())
+
+
+def test_many_records_left_out_stop_the_line(tmp_path: Path) -> None:
+    skipped = [("source-0", f"file:x{i}", "empty", "") for i in range(20)]
+    with pytest.raises(StageError, match=r"left_out: .* is 0\.1429, demanded is at most 0\.1"):
+        validate_raw.fn(collected(tmp_path, good_rows(), skipped), RAW, Run(tmp_path))
+
+
+def test_a_shard_with_another_schema_is_a_finding(tmp_path: Path) -> None:
+    artifact = collected(tmp_path, good_rows())
+    for path in (Store(tmp_path).path(artifact) / "documents").glob("*.parquet"):
+        table = pq.read_table(path).drop_columns("extractor")
+        pq.write_table(table.set_column(0, "id", pa.array(range(len(table)))), path)
+    with pytest.raises(StageError, match=r"(?s)schema: columns .* is 6, demanded.*malformed_ids.*untrace"):
+        validate_raw.fn(artifact, RAW, Run(tmp_path))
+
+
+def test_a_good_corpus_passes_and_is_described(tmp_path: Path) -> None:
+    dropped = drop(good_rows(40, "Too short {}."), "too_short", 12)
+    artifact = validate_clean.fn(cleaned(tmp_path, good_rows(), dropped), None, CLEAN, Run(tmp_path))
+    directory = Store(tmp_path).path(artifact)
+    report = json.loads((directory / "validation.json").read_text())
+    assert all(entry["passed"] and not entry["failing"] for entry in report)
+    observed = {entry["rule"]: entry["observed"] for entry in report}
+    assert (observed["kept_share"], observed["median_length"]) == (0.75, 49)
+    assert not observed.keys() & {"length_drift", "kept_share_drift"}
+    profile = Profile.model_validate_json((directory / "profile.json").read_text())
+    assert profile.lengths == {"32": 120}
+    assert profile.sources == {"source-0": 60, "source-1": 60}
+
+
+@pytest.mark.parametrize("rule", CLEAN_FAULTS)
+def test_a_fault_in_the_corpus_stops_the_line(tmp_path: Path, rule: str) -> None:
+    rows = CLEAN_FAULTS[rule](good_rows())
+    with pytest.raises(
+        StageError, match=rf"(?s)^validate_clean: the clean .*\n  {rule}: .*way out: "
+    ) as stop:
+        validate_clean.fn(cleaned(tmp_path, rows), None, CLEAN, Run(tmp_path))
+    report = {entry["rule"]: entry for entry in written(tmp_path)}
+    assert not report[rule]["passed"]
     if report[rule]["failing"]:
         assert report[rule]["failing"][0]["id"] in str(stop.value)
-    assert not list((tmp_path / "artifacts" / "validate").iterdir())
+
+
+def test_what_contradicts_itself_stops_the_line(tmp_path: Path) -> None:
+    rows = good_rows()
+    listed = [(rows[3]["id"], rows[3]["uri"], "exam:1", "an n-gram")]
+    artifact = cleaned(tmp_path, rows, contaminated=listed)
+    with pytest.raises(StageError, match=rf"(?s)contaminated: .* is 1, .*{rows[3]['id']}"):
+        validate_clean.fn(artifact, None, CLEAN, Run(tmp_path))
+    (Store(tmp_path).path(artifact) / "documents" / "part-00001.parquet").unlink()
+    with pytest.raises(StageError, match=r"unaccounted: .* is 50, demanded is at most 0"):
+        validate_clean.fn(artifact, None, CLEAN, Run(tmp_path))
 
 
 def test_too_much_dropped_and_too_many_documents(tmp_path: Path) -> None:
+    dropped = drop(good_rows(3880), "too_short")
     with pytest.raises(StageError, match=r"kept_share: .* is 0\.03, demanded is at least 0\.05"):
-        validate.fn(cleaned(tmp_path, good_rows(), dropped=3880), DEMANDS, Run(tmp_path))
+        validate_clean.fn(cleaned(tmp_path, good_rows(), dropped), None, CLEAN, Run(tmp_path))
+    many = cleaned(tmp_path, good_rows(200), key="e" * 64)
     with pytest.raises(StageError, match="documents: number of documents is 200, demanded is 100 to 150"):
-        validate.fn(cleaned(tmp_path, good_rows(200)), DEMANDS, Run(tmp_path))
+        validate_clean.fn(many, None, CLEAN, Run(tmp_path))
+
+
+def test_drift_warns_by_default_and_stops_on_demand(tmp_path: Path) -> None:
+    first = validate_clean.fn(cleaned(tmp_path, good_rows()), None, CleanDemands(), Run(tmp_path))
+    longer = good_rows(sentence="Return the mean of array {}" + " along an axis" * 12, language="de")
+    moved = cleaned(tmp_path, longer, drop(good_rows(40), "too_short"), key="e" * 64)
+    warned = validate_clean.fn(moved, first, CleanDemands(), Run(tmp_path))
+    manifest = Store(tmp_path).manifest("validate_clean", warned.key)
+    assert manifest is not None
+    assert manifest.counts["warnings"] == 3
+    assert manifest.metrics["source_drift"] == 0
+    with pytest.raises(StageError, match=r"breaks 3 of \d+ rules\n  length_drift: .*\n.*\n  language_drift"):
+        validate_clean.fn(moved, first, CleanDemands(warn_only=()), Run(tmp_path))
 
 
 def test_no_text_reaches_report_page_or_message(tmp_path: Path) -> None:
-    rows = FAULTS["personal_data"](good_rows())
+    rows = CLEAN_FAULTS["personal_data"](good_rows())
     with pytest.raises(StageError) as stop:
-        validate.fn(cleaned(tmp_path, rows), DEMANDS, Run(tmp_path))
-    written = [p.read_text() for p in (tmp_path / "scratch").rglob("*") if p.is_file()]
-    assert len(written) == 2
-    for text in [*written, str(stop.value)]:
+        validate_clean.fn(cleaned(tmp_path, rows), None, CLEAN, Run(tmp_path))
+    texts = [p.read_text() for p in (tmp_path / "scratch").rglob("*") if p.is_file()]
+    assert len(texts) == 2
+    for text in [*texts, str(stop.value)]:
         assert "jane@" not in text
         assert "Return the mean" not in text
 
 
 def test_warn_only_lets_the_corpus_pass(tmp_path: Path) -> None:
-    config = DEMANDS.model_copy(update={"warn_only": ("mojibake",)})
-    artifact = validate.fn(cleaned(tmp_path, FAULTS["mojibake"](good_rows())), config, Run(tmp_path))
-    manifest = Store(tmp_path).manifest("validate", artifact.key)
+    config = CLEAN.model_copy(update={"warn_only": ("mojibake",)})
+    rows = CLEAN_FAULTS["mojibake"](good_rows())
+    artifact = validate_clean.fn(cleaned(tmp_path, rows), None, config, Run(tmp_path))
+    manifest = Store(tmp_path).manifest("validate_clean", artifact.key)
     assert manifest is not None
     assert manifest.counts["warnings"] == 1
     page = (Store(tmp_path).path(artifact) / "data_docs" / "index.html").read_text()
@@ -131,20 +203,23 @@ def test_warn_only_lets_the_corpus_pass(tmp_path: Path) -> None:
 
 
 def test_an_unknown_rule_in_warn_only_is_refused() -> None:
-    with pytest.raises(ValidationError, match="no rule 'mojibak' with these demands; it is one of documents"):
-        ValidateConfig(warn_only=("mojibak",))
+    for section in ("raw", "clean", "tokens"):
+        with pytest.raises(ValidationError, match="no rule 'mojibak' with these demands; it is one of"):
+            ValidateConfig.model_validate({section: {"warn_only": ["mojibak"]}})
 
 
 def test_a_chinese_corpus_passes_the_defaults(tmp_path: Path) -> None:
     sentence = "返回第{}个数组沿给定轴的平均值，如果没有给出轴，则先把数组展平，再计算所有元素的平均值。"
-    rows = [row | {"language": "zh"} for row in good_rows(sentence=sentence)]
-    config = ValidateConfig(languages={"zh": 1.0})
-    assert validate.fn(cleaned(tmp_path, rows), config, Run(tmp_path)).stage == "validate"
+    rows = good_rows(sentence=sentence, language="zh")
+    config = CleanDemands(languages={"zh": 1.0})
+    assert validate_clean.fn(cleaned(tmp_path, rows), None, config, Run(tmp_path)).stage == "validate_clean"
 
 
 def test_an_empty_corpus_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="documents: number of documents is 0, demanded is at least 1"):
+        validate_raw.fn(collected(tmp_path, []), RawDemands(min_documents_per_source=0), Run(tmp_path))
     with pytest.raises(StageError, match="documents: number of documents is 0, demanded is at least 100"):
-        validate.fn(cleaned(tmp_path, []), ValidateConfig(), Run(tmp_path))
+        validate_clean.fn(cleaned(tmp_path, []), None, CleanDemands(), Run(tmp_path))
 
 
 def test_missing_and_damaged_shards_are_named(tmp_path: Path) -> None:
@@ -152,15 +227,15 @@ def test_missing_and_damaged_shards_are_named(tmp_path: Path) -> None:
     documents = Store(tmp_path).path(artifact) / "documents"
     (documents / "part-00001.parquet").write_bytes(b"not parquet")
     with pytest.raises(SourceError, match=r"part-00001\.parquet.*clean again"):
-        validate.fn(artifact, DEMANDS, Run(tmp_path))
+        validate_clean.fn(artifact, None, CLEAN, Run(tmp_path))
     shutil.rmtree(documents)
-    with pytest.raises(SourceError, match="no document shards"):
-        validate.fn(artifact, DEMANDS, Run(tmp_path))
+    with pytest.raises(SourceError, match=r"documents/\*\.parquet.*clean again"):
+        validate_clean.fn(artifact, None, CLEAN, Run(tmp_path))
 
 
 def test_the_same_corpus_gives_the_same_artifact(tmp_path: Path) -> None:
     first = cleaned(tmp_path / "one", good_rows())
     second = cleaned(tmp_path / "two", good_rows())
-    one = validate.fn(first, DEMANDS, Run(tmp_path / "one"))
-    assert one == validate.fn(second, DEMANDS, Run(tmp_path / "two"))
-    assert one == validate.fn(first, DEMANDS, Run(tmp_path / "one", refresh=["validate"]))
+    one = validate_clean.fn(first, None, CLEAN, Run(tmp_path / "one"))
+    assert one == validate_clean.fn(second, None, CLEAN, Run(tmp_path / "two"))
+    assert one == validate_clean.fn(first, None, CLEAN, Run(tmp_path / "one", refresh=["validate_clean"]))
