@@ -6,7 +6,7 @@ give the same bytes however they were batched on the way.
 
 import json
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
@@ -133,15 +133,19 @@ def write_shards(
     return total
 
 
-def read_documents(directory: Path) -> Iterator[pa.RecordBatch]:
+def read_documents(directory: Path, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """Batches of all shards of `directory`, in the order in which they were written.
+
+    Args:
+        directory: a folder of shards.
+        columns: what is read; None: everything.
 
     Raises:
         SourceError: there is no shard, or one is damaged.
     """
     for path in shard_paths(directory):
         try:
-            yield from pq.ParquetFile(path).iter_batches(ROW_GROUP_ROWS)
+            yield from pq.ParquetFile(path).iter_batches(ROW_GROUP_ROWS, columns=columns)
         except pa.ArrowException as error:
             raise SourceError(f"{path}: not a readable Parquet shard ({error}); collect again") from error
 
