@@ -54,8 +54,6 @@ _PHRASES = (
 _PHRASE_KINDS = (_LOREM_IPSUM, _SCRIPT, _BRACKET, *[_POLICY] * 6)
 _FIRST_BYTES = np.zeros(256, np.bool_)
 _FIRST_BYTES[[byte for phrase in _PHRASES for byte in phrase[:1] + phrase[:1].upper()]] = True
-    [any(chr(byte).lower() == chr(phrase[0]) for phrase in _PHRASES) for byte in range(256)]
-)
 _NOTES = (b"[edit]", b"[citation needed]")
 _OPENING_BRACKET, _CLOSING_BRACKET = 0x5B, 0x5D
 
