@@ -92,7 +92,8 @@ def open_clean_corpus(cleaned: Path, spill: Path) -> Statistics:
     `flagged` has those kept documents in whose text one of the patterns was found, with a column per flag.
 
     Args:
-        cleaned: the artifact, with `documents/`, `dropped/`, `statistics/` and `contaminated.parquet`.
+        cleaned: the artifact, with `documents/`, `dropped/`, `statistics/`, `clusters.parquet` and
+            `contaminated.parquet`.
         spill: as in `Statistics`.
 
     Raises:
@@ -114,6 +115,8 @@ def open_clean_corpus(cleaned: Path, spill: Path) -> Statistics:
             f"CREATE VIEW kept_shards AS SELECT id FROM {documents}",
             f"CREATE VIEW dropped_shards AS SELECT id FROM {parquet(cleaned / 'dropped')}",
             f"CREATE VIEW contaminated AS SELECT id, uri FROM {parquet(cleaned, 'contaminated.parquet')}",
+            "CREATE VIEW near_duplicates AS SELECT id, uri "
+            f"FROM {parquet(cleaned, 'clusters.parquet')} WHERE NOT exact AND id != representative",
             f"CREATE TABLE flagged AS SELECT id, uri, {flags} FROM "
             f"(SELECT id, uri, coalesce(text, '') AS text FROM {documents}) "
             f"WHERE regexp_matches(text, '{ANY}') OR {FLAGS['empty_text']}",
@@ -179,6 +182,14 @@ def _documents(demands: CleanDemands) -> Iterator[Rule]:
         advice=CLEAN_AGAIN,
         aggregate="(count(*) - count(DISTINCT id)) / count(*)",
         failing="id IN (SELECT id FROM documents GROUP BY id HAVING count(*) > 1)",
+    )
+    yield Rule(
+        "near_duplicates",
+        "documents found to be near duplicates of another and kept all the same",
+        maximum=0,
+        advice=CLEAN_AGAIN,
+        aggregate="(SELECT count(*) FROM documents SEMI JOIN near_duplicates USING (id, uri))",
+        failing="(id, uri) IN (SELECT (id, uri) FROM near_duplicates)",
     )
     yield share("empty_text", "without text", "empty_text", 0, CLEAN_AGAIN, table="flagged")
     yield share(

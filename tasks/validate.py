@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
+
 from expectations import clean_corpus, raw_corpus
 from expectations import tokens as token_shards
 from expectations.checkpoint import Demands, FailingDocument, Rule, Verdict, judge
@@ -17,6 +19,7 @@ from expectations.statistics import FAILING_DOCUMENTS
 from expectations.tokens import ShardFigures, TokenDemands
 from tasks import visible
 from tasks.artifact import Artifact
+from tasks.cleaning.config import DecontaminateConfig
 from tasks.documents import read_documents
 from tasks.errors import SourceError, StageError
 from tasks.stage import Config, Workspace, stage
@@ -149,20 +152,23 @@ def _evaluation_overlap(
     collected: Artifact, cleaned: Artifact, workspace: Workspace
 ) -> list[FailingDocument] | None:
     """The kept documents that share an n-gram with an evaluation text; None without evaluation texts."""
-    from tasks.cleaning.config import DecontaminateConfig
+    evaluation = list(read_documents(workspace.path(collected) / "evaluation"))
+    if not sum(batch.num_rows for batch in evaluation):
+        return None
     from tasks.cleaning.decontaminate import Index
 
-    config = DecontaminateConfig.model_validate(workspace.manifest(cleaned).config["decontaminate"])
-    index = Index.of_documents(workspace.path(collected) / "evaluation", config)
-    if not len(index):
-        return None
+    made_by, counts = workspace.manifest(cleaned).config, workspace.manifest(cleaned).counts
+    config = DecontaminateConfig.model_validate(made_by.get("decontaminate", {}))
+    texts = pa.concat_arrays([batch["text"] for batch in evaluation])
+    uris = [uri for batch in evaluation for uri in batch["uri"].to_pylist()]
+    index = Index.build(texts, uris, config)
     found: list[FailingDocument] = []
-    done, total = 0, workspace.manifest(cleaned).counts["kept"]
-    with workspace.progress("looking for evaluation texts", total) as advance:
+    done = 0
+    with workspace.progress("looking for evaluation texts", counts["kept"]) as advance:
         for batch in read_documents(workspace.path(cleaned) / "documents"):
-            rows = index.matches(batch["text"])
-            hit = batch.filter(rows >= 0)
-            found += map(FailingDocument, hit["id"].to_pylist(), hit["uri"].to_pylist())
+            matched, _ = index.matches(batch["text"])
+            hits = batch.filter(pa.array(matched >= 0))
+            found += map(FailingDocument, hits["id"].to_pylist(), hits["uri"].to_pylist())
             done += batch.num_rows
             advance(done)
     return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,7 +21,7 @@ Row = dict[str, Any]
 # Faults are planted as nulls too.
 NULLABLE = pa.schema([field.with_nullable(True) for field in SCHEMA])
 DROPPED = pa.schema(
-    [*NULLABLE, ("filter", pa.string()), ("value", pa.float64()), ("duplicate_of", pa.string())]
+    [*NULLABLE, ("filter", pa.string()), ("value", pa.string()), ("duplicate_of", pa.string())]
 )
 SENTENCE = "Return the mean of array number {} along an axis."
 
@@ -31,7 +33,7 @@ def good_rows(count: int = 120, sentence: str = SENTENCE, language: str = "en") 
     return [row | {"language": language} for row in rows]
 
 
-def drop(rows: Sequence[Row], filter: str, value: float = 0.0, duplicate_of: str | None = None) -> list[Row]:
+def drop(rows: Sequence[Row], filter: str, value: str = "0", duplicate_of: str | None = None) -> list[Row]:
     """The rows as cleaning writes what it drops."""
     return [row | {"filter": filter, "value": value, "duplicate_of": duplicate_of} for row in rows]
 
@@ -79,17 +81,76 @@ def cleaned(
     kinds |= dict.fromkeys(("characters", "words", "bytes", "personal_data", "words_toxic"), pa.int32())
     (directory / "statistics").mkdir()
     _table(directory / "statistics/part-00000.parquet", [_statistics(r) for r in (*kept, *dropped)], kinds)
-    columns = {**dict.fromkeys(("id", "uri", "source", "representative"), pa.string())}
-    _table(
-        directory / "clusters.parquet", clusters, columns | {"similarity": pa.float64(), "exact": pa.bool_()}
-    )
+    columns: dict[str, pa.DataType] = dict.fromkeys(("id", "uri", "source", "representative"), pa.string())
+    columns |= {"similarity": pa.float32(), "exact": pa.bool_()}
+    _table(directory / "clusters.parquet", clusters, columns)
     _table(
         directory / "contaminated.parquet",
         contaminated,
-        dict.fromkeys(("id", "uri", "evaluation", "ngram"), pa.string()),
+        dict.fromkeys(("id", "uri", "evaluation_uri", "ngram"), pa.string()),
     )
     counts = {"collected": len(kept) + len(dropped), "kept": len(kept)}
     return publish(store, directory, "clean", key, counts=counts)
+
+
+def tokenized(
+    home: Path,
+    kept: Sequence[Row],
+    fault: str = "",
+    splits: Sequence[tuple[str, str]] = (),
+    key: str = "f" * 64,
+) -> Artifact:
+    """Publish an artifact of the tokenize stage: a token per character between [CLS] and [SEP].
+
+    `fault` is planted in the training split: id, unknown, boundary, frame or missing.
+    """
+    store = Store(home)
+    directory = store.begin("tokenize", key)
+    tokenizer = _tokenizer([row["text"] for row in kept])
+    (directory / "tokenizer").mkdir()
+    tokenizer.save(str(directory / "tokenizer" / "tokenizer.json"))
+    (directory / "tokens").mkdir()
+    parts = {"train": kept[4:], "validation": kept[:2], "test": kept[2:4]}
+    for split, rows in parts.items():
+        encoded = [tokenizer.encode(row["text"]).ids for row in rows]
+        if split == "train":
+            _plant(fault, encoded, tokenizer.get_vocab_size())
+        offsets = np.cumsum([0, *map(len, encoded)]).astype("<i8")
+        if split == "train" and fault == "boundary":
+            offsets[[1, 2]] = offsets[[2, 1]]
+        np.concatenate(encoded).astype("<u2").tofile(directory / "tokens" / f"{split}.bin")
+        offsets.tofile(directory / "tokens" / f"{split}.offsets")
+        (directory / "tokens" / f"{split}.json").write_text(json.dumps({"dtype": "<u2"}))
+    divided = [(row["id"], split) for split, rows in parts.items() for row in rows]
+    strings = dict.fromkeys(("id", "split"), pa.string())
+    _table(directory / "splits.parquet", splits or divided, strings)
+    return publish(store, directory, "tokenize", key)
+
+
+def _tokenizer(texts: Sequence[str]) -> Any:
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    characters = sorted(set("".join(texts)))
+    vocabulary = {token: id for id, token in enumerate(("[UNK]", "[CLS]", "[SEP]", *characters))}
+    words: Any = models.WordLevel
+    tokenizer: Any = Tokenizer(words(vocabulary, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+    )
+    return tokenizer
+
+
+def _plant(fault: str, encoded: list[list[int]], vocabulary: int) -> None:
+    document = encoded[0]
+    if fault == "id":
+        document[3] = vocabulary
+    elif fault == "unknown":
+        document[3:40] = [0] * 37
+    elif fault == "frame":
+        document[-1] = 3
+    elif fault == "missing":
+        encoded.pop()
 
 
 def _statistics(row: Row) -> tuple[Any, ...]:

@@ -14,11 +14,12 @@ from pydantic import ValidationError
 from expectations.clean_corpus import CleanDemands
 from expectations.drift import Profile
 from expectations.raw_corpus import RawDemands
+from expectations.tokens import TokenDemands
 from tasks.errors import SourceError, StageError
 from tasks.stage import Run
 from tasks.store import Store
-from tasks.validate import ValidateConfig, validate_clean, validate_raw
-from tests.corpus_artifacts import Row, cleaned, collected, drop, good_rows
+from tasks.validate import ValidateConfig, validate_clean, validate_raw, validate_tokens
+from tests.corpus_artifacts import Row, cleaned, collected, drop, good_rows, tokenized
 
 RAW = RawDemands(
     min_documents=100,
@@ -36,6 +37,7 @@ CLEAN = CleanDemands(
     max_characters=1000,
     max_documents=150,
 )
+TOKENS = TokenDemands()
 LEAK = "Please send everything to jane@corner.org as soon as you can."
 
 
@@ -121,7 +123,7 @@ def test_a_shard_with_another_schema_is_a_finding(tmp_path: Path) -> None:
 
 
 def test_a_good_corpus_passes_and_is_described(tmp_path: Path) -> None:
-    dropped = drop(good_rows(40, "Too short {}."), "too_short", 12)
+    dropped = drop(good_rows(40, "Too short {}."), "too_short", "12")
     artifact = validate_clean.fn(cleaned(tmp_path, good_rows(), dropped), None, CLEAN, Run(tmp_path))
     directory = Store(tmp_path).path(artifact)
     report = json.loads((directory / "validation.json").read_text())
@@ -150,7 +152,10 @@ def test_a_fault_in_the_corpus_stops_the_line(tmp_path: Path, rule: str) -> None
 def test_what_contradicts_itself_stops_the_line(tmp_path: Path) -> None:
     rows = good_rows()
     listed = [(rows[3]["id"], rows[3]["uri"], "exam:1", "an n-gram")]
-    artifact = cleaned(tmp_path, rows, contaminated=listed)
+    near = [(rows[5]["id"], rows[5]["uri"], "source-1", rows[4]["id"], 0.9, False)]
+    artifact = cleaned(tmp_path, rows, clusters=near, contaminated=listed)
+    with pytest.raises(StageError, match=rf"(?s)near_duplicates: .* is 1, .*{rows[5]['id']}"):
+        validate_clean.fn(artifact, None, CLEAN, Run(tmp_path))
     with pytest.raises(StageError, match=rf"(?s)contaminated: .* is 1, .*{rows[3]['id']}"):
         validate_clean.fn(artifact, None, CLEAN, Run(tmp_path))
     (Store(tmp_path).path(artifact) / "documents" / "part-00001.parquet").unlink()
@@ -178,6 +183,57 @@ def test_drift_warns_by_default_and_stops_on_demand(tmp_path: Path) -> None:
     assert manifest.metrics["source_drift"] == 0
     with pytest.raises(StageError, match=r"breaks 3 of \d+ rules\n  length_drift: .*\n.*\n  language_drift"):
         validate_clean.fn(moved, first, CleanDemands(warn_only=()), Run(tmp_path))
+
+
+def test_good_tokens_pass(tmp_path: Path) -> None:
+    rows = good_rows()
+    artifacts = collected(tmp_path, rows), cleaned(tmp_path, rows), tokenized(tmp_path, rows)
+    artifact = validate_tokens.fn(*artifacts, TOKENS, Run(tmp_path))
+    report = json.loads((Store(tmp_path).path(artifact) / "validation.json").read_text())
+    assert all(entry["passed"] for entry in report)
+    observed = {entry["rule"]: entry["observed"] for entry in report}
+    assert observed["characters_per_token"] == pytest.approx(49 / 51, abs=0.01)
+    assert "evaluation_overlap" not in observed
+
+
+@pytest.mark.parametrize(
+    ("fault", "rule", "observed"),
+    [
+        ("id", "foreign_ids", "1"),
+        ("unknown", "unknown_share", "0.006"),
+        ("boundary", "boundaries", "1"),
+        ("frame", "unframed", "1"),
+        ("missing", "missing_documents", "1"),
+    ],
+)
+def test_a_fault_in_the_shards_stops_the_line(tmp_path: Path, fault: str, rule: str, observed: str) -> None:
+    rows = good_rows()
+    artifacts = collected(tmp_path, rows), cleaned(tmp_path, rows), tokenized(tmp_path, rows, fault)
+    with pytest.raises(StageError, match=rf"(?s)^validate_tokens: .*\n  {rule}: .* is {observed}"):
+        validate_tokens.fn(*artifacts, TOKENS, Run(tmp_path))
+    assert next(entry["rule"] for entry in written(tmp_path) if not entry["passed"]) == rule
+
+
+def test_documents_without_a_split_or_in_two_are_named(tmp_path: Path) -> None:
+    rows = good_rows()
+    ids = [row["id"] for row in rows]
+    splits = [(id, "train") for id in ids[1:]] + [(ids[7], "test")]
+    artifacts = collected(tmp_path, rows), cleaned(tmp_path, rows), tokenized(tmp_path, rows, splits=splits)
+    with pytest.raises(StageError, match=rf"(?s)undivided: .*{ids[0]}.*in_two_splits: .*{ids[7]}"):
+        validate_tokens.fn(*artifacts, TOKENS, Run(tmp_path))
+
+
+def test_an_evaluation_text_in_the_corpus_stops_the_line(tmp_path: Path) -> None:
+    exam = "Which of these seven rivers runs through the largest number of countries on its way to the sea?"
+    leaked = good_rows(1, f"A page of answers {{}}. {exam} The Danube.")
+    rows = [*good_rows(), leaked[0] | {"uri": "file:leak"}]
+    artifacts = (
+        collected(tmp_path, rows, evaluation=good_rows(1, exam)),
+        cleaned(tmp_path, rows),
+        tokenized(tmp_path, rows),
+    )
+    with pytest.raises(StageError, match=r"(?s)evaluation_overlap: .* is 1, .*file:leak"):
+        validate_tokens.fn(*artifacts, TOKENS, Run(tmp_path))
 
 
 def test_no_text_reaches_report_page_or_message(tmp_path: Path) -> None:
