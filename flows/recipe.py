@@ -35,7 +35,7 @@ KINDS = {kind.model_fields["kind"].default: kind for kind in (PackagesSource, Fi
 
 
 class Recipe(Config):
-    """One product: its ten stages, and the questions put to the endpoint when it is live."""
+    """One product: its twelve stages, and the questions put to the endpoint when it is live."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
