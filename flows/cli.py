@@ -25,6 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+corpus_app = typer.Typer(help="Look at the corpus that the last run of a recipe made.", no_args_is_help=True)
+app.add_typer(corpus_app, name="corpus")
+
 RecipeArgument = Annotated[str, typer.Argument(help="A recipe file, or the name of a built-in recipe.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Override a value: pretrain.steps=200.")]
 Stages = Annotated[list[str] | None, typer.Option("--refresh", help="Make this stage anew. Repeatable.")]
@@ -132,6 +135,44 @@ def gc(
         from flows import command
 
         command.collect_garbage(keep)
+
+
+@corpus_app.command("show")
+def corpus_show(
+    recipe: RecipeArgument,
+    dropped: Annotated[str | None, typer.Option(help="Only documents that this filter dropped.")] = None,
+    kept: Annotated[bool, typer.Option("--kept", help="Only documents that were kept.")] = False,
+    source: Annotated[str | None, typer.Option(help="Only documents of this source.")] = None,
+    language: Annotated[str | None, typer.Option(help="Only documents in this language (en, zh).")] = None,
+    search: Annotated[str | None, typer.Option(help="Only documents that contain this text.")] = None,
+    page: Annotated[int, typer.Option(min=1, help="Which page.")] = 1,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Documents on a page.")] = 5,
+    seed: Annotated[int, typer.Option(help="Another seed shows them in another order.")] = 0,
+    characters: Annotated[int, typer.Option(min=1, help="How much of each text.")] = 800,
+) -> None:
+    """Read kept and dropped documents side by side, with the value that dropped them."""
+    with _errors():
+        if dropped and kept:
+            raise typer.BadParameter("--kept leaves dropped documents out: give one of --kept and --dropped")
+        from flows import command, corpus_show
+        from flows.corpus import last_corpus
+        from tasks.visible import console
+
+        selection = corpus_show.Selection(
+            dropped, kept, source, language, search, page, count, seed, characters
+        )
+        corpus_show.show(last_corpus(command.load(recipe, []).name), selection, console)
+
+
+@corpus_app.command("stats")
+def corpus_stats(recipe: RecipeArgument) -> None:
+    """Draw the funnel, languages, lengths, duplicates, sources, personal data and word lists."""
+    with _errors():
+        from flows import command, corpus_stats
+        from flows.corpus import last_corpus
+        from tasks.visible import console
+
+        corpus_stats.draw(last_corpus(command.load(recipe, []).name), console)
 
 
 def main() -> None:

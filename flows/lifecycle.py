@@ -78,7 +78,7 @@ def corpus(recipe: Recipe, run: Run | None = None) -> Corpus:
     if run is None:
         with Session(recipe) as run:
             return corpus.fn(recipe, run)
-    collected = collect(snapshot(recipe.collect), recipe.collect, run)
+    collected = collect(snapshot(recipe.collect, run.store.home), recipe.collect, run)
     validate_raw(collected, recipe.validation.raw, run)
     cleaned = clean(collected, recipe.clean, run)
     previous = None if cleaned.digest == PENDING else verdict_before(run.store, recipe.name, cleaned)

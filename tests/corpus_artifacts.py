@@ -68,6 +68,7 @@ def cleaned(
     dropped: Sequence[Row] = (),
     clusters: Sequence[tuple[str, str, str, str, float, bool]] = (),
     contaminated: Sequence[tuple[str, str, str, str]] = (),
+    made_of: Artifact | None = None,
     key: str = "d" * 64,
 ) -> Artifact:
     """Publish an artifact of the clean stage; a row may bring statistics (personal_data) of its own."""
@@ -90,7 +91,33 @@ def cleaned(
         dict.fromkeys(("id", "uri", "evaluation_uri", "ngram"), pa.string()),
     )
     counts = {"collected": len(kept) + len(dropped), "kept": len(kept)}
-    return publish(store, directory, "clean", key, counts=counts)
+    (directory / "report.json").write_text(json.dumps(_report(kept, dropped)))
+    inputs = {"collected": made_of} if made_of else None
+    return publish(store, directory, "clean", key, counts=counts, inputs=inputs)
+
+
+def _report(kept: Sequence[Row], dropped: Sequence[Row]) -> dict[str, Any]:
+    reasons = Counter(row["filter"] for row in dropped)
+    left, funnel = len(kept) + len(dropped), []
+    for reason, count in reasons.items():
+        left -= count
+        funnel.append({"reason": reason, "documents": count, "bytes": 0, "left": left})
+
+    def lengths(rows: Sequence[Row]) -> dict[str, int]:
+        classes = Counter(2 ** (max(1, len(row["text"] or "")).bit_length() - 1) for row in rows)
+        return {str(least): classes[least] for least in sorted(classes)}
+
+    sources = Counter(row["source"] for row in kept)
+    return {
+        "counts": {"collected": len(kept) + len(dropped), "kept": len(kept), "dropped": reasons},
+        "funnel": funnel,
+        "languages": Counter(row["language"] for row in kept),
+        "lengths": {"collected": lengths([*kept, *dropped]), "kept": lengths(kept)},
+        "duplicate_clusters": {"2": 7, "31": 1},
+        "personal_data": {"email": 3, "iban": 0},
+        "word_lists": {"collected": {"toxicity": 9}, "kept": {"toxicity": 4}},
+        "mixing": [{"source": source, "kept": count} for source, count in sorted(sources.items())],
+    }
 
 
 def tokenized(

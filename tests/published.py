@@ -16,6 +16,7 @@ def publish(
     *,
     volatile: frozenset[str] = frozenset(),
     counts: dict[str, int] | None = None,
+    inputs: dict[str, Artifact] | None = None,
 ) -> Artifact:
     """Publish what was written into `directory`, which `store.begin(stage, key)` gave."""
     files = describe_files(directory, volatile)
@@ -23,7 +24,7 @@ def publish(
         stage=stage,
         key=key,
         digest=content_digest(stage, files),
-        inputs={},
+        inputs={name: {"stage": a.stage, "digest": a.digest} for name, a in (inputs or {}).items()},
         config={},
         code="",
         files=files,
