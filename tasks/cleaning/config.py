@@ -7,7 +7,7 @@ filters are in `rule_sets.py`; a recipe changes single ones under `filters.thres
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -131,10 +131,10 @@ class DuplicatesConfig(Config):
 class MixConfig(Config):
     """How much of each source is kept; drawn by document id, so the same documents stay next month."""
 
-    weights: dict[str, float] = Field(
-        default={}, description="source -> share of its documents to keep, 0 to 1; more than 1 is refused"
+    weights: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default={}, description="source -> share of its documents to keep, 0 to 1"
     )
-    caps: dict[str, int] = Field(default={}, description="source -> most documents to keep")
+    caps: dict[str, Annotated[int, Field(ge=0)]] = Field(default={}, description="source -> most documents to keep")
     temperature: float = Field(
         default=1.0,
         ge=0,
