@@ -26,12 +26,16 @@ from tasks.register import RegisterConfig
 from tasks.sources.files import FilesSource
 from tasks.sources.hub import HubSource
 from tasks.sources.packages import PackagesSource
+from tasks.sources.web import WebSource
 from tasks.stage import Config
 from tasks.tokenize import TokenizeConfig
 from tasks.validate import ValidateConfig
 
 BUILT_IN = Path(__file__).parent / "recipes"
-KINDS = {kind.model_fields["kind"].default: kind for kind in (PackagesSource, FilesSource, HubSource)}
+KINDS = {
+    kind.model_fields["kind"].default: kind for kind in (PackagesSource, FilesSource, HubSource, WebSource)
+}
+SOURCES = (["collect", "sources"], ["collect", "evaluation_sets"])
 
 
 class Recipe(Config):
@@ -182,7 +186,7 @@ def _causes(error: ValidationError) -> list[Any]:
 def _explain(fault: Mapping[str, Any]) -> str:
     location = list(fault["loc"])
     allowed = _allowed_keys(location[:-1])
-    if location[:2] == ["collect", "sources"]:
+    if location[:2] in SOURCES:
         del location[3:4]  # the kind of the source, which is no key of the file
     key = ".".join(map(str, location)) or "recipe"
     if fault["type"] == "extra_forbidden":
@@ -198,7 +202,7 @@ def _explain(fault: Mapping[str, Any]) -> str:
 
 def _allowed_keys(location: Sequence[Any]) -> list[str]:
     model: Any = Recipe
-    if location[:2] == ["collect", "sources"]:
+    if list(location[:2]) in SOURCES:
         model, location = KINDS.get(location[-1]), ()
     for part in location:
         model = _fields(model).get(part)

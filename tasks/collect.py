@@ -3,107 +3,244 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
-from collections.abc import Iterator
-from types import ModuleType
-from typing import Annotated
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from tasks.documents import Document, OnSkip, to_batches, write_shards
+from tasks.collecting import KeptSource, Source, locked
+from tasks.documents import Item, write_shards
 from tasks.errors import SourceError
-from tasks.sources import files, hub, packages
-from tasks.sources.files import FilesSource
-from tasks.sources.hub import HubSource
-from tasks.sources.packages import PackagesSource
+from tasks.sources.ledger import LICENSE, Ledger
+from tasks.sources.segments import Segments, last_listing
 from tasks.stage import Config, Workspace, stage
-
-Source = Annotated[PackagesSource | FilesSource | HubSource, Field(discriminator="kind")]
 
 
 class CollectConfig(Config):
     """Where documents come from."""
 
-    sources: tuple[Source, ...] = Field(min_length=1, description="The sources, in the order of trust.")
+    sources: tuple[Source, ...] = Field(min_length=1, description="the sources, in the order of trust")
+    evaluation_sets: tuple[Source, ...] = Field(
+        default=(),
+        description="sources of texts that models are judged on; cleaning drops what contains them",
+    )
+    allowed_licenses: tuple[str, ...] | None = Field(
+        default=None,
+        description="documents under another licence, or none, are left out; none: all are taken",
+    )
+    max_bad_share: float = Field(
+        default=0.1, ge=0, le=1, description="collecting stops when more of a source's records can't be used"
+    )
 
 
 class Snapshot(BaseModel):
-    """What the sources hold at this moment: one fingerprint per source, the stage's input."""
+    """What the sources hold at this moment, the stage's input: a digest per source, by its name."""
 
     model_config = ConfigDict(frozen=True)
 
-    fingerprints: dict[str, str]
+    listings: dict[str, str]
+    _items: dict[str, list[Item]] = PrivateAttr(default_factory=dict)
+
+    def items(self, place: KeptSource) -> list[Item]:
+        """The items of a source when the snapshot was taken (now, if it comes from another process)."""
+        name = place.source.name
+        return self._items[name] if name in self._items else place.list_items()
 
 
-def snapshot(config: CollectConfig) -> Snapshot:
-    """Fingerprint every source, so that a changed file or package makes a new corpus.
+class Changes(BaseModel):
+    """URIs of the items that differ from the last collection of a source, and how many do not."""
+
+    new: list[str]
+    changed: list[str]
+    removed: list[str]
+    unchanged: int
+
+
+def snapshot(config: CollectConfig, home: Path) -> Snapshot:
+    """List every source, so that a changed file, page or package makes a new corpus.
+
+    Args:
+        home: the directory of the store, which knows what was listed before and keeps fetched pages.
 
     Raises:
-        SourceError: a source can't be found or read.
+        SourceError: a source can't be found or reached.
     """
-    names = Counter(source.name for source in config.sources)
+    sources = (*config.sources, *config.evaluation_sets)
+    names = Counter(source.name for source in sources)
     if twice := [name for name, count in names.items() if count > 1]:
         raise SourceError(f"collect: two sources are named {twice[0]!r}; give each its own `name`")
-    return Snapshot(
-        fingerprints={source.name: _module_of(source).fingerprint(source) for source in config.sources}
+    places = [KeptSource(source, home) for source in sources]
+    items = {place.source.name: place.list_items() for place in places}
+    taken = Snapshot(
+        listings={place.source.name: place.listing_digest(items[place.source.name]) for place in places}
     )
+    taken._items.update(items)
+    return taken
 
 
-@stage(runs=("tasks.sources.docstrings",))
+@stage()
 def collect(snapshot: Snapshot, config: CollectConfig, workspace: Workspace) -> None:
-    """Write the documents of all sources to `documents/`, and what could not be read to `skipped.json`.
+    """Write `documents/` and `evaluation/` (shards), and the books: `ledger.parquet` has every item,
+    `skipped.parquet` every record that was left out, `changes.json` what differs from the last time.
 
     Raises:
-        SourceError: a source can't be read at all, or there is no document in any of them.
+        SourceError: a source can't be read, too much of it can't be used, or there is no document at all.
     """
-    skipped: list[dict[str, str]] = []
-    per_source: Counter[str] = Counter()
-    characters = 0
+    sources = (*config.sources, *config.evaluation_sets)
+    places = {source.name: KeptSource(source, workspace.store.home) for source in sources}
+    with locked(places.values()):
+        items = {name: snapshot.items(place) for name, place in places.items()}
+        changes = {name: _changes(place, items[name]) for name, place in places.items()}
+        kept = _read(places, items, workspace)
+        ledger = Ledger(workspace.directory)
+        for name, segments in kept.items():
+            _enter(name, segments, items[name], ledger)
+        ledger.check(config.max_bad_share)
+        corpus, evaluation = _Texts(), _Texts()
+        for texts, part, licenses, folder in (
+            (corpus, config.sources, config.allowed_licenses, "documents"),
+            (evaluation, config.evaluation_sets, None, "evaluation"),
+        ):
+            batches = (
+                batch
+                for source in part
+                for batch in _documents(source.name, kept[source.name], items[source.name], licenses, ledger)
+            )
+            write_shards(texts.counted(batches), workspace.directory / folder)
+        ledger.close()
+        if not corpus.documents:
+            raise SourceError(
+                f"collect: no document in {', '.join(source.name for source in config.sources)}"
+                f"{_reasons(ledger)}; check the sources in the recipe"
+            )
+        for name, segments in kept.items():
+            segments.remember(items[name])
+    _say(corpus, evaluation, ledger, changes, workspace)
 
-    def all_documents() -> Iterator[Document]:
-        nonlocal characters
-        with workspace.progress("documents", total=None) as advance:
-            for source in config.sources:
-                on_skip = _recorder(source.name, skipped)
-                for document in _module_of(source).documents(source, on_skip):
-                    per_source[source.name] += 1
-                    characters += len(document.text)
-                    count = per_source.total()
-                    if count % 1000 == 0:
-                        advance(count, note=f"from {source.name}")
-                    yield document
 
-    documents = write_shards(to_batches(all_documents()), workspace.directory / "documents")
-    skipped.sort(key=lambda entry: (entry["source"], entry["uri"]))
-    (workspace.directory / "skipped.json").write_text(
-        json.dumps(skipped, indent=2, ensure_ascii=False) + "\n"
+class _Texts:
+    """Counts documents and characters on their way to the disk."""
+
+    def __init__(self) -> None:
+        self.documents = self.characters = 0
+        self.by_source: Counter[str] = Counter()
+
+    def counted(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            self.documents += batch.num_rows
+            self.characters += pc.sum(pc.utf8_length(batch["text"])).as_py() or 0
+            if batch.num_rows:
+                self.by_source[batch["source"][0].as_py()] += batch.num_rows
+            yield batch
+
+
+def _changes(place: KeptSource, items: Sequence[Item]) -> Changes:
+    before = last_listing(place.directory)
+    now = dict(items)
+    return Changes(
+        new=[uri for uri in now if uri not in before],
+        changed=[uri for uri in now if uri in before and now[uri] != before[uri]],
+        removed=[uri for uri in before if uri not in now],
+        unchanged=sum(before.get(uri) == version for uri, version in now.items()),
     )
-    if not documents:
-        reasons = "; ".join(f"{s['uri']}: {s['reason']}" for s in skipped[:3])
-        raise SourceError(
-            f"collect: no document in {', '.join(per_source or [s.name for s in config.sources])}"
-            + (f" ({len(skipped)} files could not be read: {reasons})" if skipped else "")
-            + "; check the sources in the recipe"
+
+
+def _read(
+    places: Mapping[str, KeptSource], items: Mapping[str, Sequence[Item]], workspace: Workspace
+) -> dict[str, Segments]:
+    """Bring every source up to date, one after the other."""
+    kept, started, before = {}, time.monotonic(), 0
+    with workspace.progress("documents read", total=None) as advance:
+        for name, place in places.items():
+            read = 0
+
+            def tell(documents: int, name: str = name, before: int = before) -> None:
+                nonlocal read
+                read = documents
+                rate = (before + documents) / (time.monotonic() - started)
+                advance(before + documents, note=f"from {name}, {rate:,.0f} documents/s")
+
+            kept[name] = place.bring_up_to_date(items[name], tell)
+            before += read
+    return kept
+
+
+def _enter(source: str, segments: Segments, items: Sequence[Item], ledger: Ledger) -> None:
+    """Enter what was read of a source into the books."""
+    for item, batches in segments.skipped(items):
+        place = segments.kept[item]
+        ledger.item(source, item, place.documents, place.skipped)
+        for batch in batches:
+            for uri, reason, detail in zip(*batch.to_pydict().values(), strict=True):
+                ledger.skip(source, uri, reason, detail)
+
+
+def _documents(
+    source: str,
+    segments: Segments,
+    items: Sequence[Item],
+    licenses: Sequence[str] | None,
+    ledger: Ledger,
+) -> Iterator[pa.RecordBatch]:
+    """The documents of a source that are under one of the licences."""
+    for _, batches in segments.documents(items):
+        for batch in batches:
+            if licenses is None:
+                yield batch
+                continue
+            allowed = pc.is_in(batch["license"], pa.array(licenses, pa.string()))
+            refused = batch.filter(pc.invert(allowed))
+            for uri, license in zip(*(refused[c].to_pylist() for c in ("uri", "license")), strict=True):
+                ledger.skip(source, uri, LICENSE, license or "none stated")
+            yield batch.filter(allowed)
+
+
+def _reasons(ledger: Ledger) -> str:
+    reasons = sum(ledger.reasons.values(), Counter())
+    counts = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common(5))
+    return f" (left out: {counts})" if counts else ""
+
+
+def _say(
+    corpus: _Texts, evaluation: _Texts, ledger: Ledger, changes: Mapping[str, Changes], workspace: Workspace
+) -> None:
+    """Write `changes.json` and tell the person who watches."""
+    (workspace.directory / "changes.json").write_text(
+        json.dumps({name: change.model_dump() for name, change in changes.items()}, indent=1) + "\n"
+    )
+    workspace.volatile.add("changes.json")
+    new, changed, removed = (
+        sum(len(getattr(change, kind)) for change in changes.values())
+        for kind in ("new", "changed", "removed")
+    )
+    unchanged = sum(change.unchanged for change in changes.values())
+    left_out = ledger.skipped()
+    workspace.counts |= {
+        "documents": corpus.documents,
+        "characters": corpus.characters,
+        "evaluation documents": evaluation.documents,
+        "items": new + changed + unchanged,
+        "records left out": left_out,
+    }
+    by_source = (corpus.by_source + evaluation.by_source).most_common()
+    workspace.table("Documents by source", ["source", "documents"], by_source)
+    workspace.table(
+        "Left out",
+        ["source", "reason", "records"],
+        [(source, *row) for source, reasons in ledger.reasons.items() for row in reasons.most_common()],
+    )
+    workspace.say(
+        f"{corpus.documents:,} documents, {corpus.characters / 1e6:,.1f} M characters"
+        + (f", {evaluation.documents:,} to evaluate on" if evaluation.documents else "")
+        + (f", [yellow]{left_out:,} records left out[/]{_reasons(ledger)}" if left_out else "")
+    )
+    workspace.say(f"items: {new:,} new, {changed:,} changed, {unchanged:,} unchanged, {removed:,} removed")
+    if changed or removed:
+        workspace.say(
+            "what was changed or removed is no longer kept here; artifacts of earlier runs hold it until "
+            "`textmill gc`"
         )
-    workspace.counts |= {"documents": documents, "characters": characters, "skipped files": len(skipped)}
-    workspace.table("Documents by source", ["source", "documents"], per_source.most_common())
-    if skipped:
-        workspace.table(
-            "Files left out", ["source", "file", "reason"], [tuple(entry.values()) for entry in skipped[:50]]
-        )
-    workspace.say(f"{documents:,} documents, {characters / 1e6:,.1f} M characters, {_skip_summary(skipped)}")
-
-
-def _module_of(source: Source) -> ModuleType:
-    return {"packages": packages, "files": files, "huggingface": hub}[source.kind]
-
-
-def _recorder(source: str, skipped: list[dict[str, str]]) -> OnSkip:
-    return lambda uri, reason: skipped.append({"source": source, "uri": uri, "reason": reason})
-
-
-def _skip_summary(skipped: list[dict[str, str]]) -> str:
-    if not skipped:
-        return "no file left out"
-    first = skipped[0]
-    return f"[yellow]{len(skipped)} files left out[/], the first: {first['uri']} ({first['reason']})"

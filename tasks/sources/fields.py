@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tasks.sources.left_out import LeftOut
 
-class BadField(Exception):
-    """A record has no text where it is looked for; the message says what was found."""
+NO_TEXT_FIELD = "no text field"
 
 
 def text_of(record: Mapping[str, Any], path: str) -> str:
     """The string at `path`, such as `article.body`; a list of strings is joined by newlines, null is empty.
 
     Raises:
-        BadField: there is nothing at `path`, or what is there is no text.
+        LeftOut: there is nothing at `path`, or what is there is no text.
     """
     found = _find(record, path)
     if isinstance(found, str):
@@ -23,7 +23,7 @@ def text_of(record: Mapping[str, Any], path: str) -> str:
         return ""
     if isinstance(found, list) and all(isinstance(part, str) for part in found):
         return "\n".join(found)
-    raise BadField(f"field {path!r} holds {type(found).__name__}, not text")
+    raise LeftOut(NO_TEXT_FIELD, f"field {path!r} holds {type(found).__name__}, not text")
 
 
 def meta_of(record: Mapping[str, Any], paths: Sequence[str]) -> dict[str, str]:
@@ -32,7 +32,7 @@ def meta_of(record: Mapping[str, Any], paths: Sequence[str]) -> dict[str, str]:
     for path in paths:
         try:
             value = _find(record, path)
-        except BadField:
+        except LeftOut:
             continue
         if value is not None:
             found[path] = str(value)
@@ -47,5 +47,7 @@ def _find(record: Any, path: str) -> Any:
         first, dot, rest = path.partition(".")
         if dot and first in record:
             return _find(record[first], rest)
-        raise BadField(f"no field {path!r}; found {', '.join(map(str, record))[:300] or 'nothing'}")
-    raise BadField(f"no field {path!r}; found {type(record).__name__}")
+        raise LeftOut(
+            NO_TEXT_FIELD, f"no field {path!r}; found {', '.join(map(str, record))[:300] or 'nothing'}"
+        )
+    raise LeftOut(NO_TEXT_FIELD, f"no field {path!r}; found {type(record).__name__}")

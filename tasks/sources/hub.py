@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from tasks import visible
 from tasks.documents import Document, Item, OnSkip
 from tasks.errors import SourceError
-from tasks.sources.fields import BadField, meta_of, text_of
+from tasks.sources.fields import meta_of, text_of
+from tasks.sources.left_out import LeftOut
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SECONDS = 10.0
@@ -84,10 +85,10 @@ def read(config: HubSource, item: Item, on_skip: OnSkip) -> Iterator[Document]:
         uri = f"hf:{config.dataset}{commit}/{config.split}#{number}"
         try:
             text, meta = text_of(row, config.text_field), meta_of(row, config.meta_fields)
-        except BadField as error:
+        except LeftOut as error:
             if number == 0:  # a data set has the same columns in every row
-                raise SourceError(f"{config.dataset}: {error}; set text_field") from error
-            on_skip(uri, "no text field", str(error))
+                raise SourceError(f"{config.dataset}: {error.detail}; set text_field") from error
+            on_skip(uri, error.reason, error.detail)
             continue
         if not text.strip():
             on_skip(uri, "empty", "")
@@ -126,7 +127,7 @@ def _commit(config: HubSource, revision: str | None) -> str:
         SourceError: the hub can't be reached within seconds, or has no such data set or revision.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HTTPError, OfflineModeIsEnabled
+    from huggingface_hub.errors import HfHubHTTPError
 
     try:
         info = HfApi().dataset_info(config.dataset, revision=revision, timeout=_SECONDS)
@@ -135,12 +136,12 @@ def _commit(config: HubSource, revision: str | None) -> str:
             f"{config.dataset}: the Hugging Face hub has no such data set or revision "
             f"({_first_line(error)}); check `dataset` and `revision`, log in if it is private"
         ) from error
-    except (HTTPError, OSError, OfflineModeIsEnabled) as error:
+    except ValueError as error:
+        raise SourceError(f"{config.dataset}: neither a folder nor the id of a data set ({error})") from error
+    except Exception as error:  # the client has changed its HTTP library, and with it the errors, twice
         raise SourceError(
             f"{config.dataset}: the Hugging Face hub can't be reached ({_first_line(error)}); {_COPY}"
         ) from error
-    except ValueError as error:
-        raise SourceError(f"{config.dataset}: neither a folder nor the id of a data set ({error})") from error
     return str(info.sha)
 
 

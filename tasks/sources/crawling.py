@@ -1,0 +1,135 @@
+"""Walk over the pages of a web source, asking servers only for what may have changed."""
+
+from __future__ import annotations
+
+import codecs
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
+from email.message import Message
+from urllib.parse import urlsplit
+
+from tasks.sources.downloads import Downloads, Page
+from tasks.sources.fetching import Client, Refused
+from tasks.sources.left_out import LeftOut
+from tasks.sources.links import links, normalised
+from tasks.sources.sitemaps import MAX_BYTES, entries
+from tasks.sources.web import WebSource
+
+HTML = frozenset({"text/html", "application/xhtml+xml"})
+MAX_SITEMAPS = 1000
+
+
+class Crawl:
+    """One walk. Afterwards `not_asked` says how many pages could not be asked for and stayed as they were,
+    `beyond` how often one more than `max_pages` was named.
+    """
+
+    def __init__(self, config: WebSource, client: Client, downloads: Downloads) -> None:
+        self.config, self.client, self.downloads = config, client, downloads
+        self.not_asked = self.beyond = 0
+        self._queue: deque[tuple[str, str]] = deque()
+        self._seen: set[str] = set()
+
+    def pages(self) -> Iterator[Page]:
+        """Every page once, those that can't be had too: first those of `start`, then those in sitemaps,
+        then those that they link to. Pages that are not among them are forgotten.
+        """
+        for url in self.config.start:
+            self._enqueue(url)
+        sitemaps: dict[str, str] = dict.fromkeys(self.config.sitemaps, "")
+        read: set[str] = set()
+        while sitemaps and len(read) < MAX_SITEMAPS:
+            url = next(iter(sitemaps))
+            yield from self._expand(url, sitemaps.pop(url), sitemaps)
+            read.add(url)
+            sitemaps = {url: changed for url, changed in sitemaps.items() if url not in read}
+        while self._queue:
+            page = self._page(*self._queue.popleft())
+            yield page
+            if self.config.follow and not page.reason:
+                for link in links(page.body.decode(page.charset or "utf-8", "replace"), page.final_url):
+                    if urlsplit(link).netloc in self.client.hosts:
+                        self._enqueue(link)
+        self.downloads.forget_all_but(self._seen | read)
+
+    def _enqueue(self, url: str, changed: str = "") -> None:
+        if url in self._seen:
+            return
+        if len(self._seen) == self.config.max_pages:
+            self.beyond += 1
+            return
+        self._seen.add(url)
+        self._queue.append((url, changed))
+
+    def _expand(self, url: str, changed: str, sitemaps: dict[str, str]) -> Iterator[Page]:
+        """Put what a sitemap lists into the queue, or among the sitemaps; yields it if it can't be read."""
+        sitemap = self._fetched(url, changed, MAX_BYTES, frozenset())
+        try:
+            listed = [] if sitemap.reason else entries(sitemap.body)
+        except LeftOut as bad:
+            sitemap = replace(sitemap, body=b"", reason=bad.reason, detail=bad.detail)
+            self.downloads.keep(sitemap)
+            listed = []
+        if sitemap.reason:
+            yield sitemap
+        for entry in listed:
+            address = normalised(entry.url)
+            if address and entry.is_sitemap:
+                sitemaps.setdefault(address, entry.changed)
+            elif address:
+                self._enqueue(address, entry.changed)
+
+    def _page(self, url: str, changed: str) -> Page:
+        return self._fetched(url, changed, self.config.max_document_bytes, HTML)
+
+    def _fetched(self, url: str, changed: str, max_bytes: int, types: frozenset[str]) -> Page:
+        """The page as it is now, or as it was when it can't be asked for, or the reason why there is none."""
+        before = self.downloads.load(url)
+        if before and before.reason:
+            before = None
+        if before and changed and before.listed_as_changed == changed:
+            return before
+        conditions = (
+            {"if-none-match": before.etag, "if-modified-since": before.last_modified} if before else {}
+        )
+        try:
+            answer = self.client.get(
+                url,
+                max_bytes,
+                {name: value for name, value in conditions.items() if value},
+                lambda content_type: not types or content_type in types,
+            )
+            if answer.status == 304 and not before:
+                raise Refused("no page", "HTTP 304 to a question without conditions")
+        except Refused as refused:
+            if refused.for_now and before:
+                self.not_asked += 1
+                return before
+            page = Page(url, reason=refused.reason, detail=refused.detail)
+        else:
+            if answer.status == 304 and before:
+                page = replace(before, listed_as_changed=changed)
+            else:
+                page = Page(
+                    url=url,
+                    body=answer.body,
+                    final_url=answer.url,
+                    charset=_charset(answer.headers.get("content-type", "")),
+                    etag=answer.headers.get("etag", ""),
+                    last_modified=answer.headers.get("last-modified", ""),
+                    listed_as_changed=changed,
+                )
+        self.downloads.keep(page)
+        return page
+
+
+def _charset(content_type: str) -> str | None:
+    """The charset that a Content-Type header declares, if Python knows it."""
+    header = Message()
+    header["content-type"] = content_type
+    charset = header.get_content_charset()
+    try:
+        return codecs.lookup(charset).name if charset else None
+    except LookupError:
+        return None

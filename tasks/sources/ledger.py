@@ -1,0 +1,74 @@
+"""The books of a collection: every item with what became of it, and every record that was left out."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import pyarrow as pa
+
+from tasks.documents import Item
+from tasks.errors import SourceError
+from tasks.sources.tables import TableWriter
+
+LEDGER = pa.schema(
+    [(name, pa.string()) for name in ("source", "item", "version")]
+    + [(name, pa.int64()) for name in ("documents", "skipped")]
+)
+SKIPPED = pa.schema([(name, pa.string()) for name in ("source", "uri", "reason", "detail")])
+
+LICENSE = "licence not allowed"
+# Left out on purpose, or no record at all: no sign that a source is broken.
+NOT_BAD = frozenset({"empty", LICENSE, "unsupported type", "other host", "robots.txt"})
+LOCATIONS_SHOWN = 3
+
+
+class Ledger:
+    """Writes `ledger.parquet` and `skipped.parquet`, and counts."""
+
+    def __init__(self, directory: Path) -> None:
+        self._items = TableWriter(directory / "ledger.parquet", LEDGER)
+        self._skipped = TableWriter(directory / "skipped.parquet", SKIPPED)
+        self.documents: Counter[str] = Counter()
+        self.reasons: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._first_bad: defaultdict[str, list[str]] = defaultdict(list)
+
+    def item(self, source: str, item: Item, documents: int, skipped: int) -> None:
+        """An item of a source: how many documents were read from it, how many records left out."""
+        self._items.add_row(source, item.uri, item.version, documents, skipped)
+        self.documents[source] += documents
+
+    def skip(self, source: str, uri: str, reason: str, detail: str) -> None:
+        """A record that was left out."""
+        self._skipped.add_row(source, uri, reason, detail)
+        self.reasons[source][reason] += 1
+        if reason not in NOT_BAD and len(self._first_bad[source]) < LOCATIONS_SHOWN:
+            self._first_bad[source].append(f"{uri} ({detail or reason})")
+
+    def skipped(self) -> int:
+        """How many records were left out so far."""
+        return sum(reasons.total() for reasons in self.reasons.values())
+
+    def check(self, max_bad_share: float) -> None:
+        """Refuse a source of which too much could not be used.
+
+        Raises:
+            SourceError: with the counts by reason and the first locations.
+        """
+        for source, reasons in self.reasons.items():
+            counts = [(count, reason) for reason, count in reasons.items() if reason not in NOT_BAD]
+            bad = sum(count for count, _ in counts)
+            share = bad / max(1, bad + self.documents[source])
+            if share > max_bad_share:
+                by_reason = ", ".join(f"{count:,} {reason}" for count, reason in sorted(counts)[:-9:-1])
+                first = "; ".join(self._first_bad[source])
+                raise SourceError(
+                    f"collect: {bad:,} of {bad + self.documents[source]:,} records of {source} ({share:.0%}) "
+                    f"can't be used: {by_reason}; the first: {first}; repair the source, or raise "
+                    f"collect.max_bad_share (now {max_bad_share:g})"
+                )
+
+    def close(self) -> None:
+        """Write both files to the end."""
+        self._items.close()
+        self._skipped.close()
