@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from flows.corpus_figures import corpus_bars
 from flows.record import RunRecord
 from flows.report_chart import Chart, line_chart
 from tasks.artifact import Manifest
@@ -29,6 +30,7 @@ STAGES = (
     *("register", "export", "deploy"),
 )
 TRAINED = {"Pretraining": "pretrain", "Fine-tuning": "fine_tune"}
+DATA_DOCS = "data_docs/index.html"
 DROPPED_BY = "dropped by "  # how the clean stage names its counts
 EXAMPLE = "Read a CSV file into a table"
 
@@ -101,7 +103,8 @@ def _content(record: RunRecord, store: Store) -> dict[str, Any]:
         "figures": _figures(manifests, evaluation, parity),
         "stages": [(name, outcomes.get(name), manifests.get(name)) for name in STAGES],
         "funnel": _funnel(manifests.get("clean")),
-        "rules": files.json("validate", "validation.json") or [],
+        "bars": corpus_bars(files.json("clean", "report.json") or {}),
+        "checkpoints": _checkpoints(record, store),
         "curves": [(name, curve) for name, curve in curves if curve],
         "evaluation": evaluation,
         "contenders": _contenders(evaluation),
@@ -198,6 +201,25 @@ def _funnel(manifest: Manifest | None) -> dict[str, Any]:
             )
     kept = counts.get("kept", left)
     return {"collected": collected, "kept": kept, "kept_share": kept / collected, "steps": steps}
+
+
+def _checkpoints(record: RunRecord, store: Store) -> list[dict[str, Any]]:
+    """The verdict of each checkpoint that was reached, and the way from the report to its Data Docs.
+
+    What a checkpoint refused is in its scratch directory.
+    """
+    here = store.home / "runs" / record.id
+    found = []
+    for outcome in record.outcomes:
+        if outcome.stage.startswith("validate_") and outcome.key:
+            scratch = store.scratch(outcome.stage, outcome.key)
+            place = scratch if outcome.state == "failed" else store.place(outcome.stage, outcome.key)
+            with suppress(OSError, ValueError):
+                rules = json.loads((place / "validation.json").read_text(encoding="utf-8"))
+                docs = Path(os.path.relpath(place / DATA_DOCS, here)).as_posix()
+                name = outcome.stage.removeprefix("validate_")
+                found.append({"name": name, "rules": rules, "docs": docs})
+    return found
 
 
 def _loss_curve(history: list[dict[str, Any]], final: float | None) -> Chart | None:

@@ -31,7 +31,7 @@ COUNTS = {
     "clean": {"collected": 84_912, "kept": 51_310}
     | {"dropped by min_characters": 9_804, "dropped by language": 1_208, "dropped by symbol_ratio": 2_611}
     | {"dropped by exact_duplicate": 12_877, "dropped by near_duplicate": 7_102},
-    "validate": {"rules": 12},
+    "validate_clean": {"rules": 12},
     "tokenize": {"train tokens": 9_840_112, "vocabulary": 8_192},
     "fine_tune": {"examples": 14_400},
     "evaluate": {"test examples": 1_800},
@@ -95,6 +95,12 @@ def files(passed: bool = True, labels: list[str] = LABELS) -> dict[str, dict[str
             ("email", "share with an e-mail address", 0.021, "at most 0.01", False),
         )
     ]
+    cleaning = {
+        "languages": {"en": 48_000, "zh": 3_310},
+        "lengths": {"collected": {"32": 9, "128": 4}, "kept": {"32": 5}},
+        "duplicate_clusters": {"2": 900, "3": 40, "17": 2},
+        "personal_data": {"email": 212, "iban": 0},
+    }
     parity = {
         "cases": [
             {"batch": b, "length": n, "max_abs_difference": 1.2e-6 * b, "same_labels": True}
@@ -108,7 +114,8 @@ def files(passed: bool = True, labels: list[str] = LABELS) -> dict[str, dict[str
     deployment = {"model": "python-docs", "version": 3, "compared": 64}
     deployment |= {"max_abs_difference": 2.4e-6, "same_labels": True}
     return {
-        "validate": {"validation.json": json.dumps(rules)},
+        "clean": {"report.json": json.dumps(cleaning)},
+        "validate_clean": {"validation.json": json.dumps(rules)},
         "pretrain": {"history.jsonl": history(9.01, 3.4, 1500, every=1501)},
         "fine_tune": {"history.jsonl": history(2.6, 0.32, 1350, every=450)},
         "evaluate": {"evaluation.json": json.dumps(evaluation(passed, labels))},
@@ -206,6 +213,11 @@ def test_complete_run_shows_every_part(store: Store, tmp_path: Path) -> None:
     assert "near duplicate 7,102 8.4 % 51,310" in page.text
     assert "share of duplicate ids at most 0 0 ✓ passed" in page.text
     assert "share with an e-mail address at most 0.01 0.0210 ! warning" in page.text
+    assert "Checkpoint: clean 2 of 3 rules hold, Data Docs" in page.text
+    assert "Languages of the kept documents en 48,000 zh 3,310" in page.text
+    assert "characters, collected 32 to 63 9 64 to 127 0 128 to 255 4" in page.text
+    assert "cluster of duplicates 2 to 3 940 4 to 7 0 8 to 15 0 16 to 31 2" in page.text
+    assert "Masked personal data email 212" in page.text
     assert page.tags.count("svg") == 2
     assert page.tags.count("path") == 4
     assert "champion, version 2 0.905 0.869" in page.text
@@ -257,6 +269,20 @@ def test_failed_run_shows_what_exists(store: Store) -> None:
         assert absent not in page.text
 
 
+def test_a_checkpoint_that_refused_shows_its_rules(store: Store) -> None:
+    failed = Outcome(stage="validate_raw", state="failed", key="k" * 64, message="no")
+    scratch = store.scratch("validate_raw", failed.key)
+    scratch.mkdir(parents=True)
+    rule = {"rule": "licenses", "description": "share without an allowed licence", "observed": 0.5}
+    rule |= {"expected": "at most 0", "passed": False, "warn_only": False, "failing": []}
+    (scratch / "validation.json").write_text(json.dumps([rule]))
+    page = Page(render_report(record([*walk(store, "collect", {}), failed], state="failed"), store))
+    assert "Checkpoint: raw 0 of 1 rules hold, Data Docs" in page.text
+    assert "share without an allowed licence at most 0 0.500 ✗ failed" in page.text
+    link = f"../../scratch/validate_raw-{'k' * 32}/data_docs/index.html"
+    assert ("a", link) in page.addresses
+
+
 def test_run_without_any_outcome_and_damaged_files(store: Store) -> None:
     assert "Failed before the first stage" in render_report(record([], state="failed"), store)
     damaged = {"evaluate": {"evaluation.json": '{"labels": ['}, "pretrain": {"history.jsonl": "{}\nnot"}}
@@ -281,7 +307,7 @@ def test_headline_says_how_far_the_run_came(store: Store, state: str, until: str
 
 def test_artifact_that_was_replaced_is_not_shown(store: Store) -> None:
     outcomes = walk(store, "clean", {})
-    outcomes[1] = outcomes[1].model_copy(update={"digest": "f" * 64})
+    outcomes[2] = outcomes[2].model_copy(update={"digest": "f" * 64})
     assert "documents collected" not in render_report(record(outcomes), store)
 
 
@@ -305,7 +331,8 @@ def test_nothing_is_asked_of_a_network(store: Store) -> None:
     run = record(walk(store, "deploy", files()))
     html = render_report(run, store)
     page = Page(html)
-    assert sorted(value for _, value in page.addresses) == sorted(run.urls.values())
+    docs = f"../../artifacts/validate_clean/{run.outcomes[3].key[:32]}/data_docs/index.html"
+    assert sorted(value for _, value in page.addresses) == sorted([docs, *run.urls.values()])
     assert {tag for tag, _ in page.addresses} == {"a"}
     style = html[html.index("<style>") : html.index("</style>")]
     assert "url(" not in style
