@@ -1,0 +1,198 @@
+"""Files in files: what gz, bz2, xz, zst, zip and tar hold, as streams that can't grow without bound.
+
+Nothing is ever extracted to the disk, so a member can't reach outside the archive; those whose names try
+are left out all the same. One compression may be around an archive and one around each of its members;
+archives in archives are left out.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import re
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO, NamedTuple, cast
+
+import pyarrow as pa
+
+from tasks.sources.left_out import UNREADABLE, LeftOut, explained
+
+# Text that repeats itself a lot shrinks to a hundredth; what grows more than this is made to.
+LARGEST_RATIO = 200
+SMALL_ENOUGH = 64_000_000
+BUFFER_BYTES = 1 << 17
+
+_SHORT_NAMES = {".tgz": ".tar.gz", ".tbz2": ".tar.bz2", ".txz": ".tar.xz", ".tzst": ".tar.zst"}
+_ARCHIVES = (".zip", ".tar")
+_LEAVES_ARCHIVE = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)")
+
+
+class Entry(NamedTuple):
+    """A file, or a member of an archive, to be read once from front to back.
+
+    `name` tells the format and has no suffix of a compression; `seekable` is whether `stream` can go back.
+    """
+
+    uri: str
+    name: str
+    stream: io.BufferedReader[Any]
+    seekable: bool
+
+
+OnMember = Callable[[str, LeftOut], None]
+"""Called with (uri, why) for every member that can't be used."""
+
+
+class _Meter:
+    """Counts what comes out of one file and stops it at a limit."""
+
+    def __init__(self, size: int, most: int) -> None:
+        self.limit = min(most, max(SMALL_ENOUGH, LARGEST_RATIO * size))
+        self.size, self.count = size, 0
+
+    @property
+    def is_full(self) -> bool:
+        return self.count > self.limit
+
+    def add(self, count: int) -> None:
+        self.count += count
+        if self.is_full:
+            detail = f"{self.size} bytes hold more than {self.limit}; what comes after is left out"
+            raise LeftOut("archive bomb", detail)
+
+
+class _Metered(io.RawIOBase):
+    """A stream that fills its reader's buffer, as long as the meter lets it."""
+
+    def __init__(self, stream: BinaryIO, meter: _Meter) -> None:
+        self._stream, self._meter = stream, meter
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        filled = 0
+        while filled < len(buffer) and (block := self._stream.read(len(buffer) - filled)):
+            buffer[filled : filled + len(block)] = block
+            filled += len(block)
+        self._meter.add(filled)
+        return filled
+
+
+def entries(uri: str, stream: BinaryIO, size: int, most: int, on_member: OnMember) -> Iterator[Entry]:
+    """The file itself, what it holds when it is compressed, or the members of an archive.
+
+    A zip's members come sorted by name, a tar's in its own order. An entry has to be read before the next
+    one is asked for.
+
+    Args:
+        stream: the file's bytes; a zip has to be seekable.
+        size: bytes of the file.
+        most: bytes that may come out of it; a ratio of more than `LARGEST_RATIO` stops it earlier.
+
+    Raises:
+        LeftOut: the file is no archive of the kind that its name says, or grows beyond the limit.
+    """
+    meter = _Meter(size, most)
+    name, compression = _split(PurePosixPath(uri).name)
+    if not compression and name.lower().endswith(".zip"):
+        members = _zip_members(uri, stream, meter, on_member)
+    elif name.lower().endswith(".tar"):
+        # What passes by is counted here, what is taken out of it below.
+        members = _tar_members(uri, _opened(stream, compression, _Meter(size, most)), on_member)
+    elif name.lower().endswith(".zip"):
+        raise LeftOut("nested archive", "a zip in a compressed file; unpack it first")
+    else:
+        plain = io.BufferedReader(cast(io.RawIOBase, stream), BUFFER_BYTES)
+        opened: io.BufferedReader[Any] = _opened(stream, compression, meter) if compression else plain
+        yield Entry(uri, name, opened, seekable=not compression)
+        return
+    for member, content in members:
+        name, compression = _split(PurePosixPath(member).name)
+        where = f"{uri}!{member}"
+        if name.lower().endswith(_ARCHIVES):
+            on_member(where, LeftOut("nested archive", "an archive in an archive; unpack it first"))
+            continue
+        try:
+            yield Entry(where, name, _opened(content, compression, meter), seekable=False)
+        finally:
+            content.close()
+        if meter.is_full:
+            return
+
+
+def _split(name: str) -> tuple[str, str]:
+    """A name without the suffix of its compression, and that suffix."""
+    for short, long in _SHORT_NAMES.items():
+        name = name[: -len(short)] + long if name.lower().endswith(short) else name
+    stem, dot, suffix = name.rpartition(".")
+    return (stem, dot + suffix.lower()) if dot + suffix.lower() in _DECOMPRESSORS else (name, "")
+
+
+def _opened(stream: BinaryIO, compression: str, meter: _Meter) -> io.BufferedReader[Any]:
+    content = _DECOMPRESSORS[compression](stream) if compression else stream
+    return io.BufferedReader(_Metered(content, meter), BUFFER_BYTES)
+
+
+def _zstandard(stream: BinaryIO) -> BinaryIO:
+    return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd"))
+
+
+_DECOMPRESSORS: dict[str, Callable[[BinaryIO], BinaryIO]] = {
+    ".gz": lambda stream: cast(BinaryIO, gzip.GzipFile(fileobj=stream)),
+    ".bz2": lambda stream: cast(BinaryIO, bz2.BZ2File(stream)),
+    ".xz": lambda stream: cast(BinaryIO, lzma.LZMAFile(stream)),  # noqa: SIM115
+    ".zst": _zstandard,
+}
+
+
+def _zip_members(
+    uri: str, stream: BinaryIO, meter: _Meter, on_member: OnMember
+) -> Iterator[tuple[str, BinaryIO]]:
+    with zipfile.ZipFile(stream) as archive:
+        for info in sorted(archive.infolist(), key=lambda info: info.filename):
+            where = f"{uri}!{info.filename}"
+            if info.is_dir():
+                continue
+            if _LEAVES_ARCHIVE.search(info.filename):
+                on_member(where, _outside())
+            elif (info.external_attr >> 16) & 0o170000 == 0o120000:
+                on_member(where, LeftOut("link", "a symbolic link in an archive"))
+            elif info.flag_bits & 1:
+                on_member(where, LeftOut("encrypted", "a member with a password; unpack the zip first"))
+            else:
+                try:
+                    yield info.filename, cast(BinaryIO, archive.open(info))
+                except UNREADABLE as error:
+                    on_member(where, explained(error))
+
+
+def _tar_members(
+    uri: str, stream: io.BufferedReader[Any], on_member: OnMember
+) -> Iterator[tuple[str, BinaryIO]]:
+    with tarfile.open(fileobj=stream, mode="r|") as archive:
+        while (info := archive.next()) is not None:
+            # The archive would keep every member that it has ever seen.
+            archive.members = []  # type: ignore[attr-defined]
+            where = f"{uri}!{info.name}"
+            if info.isdir():
+                continue
+            if _LEAVES_ARCHIVE.search(info.name):
+                on_member(where, _outside())
+            elif info.issym() or info.islnk():
+                on_member(where, LeftOut("link", f"a link to {info.linkname} in an archive"))
+            elif not info.isfile() or info.issparse():
+                on_member(
+                    where, LeftOut("not a regular file", "a device, a pipe or a sparse file in an archive")
+                )
+            else:
+                yield info.name, cast(BinaryIO, archive.extractfile(info))
+
+
+def _outside() -> LeftOut:
+    return LeftOut("path leaves the archive", "its name is absolute or has .. in it")

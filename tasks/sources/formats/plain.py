@@ -1,0 +1,86 @@
+"""Plain text: the whole file, or each of its lines, paragraphs or parts with a heading, is a record."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from io import BytesIO
+
+from tasks.sources.containers import Entry
+from tasks.sources.decoding import Line, decode, decoded_lines
+from tasks.sources.formats.options import Division, ReadingOptions
+from tasks.sources.formats.record import OnBad, Record, too_large
+
+# `= Title =` as in WikiText, but not `= = Section = =`, or `# Title` as in Markdown.
+_HEADING = re.compile(r"\s*(=\s[^=\s].*\s=|#\s+\S.*)\s*$")
+
+
+def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Record]:
+    """The records of a text file; only one of them is in memory at a time.
+
+    Raises:
+        LeftOut: the whole file is one record, and can't be used.
+    """
+    if options.document == "whole":
+        raw = entry.stream.read(options.max_document_bytes + 1)
+        if len(raw) > options.max_document_bytes:
+            raise too_large(options)
+        text, encoding = decode(raw)
+        yield Record("", text, raw=raw, encoding=encoding)
+    else:
+        yield from _parts(decoded_lines(entry.stream, options.max_document_bytes), options, on_bad)
+
+
+def divided(record: Record, options: ReadingOptions) -> Iterator[Record]:
+    """The documents in a record of another format: `record.text` by lines, paragraphs or headings."""
+    if options.document == "whole":
+        yield record
+        return
+    lines = decoded_lines(_Peekable(record.text.encode("utf-8", "replace")), options.max_document_bytes)
+    for part in _parts(lines, options, lambda *_: None):
+        position = f"{record.position}.{part.position}".lstrip(".")
+        yield replace(record, position=position, text=part.text, raw=part.raw)
+
+
+class _Peekable(BytesIO):
+    """Bytes that can be looked at without reading them."""
+
+    def peek(self, size: int = -1) -> bytes:
+        return self.getvalue()[:size]
+
+
+def _parts(lines: Iterable[Line], options: ReadingOptions, on_bad: OnBad) -> Iterator[Record]:
+    """The position of a part is the number of its first line."""
+    part: list[Line] = []
+    size = 0
+    for line in lines:
+        if line.problem:
+            on_bad(str(line.number), line.problem)
+            continue
+        if part and _begins(line, part, options.document):
+            yield from _closed(part, size, options, on_bad)
+            part, size = [], 0
+        size += len(line.raw)
+        # Of a part that is too large only the place is kept.
+        if size <= options.max_document_bytes or not part:
+            part.append(line)
+    yield from _closed(part, size, options, on_bad)
+
+
+def _begins(line: Line, part: list[Line], division: Division) -> bool:
+    if division == "heading":
+        return bool(_HEADING.match(line.text))
+    if division == "paragraph":
+        return bool(line.text.strip()) and not part[-1].text.strip()
+    return True
+
+
+def _closed(part: list[Line], size: int, options: ReadingOptions, on_bad: OnBad) -> Iterator[Record]:
+    text = "".join(line.text for line in part).strip("\r\n")
+    if size > options.max_document_bytes:
+        on_bad(str(part[0].number), too_large(options))
+    elif text.strip():
+        encodings = "+".join(sorted({line.encoding for line in part}))
+        raw = b"".join(line.raw for line in part)
+        yield Record(str(part[0].number), text, raw=raw, encoding=encodings)

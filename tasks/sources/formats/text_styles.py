@@ -1,0 +1,89 @@
+"""Corpora that keep one token per word, back into text as people write it."""
+
+from __future__ import annotations
+
+import re
+
+from tasks.sources.formats.options import TextStyle
+from tasks.sources.left_out import LeftOut
+
+_TAGGED = re.compile(r"(\S+)/[^\s/]+")
+_UNKNOWN = re.compile(r"<unk>|\bUNK\b")
+# A text with more unknown words than this is more holes than text.
+_MOST_UNKNOWN = 0.05
+_LEAST_TAGGED = 0.5
+_LANGUAGE_PREFIX = re.compile(r"[a-z]{2,3}:")
+
+# In this order; what a tokenizer put apart.
+_JOINED = [
+    (re.compile(r" ?@([-,.])@ ?"), r"\1"),
+    (re.compile(r"``|''"), '"'),
+    (re.compile(r"-LRB-|-lrb-"), "("),
+    (re.compile(r"-RRB-|-rrb-"), ")"),
+    (re.compile(r" (n't|'(?:s|m|d|re|ve|ll|S|M|D|RE|VE|LL))\b"), r"\1"),
+    (re.compile(r"([(\[{$£€#]) +"), r"\1"),
+    (re.compile(r" +([)\]},.;:!?%’]|\.\.\.)(?=[\s)\]}\"',.;:!?]|$)"), r"\1"),
+    (re.compile(r"([.?!;,])(?: +\1)+(?=\s|$)"), r"\1"),
+]
+_QUOTE = re.compile(r"(^|\s|\()\"\s|\s\"(?=\s|$|[.,;:!?)])")
+
+
+def styled(text: str, style: TextStyle) -> tuple[str, dict[str, str]]:
+    """The text of a corpus in that style as plain text, and what is worth noting of it.
+
+    Raises:
+        LeftOut: it is not in that style, or too many of its words are unknown.
+    """
+    if style == "plain":
+        return text, {}
+    if style == "tagged":
+        return _from_tagged(text), {}
+    if style == "columns":
+        return _from_columns(text), {}
+    return _from_tokens(text)
+
+
+def _from_tagged(text: str) -> str:
+    """`The/at jury/nn said/vbd ./.` as "The jury said."; every line is a sentence, a blank one is nothing."""
+    tokens = text.split()
+    if sum(bool(_TAGGED.fullmatch(token)) for token in tokens) < _LEAST_TAGGED * len(tokens):
+        raise LeftOut("another text style", "most words have no /TAG")
+    lines = (" ".join(_TAGGED.sub(r"\1", token) for token in line.split()) for line in text.splitlines())
+    return "\n".join(_joined(line) for line in lines if line)
+
+
+def _from_tokens(text: str) -> tuple[str, dict[str, str]]:
+    words, unknown = len(text.split()), len(_UNKNOWN.findall(text))
+    if unknown > _MOST_UNKNOWN * words:
+        raise LeftOut("unknown words", f"{unknown} of {words} words are unknown tokens")
+    joined = "\n".join(_joined(line.strip()) for line in text.splitlines())
+    return joined, {"unknown_words": str(unknown)} if unknown else {}
+
+
+def _from_columns(text: str) -> str:
+    """The first column of each line is a token, a blank line ends a sentence."""
+    sentences: list[list[str]] = [[]]
+    for line in text.splitlines():
+        if columns := line.split():
+            sentences[-1].append(_LANGUAGE_PREFIX.sub("", columns[0], count=1))
+        else:
+            sentences.append([])
+    return "\n".join(_joined(" ".join(sentence)) for sentence in sentences if sentence)
+
+
+def _joined(line: str) -> str:
+    for pattern, replacement in _JOINED:
+        line = pattern.sub(replacement, line)
+    return _with_quotes(line)
+
+
+def _with_quotes(line: str) -> str:
+    """Straight quotes next to what they enclose: the first of a pair opens, the second closes."""
+    parts = re.split(r' *" *', line) if line.count('"') % 2 == 0 else [line]
+    text = parts[0]
+    for number, part in enumerate(parts[1:]):
+        opens = number % 2 == 0
+        before = " " if opens and text and text[-1] not in "([" else ""
+        after = " " if not opens and part and part[0] not in ".,;:!?)]'" else ""
+        text += f'{before}"{after}{part}'
+    return text

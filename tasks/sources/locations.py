@@ -1,0 +1,196 @@
+"""Where files are: a path, a folder, a glob, or a URL of any file system that fsspec knows.
+
+Access to buckets is configured outside recipes, as fsspec reads it: the provider's own variables
+(AWS_ACCESS_KEY_ID, ...), or FSSPEC_S3_ANON=true and the like. A file's version is its size and time of
+change, a bucket object's its ETag: what changes without changing either is not noticed.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from glob import has_magic
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
+
+import fsspec
+
+from tasks.documents import Item
+from tasks.errors import SourceError
+from tasks.sources.left_out import LeftOut
+
+_VERSIONS = ("ETag", "etag", "md5Hash", "content_md5")
+_TIMES = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
+
+
+class Opened(NamedTuple):
+    """A file to be read, with its size in bytes and the time of its last change."""
+
+    stream: BinaryIO
+    size: int
+    changed: datetime | None
+
+
+def is_url(path: str) -> bool:
+    """Whether `path` is not on this machine's disks."""
+    return "://" in path
+
+
+def listed(path: str, endpoint: str | None) -> Iterator[Item]:
+    """The files that `path` matches, sorted; hidden ones are passed over as a shell does.
+
+    Raises:
+        SourceError: there is none, or the file system can't be reached.
+    """
+    found = _remote_items(path, endpoint) if is_url(path) else _local_items(path)
+    if not found:
+        raise SourceError(f"files: nothing matches {path!r}; give an existing file, folder, glob or URL")
+    yield from sorted(found)
+
+
+def opened(item: Item, path: str, endpoint: str | None) -> Opened:
+    """The file of an item that was listed for `path`.
+
+    Raises:
+        LeftOut: it is a link that leads out of the folder, or no regular file (which might block for ever).
+        OSError: it can't be opened.
+        SourceError: the file system can't be reached.
+    """
+    return _open_remote(item.uri, endpoint) if is_url(item.uri) else _open_local(Path(item.uri), path)
+
+
+def _local_items(pattern: str) -> list[Item]:
+    path = Path(pattern).expanduser()
+    if path.exists() or not path.anchor:
+        found = [path] if path.exists() else list(Path().glob(pattern))
+    else:
+        found = list(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    files = {file for top in found for file in (_walk(top) if top.is_dir() else [top])}
+    return [Item(_printable(str(file)), _version(file)) for file in files]
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    """The files below a folder, and links to folders, which are not followed."""
+    for here, folders, files in os.walk(folder):
+        links = [name for name in folders if Path(here, name).is_symlink()]
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(here, name) for name in [*files, *links] if not name.startswith("."))
+
+
+def _version(file: Path) -> str:
+    try:
+        found = file.lstat() if not file.is_file() else file.stat()
+    except OSError as error:
+        return error.strerror or "unreadable"
+    return f"{found.st_size}-{found.st_mtime_ns}"
+
+
+def _open_local(file: Path, pattern: str) -> Opened:
+    folder = _fixed_part(pattern)
+    if file.is_symlink() and str(file) != str(Path(pattern).expanduser()):
+        target = file.resolve()
+        if target.is_dir() or not target.is_relative_to(folder.resolve()):
+            raise LeftOut("link", f"it leads to {target}, which is {'a' if target.is_dir() else 'no'} folder")
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise LeftOut("not a regular file", "a device, a pipe or a socket")
+    stream = file.open("rb")
+    found = os.fstat(stream.fileno())
+    return Opened(stream, found.st_size, datetime.fromtimestamp(int(found.st_mtime), UTC))
+
+
+def _fixed_part(pattern: str) -> Path:
+    """The folder that a pattern begins with."""
+    path = Path(pattern).expanduser()
+    while has_magic(str(path)) or not path.is_dir():
+        if path == path.parent:
+            break
+        path = path.parent
+    return path
+
+
+def _printable(path: str) -> str:
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _remote_items(url: str, endpoint: str | None) -> list[Item]:
+    try:
+        system, path = _file_system(url, endpoint)
+        if url.startswith(("http://", "https://")):
+            # Web servers have no folders.
+            found = {path: system.info(path)}
+        elif has_magic(path):
+            found = system.glob(path, detail=True)
+        else:
+            found = system.find(path, detail=True)
+        return [
+            Item(system.unstrip_protocol(name), _remote_version(info))
+            for name, info in found.items()
+            if info.get("type") != "directory" and not name.endswith("/")
+        ]
+    except Exception as error:  # every file system has errors of its own
+        raise _unreachable(url, error) from error
+
+
+def _remote_version(info: Mapping[str, Any]) -> str:
+    stated = next((str(info[key]) for key in _VERSIONS if info.get(key)), None)
+    return stated or f"{info.get('size')}-{_changed(info)}"
+
+
+def _open_remote(url: str, endpoint: str | None) -> Opened:
+    try:
+        system, path = _file_system(url, endpoint)
+        info = system.info(path)
+        stream = system.open(path, "rb")
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise _unreachable(url, error) from error
+    return Opened(cast(BinaryIO, _Remote(stream, url)), int(info.get("size") or 0), _changed(info))
+
+
+def _changed(info: Mapping[str, Any]) -> datetime | None:
+    value = next((info[key] for key in _TIMES if info.get(key)), None)
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(int(value), UTC)
+    try:
+        return value if isinstance(value, datetime) else datetime.fromisoformat(cast(str, value))
+    except (TypeError, ValueError):  # none, or in words
+        return None
+
+
+def _file_system(url: str, endpoint: str | None) -> tuple[Any, str]:
+    options = {"endpoint_url": endpoint} if endpoint else {}
+    return cast("tuple[Any, str]", fsspec.core.url_to_fs(url, **options))
+
+
+class _Remote:
+    """A remote stream whose failure stops the source: a network that is down must not shrink the corpus."""
+
+    def __init__(self, stream: Any, url: str) -> None:
+        self._stream, self._url = stream, url
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill the buffer."""
+        return cast(int, self._try(self._stream.readinto, buffer))
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes."""
+        return cast(bytes, self._try(self._stream.read, size))
+
+    def _try(self, function: Any, argument: Any) -> Any:
+        try:
+            return function(argument)
+        except Exception as error:
+            raise _unreachable(self._url, error) from error
+
+
+def _unreachable(url: str, error: Exception) -> SourceError:
+    said = " ".join(str(error).split()) or type(error).__name__
+    return SourceError(
+        f"files: {url} can't be read ({said}); check the URL, `endpoint` and the environment's credentials"
+    )
