@@ -1,0 +1,242 @@
+"""Collection: only what changed is read again, and what comes out depends on the sources alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks import collecting
+from tasks.artifact import Artifact
+from tasks.collect import CollectConfig, collect, snapshot
+from tasks.documents import Document, Item, OnSkip, read_documents
+from tasks.errors import SourceError
+from tasks.sources import files, segments
+from tasks.stage import Run
+from tasks.store import Store
+
+Rows = list[dict[str, Any]]
+
+
+def _write(folder: Path, **texts: list[Any]) -> Path:
+    """Files of JSON lines, all of one age."""
+    folder.mkdir(exist_ok=True)
+    for name, lines in texts.items():
+        path = folder / f"{name}.jsonl"
+        path.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines))
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    return folder
+
+
+def _config(folder: Path, **options: Any) -> CollectConfig:
+    return CollectConfig.model_validate(
+        {"sources": [{"kind": "files", "name": "mine", "path": str(folder)}], **options}
+    )
+
+
+def _collected(home: Path, config: CollectConfig) -> Artifact:
+    return collect.fn(snapshot(config, home), config, Run(home))
+
+
+def _rows(home: Path, artifact: Artifact, part: str = "documents") -> Rows:
+    place = Run(home).store.path(artifact)
+    if part.endswith(".parquet"):
+        rows: Rows = pq.read_table(place / part).to_pylist()
+        return rows
+    return pa.Table.from_batches(read_documents(place / part)).to_pylist()
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are read, in order."""
+    seen: list[str] = []
+    original = files.read
+
+    def counted(config: Any, item: Item, on_skip: OnSkip) -> Iterator[Document]:
+        seen.append(Path(item.uri).stem)
+        return original(config, item, on_skip)
+
+    monkeypatch.setattr(files, "read", counted)
+    return seen
+
+
+def test_only_what_is_new_or_changed_is_read(tmp_path: Path, reads: list[str]) -> None:
+    folder, home = _write(tmp_path / "in", a=["one"], b=["two", "three"], c=["secret"]), tmp_path / "home"
+    config = _config(folder)
+    first = _collected(home, config)
+    assert reads == ["a", "b", "c"]
+    assert [row["text"] for row in _rows(home, first)] == ["one", "two", "three", "secret"]
+
+    collect.fn(snapshot(config, home), config, Run(home, refresh=["collect"]))
+    assert reads == ["a", "b", "c"]
+
+    _write(folder, b=["two, changed"], ab=["new"])
+    (folder / "c.jsonl").unlink()
+    second = _collected(home, config)
+    assert reads[3:] == ["ab", "b"]
+    assert [row["text"] for row in _rows(home, second)] == ["one", "new", "two, changed"]
+    changes = json.loads((Run(home).store.path(second) / "changes.json").read_text())["mine"]
+    names = {kind: [Path(uri).stem for uri in changes[kind]] for kind in ("new", "changed", "removed")}
+    assert names == {"new": ["ab"], "changed": ["b"], "removed": ["c"]}
+    assert changes["unchanged"] == 1
+    ledger = [(Path(row["item"]).stem, row["documents"]) for row in _rows(home, second, "ledger.parquet")]
+    assert ledger == [("a", 1), ("ab", 1), ("b", 1)]
+    # The right to be forgotten: nothing that is kept holds the text that was deleted.
+    kept = [
+        text
+        for path in home.glob("collected/*/documents/*")
+        for text in pq.read_table(path)["text"].to_pylist()
+    ]
+    assert sorted(kept) == ["new", "one", "two, changed"]
+
+    fresh = _collected(tmp_path / "other", config)
+    assert fresh.digest == second.digest
+
+
+def test_many_processes_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = _write(tmp_path / "in", **{f"f{number:02}": [f"text {number}", ""] for number in range(12)})
+    alone = _collected(tmp_path / "alone", _config(folder))
+    monkeypatch.setattr(collecting, "SECONDS_ALONE", 0.0)
+    together = _collected(tmp_path / "together", _config(folder))
+    assert len(list((tmp_path / "together").glob("collected/*/items/*"))) > 1
+    assert together.digest == alone.digest
+
+
+def test_a_killed_collection_goes_on(tmp_path: Path, reads: list[str]) -> None:
+    folder = _write(tmp_path / "in", **{f"f{number}": [f"text {number}"] for number in range(6)})
+    home, config = tmp_path / "home", _config(folder)
+    program = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from tasks.collect import CollectConfig, collect, snapshot\n"
+        "from tasks.sources import files, segments\n"
+        "from tasks.stage import Run\n"
+        "segments.SEGMENT_SECONDS = 0\n"
+        "read = files.read\n"
+        "def slow(config, item, on_skip):\n"
+        "    time.sleep(60 if item.uri.endswith('f3.jsonl') else 0)\n"
+        "    yield from read(config, item, on_skip)\n"
+        "files.read = slow\n"
+        "home, config = Path(sys.argv[1]), CollectConfig.model_validate_json(sys.argv[2])\n"
+        "collect.fn(snapshot(config, home), config, Run(home))\n"
+    )
+    child = subprocess.Popen([sys.executable, "-c", program, str(home), config.model_dump_json()])
+    until = time.monotonic() + 30
+    while len(list(home.glob("collected/*/items/[!.]*"))) < 3 and time.monotonic() < until:
+        assert child.poll() is None
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    resumed = _collected(home, config)
+    assert reads == ["f3", "f4", "f5"]
+    assert resumed.digest == _collected(tmp_path / "other", config).digest
+
+
+def test_a_damaged_segment_is_read_again(tmp_path: Path, reads: list[str]) -> None:
+    config, home = _config(_write(tmp_path / "in", a=["one"], b=["two"])), tmp_path / "home"
+    first = _collected(home, config)
+    [segment] = home.glob("collected/*/documents/*")
+    segment.write_bytes(segment.read_bytes()[:-20])
+    again = collect.fn(snapshot(config, home), config, Run(home, refresh=["collect"]))
+    assert reads == ["a", "b", "a", "b"]
+    assert again.digest == first.digest
+
+
+def test_another_reader_reads_all_again(
+    tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, home = _config(_write(tmp_path / "in", a=["one"])), tmp_path / "home"
+    before = snapshot(config, home)
+    _collected(home, config)
+    monkeypatch.setattr(files, "reader_version", lambda: "next")
+    assert snapshot(config, home) != before
+    _collected(home, config)
+    assert reads == ["a", "a"]
+
+
+def test_only_allowed_licences_stay(tmp_path: Path) -> None:
+    _write(tmp_path / "in", a=["one"])
+    _write(tmp_path / "more", b=["two", "three"])
+    sources = [
+        {"kind": "files", "name": "free", "path": str(tmp_path / "in"), "license": "CC0-1.0"},
+        {"kind": "files", "name": "unstated", "path": str(tmp_path / "more")},
+    ]
+    config = CollectConfig.model_validate({"sources": sources, "allowed_licenses": ["CC0-1.0", "MIT"]})
+    artifact = _collected(tmp_path / "home", config)
+    assert [row["text"] for row in _rows(tmp_path / "home", artifact)] == ["one"]
+    left_out = _rows(tmp_path / "home", artifact, "skipped.parquet")
+    assert [(row["source"], row["reason"], row["detail"]) for row in left_out] == [
+        ("unstated", "licence not allowed", "none stated")
+    ] * 2
+    manifest = Run(tmp_path / "home").store.manifest("collect", artifact.key)
+    assert manifest
+    assert manifest.counts["documents"] == 1
+    assert manifest.counts["records left out"] == 2
+
+
+def test_evaluation_sets_are_kept_apart(tmp_path: Path) -> None:
+    folder, held_out = _write(tmp_path / "in", a=["one"]), _write(tmp_path / "test", t=["question"])
+    evaluation = [{"kind": "files", "name": "benchmark", "path": str(held_out)}]
+    artifact = _collected(tmp_path / "home", _config(folder, evaluation_sets=evaluation))
+    assert [row["text"] for row in _rows(tmp_path / "home", artifact)] == ["one"]
+    [question] = _rows(tmp_path / "home", artifact, "evaluation")
+    assert (question["text"], question["source"]) == ("question", "benchmark")
+
+
+def test_too_much_that_is_unusable_stops_the_stage(tmp_path: Path) -> None:
+    folder = _write(tmp_path / "in", a=["good", "", *[7] * 3], b=["good"] * 5)
+    message = r"3 of 9 records of mine \(33%\) can't be used: 3 .*a\.jsonl#3.*max_bad_share \(now 0\.1\)"
+    with pytest.raises(SourceError, match=message):
+        _collected(tmp_path / "home", _config(folder))
+    artifact = _collected(tmp_path / "home", _config(folder, max_bad_share=0.4))
+    assert len(_rows(tmp_path / "home", artifact)) == 6
+    assert len(_rows(tmp_path / "home", artifact, "skipped.parquet")) == 4
+
+
+def test_an_empty_corpus_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"no document in mine \(left out: 2 empty\)"):
+        _collected(tmp_path / "home", _config(_write(tmp_path / "in", a=["", " "])))
+
+
+def test_two_sources_of_one_name_are_refused(tmp_path: Path) -> None:
+    source = {"kind": "files", "path": str(tmp_path)}
+    config = CollectConfig.model_validate({"sources": [source], "evaluation_sets": [source]})
+    with pytest.raises(SourceError, match="two sources are named 'files'"):
+        snapshot(config, tmp_path)
+
+
+def test_what_no_artifact_was_made_from_is_forgotten(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    wanted = _collected(home, _config(_write(tmp_path / "in", a=["one"])))
+    _collected(home, _config(_write(tmp_path / "other", b=["two"])))
+    assert collecting.forget_unused(Store(home)) == 0
+    Store(home).collect_garbage({(wanted.stage, wanted.key)})
+    assert collecting.forget_unused(Store(home)) > 0
+    [path] = home.glob("collected/*/documents/*")
+    assert pq.read_table(path)["text"].to_pylist() == ["one"]
+
+
+def test_small_segments_become_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "SEGMENT_SECONDS", 0.0)
+    number = segments.MOST_SMALL_SEGMENTS + 4
+    folder = _write(tmp_path / "in", **{f"f{n:02}": [f"text {n}", ""] for n in range(number)})
+    artifact = _collected(tmp_path / "home", _config(folder))
+    monkeypatch.setattr(segments, "SEGMENT_SECONDS", 30.0)
+    _write(folder, g=["last"])
+    second = _collected(tmp_path / "home", _config(folder))
+    assert len(list((tmp_path / "home").glob("collected/*/items/*"))) < segments.MOST_SMALL_SEGMENTS
+    assert [row["text"] for row in _rows(tmp_path / "home", second)] == [
+        *(row["text"] for row in _rows(tmp_path / "home", artifact)),
+        "last",
+    ]
+    assert len(_rows(tmp_path / "home", second, "skipped.parquet")) == number
