@@ -36,7 +36,8 @@ def run_child(module: str, job: dict[str, Any], what: str, workspace: Workspace)
     job_file = workspace.scratch / "job.json"
     job_file.write_text(json.dumps(job, indent=2, default=str))
     log_file = workspace.scratch / "child.log"
-    with log_file.open("w") as log, _child(module, job_file, log) as child:
+    compiled = workspace.store.home / "compiled"
+    with log_file.open("w") as log, _child(module, job_file, log, compiled) as child:
         assert child.stdout is not None
         with workspace.progress(what, total=1) as advance:
             for line in child.stdout:
@@ -58,12 +59,14 @@ def run_child(module: str, job: dict[str, Any], what: str, workspace: Workspace)
 
 
 @contextlib.contextmanager
-def _child(module: str, job: Path, log: Any) -> Iterator[subprocess.Popen[str]]:
+def _child(module: str, job: Path, log: Any, compiled: Path) -> Iterator[subprocess.Popen[str]]:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(PROJECT_ROOT), *_python_path()]),
         # Libraries iterate over sets of strings; with the seed fixed they do so in one order.
         "PYTHONHASHSEED": "0",
+        # Where compiled code is kept; beside the code itself the disk may be read-only.
+        "NUMBA_CACHE_DIR": str(compiled),
     }
     child = subprocess.Popen(
         [sys.executable, "-m", module, str(job)],
@@ -116,7 +119,9 @@ def _event(line: str) -> dict[str, Any]:
 
 
 def _note(event: dict[str, Any]) -> str:
-    parts = []
+    parts = [event["phase"]] if "phase" in event else []
+    if rate := event.get("bytes_per_second"):
+        parts.append(f"{rate / 1e6:,.1f} MB/s")
     if (loss := event.get("loss")) is not None:
         parts.append(f"loss {loss:.3f}")
     if rate := event.get("tokens_per_second"):

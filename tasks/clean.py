@@ -1,51 +1,95 @@
-"""Stage 2: repair, filter and deduplicate; every document that is dropped is kept with its reason."""
+"""Stage: repair, mask, filter, deduplicate and mix; what is dropped is kept with its reason."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from tasks.artifact import Artifact
 from tasks.child import run_child
 from tasks.cleaning.config import CleanConfig
-from tasks.cleaning.rules import RULES
 from tasks.errors import StageError
 from tasks.stage import Workspace, stage
 
 ENGINE = "tasks.cleaning.engine"
-# Where each filter's limit is in the recipe. Duplicates always leave one document: never all are dropped.
-LIMITS = {rule.name: rule.bound for rule in RULES} | {
-    "language": "languages",
-    "repeated_phrases": "max_repeated_phrases",
+# Where in the recipe a filter is set. Duplicates always leave one document, so they never drop all.
+PLACES = {
+    "empty": "collect.sources (no document has any text)",
+    "language": "clean.languages",
+    "contaminated": "clean.decontaminate, or collect.evaluation_sets if they hold the corpus itself",
+    "mix": "clean.mix",
 }
 
 
 @stage(runs=(ENGINE,))
 def clean(collected: Artifact, config: CleanConfig, workspace: Workspace) -> None:
-    """Write `documents/` (kept), `dropped/` (with filter and value) and `report.json` (the funnel).
+    """Write what is kept and what is dropped, a row of statistics per document, and the report.
 
-    The engine is a child process of its own: its memory ends with it, and it may end hard.
+    `documents/`, `dropped/` (with filter, value and `duplicate_of`), `statistics/` (every collected
+    document, without its text), `clusters.parquet`, `contaminated.parquet`, `report.json`.
+
+    The engine is a child process: its memory ends with it, and a crash in it is an error here.
 
     Raises:
-        StageError: nothing is left of the corpus.
+        StageError: nothing is left of the corpus, or documents are unaccounted for.
     """
     job = {
-        "input": workspace.path(collected) / "documents",
+        "input": workspace.path(collected),
         "output": workspace.directory,
-        "rules": config.model_dump(mode="json"),
+        "scratch": workspace.scratch,
+        "config": config.model_dump(mode="json"),
     }
     counts = run_child(ENGINE, job, "cleaning", workspace)["counts"]
-    dropped: dict[str, int] = counts["dropped"]
     if not counts["kept"]:
-        worst, count = max(dropped.items(), key=lambda item: item[1])
-        raise StageError(
-            f"clean: every one of the {counts['collected']:,} documents was dropped, {count:,} of them by "
-            f"{worst}; relax clean.{LIMITS[worst]} in the recipe"
-        )
+        raise _nothing_left(counts)
     workspace.counts |= {"collected": counts["collected"], "kept": counts["kept"]}
-    workspace.counts |= {f"dropped by {name}": count for name, count in dropped.items()}
+    workspace.counts |= {f"dropped by {name}": count for name, count in counts["dropped"].items()}
     report = json.loads((workspace.directory / "report.json").read_text())
-    by_size = sorted(dropped.items(), key=lambda item: -item[1])
-    workspace.table("Dropped by", ["filter", "documents"], by_size)
-    workspace.table("Languages", ["language", "documents"], list(report["languages"].items()))
-    top = ", ".join(f"{name} {count:,}" for name, count in by_size[:4])
-    workspace.say(f"{counts['kept']:,} of {counts['collected']:,} documents kept; dropped by {top}")
+    _show(report, workspace)
+    by_size = sorted(counts["dropped"].items(), key=lambda item: -item[1])
+    top = ", ".join(f"{name} {count:,}" for name, count in by_size[:4] if count)
+    masked = sum(report["personal_data"].values())
+    workspace.say(
+        f"{counts['kept']:,} of {counts['collected']:,} documents kept"
+        + (f"; dropped by {top}" if top else "")
+        + (f"; {masked:,} pieces of personal data masked" if masked else "")
+    )
+
+
+def _nothing_left(counts: dict[str, Any]) -> StageError:
+    if not counts["collected"]:
+        return StageError("clean: there is no document to clean; check collect.sources in the recipe")
+    worst, count = max(counts["dropped"].items(), key=lambda item: item[1])
+    place = f"clean.word_lists.max_share.{worst.removeprefix('words_')}"
+    if not worst.startswith("words_"):
+        place = PLACES.get(worst, f"clean.filters.thresholds.all.{worst}")
+    return StageError(
+        f"clean: every one of the {counts['collected']:,} documents was dropped, {count:,} of them by "
+        f"{worst}; relax {place} in the recipe"
+    )
+
+
+def _show(report: dict[str, Any], workspace: Workspace) -> None:
+    """The tables of the stage's page."""
+    workspace.table(
+        "What was dropped, in this order",
+        ["filter", "documents", "left"],
+        [(step["reason"], step["documents"], step["left"]) for step in report["funnel"] if step["documents"]],
+    )
+    workspace.table("Languages", ["language", "documents kept"], _largest_first(report["languages"]))
+    workspace.table(
+        "Sources",
+        ["source", "collected", "clean", "kept"],
+        [(s["source"], s["collected"], s["clean"], s["kept"]) for s in report["mixing"]],
+    )
+    workspace.table("Personal data masked", ["kind", "values"], _largest_first(report["personal_data"]))
+    if report["largest_clusters"]:
+        workspace.table(
+            "Largest clusters of duplicates",
+            ["kept document", "documents"],
+            [(cluster["uri"], cluster["documents"]) for cluster in report["largest_clusters"]],
+        )
+
+
+def _largest_first(counts: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

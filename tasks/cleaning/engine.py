@@ -1,56 +1,57 @@
-"""The cleaning engine: `python -m tasks.cleaning.engine JOB.json`, a process of its own.
+"""The cleaning engine: `python -m tasks.cleaning.engine JOB.json`, a process that talks in JSON lines.
 
-Daft distributes batches to the kernel; it may abort at interpreter exit after its work is
-done, which is why this is a child process that leaves with `os._exit`. It talks in JSON
-lines on standard output. The corpus has to fit into memory, about three times its size.
+    count lines   per shard    which lines many documents of one source share
+    clean         per shard    the kernel on every batch; texts, statistics and features go to the scratch
+    group         all at once  duplicates and mixture, decided on features of a few bytes a document
+    write         per shard    documents, dropped, statistics
+
+No pass holds more than some batches in memory, and shards are worked on wherever the executor wants.
+Cleaned shards outlive a kill, so a second attempt goes on after them.
 """
 
+from __future__ import annotations
+
 import json
-import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
+from tasks.cleaning.boilerplate import LineTable
 from tasks.cleaning.config import CleanConfig
-from tasks.cleaning.duplicates import Duplicates, find_duplicates
-from tasks.cleaning.kernel import CLEANED, PERMUTATIONS, clean_batch
-from tasks.cleaning.rules import RULES
-from tasks.documents import SCHEMA, shard_paths, write_shards
+from tasks.cleaning.decontaminate import Index
+from tasks.cleaning.executors import MapShards, open_executor
+from tasks.cleaning.features import Features
+from tasks.cleaning.mixing import check_sources
+from tasks.cleaning.parts import complete, join_parquet
+from tasks.cleaning.passes import Plan, Shard, clean_shard, count_shards, read_batches, warm_up
+from tasks.cleaning.progress import Progress, Say
+from tasks.cleaning.report import cluster_sizes, make_report, merged
+from tasks.cleaning.verdicts import CLUSTERS_SCHEMA, CONTAMINATED_SCHEMA, Verdicts, decide, write_shard
+from tasks.documents import SCHEMA, shard_paths
 from tasks.errors import SourceError
 
-FILTERS = (
-    *(rule.name for rule in RULES),
-    "language",
-    "repeated_phrases",
-    "exact_duplicate",
-    "near_duplicate",
-)
-DROPPED_SCHEMA = pa.schema(
-    [*SCHEMA, ("filter", pa.string()), ("value", pa.string()), ("duplicate_of", pa.string())]
-)
-_CARRIED = ("source", "uri", "license", "collected_at", "meta")
-_BATCH_ROWS = 2048
-
-Say = Callable[[dict[str, Any]], None]
+LARGEST_CLUSTERS = 10
+LINE_TABLES = 8
 
 
 class Job(BaseModel):
-    """What to clean, where to write it, and by which rules."""
+    """What to clean, where to write it and what to find again after a kill, and how."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     input: Path
     output: Path
-    rules: CleanConfig = CleanConfig()
+    scratch: Path
+    config: CleanConfig = CleanConfig()
 
 
 def main(arguments: list[str]) -> int:
@@ -67,128 +68,103 @@ def main(arguments: list[str]) -> int:
 
 
 def run(job: Job, say: Say) -> dict[str, Any]:
-    """Write `documents/`, `dropped/` and `report.json` below the job's output; return the counts.
+    """Write the artifact of the clean stage below the job's output; returns the counts of its report.
 
     Raises:
         SourceError: the input has no shards, or not of the documents' schema.
+        StageError: the executor is not to be had, or the documents don't add up.
     """
-    cleaned = _cleaned(job, say)
-    order = pc.sort_indices(cleaned, [("source", "ascending"), ("uri", "ascending"), ("id", "ascending")])
-    cleaned = cleaned.take(order)
-    say({"event": "progress", "phase": "duplicates", "done": 0, "total": cleaned.num_rows})
-    passed = np.flatnonzero(pc.is_null(cleaned["dropped_by"]).to_numpy())
-    candidates = cleaned.take(passed)
-    signatures = _signatures(candidates)
-    duplicates = find_duplicates(
-        candidates["id"].to_pylist(),
-        candidates["uri"].to_pylist(),
-        pc.utf8_length(candidates["text"]).to_pylist(),
-        signatures,
-        job.rules.near_duplicate,
+    shards = _shards(job.input / "documents")
+    documents = sum(pq.read_metadata(shard.path).num_rows for shard in shards)
+    sources = _sources(shards)
+    check_sources(sources, job.config.mix)
+    plan = Plan(job.config, sources, job.scratch, job.output)
+    progress = Progress(documents, say)
+    warm_up(plan)
+    with open_executor(job.config) as map_shards:
+        progress.begin("counting lines")
+        _count_lines(plan, shards, map_shards, progress)
+        _index_evaluation(plan, job.input / "evaluation")
+        progress.begin("cleaning")
+        for cleaned in map_shards(partial(clean_shard, plan), shards):
+            progress.advance(cleaned.documents, cleaned.bytes)
+        progress.begin("finding duplicates")
+        verdicts = decide(plan, shards, progress.at)
+        verdicts.save(plan.verdicts)
+        progress.begin("writing")
+        sums = []
+        for part in map_shards(partial(write_shard, plan), shards):
+            sums.append(part)
+            progress.advance(pc.sum(part["documents"]).as_py() or 0)
+    for name, schema in (("clusters", CLUSTERS_SCHEMA), ("contaminated", CONTAMINATED_SCHEMA)):
+        parts = [shard.part(plan.scratch / name) for shard in shards]
+        join_parquet(parts, plan.output / f"{name}.parquet", schema)
+    largest = _largest_clusters(verdicts, Features([shard.features(plan) for shard in shards]))
+    report = make_report(merged(sums), job.config, cluster_sizes(verdicts.members), largest, documents)
+    (job.output / "report.json").write_text(
+        json.dumps(report, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     )
-    verdicts = _with_duplicates(cleaned, passed, candidates, signatures, duplicates)
-    kept = verdicts.filter(pc.is_null(verdicts["filter"]))
-    dropped = verdicts.filter(pc.is_valid(verdicts["filter"]))
-    say({"event": "progress", "phase": "write", "done": 0, "total": kept.num_rows})
-    write_shards(_batches(kept, SCHEMA), job.output / "documents")
-    write_shards(_batches(dropped, DROPPED_SCHEMA), job.output / "dropped")
-    report = _report(verdicts, kept, dropped, duplicates)
-    (job.output / "report.json").write_text(json.dumps(report, indent=2, sort_keys=True) + "\n")
     counts: dict[str, Any] = report["counts"]
-    assert counts["collected"] == counts["kept"] + sum(counts["dropped"].values()), counts
     return counts
 
 
-def _cleaned(job: Job, say: Say) -> pa.Table:
-    """All documents with the kernel's columns; their order is whatever Daft makes of it."""
-    paths = shard_paths(job.input)
-    for path in paths:
-        if missing := set(SCHEMA.names) - set(pq.read_schema(path).names):
-            raise SourceError(f"{path}: no column {', '.join(sorted(missing))}; collect again")
-    total = sum(pq.read_metadata(path).num_rows for path in paths)
-    os.environ.update(DAFT_ANALYTICS_ENABLED="0", DO_NOT_TRACK="1", DAFT_PROGRESS_BAR="0")
-    import daft
-
-    struct = daft.DataType.from_arrow_type(pa.struct(list(CLEANED)))
-    rules = job.rules
-
-    @daft.func.batch(return_dtype=struct, batch_size=_BATCH_ROWS, use_process=True)
-    def kernel(text: daft.Series) -> pa.Array:
-        batch = pa.RecordBatch.from_arrays([text.to_arrow()], names=["text"])
-        return clean_batch(batch, rules).to_struct_array()
-
-    frame = daft.read_parquet([str(path) for path in paths]).into_batches(_BATCH_ROWS)
-    frame = frame.select(*_CARRIED, kernel(frame["text"]).alias("cleaned"))
-    batches, done = [], 0
-    for batch in frame.to_arrow_iter():
-        batches.append(batch)
-        done += batch.num_rows
-        say({"event": "progress", "phase": "filter", "done": done, "total": total})
-    table = pa.Table.from_batches(batches).flatten()
-    return table.rename_columns([name.removeprefix("cleaned.") for name in table.column_names])
+def _count_lines(plan: Plan, shards: Sequence[Shard], map_shards: MapShards, progress: Progress) -> None:
+    """Write in how many documents of its source each line occurs."""
+    if plan.lines.exists():
+        return
+    # A table is large, so few are sent; the counts are sums, and how shards are grouped does not show.
+    groups = [shards[first::LINE_TABLES] for first in range(min(LINE_TABLES, len(shards)))]
+    table = LineTable(plan.config.boilerplate)
+    for number, part in enumerate(map_shards(partial(count_shards, plan), groups), start=1):
+        table.add(part)
+        progress.at(number / len(groups))
+    with complete(plan.lines) as unfinished:
+        table.save(unfinished)
 
 
-def _signatures(candidates: pa.Table) -> npt.NDArray[np.uint32]:
-    joined = b"".join(candidates["signature"].to_pylist())
-    return np.frombuffer(joined, dtype="<u4").reshape(-1, PERMUTATIONS)
+def _index_evaluation(plan: Plan, folder: Path) -> None:
+    """Write the runs of words that no document may share with an evaluation set."""
+    batches = [batch for path in shard_paths(folder) for batch in read_batches(path, ["text", "uri"])]
+    documents = pa.Table.from_batches(batches).combine_chunks()
+    texts = documents["text"].combine_chunks()
+    index = Index.build(texts, documents["uri"].to_pylist(), plan.config.decontaminate)
+    with complete(plan.evaluation) as unfinished:
+        index.save(unfinished)
 
 
-def _with_duplicates(
-    cleaned: pa.Table,
-    passed: npt.NDArray[np.int64],
-    candidates: pa.Table,
-    signatures: npt.NDArray[np.uint32],
-    duplicates: Duplicates,
-) -> pa.Table:
-    """`cleaned` with `filter`, `value` and `duplicate_of` after the near-duplicate search."""
-    filters, values = cleaned["dropped_by"].to_pylist(), cleaned["value"].to_pylist()
-    ids = candidates["id"].to_pylist()
-    stands_for: list[str | None] = [None] * cleaned.num_rows
-    similarity = (signatures == signatures[duplicates.kept]).mean(axis=1)
-    for row in np.flatnonzero(duplicates.kept != np.arange(len(ids))).tolist():
-        position = passed[row]
-        filters[position] = "exact_duplicate" if duplicates.exact[row] else "near_duplicate"
-        values[position] = str(round(float(similarity[row]), 4))
-        stands_for[position] = ids[duplicates.kept[row]]
-    verdicts = cleaned.drop_columns(["dropped_by", "value", "signature"])
-    for name, column in (("filter", filters), ("value", values), ("duplicate_of", stands_for)):
-        verdicts = verdicts.append_column(name, pa.array(column, pa.string()))
-    return verdicts
+def _shards(folder: Path) -> list[Shard]:
+    shards = [Shard(number, path) for number, path in enumerate(shard_paths(folder))]
+    for shard in shards:
+        try:
+            missing = set(SCHEMA.names) - set(pq.read_schema(shard.path).names)
+        except pa.ArrowException as error:
+            raise SourceError(
+                f"{shard.path}: not a readable Parquet shard ({error}); collect again"
+            ) from error
+        if missing:
+            raise SourceError(f"{shard.path}: no column {', '.join(sorted(missing))}; collect again")
+    return shards
 
 
-def _batches(table: pa.Table, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    for batch in table.select(schema.names).to_batches(max_chunksize=_BATCH_ROWS):
-        yield batch.cast(schema)
+def _sources(shards: Sequence[Shard]) -> tuple[str, ...]:
+    """The sources in the order in which they were collected, which is that of trust."""
+    found: dict[str, None] = {}
+    for shard in shards:
+        for batch in pq.ParquetFile(shard.path).iter_batches(columns=["source"], use_threads=False):
+            found |= dict.fromkeys(pc.unique(batch["source"]).to_pylist())
+    return tuple(found)
 
 
-def _report(verdicts: pa.Table, kept: pa.Table, dropped: pa.Table, duplicates: Duplicates) -> dict[str, Any]:
-    by_filter = _tally(dropped, "filter")
-    reasons = {name: by_filter.get(name, (0, 0)) for name in FILTERS}
-    funnel = [
-        {"reason": name, "documents": documents, "bytes": size} for name, (documents, size) in reasons.items()
+def _largest_clusters(verdicts: Verdicts, features: Features) -> list[dict[str, Any]]:
+    rows = np.flatnonzero(verdicts.members > 1)
+    rows = rows[np.argsort(-verdicts.members[rows], kind="stable")][:LARGEST_CLUSTERS]
+    if not len(rows):
+        return []
+    documents = features.take(rows, ["id", "uri"]).to_pylist()
+    return [
+        {"id": document["id"].hex(), "uri": document["uri"], "documents": int(verdicts.members[row])}
+        for row, document in zip(rows, documents, strict=True)
     ]
-    return {
-        "counts": {
-            "collected": verdicts.num_rows,
-            "kept": kept.num_rows,
-            "dropped": {name: documents for name, (documents, _) in reasons.items()},
-        },
-        "funnel": funnel,
-        "bytes": {
-            "collected": pc.sum(verdicts["collected_bytes"]).as_py() or 0,
-            "kept": pc.sum(pc.binary_length(kept["text"])).as_py() or 0,
-        },
-        "languages": {name: documents for name, (documents, _) in _tally(kept, "language").items()},
-        "duplicate_clusters": duplicates.cluster_sizes(),
-    }
-
-
-def _tally(table: pa.Table, column: str) -> dict[str, tuple[int, int]]:
-    """Documents and collected bytes per value of `column`."""
-    grouped = table.group_by(column).aggregate([("collected_bytes", "count"), ("collected_bytes", "sum")])
-    columns = (grouped[name].to_pylist() for name in (column, "collected_bytes_count", "collected_bytes_sum"))
-    rows = zip(*columns, strict=True)
-    return {value: (count, size) for value, count, size in sorted(rows)}
 
 
 def _say(event: dict[str, Any]) -> None:
@@ -196,7 +172,4 @@ def _say(event: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    sys.exit(main(sys.argv[1:]))

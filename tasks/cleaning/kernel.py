@@ -1,78 +1,160 @@
-"""The kernel of cleaning: one pure function of a batch, which any engine can distribute.
+"""The kernel of cleaning: one pure function of an Arrow batch, which any engine can distribute.
 
-Each row's result depends on that row and the config alone, so the way in which documents
-were cut into batches never shows.
+A row's result depends on that row, the config and what was counted beforehand (shared lines, the
+evaluation sets), so the way in which documents were cut into batches never shows.
 """
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.cleaning import boilerplate, personal_data
 from tasks.cleaning.config import CleanConfig
-from tasks.cleaning.language import UNKNOWN, language_of
-from tasks.cleaning.repair import repair
-from tasks.cleaning.rules import first_failure
-from tasks.cleaning.words import shingles, units
-from tasks.documents import document_id
+from tasks.cleaning.decontaminate import Index
+from tasks.cleaning.filters import first_failures
+from tasks.cleaning.language import UNKNOWN, languages_of
+from tasks.cleaning.minhash import signatures
+from tasks.cleaning.repair import repair_batch
+from tasks.cleaning.units import unit_hashes
+from tasks.cleaning.word_lists import WordLists
+from tasks.documents import SCHEMA, document_id
 
-PERMUTATIONS = 128
-CLEANED = pa.schema(
-    [
-        ("id", pa.string()),
-        ("text", pa.string()),
-        ("language", pa.string()),
-        ("dropped_by", pa.string()),  # null: passed all filters
-        ("value", pa.string()),  # what the filter measured
-        ("collected_bytes", pa.int64()),  # UTF-8 size before repair
-        ("signature", pa.binary(4 * PERMUTATIONS)),  # MinHash, little-endian uint32; null when dropped
-    ]
-)
+MASKED, WORD_LIST = "masked_", "words_"
 
 
-def clean_batch(batch: pa.RecordBatch, rules: CleanConfig) -> pa.RecordBatch:
-    """Repair, identify and filter the documents of `batch`; same rows, same order, columns of `CLEANED`.
+class Kernel:
+    """Everything that cleaning does with each document by itself.
 
-    Filters run in the order of `rules.RULES`, then `language`, then `repeated_phrases`.
+    Args:
+        config: of the cleaning.
+        lines: lines that many documents of a source share; None: every line stays.
+        evaluation: what no document may have a run of words of; None: nothing.
     """
-    texts = [repair(text) for text in batch["text"].to_pylist()]
-    languages = [language_of(text, rules.languages) for text in texts]
-    failures = [
-        first_failure(text, rules) or (("language", language) if language == UNKNOWN else None)
-        for text, language in zip(texts, languages, strict=True)
-    ]
-    signatures: list[bytes | None] = [None] * len(texts)
-    passed = [row for row, failure in enumerate(failures) if failure is None]
-    windows = shingles([units(texts[row]) for row in passed])
-    distinct = [np.unique(hashes) for hashes in windows]
-    for row, all_of_it, once, signature in zip(
-        passed, windows, distinct, minhash(distinct, rules.seed), strict=True
-    ):
-        repeated = round(1 - len(once) / max(len(all_of_it), 1), 4)
-        if repeated > rules.max_repeated_phrases:
-            failures[row] = ("repeated_phrases", repeated)
-        else:
-            signatures[row] = signature.tobytes()
-    columns = [
-        [document_id(text) for text in texts],
-        texts,
-        languages,
-        [failure and failure[0] for failure in failures],
-        [failure and str(failure[1]) for failure in failures],
-        pc.binary_length(batch["text"]),
-        signatures,
-    ]
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, CLEANED, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=CLEANED)
+
+    def __init__(
+        self, config: CleanConfig, lines: boilerplate.LineTable | None, evaluation: Index | None
+    ) -> None:
+        self.config, self.lines, self.evaluation = config, lines, evaluation
+        self.word_lists = WordLists(config.word_lists)
+        self.schema = cleaned_schema(config, self.word_lists.names)
+
+    def clean(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, npt.NDArray[np.uint32]]:
+        """Repair, mask, measure and judge the documents of `batch`, which has `tasks.documents.SCHEMA`.
+
+        Returns:
+            The same rows in the same order in `self.schema`, `filter` being null for those that stay; and
+            the MinHash signatures of these, uint32[stay, permutations].
+        """
+        texts, removed = batch["text"], np.zeros(batch.num_rows, np.int32)
+        if self.lines is not None:
+            texts, removed = boilerplate.remove(texts, batch["source"], self.lines)
+        texts = repair_batch(texts, self.config.repair)
+        languages = languages_of(texts, self.config.languages)
+        texts, masked = personal_data.mask(texts, self.config.personal_data)
+        hashes, offsets = unit_hashes(texts)
+        words = np.diff(offsets)
+        listed = self.word_lists.count(hashes, offsets)
+
+        verdicts = _Verdicts(batch.num_rows)
+        verdicts.drop("empty", np.flatnonzero(words == 0).tolist(), "0")
+        unknown = [row for row, language in enumerate(languages) if language == UNKNOWN]
+        verdicts.drop("language", unknown, UNKNOWN)
+        rows = verdicts.left
+        chosen = [languages[row] for row in rows]
+        verdicts.judge(rows, *first_failures(_rows(texts, rows), chosen, self.config.filters))
+        verdicts.judge(range(batch.num_rows), *self.word_lists.failures(listed, words))
+        found = self._decontaminate(texts, verdicts)
+
+        columns = {name: batch[name] for name in SCHEMA.names} | {
+            "id": [document_id(text) for text in texts.to_pylist()],
+            "text": texts,
+            "language": languages,
+            "collected_bytes": pc.binary_length(batch["text"]),
+            "characters": pc.utf8_length(texts),
+            "words": words,
+            "bytes": pc.binary_length(texts),
+            "removed_lines": removed,
+            "personal_data": np.sum([*masked.values(), np.zeros(batch.num_rows)], axis=0, dtype=np.int32),
+            **{MASKED + kind: counts for kind, counts in masked.items()},
+            **{WORD_LIST + name: counts for name, counts in listed.items()},
+            **found,
+            "filter": verdicts.filters,
+            "value": verdicts.values,
+        }
+        cleaned = pa.RecordBatch.from_arrays(
+            [_array(columns[field.name], field.type) for field in self.schema], schema=self.schema
+        )
+        return cleaned, _signatures_of(hashes, offsets, verdicts.left, self.config)
+
+    def _decontaminate(self, texts: pa.StringArray, verdicts: _Verdicts) -> dict[str, list[str | None]]:
+        """Drop what matches an evaluation text; the columns that say which text, and by which words."""
+        uris: list[str | None] = [None] * len(texts)
+        runs: list[str | None] = [None] * len(texts)
+        if self.evaluation is not None:
+            rows = verdicts.left
+            matched, ngrams = self.evaluation.matches(_rows(texts, rows))
+            for row, number, ngram in zip(rows, matched.tolist(), ngrams, strict=True):
+                if number >= 0:
+                    uris[row], runs[row] = self.evaluation.uris[number], ngram
+                    verdicts.drop("contaminated", [row], ngram)
+        return {"evaluation_uri": uris, "ngram": runs}
 
 
-def minhash(shingle_sets: list[npt.NDArray[np.uint64]], seed: int) -> npt.NDArray[np.uint32]:
-    """MinHash signatures [n, 128] of sets of 64-bit hashes (Broder 1997), with rensa's permutations."""
-    from rensa import RMinHash
+class _Verdicts:
+    """Per row the first filter that drops it, and what that filter found."""
 
-    if not shingle_sets:
-        return np.empty((0, PERMUTATIONS), np.uint32)
-    offsets = np.concatenate([[0], np.cumsum([len(hashes) for hashes in shingle_sets])]).astype(np.uint64)
-    flat = np.concatenate(shingle_sets)
-    matrix = RMinHash.digest_matrix_from_flat_token_hashes(flat, offsets, PERMUTATIONS, seed)
-    return np.array(matrix.to_rows(), dtype="<u4")
+    def __init__(self, rows: int) -> None:
+        self.filters: list[str | None] = [None] * rows
+        self.values: list[str | None] = [None] * rows
+
+    @property
+    def left(self) -> list[int]:
+        """Rows that nothing has dropped so far."""
+        return [row for row, name in enumerate(self.filters) if name is None]
+
+    def drop(self, name: str, rows: Iterable[int], value: str) -> None:
+        for row in rows:
+            if self.filters[row] is None:
+                self.filters[row], self.values[row] = name, value
+
+    def judge(
+        self, rows: Sequence[int], names: Sequence[str | None], values: npt.NDArray[np.float64]
+    ) -> None:
+        """Drop each of `rows` that has a name, with the value that was measured."""
+        for row, name, value in zip(rows, names, values.tolist(), strict=True):
+            if name is not None:
+                self.drop(name, [row], f"{value:.4f}".rstrip("0").rstrip("."))
+
+
+def cleaned_schema(config: CleanConfig, word_lists: Sequence[str]) -> pa.Schema:
+    """The columns of a cleaned document: those of a document, its statistics, and the verdict."""
+    counted = ["collected_bytes", "characters", "words", "bytes", "removed_lines", "personal_data"]
+    counted += [MASKED + kind for kind in config.personal_data.mask]
+    counted += [WORD_LIST + name for name in word_lists]
+    said = ["evaluation_uri", "ngram", "value", "filter"]
+    return pa.schema(
+        [*SCHEMA, *((name, pa.int32()) for name in counted), *((name, pa.string()) for name in said)]
+    )
+
+
+def _signatures_of(
+    hashes: npt.NDArray[np.uint64], offsets: npt.NDArray[np.int64], rows: list[int], config: CleanConfig
+) -> npt.NDArray[np.uint32]:
+    lengths = np.diff(offsets)
+    chosen = np.zeros(len(lengths), np.bool_)
+    chosen[rows] = True
+    bounds = np.concatenate([[0], np.cumsum(lengths[chosen])]).astype(np.int64)
+    return signatures(hashes[np.repeat(chosen, lengths)], bounds, config.duplicates)
+
+
+def _rows(texts: pa.StringArray, rows: Sequence[int]) -> pa.StringArray:
+    return texts if len(rows) == len(texts) else texts.take(pa.array(rows, pa.int64()))
+
+
+def _array(values: object, kind: pa.DataType) -> pa.Array:
+    return values.cast(kind) if isinstance(values, pa.Array) else pa.array(values, kind)

@@ -27,7 +27,7 @@ def draws(ids: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np.float64]:
     state = (state ^ (state >> np.uint64(30))) * _MIX_1
     state = (state ^ (state >> np.uint64(27))) * _MIX_2
     # The upper 53 bits: as many as a float64 holds.
-    return ((state ^ (state >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return np.asarray(np.ldexp(((state ^ (state >> np.uint64(31))) >> np.uint64(11)).astype(np.float64), -53))
 
 
 def rates(sizes: Mapping[str, int], config: MixConfig) -> dict[str, float]:
