@@ -18,8 +18,15 @@ LEDGER = pa.schema(
 SKIPPED = pa.schema([(name, pa.string()) for name in ("source", "uri", "reason", "detail")])
 
 LICENSE = "licence not allowed"
-# Left out on purpose, or no record at all: no sign that a source is broken.
-NOT_BAD = frozenset({"empty", LICENSE, "unsupported type", "other host", "robots.txt"})
+# Left out on purpose, or no text to begin with: no sign that a source is broken.
+NOT_BAD = frozenset(
+    {
+        *("empty", "no main text", "unknown words", LICENSE),
+        *("unsupported type", "link", "not a regular file"),
+        *("redirect page", "other namespace"),
+        *("HTTP status", "not found", "other host", "robots.txt"),
+    }
+)
 LOCATIONS_SHOWN = 3
 
 

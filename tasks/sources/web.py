@@ -140,7 +140,7 @@ class Pages:
         """The version of the library that finds the text of a page."""
         from tasks.sources.formats import html
 
-        return str(html.reader_version())
+        return html.extractor()
 
 
 def _time(stated: str) -> datetime | None:

@@ -2,66 +2,110 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from datasets import Dataset, DatasetDict
 
+from tasks.documents import Document, Item
 from tasks.errors import SourceError
-from tasks.sources.hub import HubSource, documents, fingerprint
+from tasks.sources.hub import HubSource, items, read
 
-ROWS = {"text": ["first", "", "第三"], "label": [0, 1, 2]}
+ROWS = {
+    "text": ["first", "", "第三", "x" * 100],
+    "label": [0, 1, 2, None],
+    "article": [{"body": ["a", "b"]}, {"body": ["c"]}, {"body": None}, {"body": []}],
+}
+
+
+def _read(config: HubSource) -> tuple[list[Document], list[str]]:
+    [item] = items(config, {})
+    left_out: list[str] = []
+    return list(read(config, item, lambda uri, reason, detail: left_out.append(reason))), left_out
 
 
 def test_a_saved_data_set(tmp_path: Path) -> None:
     Dataset.from_dict(ROWS).save_to_disk(tmp_path / "one")
     DatasetDict({"validation": Dataset.from_dict(ROWS)}).save_to_disk(tmp_path / "many")
-    skipped: list[str] = []
+    options: dict[str, Any] = {"meta_fields": ("label",), "max_document_bytes": 50}
     for config in (
-        HubSource(dataset=str(tmp_path / "one")),
-        HubSource(dataset=str(tmp_path / "many"), split="validation"),
+        HubSource(dataset=str(tmp_path / "one"), **options),
+        HubSource(dataset=str(tmp_path / "many"), split="validation", **options),
     ):
-        found = list(documents(config, lambda uri, reason: skipped.append(reason)))
-        assert [document.text for document in found] == ["first", "第三"]
+        found, left_out = _read(config)
+        assert [(document.text, document.meta) for document in found] == [
+            ("first", {"label": "0"}),
+            ("第三", {"label": "2"}),
+        ]
         assert found[1].uri == f"hf:{config.dataset}/{config.split}#2"
-    assert skipped == ["empty", "empty"]
+        assert found[1].extractor.startswith("datasets ")
+        assert left_out == ["empty", "too large"]
 
 
-def test_a_folder_of_data_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nested_columns_and_lists(tmp_path: Path) -> None:
+    Dataset.from_dict(ROWS).save_to_disk(tmp_path)
+    found, left_out = _read(HubSource(dataset=str(tmp_path), text_field="article.body"))
+    assert [document.text for document in found] == ["a\nb", "c"]
+    assert left_out == ["empty", "empty"]
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_folder_of_data_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streaming: bool) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train.jsonl").write_text('{"body": "a"}\n{"body": "b"}\n')
-    config = HubSource(dataset=str(tmp_path / "data"), text_field="body")
-    assert [document.text for document in documents(config, lambda *_: None)] == ["a", "b"]
-    with pytest.raises(SourceError, match="columns are body"):
-        list(documents(HubSource(dataset=str(tmp_path / "data")), lambda *_: None))
+    config = HubSource(dataset=str(tmp_path / "data"), text_field="body", streaming=streaming)
+    assert [document.text for document in _read(config)[0]] == ["a", "b"]
+    with pytest.raises(SourceError, match="no field 'text'; found body; set text_field"):
+        _read(HubSource(dataset=str(tmp_path / "data"), streaming=streaming))
 
 
 def test_a_split_that_is_not_there(tmp_path: Path) -> None:
     DatasetDict({"validation": Dataset.from_dict(ROWS)}).save_to_disk(tmp_path)
     with pytest.raises(SourceError, match="split 'train'"):
-        list(documents(HubSource(dataset=str(tmp_path)), lambda *_: None))
+        _read(HubSource(dataset=str(tmp_path)))
+
+
+def test_a_version_follows_local_files(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text('{"text": "a"}\n')
+    config = HubSource(dataset=str(tmp_path))
+    before = list(items(config, {}))
+    assert before == list(items(config, {}))
+    (tmp_path / "train.jsonl").write_text('{"text": "a longer one"}\n')
+    assert before != list(items(config, {}))
+
+
+def test_a_pinned_commit_is_not_looked_up() -> None:
+    config = HubSource(dataset="nobody/nothing", revision="0" * 40)
+    assert list(items(config, {})) == [Item("hf:nobody/nothing/default/train", "0" * 40)]
 
 
 def test_a_hub_out_of_reach_names_the_way_out(tmp_path: Path) -> None:
+    """In a process of its own: whether the hub is offline is decided when the library is imported."""
     program = (
-        "from tasks.sources.hub import HubSource, documents\n"
         "from tasks.errors import SourceError\n"
-        "try: list(documents(HubSource(dataset='nobody/nothing'), print))\n"
-        "except SourceError as error: print(error)\n"
+        "from tasks.sources.hub import HubSource, items, read\n"
+        "config = HubSource(dataset='nobody/nothing')\n"
+        "pinned = HubSource(dataset='nobody/nothing', revision='0' * 40)\n"
+        "both = (lambda: list(items(config, {})), lambda: list(read(pinned, *items(pinned, {}), print)))\n"
+        "for attempt in both:\n"
+        "    try: attempt()\n"
+        "    except SourceError as error: print(error)\n"
+        "print(list(items(config, {'hf:nobody/nothing/default/train': 'abc'})))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": str(Path.cwd())},
-        capture_output=True,
-        text=True,
-    )
-    assert "can't be reached" in done.stdout, done.stderr
-    assert "save_to_disk" in done.stdout
-
-
-def test_fingerprint_follows_local_files(tmp_path: Path) -> None:
-    (tmp_path / "train.jsonl").write_text('{"text": "a"}\n')
-    before = fingerprint(HubSource(dataset=str(tmp_path)))
-    (tmp_path / "train.jsonl").write_text('{"text": "b"}\n')
-    assert before != fingerprint(HubSource(dataset=str(tmp_path)))
+    for offline, endpoint in (("1", "https://huggingface.co"), ("0", "http://127.0.0.1:9")):
+        started = time.monotonic()
+        environment = {"HF_HUB_OFFLINE": offline, "HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env=environment | {"PYTHONPATH": str(Path.cwd()), "COLUMNS": "200"},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.stdout.count("can't be reached") == 3, done.stdout + done.stderr
+        assert "save_to_disk" in done.stdout
+        assert "going on with commit abc" in done.stdout
+        assert time.monotonic() - started < 15

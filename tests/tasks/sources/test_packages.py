@@ -1,18 +1,35 @@
 """The packages source, on what is really installed here."""
 
 import json
+import platform
+from collections.abc import Iterator
+from importlib.metadata import version
 
 import pytest
 
-from tasks.documents import to_batches
+from tasks.documents import Document, to_batches
 from tasks.errors import SourceError
-from tasks.sources.packages import PackagesSource, documents, fingerprint
+from tasks.sources.packages import PackagesSource, items, read
+
+
+def _documents(config: PackagesSource) -> Iterator[Document]:
+    def refuse(*why: str) -> None:
+        raise AssertionError(why)
+
+    for item in items(config, {}):
+        yield from read(config, item, refuse)
+
+
+def test_a_distribution_is_an_item() -> None:
+    found = list(items(PackagesSource(include=("yaml", "filelock", "python")), {}))
+    assert [item.uri for item in found] == ["pypi:PyYAML", "pypi:filelock", "python"]
+    assert found[1].version.startswith(version("filelock") + " ")
+    assert found[2].version.startswith(platform.python_version() + " ")
+    assert found == list(items(PackagesSource(include=("yaml", "filelock", "python")), {}))
 
 
 def test_documents_carry_label_place_and_licence() -> None:
-    skipped: list[tuple[str, str]] = []
-    found = list(documents(PackagesSource(include=("filelock", "yaml")), lambda *what: skipped.append(what)))
-    assert not skipped
+    found = list(_documents(PackagesSource(include=("filelock", "yaml"))))
     assert {document.meta["library"] for document in found} == {"filelock", "yaml"}
     [lock] = [
         d for d in found if d.meta["module"] == "filelock._api" and d.meta["name"] == "BaseFileLock.acquire"
@@ -22,12 +39,14 @@ def test_documents_carry_label_place_and_licence() -> None:
     assert lock.uri.endswith("/filelock/_api.py#BaseFileLock.acquire")
     assert lock.license
     assert "acquire" in lock.text.lower()
+    assert lock.raw
+    assert b"class BaseFileLock" in lock.raw
+    assert (lock.encoding, lock.extractor) == ("utf-8", "ast")
     assert [d.uri.split("#")[0] for d in found] == sorted(d.uri.split("#")[0] for d in found)
 
 
 def test_standard_library_is_called_python() -> None:
-    config = PackagesSource(include=("python",))
-    found = {d.uri.split("/", 1)[1]: d for d in documents(config, lambda *_: None)}
+    found = {d.uri.split("/", 1)[1]: d for d in _documents(PackagesSource(include=("python",)))}
     mean = found["statistics.py#mean"]
     assert (mean.meta["library"], mean.license, mean.collected_at) == ("python", "PSF-2.0", None)
     assert not any(uri.startswith(("test/", "site-packages/")) for uri in found)
@@ -35,18 +54,11 @@ def test_standard_library_is_called_python() -> None:
 
 def test_two_runs_give_the_same_rows() -> None:
     config = PackagesSource(include=("yaml",), exclude=("python",))
-    first, second = (
-        [b.to_pylist() for b in to_batches(documents(config, lambda *_: None))] for _ in range(2)
-    )
+    first, second = ([b.to_pylist() for b in to_batches(_documents(config))] for _ in range(2))
     assert first == second
     assert json.loads(first[0][0]["meta"])["library"] == "yaml"
 
 
 def test_an_unknown_library_is_named() -> None:
     with pytest.raises(SourceError, match="no_such_library"):
-        list(documents(PackagesSource(include=("no_such_library", "yaml")), lambda *_: None))
-
-
-def test_fingerprint_follows_the_config() -> None:
-    assert fingerprint(PackagesSource()) == fingerprint(PackagesSource())
-    assert fingerprint(PackagesSource()) != fingerprint(PackagesSource(exclude=("numpy",)))
+        list(items(PackagesSource(include=("no_such_library", "yaml")), {}))
