@@ -15,6 +15,7 @@ import re
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, cast
 
@@ -35,13 +36,21 @@ _LEAVES_ARCHIVE = re.compile(r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)")
 class Entry(NamedTuple):
     """A file, or a member of an archive, to be read once from front to back.
 
-    `name` tells the format and has no suffix of a compression; `seekable` is whether `stream` can go back.
+    `name` tells the format and has no suffix of a compression; `seekable` is whether `stream` can go back;
+    `changed` when an archive says that its member was written.
     """
 
     uri: str
     name: str
     stream: io.BufferedReader[Any]
     seekable: bool
+    changed: datetime | None = None
+
+
+class _Member(NamedTuple):
+    name: str
+    content: BinaryIO
+    changed: datetime | None
 
 
 OnMember = Callable[[str, LeftOut], None]
@@ -108,18 +117,21 @@ def entries(uri: str, stream: BinaryIO, size: int, most: int, on_member: OnMembe
     elif name.lower().endswith(".zip"):
         raise LeftOut("nested archive", "a zip in a compressed file; unpack it first")
     else:
-        plain = io.BufferedReader(cast(io.RawIOBase, stream), BUFFER_BYTES)
-        opened: io.BufferedReader[Any] = _opened(stream, compression, meter) if compression else plain
+        opened: io.BufferedReader[Any] = (
+            _opened(stream, compression, meter)
+            if compression
+            else io.BufferedReader(cast(io.RawIOBase, stream), BUFFER_BYTES)
+        )
         yield Entry(uri, name, opened, seekable=not compression)
         return
-    for member, content in members:
+    for member, content, changed in members:
         name, compression = _split(PurePosixPath(member).name)
         where = f"{uri}!{member}"
         if name.lower().endswith(_ARCHIVES):
             on_member(where, LeftOut("nested archive", "an archive in an archive; unpack it first"))
             continue
         try:
-            yield Entry(where, name, _opened(content, compression, meter), seekable=False)
+            yield Entry(where, name, _opened(content, compression, meter), False, changed)
         finally:
             content.close()
         if meter.is_full:
@@ -151,9 +163,7 @@ _DECOMPRESSORS: dict[str, Callable[[BinaryIO], BinaryIO]] = {
 }
 
 
-def _zip_members(
-    uri: str, stream: BinaryIO, meter: _Meter, on_member: OnMember
-) -> Iterator[tuple[str, BinaryIO]]:
+def _zip_members(uri: str, stream: BinaryIO, meter: _Meter, on_member: OnMember) -> Iterator[_Member]:
     with zipfile.ZipFile(stream) as archive:
         for info in sorted(archive.infolist(), key=lambda info: info.filename):
             where = f"{uri}!{info.filename}"
@@ -167,14 +177,13 @@ def _zip_members(
                 on_member(where, LeftOut("encrypted", "a member with a password; unpack the zip first"))
             else:
                 try:
-                    yield info.filename, cast(BinaryIO, archive.open(info))
+                    content = cast(BinaryIO, archive.open(info))
+                    yield _Member(info.filename, content, _time(*info.date_time))
                 except UNREADABLE as error:
                     on_member(where, explained(error))
 
 
-def _tar_members(
-    uri: str, stream: io.BufferedReader[Any], on_member: OnMember
-) -> Iterator[tuple[str, BinaryIO]]:
+def _tar_members(uri: str, stream: io.BufferedReader[Any], on_member: OnMember) -> Iterator[_Member]:
     with tarfile.open(fileobj=stream, mode="r|") as archive:
         while (info := archive.next()) is not None:
             # The archive would keep every member that it has ever seen.
@@ -191,7 +200,16 @@ def _tar_members(
                     where, LeftOut("not a regular file", "a device, a pipe or a sparse file in an archive")
                 )
             else:
-                yield info.name, cast(BinaryIO, archive.extractfile(info))
+                content = cast(BinaryIO, archive.extractfile(info))
+                yield _Member(info.name, content, datetime.fromtimestamp(int(info.mtime), UTC))
+
+
+def _time(*fields: int) -> datetime | None:
+    """The time of a zip member, which has no zone; None for one that the calendar does not have."""
+    try:
+        return datetime(*fields, tzinfo=UTC)  # type: ignore[arg-type, misc]
+    except ValueError:
+        return None
 
 
 def _outside() -> LeftOut:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import BinaryIO, NamedTuple
 
@@ -42,8 +42,10 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f\x7f]")
 _TYPOGRAPHY = frozenset("–—―‘’‚“”„†‡•…‹›€£¥¢§¶©®™ª«»¬°±²³´µ·¸¹º¼½¾¿¡×÷¦¨¯¤№ˆ˜‰\xa0\xad")
 # With fewer bytes than this to go by, a Western detection says no more than "Western".
 _FEW = 12
+# Share of the characters that have to be common; in a wrong encoding half of them or fewer are.
+_COMMON = 0.85
 _SAMPLE_BYTES = 1 << 16
-_ENDS_CHARACTER = re.compile(rb"[\x00-\x2f]")
+_LONGEST_CHARACTER = 4
 
 
 class Decoded(NamedTuple):
@@ -117,6 +119,12 @@ def decoded_lines(stream: BinaryIO, limit: int) -> Iterator[Line]:
             yield Line(number, raw, text, encoding)
 
 
+def encoding_of(lines: Iterable[Decoded | Line]) -> str:
+    """The encoding of lines together; those in ASCII say nothing unless all are."""
+    names = {line.encoding for line in lines if not line.text.isascii()}
+    return "+".join(sorted(names)) or "utf-8"
+
+
 def codec_of_head(head: bytes) -> str:
     """The Python codec of a file that begins with `head`; "utf-8-sig" stands for UTF-8 and ASCII.
 
@@ -126,14 +134,16 @@ def codec_of_head(head: bytes) -> str:
     wide = _wide_codec(head)
     if wide:
         return wide.removesuffix("-le").removesuffix("-be") if head.startswith(tuple(_MARKS)) else wide
-    if _strictly(_whole_characters(head), "utf-8") is not None:
+    if _may_be_utf8(head):
         return "utf-8-sig"
     if _CONTROL.search(head):
         raise LeftOut("binary", "it has control characters and is not UTF-8")
-    found = _told(_whole_characters(head), None)
-    if not found:
+    # The last character may be cut off.
+    found = (_told(head[: len(head) - cut], None) for cut in range(_LONGEST_CHARACTER))
+    codec = next(filter(None, found), None)
+    if not codec:
         raise LeftOut("unknown encoding", "neither UTF-8 nor clearly another one")
-    return found
+    return codec
 
 
 def _codec_of_unicode(raw: bytes) -> str | None:
@@ -201,7 +211,7 @@ def _strictly(raw: bytes, codec: str) -> str | None:
 
 def _told(raw: bytes, hint: str | None) -> str | None:
     """The codec of text that is not Unicode, None when nothing fits well."""
-    if hint and _fits(raw, hint):
+    if hint and _fits(raw, hint, 0.5 if _high_bytes(raw) < 2 * _FEW else _COMMON):
         return hint
     detected = _codec_of_label(detect_encoding(raw, html5_compatible=False) or "")
     if detected in _EAST_ASIAN and _fits(raw, detected):
@@ -217,10 +227,10 @@ def _told(raw: bytes, hint: str | None) -> str | None:
     return detected if detected and _fits(raw, detected) else None
 
 
-def _fits(raw: bytes, codec: str) -> bool:
+def _fits(raw: bytes, codec: str, least_common: float = _COMMON) -> bool:
     """Whether decoding gives what people write: common characters, or letters and typographic marks."""
     if codec in _EAST_ASIAN:
-        return _common_share(raw, codec) >= 0.85
+        return _common_share(raw, codec) >= least_common
     text = _strictly(raw, codec)
     if text is None:
         return False
@@ -269,8 +279,7 @@ def _is_partly_utf8(lines: list[bytes]) -> bool:
 
 def _by_line(lines: list[bytes], hint: str | None) -> Decoded:
     decoded = [decode(line, hint=hint) for line in lines]
-    names = {line.encoding for line in decoded if not line.text.isascii()}
-    return Decoded("".join(line.text for line in decoded), "+".join(sorted(names)))
+    return Decoded("".join(line.text for line in decoded), encoding_of(decoded))
 
 
 def _hint(head: bytes) -> str | None:
@@ -280,10 +289,13 @@ def _hint(head: bytes) -> str | None:
     return _told(strange, None) if strange and not _CONTROL.search(strange) else None
 
 
-def _whole_characters(head: bytes) -> bytes:
-    """`head` up to a byte that ends a character in every encoding."""
-    ends = [match.end() for match in _ENDS_CHARACTER.finditer(head[-4096:])]
-    return head[: len(head) - len(head[-4096:]) + ends[-1]] if ends else head
+def _may_be_utf8(head: bytes) -> bool:
+    """Whether it is UTF-8, or would be with what comes after it."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _bounded_lines(stream: BinaryIO, limit: int) -> Iterator[bytes | None]:

@@ -74,7 +74,7 @@ def read(config: FilesSource, item: Item, on_skip: OnSkip) -> Iterator[Document]
                 for record in _records(entry, config, leave_out):
                     uri = _place(entry.uri, record.position)
                     try:
-                        yield _document(uri, record, config, file.changed)
+                        yield _document(uri, record, config, entry.changed or file.changed)
                     except LeftOut as problem:
                         leave_out(uri, problem)
     except (LeftOut, *UNREADABLE) as error:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from io import BytesIO
 
 from tasks.sources.containers import Entry
-from tasks.sources.decoding import Line, decode, decoded_lines
+from tasks.sources.decoding import Line, decode, decoded_lines, encoding_of
 from tasks.sources.formats.options import Division, ReadingOptions
 from tasks.sources.formats.record import OnBad, Record, too_large
 
@@ -81,6 +81,5 @@ def _closed(part: list[Line], size: int, options: ReadingOptions, on_bad: OnBad)
     if size > options.max_document_bytes:
         on_bad(str(part[0].number), too_large(options))
     elif text.strip():
-        encodings = "+".join(sorted({line.encoding for line in part}))
         raw = b"".join(line.raw for line in part)
-        yield Record(str(part[0].number), text, raw=raw, encoding=encodings)
+        yield Record(str(part[0].number), text, raw=raw, encoding=encoding_of(part))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from tasks.errors import SourceError
 from tasks.sources.containers import Entry
-from tasks.sources.decoding import Line, decoded_lines
+from tasks.sources.decoding import Line, decoded_lines, encoding_of
 from tasks.sources.fields import meta_of
 from tasks.sources.formats.options import ReadingOptions
 from tasks.sources.formats.record import OnBad, Record, too_large
@@ -83,7 +83,7 @@ class _Lines:
     @property
     def encoding(self) -> str:
         """The encoding of the row."""
-        return "+".join(sorted({line.encoding for line in self._row}))
+        return encoding_of(self._row)
 
 
 def _problem(row: list[str], header: list[str], lines: _Lines, options: ReadingOptions) -> LeftOut | None:

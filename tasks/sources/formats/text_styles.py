@@ -10,22 +10,23 @@ from tasks.sources.left_out import LeftOut
 _TAGGED = re.compile(r"(\S+)/[^\s/]+")
 _UNKNOWN = re.compile(r"<unk>|\bUNK\b")
 # A text with more unknown words than this is more holes than text.
-_MOST_UNKNOWN = 0.05
+_MOST_UNKNOWN = 0.1
 _LEAST_TAGGED = 0.5
 _LANGUAGE_PREFIX = re.compile(r"[a-z]{2,3}:")
 
 # In this order; what a tokenizer put apart.
 _JOINED = [
     (re.compile(r" ?@([-,.])@ ?"), r"\1"),
+    (re.compile(r"(?<=\s)([.?!;:,])(?: +\1)+(?=\s|$)"), r"\1"),
     (re.compile(r"``|''"), '"'),
     (re.compile(r"-LRB-|-lrb-"), "("),
     (re.compile(r"-RRB-|-rrb-"), ")"),
     (re.compile(r" (n't|'(?:s|m|d|re|ve|ll|S|M|D|RE|VE|LL))\b"), r"\1"),
     (re.compile(r"([(\[{$£€#]) +"), r"\1"),
     (re.compile(r" +([)\]},.;:!?%’]|\.\.\.)(?=[\s)\]}\"',.;:!?]|$)"), r"\1"),
-    (re.compile(r"([.?!;,])(?: +\1)+(?=\s|$)"), r"\1"),
 ]
-_QUOTE = re.compile(r"(^|\s|\()\"\s|\s\"(?=\s|$|[.,;:!?)])")
+_QUOTE = re.compile(r' *" *')
+_HEADING = re.compile(r"\s*((?:= )+)(.+?)( =)+\s*")
 
 
 def styled(text: str, style: TextStyle) -> tuple[str, dict[str, str]]:
@@ -56,8 +57,14 @@ def _from_tokens(text: str) -> tuple[str, dict[str, str]]:
     words, unknown = len(text.split()), len(_UNKNOWN.findall(text))
     if unknown > _MOST_UNKNOWN * words:
         raise LeftOut("unknown words", f"{unknown} of {words} words are unknown tokens")
-    joined = "\n".join(_joined(line.strip()) for line in text.splitlines())
+    joined = "\n".join(_joined(_without_heading_marks(line)) for line in text.splitlines())
     return joined, {"unknown_words": str(unknown)} if unknown else {}
+
+
+def _without_heading_marks(line: str) -> str:
+    """` = = History = = ` as "History"."""
+    heading = _HEADING.fullmatch(line)
+    return heading[2] if heading else line.strip()
 
 
 def _from_columns(text: str) -> str:
@@ -79,7 +86,7 @@ def _joined(line: str) -> str:
 
 def _with_quotes(line: str) -> str:
     """Straight quotes next to what they enclose: the first of a pair opens, the second closes."""
-    parts = re.split(r' *" *', line) if line.count('"') % 2 == 0 else [line]
+    parts = _QUOTE.split(line) if line.count('"') % 2 == 0 else [line]
     text = parts[0]
     for number, part in enumerate(parts[1:]):
         opens = number % 2 == 0

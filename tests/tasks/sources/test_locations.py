@@ -1,0 +1,146 @@
+"""Where files are listed and opened: folders with strange things in them, and buckets."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from tasks.errors import SourceError
+from tasks.sources.files import FilesSource, items, read
+
+
+def collected(path: Path | str, **options: object) -> tuple[list[str], dict[str, str]]:
+    """The texts, and reason by the last part of the URI of what was left out."""
+    skipped: dict[str, str] = {}
+    config = FilesSource.model_validate({"path": str(path), **options})
+
+    def on_skip(uri: str, reason: str, detail: str) -> None:
+        skipped[uri.rsplit("/", 1)[-1]] = reason
+
+    return [d.text for item in items(config, {}) for d in read(config, item, on_skip)], skipped
+
+
+def versions(path: Path | str, **options: object) -> dict[str, str]:
+    config = FilesSource.model_validate({"path": str(path), **options})
+    return {item.uri.rsplit("/", 1)[-1]: item.version for item in items(config, {})}
+
+
+def test_items_are_sorted_and_change_with_their_files(tmp_path: Path) -> None:
+    for name in ("b/2.txt", "a/9.txt", "c.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    before = versions(tmp_path)
+    assert list(before) == ["9.txt", "2.txt", "c.txt"]
+    assert before == versions(tmp_path)
+    (tmp_path / "c.txt").write_text("other")
+    after = versions(tmp_path)
+    assert {name for name in before if before[name] != after[name]} == {"c.txt"}
+    (tmp_path / "c.txt").unlink()
+    assert list(versions(tmp_path)) == ["9.txt", "2.txt"]
+
+
+@pytest.mark.parametrize("path", ["*.txt", "none", "file:///no/such/folder", "memory://nothing"])
+def test_a_path_that_matches_nothing(tmp_path: Path, path: str) -> None:
+    with pytest.raises(SourceError, match=r"nothing matches|can't be read"):
+        collected(path if "://" in path else tmp_path / path)
+
+
+def test_links_are_not_followed_out_of_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "deep" / "a.txt").write_text("inside")
+    (folder / ".hidden").write_text("hidden")
+    (tmp_path / "secret.txt").write_text("outside")
+    (folder / "b.txt").symlink_to(tmp_path / "secret.txt")
+    (folder / "c.txt").symlink_to(folder / "deep" / "a.txt")
+    (folder / "loop").symlink_to(folder)
+    (folder / "self.txt").symlink_to(folder / "self.txt")
+    (folder / "gone.txt").symlink_to(folder / "gone")
+    expected = {"b.txt": "link", "loop": "link", "self.txt": "unreadable", "gone.txt": "unreadable"}
+    assert collected(folder) == (["inside", "inside"], expected)
+    assert collected(f"{folder}/*.txt")[1].keys() == {"b.txt", "self.txt", "gone.txt"}
+    assert collected(folder / "b.txt") == (["outside"], {})
+
+
+def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.txt")
+    (tmp_path / "a.txt").write_text("good")
+    assert collected(tmp_path) == (["good"], {"pipe.txt": "not a regular file"})
+    assert collected("/dev/zero") == ([], {"zero": "not a regular file"})
+
+
+def test_a_file_that_is_gone_when_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    config = FilesSource(path=str(tmp_path))
+    (item,) = items(config, {})
+    (tmp_path / "a.txt").unlink()
+    skipped: list[tuple[str, str, str]] = []
+    assert list(read(config, item, lambda *told: skipped.append(told))) == []
+    assert skipped[0][1] == "unreadable"
+
+
+def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("x")
+    assert collected(tmp_path) == ([], {"caf\\xe9.txt": "unreadable"})
+
+
+def test_a_file_system_by_url(tmp_path: Path) -> None:
+    system = fsspec.filesystem("memory")
+    system.pipe({"/corpus/a.txt": b"one", "/corpus/deep/b.jsonl": b'{"text": "two"}', "/corpus/c.bin": b""})
+    try:
+        assert collected("memory://corpus") == (["one", "two"], {"c.bin": "unsupported type"})
+        assert collected("memory://corpus/*.txt")[0] == ["one"]
+    finally:
+        system.rm("/corpus", recursive=True)
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, object]]:
+    """An S3 server on loopback: its URL and a client."""
+    from moto.server import ThreadedMotoServer
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    import s3fs
+
+    system = s3fs.S3FileSystem(endpoint_url=url, skip_instance_cache=True, use_listings_cache=False)
+    system.mkdir("texts")
+    try:
+        yield url, system
+    finally:
+        server.stop()
+
+
+def test_a_bucket(bucket: tuple[str, object], tmp_path: Path) -> None:
+    endpoint, system = bucket
+    import io
+    import zipfile
+
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("z.txt", "zipped")
+    for name, content in {
+        "a.txt": b"one",
+        "sub/b.jsonl": b'{"text": "two"}',
+        "c.zip": archive.getvalue(),
+    }.items():
+        system.pipe(f"texts/{name}", content)  # type: ignore[attr-defined]
+    assert collected("s3://texts", endpoint=endpoint) == (["one", "zipped", "two"], {})
+    assert collected("s3://texts/sub/*.jsonl", endpoint=endpoint)[0] == ["two"]
+    before = versions("s3://texts", endpoint=endpoint)
+    system.pipe("texts/a.txt", b"new")  # type: ignore[attr-defined]
+    after = versions("s3://texts", endpoint=endpoint)
+    assert {name for name in before if before[name] != after[name]} == {"a.txt"}
+    config = FilesSource(path="s3://texts/a.txt", endpoint=endpoint)
+    (item,) = items(config, {})
+    (document,) = read(config, item, lambda *_: None)
+    assert (document.uri, document.text) == ("s3://texts/a.txt", "new")
+    assert document.collected_at is not None
+    with pytest.raises(SourceError, match=r"s3://none.*can't be read|nothing matches"):
+        collected("s3://none", endpoint=endpoint)
