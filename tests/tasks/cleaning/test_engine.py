@@ -19,12 +19,12 @@ from tasks.cleaning.verdicts import CLUSTERS_SCHEMA, DROPPED_SCHEMA
 from tasks.documents import SCHEMA, Document, to_batches, write_shards
 
 ROOT = Path(__file__).parents[3]
-WORDS = """
+VOCABULARY = """
 the of and with under after before old young green quiet river house window garden teacher farmer letter
 story bread horse winter summer morning evening street bridge mountain village castle king child sister
 brother music dance paper water stone fire wind rain snow walked talked carried opened closed painted built
 remembered forgot loved lost found slowly quickly always never often there where because while into over
-""".split()
+"""
 CHINESE = "这个耳机的音质非常好，佩戴也很舒服，推荐大家购买，送货速度也很快，包装完整。"
 QUESTION = "Which of the seven bridges over the river was built first, and who paid for its stones?"
 
@@ -32,7 +32,7 @@ QUESTION = "Which of the seven bridges over the river was built first, and who p
 def corpus() -> list[Document]:
     """300 texts of their own, 20 exact and 20 near copies, 3 Chinese with a copy, 10 too short, 2 leaked."""
     rng = random.Random(0)
-    own = [rng.choices(WORDS, k=80) for _ in range(300)]
+    own = [rng.choices(VOCABULARY.split(), k=80) for _ in range(300)]
     texts = [" ".join(words) for words in own]
     texts += [" ".join(words) for words in own[:20]]
     texts += [" ".join([*words, "more"]) for words in own[20:40]]
