@@ -148,25 +148,24 @@ def _standard_library() -> Iterator[_Module]:
 
 
 def _installed() -> Iterator[_Module]:
-    for distribution in _distributions():
-        stated = _license(distribution.metadata)
+    for stated, distribution in _distributions():
+        license = _license(stated)
         root = distribution.locate_file("")
-        origin = f"pypi:{distribution.name}@{distribution.version}"
+        origin = f"pypi:{stated['Name']}@{stated['Version']}"
         # Distribution.files makes a path object and a stat call of every entry, which takes 20 times as long.
-        for row in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
-            file = row[0]
+        for file, checksum, *_ in csv.reader((distribution.read_text("RECORD") or "").splitlines()):
             if _is_documentation(file):
                 library = file.split("/")[0].removesuffix(".py")
                 yield _Module(
-                    f"{root}/{file}", library, _module_name(file), f"{origin}/{file}", stated, row[1]
+                    f"{root}/{file}", library, _module_name(file), f"{origin}/{file}", license, checksum
                 )
 
 
-def _distributions() -> list[metadata.Distribution]:
+def _distributions() -> list[tuple[metadata.PackageMetadata, metadata.Distribution]]:
+    # Every use of a distribution's metadata parses them again.
+    found = [(distribution.metadata, distribution) for distribution in metadata.distributions(path=sys.path)]
     # Sorted, because two distributions may bring the same file (mlflow and mlflow-skinny do).
-    return sorted(
-        metadata.distributions(path=sys.path), key=lambda found: (found.name.lower(), found.version)
-    )
+    return sorted(found, key=lambda pair: (pair[0]["Name"].lower(), pair[0]["Version"]))
 
 
 def _is_documentation(file: str) -> bool:
