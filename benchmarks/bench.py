@@ -10,6 +10,8 @@ import argparse
 import importlib.metadata
 import os
 import platform
+import resource
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -75,6 +77,25 @@ def in_turn(
     """Measure both once for warming up, then `rounds` times in turn; returns (ours, peer) per round."""
     ours(), peer()
     return [(ours(), peer()) for _ in range(rounds)]
+
+
+def cpu_seconds(command: Sequence[str], cwd: Path | None = None) -> float:
+    """CPU-seconds, user and system, that `command` and its children take when held to one core.
+
+    Raises:
+        BenchmarkError: the command failed; with the end of what it said.
+    """
+    cores = os.sched_getaffinity(0)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    os.sched_setaffinity(0, {min(cores)})  # which the child inherits
+    try:
+        ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    finally:
+        os.sched_setaffinity(0, cores)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if ended.returncode:
+        raise BenchmarkError(f"{' '.join(command)} failed: {ended.stderr[-500:]}")
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

@@ -35,9 +35,12 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _FOLD = np.uint64(29)
 _ELLIPSIS = 0x2026
 _FULL_STOP, _ZERO, _NINE = 0x2E, 0x30, 0x39
-_BULLETS = tuple(map(ord, "-*+•‣●○▪·"))
-_CLOSING = tuple(map(ord, "\"'”’)]」』）"))
-_QUOTES = tuple(map(ord, "\"'”’」』"))
+_BULLETS = np.array([*map(ord, "-*+•‣●○▪·")])
+_CLOSING = np.array([*map(ord, "\"'”’)]」』）")])
+_QUOTES = np.array([*map(ord, "\"'”’」』")])
+# Plain constants in calls would be types of their own to numba, and compile their callees once more.
+_NONE: int = np.int64(0)  # type: ignore[assignment]
+_NOWHERE: int = np.int64(-1)  # type: ignore[assignment]
 
 _LOREM_IPSUM, _SCRIPT, _BRACKET, _POLICY = 1, 2, 4, 8
 _PHRASES = (
@@ -67,7 +70,7 @@ def measure_lines(
     Texts are as `repair` leaves them: lines end in a line feed and without other white space.
     """
     values = np.zeros((len(offsets) - 1, 15))
-    most = 1
+    most = _NONE
     for row in range(len(values)):
         lines = 2
         for position in range(offsets[row], offsets[row + 1]):
@@ -76,7 +79,7 @@ def measure_lines(
     # Of lines, of lines without indentation, and of paragraphs.
     keys, lengths = np.empty((3, most), np.uint64), np.empty((3, most), np.int64)
     first, repeated = np.empty(most, np.int64), np.empty(most, np.bool_)
-    slots, turn = np.zeros(table_size(most), np.int64), 0
+    slots, turn = np.zeros(table_size(most), np.int64), _NONE
     for row in range(len(values)):
         begin, end = offsets[row], offsets[row + 1]
         count, paragraphs, characters = _read_lines(data, begin, end, flags, c4, keys, lengths, values[row])
@@ -102,10 +105,10 @@ def measure_lines(
 @njit(cache=True, nogil=True)
 def _read_lines(data, begin, end, flags, c4, keys, lengths, values):  # type: ignore[no-untyped-def]  # compiled
     """Fill keys and lengths of lines and paragraphs, and `values`; returns lines, paragraphs, characters."""
-    lines = paragraphs = characters = breaks = 0  # lines that hold something; line feeds
+    lines = paragraphs = characters = breaks = _NONE  # lines that hold something; line feeds
     listed = broken = bulleted = cut_off = punctuated = short = 0
     length = indent = dots = 0
-    first_visible, last_end, last = -1, begin, np.int64(0)
+    first_visible, last_end, last = _NOWHERE, begin, np.int64(0)
     state = key = _SEED
     paragraph_state, paragraph_length = _SEED, 0
     position = begin
@@ -152,7 +155,7 @@ def _read_lines(data, begin, end, flags, c4, keys, lengths, values):  # type: ig
             keys[2, paragraphs], lengths[2, paragraphs] = paragraph_state, paragraph_length
             paragraphs += 1
             paragraph_state, paragraph_length = _SEED, 0
-        first_visible, last_end, last = -1, position, np.int64(0)
+        first_visible, last_end, last = _NOWHERE, position, np.int64(0)
         state, length, indent, dots = _SEED, 0, 0, 0
     if lines >= FEWEST_LINES:
         values[1] = listed / lines
@@ -167,7 +170,7 @@ def _read_lines(data, begin, end, flags, c4, keys, lengths, values):  # type: ig
 
 @njit(cache=True, nogil=True)
 def _is_listed(data, position, end, flags):  # type: ignore[no-untyped-def]  # compiled
-    """Whether the line begins with a bullet, or up to three digits and a full stop or bracket, and a space."""
+    """Whether the line begins with a bullet, or up to three digits and `.` or `)`, and a space."""
     code, width = code_point(data, position)
     if _among(_BULLETS, code):
         position += width

@@ -68,7 +68,7 @@ def lengthen(keys: Keys, count: int, first: Integers, repeated: Flags, slots: In
 
 
 @njit(cache=True, nogil=True)
-def _first_place(keys: Keys, i: int, slots: Integers, mask: int, turn: int) -> int:
+def _first_place(keys, i, slots, mask, turn):  # type: ignore[no-untyped-def]  # compiled
     # A slot holds the turn that wrote it and a place, so that no turn has to clear the table.
     key = keys[i]
     slot = np.int64(((key ^ (key >> _FOLD)) * _MULTIPLIER) >> _FOLD) & mask
@@ -110,7 +110,7 @@ def top_ngram(
             counts[place] += 1
             if counts[place] > most or (counts[place] == most and place < best):
                 best, most = place, counts[place]
-    return (starts[best + size] - starts[best] + size - 1) * most
+    return int((starts[best + size] - starts[best] + size - 1) * most)
 
 
 @njit(cache=True, nogil=True)

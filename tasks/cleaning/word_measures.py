@@ -47,6 +47,8 @@ PHRASE = 5
 _SEED = np.uint64(0x243F6A8885A308D3)
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _FOLD = np.uint64(29)
+# A plain 0 in calls would be a type of its own to numba, and compile its callees once more.
+_NONE: int = np.int64(0)  # type: ignore[assignment]
 _BETWEEN, _IN_WORD, _IN_SYMBOLS, _ALONE = 0, 1, 2, 3
 _STOP_SLOTS = 64  # bits of one integer
 
@@ -95,7 +97,7 @@ def measure_words(
     content = np.empty(longest, np.bool_)
     first, repeated = np.empty(longest, np.int64), np.empty(longest, np.bool_)
     counts = np.empty(longest, np.int64)
-    slots, turn = np.zeros(16, np.int64), 0
+    slots, turn = np.zeros(16, np.int64), _NONE
     for row in range(len(values)):
         count, characters = _read_words(
             data,
@@ -109,9 +111,9 @@ def measure_words(
             values[row],
         )
         if (ngrams or phrases) and table_size(count) > len(slots):
-            slots, turn = np.zeros(table_size(count), np.int64), 0
+            slots, turn = np.zeros(table_size(count), np.int64), _NONE
         if phrases:
-            kept = 0
+            kept = _NONE
             for i in range(count):
                 counts[kept] = np.int64(keys[i])
                 kept += content[i]
@@ -129,7 +131,8 @@ def measure_words(
 @njit(cache=True, nogil=True)
 def _read_words(data, position, end, flags, stop_words, keys, starts, content, values):  # type: ignore[no-untyped-def]  # compiled
     """Fill keys, starts and content of the text's words and `values`; returns words and characters."""
-    count = characters = visible = letters = symbols = wide = newlines = hashes = ellipses = dots = 0
+    count = _NONE
+    characters = visible = letters = symbols = wide = newlines = hashes = ellipses = dots = 0
     content_words = content_characters = alphabetic_words = 0
     stop_bits = np.uint64(0)
     kind, seen, length, state = _BETWEEN, np.uint8(0), 0, _SEED
