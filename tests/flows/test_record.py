@@ -1,20 +1,27 @@
 """Records: written in one step, read newest first, and a run whose process is gone counts as killed."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from flows.record import Recorder, RunRecord, records, write
+from flows.record import Recorder, RunRecord, last_artifact, records, verdict_before, write
+from tasks.artifact import Artifact
 from tasks.stage import Outcome
+from tasks.store import Store
+from tests.published import publish
 
 ROOT = Path(__file__).parents[2]
 KILLED = """
 import os, signal, sys
 from pathlib import Path
 from flows.record import Recorder
+from tasks.artifact import Artifact
 from tasks.stage import Outcome
+from tasks.store import Store
+from tests.published import publish
 recorder = Recorder(Path(sys.argv[1]), "small", {}, {})
 recorder.outcome(Outcome(stage="collect", state="made", key="k", digest="d"))
 os.kill(os.getpid(), signal.SIGKILL)
@@ -57,3 +64,49 @@ def test_newest_first_and_damaged_records_are_passed_over(tmp_path: Path) -> Non
     (tmp_path / "runs" / "20260104-000000-abcdef" / "run.json").write_text("{")
     assert [record.id[:8] for record in records(tmp_path)] == ["20260103", "20260102", "20260101"]
     assert list(records(tmp_path / "nowhere")) == []
+
+
+def recorded(home: Path, day: int, recipe: str, *artifacts: Artifact) -> None:
+    """A run of one day of January that made these artifacts."""
+    recorder = Recorder(home, recipe, {}, {})
+    for artifact in artifacts:
+        recorder.outcome(
+            Outcome(stage=artifact.stage, state="made", key=artifact.key, digest=artifact.digest)
+        )
+    recorder.finish("completed")
+    recorder.folder.rename(recorder.folder.with_name(f"202601{day:02}-000000-abcdef"))
+
+
+def published(store: Store, stage: str, letter: str) -> Artifact:
+    """An artifact with this letter as its content."""
+    directory = store.begin(stage, letter * 64)
+    (directory / "letter.txt").write_text(letter)
+    return publish(store, directory, stage, letter * 64)
+
+
+def test_a_corpus_is_compared_with_the_last_other_one_that_passed(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first, second, third = (published(store, "clean", letter) for letter in "abc")
+    passed, passed_too = (published(store, "validate_clean", letter) for letter in "ab")
+    assert verdict_before(store, "small", first) is None
+    recorded(tmp_path, 1, "small", first, passed)
+    recorded(tmp_path, 2, "other", third, passed_too)
+    assert verdict_before(store, "small", first) is None
+    assert verdict_before(store, "small", second) == passed
+    recorded(tmp_path, 3, "small", second, passed_too)
+    recorded(tmp_path, 4, "small", third)  # stopped by its checkpoint
+    assert verdict_before(store, "small", second) == passed
+    assert verdict_before(store, "small", third) == passed_too
+    shutil.rmtree(store.path(passed_too))
+    assert verdict_before(store, "small", third) == passed
+
+
+def test_the_last_artifact_of_a_stage_is_one_that_is_there(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first, second = (published(store, "clean", letter) for letter in "ab")
+    recorded(tmp_path, 1, "small", first)
+    recorded(tmp_path, 2, "small", second)
+    assert last_artifact(store, "small", "clean") == second
+    shutil.rmtree(store.path(second))
+    assert last_artifact(store, "small", "clean") == first
+    assert last_artifact(store, "small", "collect") is None
