@@ -143,7 +143,10 @@ class _DigestedFile:
 
 
 def write_split(
-    directory: Path, split: str, documents: Iterable[Sequence[int]], vocab_size: int
+    directory: Path,
+    split: str,
+    documents: Iterable[Sequence[int] | npt.NDArray[np.integer]],
+    vocab_size: int,
 ) -> SplitInfo:
     """Write documents (token ids, special ones included) as a split, one by one.
 

@@ -32,6 +32,11 @@ def load_tokenizer(directory: Path) -> Tokenizer:
         raise TrainingError(f"{path}: not a tokenizer ({error}); run the tokenize stage again") from error
 
 
+def size_of(tokenizer: Tokenizer) -> int:
+    """Rows that an embedding needs: the largest id and one; some tokenizers leave ids out."""
+    return max(tokenizer.get_vocab().values()) + 1
+
+
 def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
     """Size and special ids. Raise TrainingError when one of the five special tokens is missing."""
     found = {
@@ -40,9 +45,10 @@ def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
     special = {name: token_id for name, token_id in found.items() if token_id is not None}
     if missing := [f"[{name.upper()}]" for name in found.keys() - special.keys()]:
         raise TrainingError(
-            f"the tokenizer lacks {', '.join(sorted(missing))}; train it with [PAD] [UNK] [CLS] [SEP] [MASK]"
+            f"the tokenizer lacks {', '.join(sorted(missing))}; masked language modelling needs "
+            "one of `tokenize.family: bert`"
         )
-    return Vocabulary(tokenizer.get_vocab_size(), **special)
+    return Vocabulary(size_of(tokenizer), **special)
 
 
 def require_vocabulary(split: Split, vocabulary: Vocabulary) -> None:

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ def test_documents_are_wrapped_and_batches_leave_no_trace(tmp_path: Path) -> Non
     ids, lengths = np.array([5, 6, 7, 8], np.uint32), np.array([2, 0, 1, 1])
     for name, cuts in (("one", [0, 4]), ("many", [0, 1, 3, 4])):
         with SplitWriter(tmp_path, name, 10, begin=(2,), end=(3, 4)) as writer:
-            for first, last in zip(cuts, cuts[1:], strict=False):
+            for first, last in pairwise(cuts):
                 span = slice(lengths[:first].sum(), lengths[:last].sum())
                 writer.write(ids[span], lengths[first:last])
     split = open_split(tmp_path, "many")
@@ -56,14 +57,14 @@ def test_a_missing_cut_or_damaged_shard_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="198 bytes where its description says 200"):
         open_split(tmp_path, "train")
     path.write_bytes(b"\x07" + data[1:])
-    with pytest.raises(TrainingError, match="train.bin: sha256"):
+    with pytest.raises(TrainingError, match=r"train\.bin: sha256"):
         open_split(tmp_path, "train")
     path.write_bytes(data)
     (tmp_path / "train.offsets").write_bytes(bytes(16))
-    with pytest.raises(TrainingError, match="train.offsets: sha256"):
+    with pytest.raises(TrainingError, match=r"train\.offsets: sha256"):
         open_split(tmp_path, "train")
     (tmp_path / "train.offsets").unlink()
-    with pytest.raises(TrainingError, match="train.offsets: no readable token shard"):
+    with pytest.raises(TrainingError, match=r"train\.offsets: no readable token shard"):
         open_split(tmp_path, "train")
 
 

@@ -14,7 +14,9 @@ def test_a_missing_damaged_or_incomplete_tokenizer_is_refused(tmp_path: Path) ->
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(TrainingError, match="not a tokenizer"):
         load_tokenizer(tmp_path)
-    with pytest.raises(TrainingError, match=r"lacks \[CLS\], \[MASK\], \[SEP\]; train it with"):
+    with pytest.raises(
+        TrainingError, match=r"lacks \[CLS\], \[MASK\], \[SEP\]; masked language modelling needs"
+    ):
         vocabulary_of(Tokenizer(models.WordLevel({"[PAD]": 0, "[UNK]": 1}, unk_token="[UNK]")))
 
 

@@ -1,0 +1,44 @@
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+
+from tasks.tokenizing.fertility import Fertility
+
+
+def test_sums_per_language_and_source_do_not_depend_on_batches() -> None:
+    rows = [
+        ("two words", "en", "b", 4, 0),
+        ("两个词", "zh", "a", 3, 1),
+        ("three more words", "en", "b", 6, 0),
+        ("", None, "a", 0, 0),
+        ("one", "en", "a", 1, 0),
+    ]
+    tables = []
+    for cuts in ([0, 5], [0, 1, 3, 5]):
+        fertility = Fertility()
+        for first, last in pairwise(cuts):
+            texts, languages, sources, lengths, unknown = zip(*rows[first:last], strict=True)
+            batch = pa.record_batch(
+                [pa.array(texts), pa.array(languages, pa.string()), pa.array(sources)],
+                names=["text", "language", "source"],
+            )
+            fertility.add(batch, np.array(lengths), np.array(unknown))
+        tables.append(fertility.table().to_pylist())
+    assert tables[0] == tables[1]
+    found = {(row["language"], row["source"]): row for row in tables[0]}
+    assert list(found) == [("en", "a"), ("en", "b"), ("und", "a"), ("zh", "a")]
+    assert found["en", "b"] == {
+        "language": "en",
+        "source": "b",
+        "documents": 2,
+        "bytes": 25,
+        "characters": 25,
+        "words": 5,
+        "tokens": 10,
+        "unknown": 0,
+        "tokens_per_word": 2.0,
+        "characters_per_token": 2.5,
+    }
+    assert (found["zh", "a"]["words"], found["zh", "a"]["bytes"], found["zh", "a"]["unknown"]) == (3, 9, 1)
+    assert found["und", "a"]["tokens_per_word"] is None
