@@ -7,15 +7,17 @@ by their check digits.
 
 from __future__ import annotations
 
-E_MAIL = r"[A-Za-z0-9._%+-]@[A-Za-z0-9-]{1,63}\.[A-Za-z0-9.-]*[A-Za-z]{2}"
+E_MAIL = r"[A-Za-z0-9._+-]@[A-Za-z0-9-]{1,63}\.[A-Za-z0-9.-]*[A-Za-z]{2}"
 # With a country code, or a Chinese mobile number.
-PHONE = r"\+\d{1,3}[ .-]?\(?\d{2,4}\)?([ .-]?\d{2,4}){2,4}\b|\b1[3-9]\d{9}\b"
+PHONE = r"(?:^|[^\w.])\+\d{1,3}[ .-]?\(?\d{2,4}\)?([ .-]?\d{2,4}){2,4}\b|\b1[3-9]\d{9}\b"
 # GB 11643-1999; the birth date keeps most other digits from matching.
 CHINESE_ID = r"\b[1-9]\d{5}(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])\d{3}[\dXx]\b"
-# ISO/IEC 7812: Visa, Mastercard, UnionPay, Discover; then American Express.
+# ISO/IEC 7812: Visa, Mastercard, UnionPay, Discover; then American Express. Digits after a point are a
+# fraction.
 CARD = (
-    r"\b(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|62\d{2}|6011|65\d{2})[ -]?\d{4}[ -]?\d{4}[ -]?\d{4}(?:\d{3})?\b"
-    r"|\b3[47]\d{2}[ -]?\d{6}[ -]?\d{5}\b"
+    r"(?:^|[^\w.])(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|62\d{2}|6011|65\d{2})"
+    r"[ -]?\d{4}[ -]?\d{4}[ -]?\d{4}(?:\d{3})?\b"
+    r"|(?:^|[^\w.])3[47]\d{2}[ -]?\d{6}[ -]?\d{5}\b"
 )
 # ISO 13616: the countries that issue them.
 IBAN = (

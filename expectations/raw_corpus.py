@@ -19,6 +19,8 @@ _NEEDED = ("id", "source", "uri", "license", "raw_digest", "encoding", "extracto
 _DIGEST = "[0-9a-f]{32}"
 # What Python and the encoding standard call UTF-8 and its subset.
 _UTF_8 = literals(("utf-8", "utf-8-sig", "utf8", "ascii", "us-ascii"))
+# Left out because they are no records of the corpus: nothing was lost.
+_NO_RECORDS = literals(("unsupported type", "redirect page", "other namespace", "robots.txt"))
 UNTRACEABLE = (
     "coalesce(source, '') = '' OR coalesce(uri, '') = '' OR coalesce(encoding, '') = '' "
     f"OR coalesce(extractor, '') = '' OR NOT coalesce(regexp_full_match(raw_digest, '{_DIGEST}'), false)"
@@ -71,7 +73,8 @@ def open_raw_corpus(collected: Path, spill: Path) -> Statistics:
             f"CROSS JOIN (VALUES {expected}) AS expected(name, type) "
             "ANTI JOIN shard_columns USING (file_name, name, type)",
             f"CREATE VIEW ledger AS FROM {parquet(collected, 'ledger.parquet')}",
-            f"CREATE VIEW skipped AS FROM {parquet(collected, 'skipped.parquet')}",
+            f"CREATE VIEW skipped AS FROM {parquet(collected, 'skipped.parquet')} "
+            f"WHERE reason NOT IN ({_NO_RECORDS})",
         ],
     )
     faulty = {name for (name,) in statistics.rows("SELECT DISTINCT name FROM schema_faults")}

@@ -84,6 +84,7 @@ def written(home: Path) -> list[Row]:
 
 def test_a_good_collection_passes(tmp_path: Path) -> None:
     skipped = [("source-0", "file:x", "too large", "3 GB")]
+    skipped += [("source-0", f"file:{i}.png", "unsupported type", ".png") for i in range(99)]
     artifact = validate_raw.fn(collected(tmp_path, good_rows(), skipped), RAW, Run(tmp_path))
     report = json.loads((Store(tmp_path).path(artifact) / "validation.json").read_text())
     assert all(entry["passed"] and not entry["failing"] for entry in report)
