@@ -134,6 +134,8 @@ def codec_of_head(head: bytes) -> str:
     wide = _wide_codec(head)
     if wide:
         return wide.removesuffix("-le").removesuffix("-be") if head.startswith(tuple(_MARKS)) else wide
+    if b"\0" in head:
+        raise LeftOut("binary", "it has NUL bytes")
     if _may_be_utf8(head):
         return "utf-8-sig"
     if _CONTROL.search(head):

@@ -27,7 +27,7 @@ from tasks.sources.left_out import UNREADABLE, LeftOut, explained
 from tasks.sources.locations import listed, opened
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_LIBRARIES = ("fastwarc", "pyarrow", "resiliparse", "trafilatura")
+_LIBRARIES = ("pyarrow", "resiliparse", "trafilatura", "warcio")
 
 
 class FilesSource(ReadingOptions):

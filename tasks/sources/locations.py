@@ -117,6 +117,7 @@ def _printable(path: str) -> str:
 def _remote_items(url: str, endpoint: str | None) -> list[Item]:
     try:
         system, path = _file_system(url, endpoint)
+        system.invalidate_cache()
         if url.startswith(("http://", "https://")):
             # Web servers have no folders.
             found = {path: system.info(path)}

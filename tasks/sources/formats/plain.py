@@ -53,14 +53,16 @@ class _Peekable(BytesIO):
 def _parts(lines: Iterable[Line], options: ReadingOptions, on_bad: OnBad) -> Iterator[Record]:
     """The position of a part is the number of its first line."""
     part: list[Line] = []
-    size = 0
+    size, after_blank = 0, False
     for line in lines:
         if line.problem:
             on_bad(str(line.number), line.problem)
             continue
-        if part and _begins(line, part, options.document):
+        is_blank = not line.text.strip()
+        if part and _begins(line.text, options.document, after_blank and not is_blank):
             yield from _closed(part, size, options, on_bad)
             part, size = [], 0
+        after_blank = is_blank
         size += len(line.raw)
         # Of a part that is too large only the place is kept.
         if size <= options.max_document_bytes or not part:
@@ -68,18 +70,16 @@ def _parts(lines: Iterable[Line], options: ReadingOptions, on_bad: OnBad) -> Ite
     yield from _closed(part, size, options, on_bad)
 
 
-def _begins(line: Line, part: list[Line], division: Division) -> bool:
+def _begins(line: str, division: Division, is_new_paragraph: bool) -> bool:
     if division == "heading":
-        return bool(_HEADING.match(line.text))
-    if division == "paragraph":
-        return bool(line.text.strip()) and not part[-1].text.strip()
-    return True
+        return bool(_HEADING.match(line))
+    return is_new_paragraph if division == "paragraph" else True
 
 
 def _closed(part: list[Line], size: int, options: ReadingOptions, on_bad: OnBad) -> Iterator[Record]:
-    text = "".join(line.text for line in part).strip("\r\n")
+    text = "".join(line.text for line in part).lstrip("\r\n").rstrip()
     if size > options.max_document_bytes:
         on_bad(str(part[0].number), too_large(options))
-    elif text.strip():
+    elif text:
         raw = b"".join(line.raw for line in part)
         yield Record(str(part[0].number), text, raw=raw, encoding=encoding_of(part))

@@ -18,7 +18,7 @@ _LANGUAGE_PREFIX = re.compile(r"[a-z]{2,3}:")
 _JOINED = [
     (re.compile(r" ?@([-,.])@ ?"), r"\1"),
     (re.compile(r"(?<=\s)([.?!;:,])(?: +\1)+(?=\s|$)"), r"\1"),
-    (re.compile(r"``|''"), '"'),
+    (re.compile(r"`` ?| ?''"), '"'),
     (re.compile(r"-LRB-|-lrb-"), "("),
     (re.compile(r"-RRB-|-rrb-"), ")"),
     (re.compile(r" (n't|'(?:s|m|d|re|ve|ll|S|M|D|RE|VE|LL))\b"), r"\1"),

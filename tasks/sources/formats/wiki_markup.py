@@ -27,7 +27,7 @@ _DEEPEST = 60
 
 _CONVERSION = re.compile(r"-\{([^{}]{0,500})\}-")
 _VARIANTS = ("zh-hans", "zh-cn", "zh", "zh-sg", "zh-hant", "zh-tw", "zh-hk")
-_EXTERNAL = re.compile(r"\[(?:https?:|ftp:)?//[^\s\]]{1,2000}(?:[ \t]([^\]\n]{0,500}))?\]")
+_EXTERNAL = re.compile(r"\[(?:https?:|ftp:)?//[^\s\]]{1,2000}(?:[ \t]([^\[\]\n]{0,500}))?\]")
 _OTHER_LANGUAGE = re.compile(r":?[a-z]{2,3}(-[a-z]{2,8}){0,2}:\S")
 _TAG = re.compile(r"</?[a-zA-Z][^<>\n]{0,500}>")
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)

@@ -1,0 +1,102 @@
+"""Web archives, written with warcio."""
+
+import gzip
+import io
+
+from warcio.statusandheaders import StatusAndHeaders
+from warcio.warcwriter import WARCWriter
+
+from tasks.sources.containers import Entry, entries
+from tasks.sources.formats.options import ReadingOptions
+from tasks.sources.formats.record import Record
+from tasks.sources.formats.warc import read
+from tasks.sources.left_out import LeftOut
+
+TEXT = "A page with a text that is long enough to be taken for the main text of it, and not for noise. "
+PAGE = f"<html><head><title>T</title></head><body><p>{TEXT * 4}</p></body></html>".encode()
+
+
+def records(content: bytes, name: str = "a.warc.gz") -> tuple[list[Record], dict[str, str]]:
+    bad: dict[str, str] = {}
+    found: list[Record] = []
+    (entry,) = list(_opened(name, content))
+    try:
+        for record in read(
+            entry, ReadingOptions(max_document_bytes=100_000), lambda at, why: bad.update({at: why.reason})
+        ):
+            found.append(record)
+    except (LeftOut, EOFError) as end:
+        bad["end"] = type(end).__name__ if isinstance(end, EOFError) else end.reason
+    return found, bad
+
+
+def _opened(name: str, content: bytes) -> list[Entry]:
+    return list(entries(name, io.BytesIO(content), len(content), 10**9, lambda *_: None))
+
+
+def archive(*responses: tuple[bytes, dict[str, str], str], compressed: bool = True) -> bytes:
+    """A WARC with these responses (body, headers, status)."""
+    buffer = io.BytesIO()
+    writer = WARCWriter(buffer, gzip=compressed)
+    writer.write_record(writer.create_warcinfo_record("a.warc", {"software": "test"}))
+    for number, (body, headers, status) in enumerate(responses, start=1):
+        http = StatusAndHeaders(status, list(headers.items()), protocol="HTTP/1.1")
+        url = f"http://example.org/{number}"
+        writer.write_record(
+            writer.create_warc_record(url, "response", payload=io.BytesIO(body), http_headers=http)
+        )
+    return buffer.getvalue()
+
+
+HTML = {"Content-Type": "text/html"}
+
+
+def test_pages_of_a_warc() -> None:
+    chunked = b"%x\r\n%b\r\n0\r\n\r\n" % (len(PAGE), PAGE)
+    chinese = PAGE.replace(
+        TEXT.encode(), ("这是一个足够长的网页正文，用来测试编码的识别。" * 3).encode("gb18030")
+    )
+    found, bad = records(
+        archive(
+            (PAGE, HTML, "200 OK"),
+            (gzip.compress(PAGE), {**HTML, "Content-Encoding": "gzip"}, "200 OK"),
+            (chunked, {**HTML, "Transfer-Encoding": "chunked"}, "200 OK"),
+            (chinese, {"Content-Type": "text/html; charset=gb2312"}, "200 OK"),
+            ("Größe".encode("latin-1"), {"Content-Type": "text/plain; charset=iso-8859-1"}, "200 OK"),
+            (PAGE, HTML, "404 Not Found"),
+            (b"PNG", {"Content-Type": "image/png"}, "200 OK"),
+            (gzip.compress(bytes(50_000_000)), {**HTML, "Content-Encoding": "gzip"}, "200 OK"),
+            (PAGE + b"x" * 100_000, HTML, "200 OK"),
+        )
+    )
+    assert [record.position for record in found] == ["1", "2", "3", "4", "5"]
+    assert [record.encoding for record in found[3:]] == ["gb18030", "windows-1252"]
+    assert found[0].text == found[1].text == found[2].text == (TEXT * 4).strip()
+    assert found[0].meta == {"url": "http://example.org/1", "title": "T"}
+    assert found[0].changed is not None
+    assert bad == {"6": "HTTP status", "7": "unsupported type", "8": "too large", "9": "too large"}
+
+
+def test_texts_of_a_wet_file() -> None:
+    buffer = io.BytesIO()
+    writer = WARCWriter(buffer, gzip=True)
+    writer.write_record(
+        writer.create_warc_record(
+            "http://example.org/",
+            "conversion",
+            payload=io.BytesIO("茶".encode()),
+            warc_content_type="text/plain",
+        )
+    )
+    (record,), bad = records(buffer.getvalue(), "a.warc.wet.gz")
+    assert (record.text, record.meta, bad) == ("茶", {"url": "http://example.org/"}, {})
+
+
+def test_a_truncated_warc_keeps_what_came_before() -> None:
+    content = archive((PAGE, HTML, "200 OK"), (PAGE, HTML, "200 OK"), compressed=False)
+    found, bad = records(content[:-200], "a.warc")
+    assert (len(found), bad) == (1, {"2": "damaged"})
+    compressed = archive((PAGE, HTML, "200 OK"), (PAGE, HTML, "200 OK"))
+    found, bad = records(compressed[:-30])
+    assert len(found) == 1
+    assert bad
