@@ -100,7 +100,7 @@ def measure(arguments: argparse.Namespace) -> Result:
         ratios=[other.seconds / mine.seconds if good else 0.0 for mine, other in runs],
         bar=BAR,
         lower_is_better=False,
-        note=f"Ratio: CPU-seconds after start-up; {rounds} rounds of {size:.1f} MB, {len(table):,} documents, "
+        note=f"Ratio: CPU-seconds beyond start-up; {rounds} rounds, {size:.1f} MB, {len(table):,} documents, "
         f"{_told(pairs)}. Ours has to find 99 % at a precision of 99.5 %, and decides near the threshold on "
         f"the shingles themselves; datatrove (16 bands of 8) takes what shares a band. "
         f"{machine(['numba', 'pyarrow'])}.",
