@@ -50,10 +50,10 @@ def _collected(home: Path, config: CollectConfig) -> Artifact:
 
 def _rows(home: Path, artifact: Artifact, part: str = "documents") -> Rows:
     place = Run(home).store.path(artifact)
-    if part.endswith(".parquet"):
-        rows: Rows = pq.read_table(place / part).to_pylist()
-        return rows
-    return pa.Table.from_batches(read_documents(place / part)).to_pylist()
+    is_file = part.endswith(".parquet")
+    table = pq.read_table(place / part) if is_file else pa.Table.from_batches(read_documents(place / part))
+    rows: Rows = table.to_pylist()
+    return rows
 
 
 @pytest.fixture

@@ -35,15 +35,20 @@ def _read(
     folder: Path, source: WebSource
 ) -> tuple[list[Item], dict[str, Document], dict[str, tuple[str, str]]]:
     """The items, the documents by path, and why the other pages were left out."""
-    pages, left_out = Pages(folder), {}
+    pages = Pages(folder)
     items = list(pages.items(source, {}))
-    found = {}
+    found: dict[str, Document] = {}
+    left_out: dict[str, tuple[str, str]] = {}
+
+    def path(uri: str) -> str:
+        return "/" + uri.split("/", 3)[3]
+
+    def on_skip(uri: str, reason: str, detail: str) -> None:
+        left_out[path(uri)] = reason, detail
+
     for item in items:
-        for document in pages.read(
-            source, item, lambda uri, *why: left_out.__setitem__(uri.split("/", 3)[3], why)
-        ):
-            found["/" + document.uri.split("/", 3)[3]] = document
-    return items, found, {f"/{path}": why for path, why in left_out.items()}
+        found |= {path(document.uri): document for document in pages.read(source, item, on_skip)}
+    return items, found, left_out
 
 
 def test_pages_of_a_sitemap(tmp_path: Path, site: Site) -> None:
