@@ -36,8 +36,7 @@ def run_child(module: str, job: dict[str, Any], what: str, workspace: Workspace)
     job_file = workspace.scratch / "job.json"
     job_file.write_text(json.dumps(job, indent=2, default=str))
     log_file = workspace.scratch / "child.log"
-    compiled = workspace.store.home / "compiled"
-    with log_file.open("w") as log, _child(module, job_file, log, compiled) as child:
+    with log_file.open("w") as log, _child(module, job_file, log, workspace.store.home) as child:
         assert child.stdout is not None
         with workspace.progress(what, total=1) as advance:
             for line in child.stdout:
@@ -59,15 +58,16 @@ def run_child(module: str, job: dict[str, Any], what: str, workspace: Workspace)
 
 
 @contextlib.contextmanager
-def _child(module: str, job: Path, log: Any, compiled: Path) -> Iterator[subprocess.Popen[str]]:
+def _child(module: str, job: Path, log: Any, home: Path) -> Iterator[subprocess.Popen[str]]:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(PROJECT_ROOT), *_python_path()]),
         # Libraries iterate over sets of strings; with the seed fixed they do so in one order.
         "PYTHONHASHSEED": "0",
-        # Where compiled code is kept; beside the code itself the disk may be read-only.
-        "NUMBA_CACHE_DIR": str(compiled),
     }
+    if not os.access(PROJECT_ROOT / "tasks", os.W_OK):
+        # Compiled functions are kept beside their code, or where that can't be written, with the store.
+        environment.setdefault("NUMBA_CACHE_DIR", str(home / "compiled"))
     child = subprocess.Popen(
         [sys.executable, "-m", module, str(job)],
         stdout=subprocess.PIPE,

@@ -30,6 +30,7 @@ from tasks.cleaning.config import CleanConfig
 from tasks.cleaning.decontaminate import Index
 from tasks.cleaning.executors import MapShards, open_executor
 from tasks.cleaning.features import Features
+from tasks.cleaning.kernel import repaired_and_masked
 from tasks.cleaning.mixing import check_sources
 from tasks.cleaning.parts import complete, join_parquet
 from tasks.cleaning.passes import Plan, Shard, clean_shard, count_shards, read_batches, warm_up
@@ -126,7 +127,7 @@ def _index_evaluation(plan: Plan, folder: Path) -> None:
     """Write the runs of words that no document may share with an evaluation set."""
     batches = [batch for path in shard_paths(folder) for batch in read_batches(path, ["text", "uri"])]
     documents = pa.Table.from_batches(batches).combine_chunks()
-    texts = documents["text"].combine_chunks()
+    texts, _ = repaired_and_masked(documents["text"].combine_chunks(), plan.config)
     index = Index.build(texts, documents["uri"].to_pylist(), plan.config.decontaminate)
     with complete(plan.evaluation) as unfinished:
         index.save(unfinished)

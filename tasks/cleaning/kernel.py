@@ -6,7 +6,7 @@ evaluation sets), so the way in which documents were cut into batches never show
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.cleaning import boilerplate, personal_data
-from tasks.cleaning.config import CleanConfig
+from tasks.cleaning.config import CleanConfig, PersonalData
 from tasks.cleaning.decontaminate import Index
 from tasks.cleaning.filters import first_failures
 from tasks.cleaning.language import UNKNOWN, languages_of
@@ -25,6 +25,10 @@ from tasks.cleaning.word_lists import WordLists
 from tasks.documents import SCHEMA, document_id
 
 MASKED, WORD_LIST = "masked_", "words_"
+
+Hashes = npt.NDArray[np.uint64]
+Offsets = npt.NDArray[np.int64]
+Counts = npt.NDArray[np.int32]
 
 
 class Kernel:
@@ -53,9 +57,8 @@ class Kernel:
         texts, removed = batch["text"], np.zeros(batch.num_rows, np.int32)
         if self.lines is not None:
             texts, removed = boilerplate.remove(texts, batch["source"], self.lines)
-        texts = repair_batch(texts, self.config.repair)
+        texts, masked = repaired_and_masked(texts, self.config)
         languages = languages_of(texts, self.config.languages)
-        texts, masked = personal_data.mask(texts, self.config.personal_data)
         hashes, offsets = unit_hashes(texts)
         words = np.diff(offsets)
         listed = self.word_lists.count(hashes, offsets)
@@ -68,7 +71,7 @@ class Kernel:
         chosen = [languages[row] for row in rows]
         verdicts.judge(rows, *first_failures(_rows(texts, rows), chosen, self.config.filters))
         verdicts.judge(range(batch.num_rows), *self.word_lists.failures(listed, words))
-        found = self._decontaminate(texts, verdicts)
+        found = self._decontaminate(texts, hashes, offsets, verdicts)
 
         columns = {name: batch[name] for name in SCHEMA.names} | {
             "id": [document_id(text) for text in texts.to_pylist()],
@@ -89,17 +92,20 @@ class Kernel:
         cleaned = pa.RecordBatch.from_arrays(
             [_array(columns[field.name], field.type) for field in self.schema], schema=self.schema
         )
-        return cleaned, _signatures_of(hashes, offsets, verdicts.left, self.config)
+        return cleaned, signatures(*_units_of(hashes, offsets, verdicts.left), self.config.duplicates)
 
-    def _decontaminate(self, texts: pa.StringArray, verdicts: _Verdicts) -> dict[str, list[str | None]]:
+    def _decontaminate(
+        self, texts: pa.StringArray, hashes: Hashes, offsets: Offsets, verdicts: _Verdicts
+    ) -> dict[str, list[str | None]]:
         """Drop what matches an evaluation text; the columns that say which text, and by which words."""
         uris: list[str | None] = [None] * len(texts)
         runs: list[str | None] = [None] * len(texts)
         if self.evaluation is not None:
             rows = verdicts.left
-            matched, ngrams = self.evaluation.matches(_rows(texts, rows))
+            units = _units_of(hashes, offsets, rows)
+            matched, ngrams = self.evaluation.matches(_rows(texts, rows), units)
             for row, number, ngram in zip(rows, matched.tolist(), ngrams, strict=True):
-                if number >= 0:
+                if ngram is not None:
                     uris[row], runs[row] = self.evaluation.uris[number], ngram
                     verdicts.drop("contaminated", [row], ngram)
         return {"evaluation_uri": uris, "ngram": runs}
@@ -131,6 +137,16 @@ class _Verdicts:
                 self.drop(name, [row], f"{value:.4f}".rstrip("0").rstrip("."))
 
 
+def repaired_and_masked(
+    texts: pa.StringArray, config: CleanConfig
+) -> tuple[pa.StringArray, Mapping[PersonalData, Counts]]:
+    """Texts as they are compared, judged and written, and how many values of each kind were masked.
+
+    Evaluation texts go through it too, or they would not be found where something in them was masked.
+    """
+    return personal_data.mask(repair_batch(texts, config.repair), config.personal_data)
+
+
 def cleaned_schema(config: CleanConfig, word_lists: Sequence[str]) -> pa.Schema:
     """The columns of a cleaned document: those of a document, its statistics, and the verdict."""
     counted = ["collected_bytes", "characters", "words", "bytes", "removed_lines", "personal_data"]
@@ -142,14 +158,13 @@ def cleaned_schema(config: CleanConfig, word_lists: Sequence[str]) -> pa.Schema:
     )
 
 
-def _signatures_of(
-    hashes: npt.NDArray[np.uint64], offsets: npt.NDArray[np.int64], rows: list[int], config: CleanConfig
-) -> npt.NDArray[np.uint32]:
+def _units_of(hashes: Hashes, offsets: Offsets, rows: list[int]) -> tuple[Hashes, Offsets]:
+    """The units of some of the texts, ascending."""
     lengths = np.diff(offsets)
     chosen = np.zeros(len(lengths), np.bool_)
     chosen[rows] = True
     bounds = np.concatenate([[0], np.cumsum(lengths[chosen])]).astype(np.int64)
-    return signatures(hashes[np.repeat(chosen, lengths)], bounds, config.duplicates)
+    return hashes[np.repeat(chosen, lengths)], bounds
 
 
 def _rows(texts: pa.StringArray, rows: Sequence[int]) -> pa.StringArray:

@@ -27,7 +27,7 @@ def say(**event):
 say(event="progress", step=1, total=4, loss=2.5, tokens_per_second=1234.0)
 print("a library talks", flush=True)
 print("[1, 2]", flush=True)
-say(event="progress", step=3, total=4)
+say(event="progress", step=3, total=4, phase="cleaning", bytes_per_second=12.34e6)
 print("last words", file=sys.stderr, flush=True)
 match job["ends"]:
     case "done": say(event="done", metrics={"loss": 0.5})
@@ -73,6 +73,7 @@ def test_progress_is_relayed_and_the_result_returned(
     assert first.startswith("  training: 1 of 4, about ")
     assert first.endswith("s left loss 2.500  1,234 tokens/s")
     assert second.startswith("  training: 3 of 4")
+    assert second.endswith("s left cleaning  12.3 MB/s")
 
 
 @pytest.mark.parametrize(
