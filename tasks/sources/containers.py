@@ -76,19 +76,29 @@ class _Meter:
 
 
 class _Metered(io.RawIOBase):
-    """A stream that fills its reader's buffer, as long as the meter lets it."""
+    """A stream that fills its reader's buffer, as long as the meter lets it and nothing is damaged."""
 
     def __init__(self, stream: BinaryIO, meter: _Meter) -> None:
-        self._stream, self._meter = stream, meter
+        # Gives what there is, rather than losing it when what follows is damaged.
+        self._take: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
+        self._meter = meter
+        self._damage: Exception | None = None
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        if self._damage:
+            raise self._damage
         filled = 0
-        while filled < len(buffer) and (block := self._stream.read(len(buffer) - filled)):
-            buffer[filled : filled + len(block)] = block
-            filled += len(block)
+        try:
+            while filled < len(buffer) and (block := self._take(len(buffer) - filled)):
+                buffer[filled : filled + len(block)] = block
+                filled += len(block)
+        except UNREADABLE as error:
+            if not filled:
+                raise
+            self._damage = error
         self._meter.add(filled)
         return filled
 

@@ -7,6 +7,7 @@ import lzma
 import tarfile
 import zipfile
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,16 @@ def test_compressed_files_and_archives(suffix: str, compress: type[bytes]) -> No
     assert members(name, compress(b"one") + compress(b" two")) == ({f"{name} a.txt": b"one two"}, {})
     archive = compress(tar_of(tar_info("b.txt", size=2)))
     assert members(f"a.tar{suffix}", archive)[0] == {f"a.tar{suffix}!b.txt b.txt": b"xx"}
+
+
+def test_what_comes_before_damage_is_read() -> None:
+    lines = [f"{sha256(str(number).encode()).hexdigest()}\n".encode() for number in range(5000)]
+    content = gzip.compress(b"".join(lines))[:-20]
+    (entry,) = entries("a.txt.gz", io.BytesIO(content), len(content), 10**9, lambda *_: None)
+    read: list[bytes] = []
+    with pytest.raises(EOFError):
+        read.extend(entry.stream)
+    assert lines[:4990] == read[:4990]
 
 
 def test_short_names_of_compressed_archives() -> None:
