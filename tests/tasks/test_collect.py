@@ -142,6 +142,17 @@ def test_a_killed_collection_goes_on(tmp_path: Path, reads: list[str]) -> None:
     assert resumed.digest == _collected(tmp_path / "other", config).digest
 
 
+def _die(*_: object) -> None:
+    os._exit(9)
+
+
+def test_a_process_that_is_killed_ends_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "SECONDS_ALONE", 0.0)
+    monkeypatch.setattr(collecting, "_read_chunk", _die)
+    with pytest.raises(SourceError, match="a process that read mine was killed"):
+        _collected(tmp_path / "home", _config(_write(tmp_path / "in", a=["one"], b=["two"])))
+
+
 def test_a_damaged_segment_is_read_again(tmp_path: Path, reads: list[str]) -> None:
     config, home = _config(_write(tmp_path / "in", a=["one"], b=["two"])), tmp_path / "home"
     first = _collected(home, config)
