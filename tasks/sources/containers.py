@@ -82,7 +82,7 @@ class _Metered(io.RawIOBase):
         # Gives what there is, rather than losing it when what follows is damaged.
         self._take: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
         self._meter = meter
-        self._damage: Exception | None = None
+        self._damage: LeftOut | None = None
 
     def readable(self) -> bool:
         return True
@@ -96,9 +96,9 @@ class _Metered(io.RawIOBase):
                 buffer[filled : filled + len(block)] = block
                 filled += len(block)
         except UNREADABLE as error:
+            self._damage = explained(error)
             if not filled:
-                raise
-            self._damage = error
+                raise self._damage from error
         self._meter.add(filled)
         return filled
 

@@ -16,7 +16,6 @@ from typing import Literal
 from pydantic import Field
 
 from tasks.documents import Document, Item, OnSkip
-from tasks.errors import SourceError
 from tasks.sources.containers import Entry, OnMember, entries
 from tasks.sources.formats import format_of, reader_of
 from tasks.sources.formats.options import ReadingOptions
@@ -78,8 +77,6 @@ def read(config: FilesSource, item: Item, on_skip: OnSkip) -> Iterator[Document]
                     except LeftOut as problem:
                         leave_out(uri, problem)
     except (LeftOut, *UNREADABLE) as error:
-        if isinstance(error, SourceError):
-            raise
         leave_out(item.uri, explained(error))
 
 
@@ -100,8 +97,6 @@ def _records(entry: Entry, config: FilesSource, leave_out: OnMember) -> Iterator
             # Text files are divided while they are read, since they may be larger than the memory.
             yield from [record] if name == "text" else divided(record, config)
     except (LeftOut, *UNREADABLE) as error:
-        if isinstance(error, SourceError):
-            raise
         leave_out(entry.uri, explained(error))
 
 

@@ -9,6 +9,8 @@ import zlib
 
 import pyarrow as pa
 
+from tasks.errors import SourceError
+
 # What reading a damaged file raises, from the libraries that take files apart.
 UNREADABLE = (
     *(OSError, EOFError, ValueError, RuntimeError, NotImplementedError, MemoryError),
@@ -32,7 +34,13 @@ class LeftOut(Exception):
 
 
 def explained(error: BaseException) -> LeftOut:
-    """The same for any of `UNREADABLE`, which come from the libraries that read files."""
+    """The same for any of `UNREADABLE`, which come from the libraries that read files.
+
+    Raises:
+        SourceError: it was one, about all of the source and not about this file.
+    """
+    if isinstance(error, SourceError):
+        raise error
     if isinstance(error, LeftOut):
         return error
     if isinstance(error, PermissionError):
