@@ -20,7 +20,7 @@ _DIGEST = "[0-9a-f]{32}"
 # What Python and the encoding standard call UTF-8 and its subset.
 _UTF_8 = literals(("utf-8", "utf-8-sig", "utf8", "ascii", "us-ascii"))
 # Left out because they are no records of the corpus: nothing was lost.
-_NO_RECORDS = literals(("unsupported type", "redirect page", "other namespace", "robots.txt"))
+_NO_RECORDS = literals(("empty", "unsupported type", "redirect page", "other namespace", "robots.txt"))
 UNTRACEABLE = (
     "coalesce(source, '') = '' OR coalesce(uri, '') = '' OR coalesce(encoding, '') = '' "
     f"OR coalesce(extractor, '') = '' OR NOT coalesce(regexp_full_match(raw_digest, '{_DIGEST}'), false)"
@@ -42,7 +42,7 @@ class RawDemands(Demands):
         1.0, description="most documents that were in another encoding than UTF-8"
     )
     max_left_out_share: Share = Field(
-        0.5, description="most records left out, among these and the documents: unreadable, empty, too large"
+        0.5, description="most records left out, among these and the documents: unreadable, too large"
     )
 
     def rules(self) -> list[Rule]:
@@ -73,8 +73,9 @@ def open_raw_corpus(collected: Path, spill: Path) -> Statistics:
             f"CROSS JOIN (VALUES {expected}) AS expected(name, type) "
             "ANTI JOIN shard_columns USING (file_name, name, type)",
             f"CREATE VIEW ledger AS FROM {parquet(collected, 'ledger.parquet')}",
+            # Of the corpus, not of the evaluation sets.
             f"CREATE VIEW skipped AS FROM {parquet(collected, 'skipped.parquet')} "
-            f"WHERE reason NOT IN ({_NO_RECORDS})",
+            f"WHERE reason NOT IN ({_NO_RECORDS}) AND source IN (SELECT source FROM {shards})",
         ],
     )
     faulty = {name for (name,) in statistics.rows("SELECT DISTINCT name FROM schema_faults")}

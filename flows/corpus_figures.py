@@ -9,15 +9,23 @@ MOST_BARS = 20
 
 
 class Bars(NamedTuple):
-    """Named numbers of documents (or of values), to be drawn as bars."""
+    """Named numbers of documents (or of values), to be drawn as bars.
+
+    `wholes` are the numbers that each is a part of, where there are such.
+    """
 
     title: str
     heights: Sequence[tuple[str, int]]
+    wholes: Mapping[str, int] | None = None
+
+    def whole(self, name: str) -> int:
+        """What the number of this name is a part of; itself where nothing is known."""
+        return dict(self.heights)[name] if self.wholes is None else self.wholes.get(name, 0)
 
     @property
     def highest(self) -> int:
-        """The greatest number, at least 1."""
-        return max([1, *(height for _, height in self.heights)])
+        """The greatest number that is drawn, at least 1."""
+        return max([1, *(self.whole(name) for name, _ in self.heights)])
 
     @property
     def total(self) -> int:
@@ -30,18 +38,22 @@ def corpus_bars(report: Mapping[str, Any]) -> list[Bars]:
 
     Figures that it lacks, and those that are all zero, are left out.
     """
-    lengths = report.get("lengths", {})
     sources = {row["source"]: row["kept"] for row in report.get("mixing", [])}
     found = [
         largest("languages of the kept documents", report.get("languages", {})),
-        by_size("lengths in characters, collected", lengths.get("collected", {})),
-        by_size("lengths in characters, kept", lengths.get("kept", {})),
+        _lengths(**report.get("lengths", {"collected": {}, "kept": {}})),
         by_size("documents in a cluster of duplicates", report.get("duplicate_clusters", {})),
         largest("sources of the kept documents", sources),
         largest("masked personal data", report.get("personal_data", {})),
         largest("words of the word lists in kept documents", report.get("word_lists", {}).get("kept", {})),
     ]
     return [bars for bars in found if any(height for _, height in bars.heights)]
+
+
+def _lengths(collected: Mapping[str, int], kept: Mapping[str, int]) -> Bars:
+    whole = by_size("lengths in characters, kept of collected", collected)
+    part = dict(by_size("", kept).heights)
+    return Bars(whole.title, [(name, part.get(name, 0)) for name, _ in whole.heights], dict(whole.heights))
 
 
 def largest(title: str, numbers: Mapping[str | None, int]) -> Bars:

@@ -60,7 +60,8 @@ def _draw_bars(bars: Bars, console: Console) -> None:
     table = _table(console, "", "number", "share")
     for name, height in bars.heights:
         share = f"{100 * height / bars.total:.1f} %"
-        table.add_row(name, f"{height:,}", share, Bar(bars.highest, 0, height))
+        number = f"{height:,}" if bars.wholes is None else f"{height:,} of {bars.whole(name):,}"
+        table.add_row(name, number, share, Bar(bars.highest, 0, height))
     _print(bars.title, table, console)
 
 

@@ -215,7 +215,7 @@ def test_complete_run_shows_every_part(store: Store, tmp_path: Path) -> None:
     assert "share with an e-mail address at most 0.01 0.0210 ! warning" in page.text
     assert "Checkpoint: clean 2 of 3 rules hold, Data Docs" in page.text
     assert "Languages of the kept documents en 48,000 zh 3,310" in page.text
-    assert "characters, collected 32 to 63 9 64 to 127 0 128 to 255 4" in page.text
+    assert "kept of collected 32 to 63 5 of 9 64 to 127 0 of 0 128 to 255 0 of 4" in page.text
     assert "cluster of duplicates 2 to 3 940 4 to 7 0 8 to 15 0 16 to 31 2" in page.text
     assert "Masked personal data email 212" in page.text
     assert page.tags.count("svg") == 2

@@ -85,6 +85,7 @@ def written(home: Path) -> list[Row]:
 def test_a_good_collection_passes(tmp_path: Path) -> None:
     skipped = [("source-0", "file:x", "too large", "3 GB")]
     skipped += [("source-0", f"file:{i}.png", "unsupported type", ".png") for i in range(99)]
+    skipped += [("exam", f"file:exam{i}", "too large", "") for i in range(99)]
     artifact = validate_raw.fn(collected(tmp_path, good_rows(), skipped), RAW, Run(tmp_path))
     report = json.loads((Store(tmp_path).path(artifact) / "validation.json").read_text())
     assert all(entry["passed"] and not entry["failing"] for entry in report)
@@ -109,7 +110,7 @@ def test_a_fault_in_the_collection_stops_the_line(tmp_path: Path, rule: str) -> 
 
 
 def test_many_records_left_out_stop_the_line(tmp_path: Path) -> None:
-    skipped = [("source-0", f"file:x{i}", "empty", "") for i in range(20)]
+    skipped = [("source-0", f"file:x{i}", "no text field", "") for i in range(20)]
     with pytest.raises(StageError, match=r"left_out: .* is 0\.1429, demanded is at most 0\.1"):
         validate_raw.fn(collected(tmp_path, good_rows(), skipped), RAW, Run(tmp_path))
 
