@@ -48,7 +48,7 @@ class Crawl:
             page = self._page(*self._queue.popleft())
             yield page
             if self.config.follow and not page.reason:
-                for link in links(page.body.decode(page.charset or "utf-8", "replace"), page.final_url):
+                for link in links(page.body, page.final_url, page.charset):
                     if urlsplit(link).netloc in self.client.hosts:
                         self._enqueue(link)
         self.downloads.forget_all_but(self._seen | read)
