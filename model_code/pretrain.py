@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from model_code.architecture import Shape, fast_attention, masked_lm
+from model_code.batches import PackedBatches
 from model_code.job import Job, Reporter, config_from, fingerprint, main, write_json, write_json_lines
 from model_code.loop import Loop, Plan
 from model_code.objectives import mask_tokens, masked_lm_loss, step_seed
@@ -19,7 +20,7 @@ from model_code.optimizer import MixedOptimizer
 from model_code.predict import masked_lm_metrics
 from model_code.runtime import prepare
 from model_code.schedule import warmup_stable_decay
-from model_code.shards import PackedBatches, open_split
+from model_code.shards import open_split
 from model_code.vocabulary import load_tokenizer, require_vocabulary, vocabulary_of
 
 

@@ -88,8 +88,8 @@ def tokenizer_file(name: str) -> Path:
         )
     raise StageError(
         f"tokenize: pretrained: {name!r} is no file or folder here, and nothing is downloaded during a "
-        "run. Fetch a tokenizer of the hub with `hf download NAME --include 'tokenizer*' 'special*' --local-dir FOLDER` "
-        "and set tokenize.pretrained to FOLDER"
+        "run. Fetch a tokenizer of the hub with `hf download NAME --include 'tokenizer*' 'special*' "
+        "--local-dir FOLDER` and set tokenize.pretrained to FOLDER"
     )
 
 
