@@ -53,7 +53,7 @@ def test_help_lists_the_commands_and_imports_nothing_heavy(home: Path) -> None:
     [
         (("plan", "nothing"), "there is no recipe 'nothing'"),
         (("run", "python-docs", "--set", "pretrain.stepz=5"), "did you mean 'steps'?"),
-        (("run", "python-docs", "--only", "bake"), "there is no stage 'bake'; the stages are collect, validate_raw"),
+        (("run", "python-docs", "--only", "bake"), "there is no stage 'bake'; the stages are collect, va"),
         (("run", "python-docs", "--only", "clean", "--from", "collect"), "--only runs one stage"),
         (("frobnicate",), "No such command 'frobnicate'"),
     ],
