@@ -47,16 +47,20 @@ class RegexTokenizer(word_tokenizers.WordTokenizer):
 
 
 def main(job_file: str, out: str) -> None:
-    """Filter the job's documents and write one reason, or null, per document."""
+    """Write for each of the job's alternatives one reason, or null, per document."""
     word_tokenizers.load_word_tokenizer = cache(lambda language: RegexTokenizer(language))
     job = json.loads(Path(job_file).read_text())
-    filters = {language: chosen(job["sets"], language, job["thresholds"]) for language in ("en", "zh")}
-    reasons = []
+    Path(out).write_text(json.dumps([reasons(job, sets) for sets in job["alternatives"]]))
+
+
+def reasons(job: dict[str, Any], sets: list[str]) -> list[str | None]:
+    """Filter the job's documents by rule sets."""
+    filters = {language: chosen(sets, language, job["thresholds"]) for language in ("en", "zh")}
     with Path(job["lines"]).open(encoding="utf-8") as lines:
-        for row in map(json.loads, islice(lines, job["limit"])):
-            document = Document(text=row["text"], id="")
-            reasons.append(first_failure(document, filters[row["language"]]))
-    Path(out).write_text(json.dumps(reasons))
+        return [
+            first_failure(Document(text=row["text"], id=""), filters[row["language"]])
+            for row in map(json.loads, islice(lines, job["limit"]))
+        ]
 
 
 def first_failure(document: Document, filters: list[Any]) -> str | None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from tasks.cleaning.rule_sets import check_thresholds
 from tasks.stage import Config
 
 Language = Literal["ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "uk", "zh"]
@@ -53,6 +54,12 @@ class FiltersConfig(Config):
     thresholds: dict[str, dict[str, float]] = Field(
         default={}, description="changes to the rule sets' table: language (or `all`) -> rule -> threshold"
     )
+
+    @field_validator("thresholds")
+    @classmethod
+    def _exist(cls, thresholds: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+        check_thresholds(thresholds)
+        return thresholds
 
 
 class PersonalDataConfig(Config):
@@ -134,7 +141,9 @@ class MixConfig(Config):
     weights: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
         default={}, description="source -> share of its documents to keep, 0 to 1"
     )
-    caps: dict[str, Annotated[int, Field(ge=0)]] = Field(default={}, description="source -> most documents to keep")
+    caps: dict[str, Annotated[int, Field(ge=0)]] = Field(
+        default={}, description="source -> most documents to keep"
+    )
     temperature: float = Field(
         default=1.0,
         ge=0,

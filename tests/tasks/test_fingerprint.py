@@ -48,9 +48,9 @@ def moved_by(file: Path, old: str, new: str, before: dict[str, str]) -> set[str]
 
 def test_a_change_moves_the_stages_that_reach_it_and_no_other(project: Path) -> None:
     before = codes()
-    rules, model = project / "tasks/cleaning/rules.py", project / "model_code/architecture.py"
+    filters, model = project / "tasks/cleaning/filters.py", project / "model_code/architecture.py"
     store, errors = project / "tasks/store.py", project / "tasks/errors.py"
-    assert moved_by(rules, "\nimport re", "\nimport re, this", before) == {"clean"}
+    assert moved_by(filters, "\nimport numpy", "\nimport this, numpy", before) == {"clean"}
     assert moved_by(model, "\nfrom ", "\nimport this\nfrom ", before) == {"pretrain"}
     assert moved_by(store, "\nimport os", "\nimport os, this", before) == set(before)
     assert moved_by(errors, "\nclass ", "\nimport this\nclass ", before) == set()
@@ -58,10 +58,10 @@ def test_a_change_moves_the_stages_that_reach_it_and_no_other(project: Path) -> 
 
 def test_comments_docstrings_and_layout_move_nothing(project: Path) -> None:
     before = codes()
-    rules = project / "tasks/cleaning/rules.py"
-    docstring = rules.read_text().split('"""')[1]
-    assert moved_by(rules, docstring, "Said otherwise.", before) == set()
-    assert moved_by(rules, "\nimport re", "\n\n# a comment\n\nimport re", before) == set()
+    filters = project / "tasks/cleaning/filters.py"
+    docstring = filters.read_text().split('"""')[1]
+    assert moved_by(filters, docstring, "Said otherwise.", before) == set()
+    assert moved_by(filters, "\nimport numpy", "\n\n# a comment\n\nimport numpy", before) == set()
 
 
 def test_files_that_are_copied_count_too(project: Path) -> None:

@@ -76,7 +76,7 @@ def test_key_sees_name_config_input_content_and_code(monkeypatch: pytest.MonkeyP
         double.key([same], CountConfig()),
         double.key([same], CountConfig(upto=4)),
         double.key([same.model_copy(update={"digest": "e"})], CountConfig()),
-        Stage(double.function, ["tasks.cleaning.rules"], double.holds).key([same], CountConfig()),
+        Stage(double.function, ["tasks.cleaning.filters"], double.holds).key([same], CountConfig()),
         count.key([], CountConfig()),
     }
     assert len(keys) == 5
