@@ -90,38 +90,46 @@ class Crawl:
             before = None
         if before and changed and before.listed_as_changed == changed:
             return before
-        conditions = (
-            {"if-none-match": before.etag, "if-modified-since": before.last_modified} if before else {}
-        )
         try:
-            answer = self.client.get(
-                url,
-                max_bytes,
-                {name: value for name, value in conditions.items() if value},
-                lambda content_type: not types or content_type in types,
-            )
-            if answer.status == 304 and not before:
-                raise Refused("no page", "HTTP 304 to a question without conditions")
+            page = self._asked(url, before, max_bytes, types)
         except Refused as refused:
             if refused.for_now and before:
                 self.not_asked += 1
                 return before
             page = Page(url, reason=refused.reason, detail=refused.detail)
-        else:
-            if answer.status == 304 and before:
-                page = replace(before, listed_as_changed=changed)
-            else:
-                page = Page(
-                    url=url,
-                    body=answer.body,
-                    final_url=answer.url,
-                    charset=_charset(answer.headers.get("content-type", "")),
-                    etag=answer.headers.get("etag", ""),
-                    last_modified=answer.headers.get("last-modified", ""),
-                    listed_as_changed=changed,
-                )
-        self.downloads.keep(page)
+        page = replace(page, listed_as_changed=changed)
+        if page != before:
+            self.downloads.keep(page)
         return page
+
+    def _asked(self, url: str, before: Page | None, max_bytes: int, types: frozenset[str]) -> Page:
+        """What the server says; `before` again when it says that nothing changed."""
+        answer = self.client.get(
+            url,
+            max_bytes,
+            _conditions(before) if before else {},
+            lambda content_type: not types or content_type in types,
+        )
+        if answer.status == 304 and before:
+            return before
+        if answer.status == 304:
+            raise Refused("no page", "HTTP 304 to a question without conditions")
+        return Page(
+            url=url,
+            body=answer.body,
+            final_url=answer.url,
+            charset=_charset(answer.headers.get("content-type", "")),
+            etag=answer.headers.get("etag", ""),
+            last_modified=answer.headers.get("last-modified", ""),
+        )
+
+
+def _conditions(page: Page) -> dict[str, str]:
+    """Request headers that ask for the page only if it is another one by now."""
+    stated = {"if-none-match": page.etag, "if-modified-since": page.last_modified}
+    return {
+        name: value for name, value in stated.items() if value and value.isascii() and value.isprintable()
+    }
 
 
 def _charset(content_type: str) -> str | None:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -21,6 +22,7 @@ import httpx
 from protego import Protego
 
 from tasks.sources.left_out import LeftOut
+from tasks.sources.links import normalised
 
 USER_AGENT = "textmill"
 MAX_REDIRECTS = 5
@@ -97,7 +99,7 @@ class Client:
         headers: Mapping[str, str] | None = None,
         accepts: Callable[[str], bool] = lambda content_type: True,
     ) -> Answer:
-        """Fetch a page.
+        """Fetch a page, given by its `normalised` address.
 
         Args:
             headers: more request headers, such as `If-None-Match`.
@@ -111,14 +113,14 @@ class Client:
             answer = self._ask(url, max_bytes, headers or {}, accepts)
             if answer.status not in _REDIRECTS:
                 return answer
-            url = urljoin(url, answer.headers.get("location", ""))
+            url = _target(url, answer)
         raise Refused("too many redirects", f"more than {MAX_REDIRECTS}")
 
     def _check(self, url: str) -> None:
         """Refuse what must not be asked: other hosts, and what robots.txt forbids."""
         scheme, host, *_ = urlsplit(url)
-        if scheme not in ("http", "https") or host not in self.hosts:
-            raise Refused("other host", f"{scheme}://{host} is not among the hosts of the recipe")
+        if host not in self.hosts:
+            raise Refused("other host", f"{host} is not among the hosts of the recipe")
         if not self._rules(f"{scheme}://{host}").can_fetch(url, USER_AGENT):
             raise Refused("robots.txt", "forbids it")
 
@@ -147,7 +149,7 @@ class Client:
                 if answer.status not in _REDIRECTS:
                     text = answer.body.decode("utf-8", "replace")
                     break
-                url = urljoin(url, answer.headers.get("location", ""))
+                url = _target(url, answer)
                 if urlsplit(url).netloc not in self.hosts:
                     break
         except Refused as refused:
@@ -234,6 +236,15 @@ def _usable(answer: Answer) -> Answer:
     if answer.status not in (200, 304, *_REDIRECTS):
         raise Refused("no page", f"HTTP {answer.status}")
     return answer
+
+
+def _target(url: str, redirect: Answer) -> str:
+    """Where a redirect leads."""
+    location = redirect.headers.get("location", "")
+    with suppress(ValueError):  # brackets that are no IPv6 address
+        if target := normalised(urljoin(url, location)):
+            return target
+    raise Refused("bad address", f"a redirect to {location[:200]!r}")
 
 
 def _retry_after(stated: str | None) -> float:

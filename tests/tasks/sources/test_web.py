@@ -90,13 +90,14 @@ def test_a_second_time_only_changes_are_sent(tmp_path: Path, site: Site) -> None
     site.sitemap("/map", "/a", "/b", "/c")
     source = _source(site, sitemaps=["/map"])
     first, *_ = _read(tmp_path, source)
-    site.put("/b", html("changed"))
+    site.put("/b", html("changed"), ETag='"\xe9"')
     site.sitemap("/map", "/a", "/b")
     second, found, _ = _read(tmp_path, source)
     assert second[0] == first[0]
     assert second[1].uri == first[1].uri
     assert second[1].version != first[1].version
     assert "changed" in found["/b"].text
+    assert _read(tmp_path, source)[0] == second
     assert len(list(tmp_path.iterdir())) == 3  # the sitemap and two pages: what is gone is forgotten
 
 
@@ -190,7 +191,8 @@ def _answer(status: int, content: bytes = b"", **headers: str) -> Any:
         (_flood, "too large"),
         (_answer(302, Location="/bad"), "too many redirects"),
         (_answer(302, Location="http://elsewhere.invalid/"), "other host"),
-        (_answer(302, Location="file:///etc/passwd"), "other host"),
+        (_answer(302, Location="file:///etc/passwd"), "bad address"),
+        (_answer(302, Location="http://[/"), "bad address"),
         (_answer(302), "too many redirects"),
         (_answer(429, Retry_After="86400"), "too busy"),
         (_answer(503, Retry_After="0"), "too busy"),
