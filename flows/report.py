@@ -203,22 +203,32 @@ def _funnel(manifest: Manifest | None) -> dict[str, Any]:
     return {"collected": collected, "kept": kept, "kept_share": kept / collected, "steps": steps}
 
 
-def _checkpoints(record: RunRecord, store: Store) -> list[dict[str, Any]]:
-    """The verdict of each checkpoint that was reached, and the way from the report to its Data Docs.
+def data_docs(record: RunRecord, store: Store) -> dict[str, Path]:
+    """The Data Docs page of every checkpoint that was reached, by its stage.
 
     What a checkpoint refused is in its scratch directory.
     """
+    return {
+        outcome.stage: (
+            store.scratch(outcome.stage, outcome.key)
+            if outcome.state == "failed"
+            else store.place(outcome.stage, outcome.key)
+        )
+        / DATA_DOCS
+        for outcome in record.outcomes
+        if outcome.stage.startswith("validate_") and outcome.key
+    }
+
+
+def _checkpoints(record: RunRecord, store: Store) -> list[dict[str, Any]]:
+    """The verdict of each checkpoint that was reached, and the way from the report to its Data Docs."""
     here = store.home / "runs" / record.id
     found = []
-    for outcome in record.outcomes:
-        if outcome.stage.startswith("validate_") and outcome.key:
-            scratch = store.scratch(outcome.stage, outcome.key)
-            place = scratch if outcome.state == "failed" else store.place(outcome.stage, outcome.key)
-            with suppress(OSError, ValueError):
-                rules = json.loads((place / "validation.json").read_text(encoding="utf-8"))
-                docs = Path(os.path.relpath(place / DATA_DOCS, here)).as_posix()
-                name = outcome.stage.removeprefix("validate_")
-                found.append({"name": name, "rules": rules, "docs": docs})
+    for stage, page in data_docs(record, store).items():
+        with suppress(OSError, ValueError):
+            rules = json.loads((page.parents[1] / "validation.json").read_text(encoding="utf-8"))
+            docs = Path(os.path.relpath(page, here)).as_posix()
+            found.append({"name": stage.removeprefix("validate_"), "rules": rules, "docs": docs})
     return found
 
 

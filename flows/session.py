@@ -16,7 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 from flows import servers, settings
 from flows.recipe import Recipe
 from flows.record import Recorder, State, records, write
-from flows.report import write_report
+from flows.report import data_docs, write_report
 from tasks import visible
 from tasks.errors import GateRefused, TextmillError
 from tasks.stage import Outcome, Run
@@ -85,16 +85,18 @@ class Session:
             visible.say(f"{outcome.stage:<15} {state} {outcome.seconds:7.1f} s  {digest}")
 
     def _publish(self, report: Path) -> None:
-        """Attach the report to the MLflow run, and link both from the Prefect UI."""
-        registration = next((o for o in self.recorder.record.outcomes if o.stage == "register"), None)
-        link = ""
+        """Attach the report and the Data Docs to the MLflow run, and link them from the Prefect UI."""
+        record = self.recorder.record
+        registration = next((o for o in record.outcomes if o.stage == "register"), None)
         if registration and registration.state in MARKS:
             from tasks.tracking import attach
 
-            link = attach(self.recipe.registration.model, registration.key, report)
-        if link:
-            visible.show_link("report", link, "Report of this run, in MLflow")
-        record = self.recorder.record
+            model, key = self.recipe.registration.model, registration.key
+            if link := attach(model, key, report):
+                visible.show_link("report", link, "Report of this run, in MLflow")
+            for stage, page in data_docs(record, Store(self.home)).items():
+                if page.exists() and (link := attach(model, key, page, stage)):
+                    visible.show_link(f"{stage}-in-mlflow", link, f"Data Docs of {stage}, in MLflow")
         lines = [f"**{record.state}** {record.message}", f"The report on this machine: `{report}`"]
         visible.show_markdown("verdict", "\n\n".join(lines), f"How the run of {record.recipe} ended")
 

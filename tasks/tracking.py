@@ -30,7 +30,7 @@ def find_or_create_run(mlflow: Any, experiment: str, key: str) -> str:
     return str(mlflow.create_run(experiment_id, run_name=f"run-{key[:8]}", tags={KEY_TAG: key}).info.run_id)
 
 
-def attach(experiment: str, key: str, file: Path) -> str:
+def attach(experiment: str, key: str, file: Path, folder: str = "") -> str:
     """Attach a file to the MLflow run of a stage key; returns the address of its page, "" without a run."""
     mlflow = client()
     found = mlflow.get_experiment_by_name(experiment)
@@ -38,9 +38,9 @@ def attach(experiment: str, key: str, file: Path) -> str:
     if not runs:
         return ""
     run_id = runs[0].info.run_id
-    mlflow.log_artifact(run_id, str(file))
-    uri = os.environ["MLFLOW_TRACKING_URI"]
-    return f"{uri}/#/experiments/{found.experiment_id}/runs/{run_id}/artifacts/{file.name}"
+    mlflow.log_artifact(run_id, str(file), folder or None)
+    uri, place = os.environ["MLFLOW_TRACKING_URI"], f"{folder}/{file.name}".lstrip("/")
+    return f"{uri}/#/experiments/{found.experiment_id}/runs/{run_id}/artifacts/{place}"
 
 
 def log_run(
