@@ -17,7 +17,7 @@ from numba import njit
 
 from tasks.cleaning.units import mix64
 
-ROWS_AT_ONCE = 1 << 22
+ROWS_AT_ONCE = 1 << 21
 """Buckets are sorted by parts of about so many documents."""
 
 _BAND_RECALL = 0.995

@@ -201,3 +201,18 @@ def test_a_damaged_file_of_features_is_named(tmp_path: Path) -> None:
         find_clusters(
             [tmp_path / "part-00000.arrow"], lambda s, r: pa.array([]), DuplicatesConfig(), tmp_path
         )
+
+
+def test_a_bucket_joins_each_document_with_any_that_is_alike_and_with_no_other() -> None:
+    rng = np.random.default_rng(0)
+    originals = rng.integers(0, 2**32, (30, 16), dtype=np.uint32)
+    copies = originals.copy()
+    copies[:, 0] += np.uint32(1)
+    places = np.concatenate([originals, copies[::-1]])
+    parent = np.arange(60, dtype=np.int32)
+    keys, taking_part = np.full(60, 7 << 60, np.uint64), np.ones(60, np.bool_)
+    taking_part[59] = False  # the copy of the first
+    candidates.join(parent, keys, places, 15, taking_part)
+    members, bounds = candidates.members_of_groups(parent)
+    pairs = sorted(tuple(members[a:b].tolist()) for a, b in pairwise(bounds))
+    assert pairs == [(row, 59 - row) for row in range(1, 30)]
