@@ -53,8 +53,8 @@ def measure(arguments: argparse.Namespace) -> Result:
         ratios=[min(map(_share_of_demand, scores.values())) for scores in rounds],
         bar=BAR,
         lower_is_better=False,
-        note=f"Ratio: the smallest of recall and precision over what they have to be, {LEAST_OVERALL} over all "
-        f"kinds and {LEAST_PER_KIND} for each; {ROUNDS} rounds of {documents:,} documents per language. "
+        note=f"Ratio: the smallest of recall and precision over what they have to be, {LEAST_OVERALL} over "
+        f"all kinds and {LEAST_PER_KIND} for each; {ROUNDS} rounds of {documents:,} documents per language. "
         f"Masking: {around(speeds, 0)} MB per CPU-second. {machine(['numba', 'pyarrow'])}.",
     )
 

@@ -22,14 +22,15 @@ from tasks.cleaning import personal_patterns as patterns
 from tasks.cleaning.config import PersonalData, PersonalDataConfig
 from tasks.cleaning.utf8 import utf8_buffers
 
-# Clues: `@` or an `at` in brackets; seven digits with at most two separators between them; three dots between
-# digits; a colon after four hexadecimal digits of which the first is 2 or 3; sixteen letters, digits and
-# joiners in a row, some of them digits; the first line of a PEM file; the word passport.
+# Clues: `@`, an `at` in brackets or ` AT `; seven digits with at most two separators between them; three
+# dots between digits; a colon after four hexadecimal digits of which the first is 2 or 3; sixteen letters,
+# digits, _ and - in a row, some of them digits; the first line of a PEM file; the word passport.
 _AT, _NUMBER, _DOTTED, _COLON, _TOKEN, _PEM, _PASSPORT = range(7)
 
-# Bytes that a detector sees before and after a clue: a mailbox name takes 64, an IBAN 42, a word that says
-# what a number is stands within 32 characters.
-_MARGIN = 160
+# Bytes that a detector sees before and after a clue, of which the outer ones only show what a find stands
+# next to: a mailbox name takes 64, an IBAN 42, and the word that says what a number is is looked for within
+# 32 characters.
+_MARGIN, _EDGE = 192, 96
 _PEM_MARGIN = 20_000
 
 
@@ -116,11 +117,14 @@ def _finds(texts: pa.StringArray, kinds: Sequence[PersonalData]) -> dict[int, li
             continue
         window = content[start:end].tobytes().decode()
         narrow = window if window.isascii() else window.translate(_NARROW)
-        start -= int(bounds[row])
+        begin, end_of_text = int(bounds[row]), int(bounds[row + 1])
         for kind, detector in detectors[clue]:
             for first, last in detector(narrow):
                 begins = start + len(window[:first].encode())
-                found[row].append(Find(kind, begins, begins + len(window[first:last].encode())))
+                ends = begins + len(window[first:last].encode())
+                # What lies at the edge of a window may be cut, and is found around its own clue.
+                if (start == begin or begins >= start + _EDGE) and (end == end_of_text or ends < end):
+                    found[row].append(Find(kind, begins - begin, ends - begin))
     return {row: _without_overlaps(finds) for row, finds in found.items()}
 
 
@@ -153,7 +157,7 @@ def _byte_classes() -> npt.NDArray[np.uint8]:
     for characters, group in (
         (string.ascii_letters, _LETTER),
         (string.digits, _DIGIT),
-        ("_-+/=", _JOINER),
+        ("_-", _JOINER),
         ("([{", _BRACKET),
     ):
         classes[list(characters.encode())] = group
@@ -164,7 +168,7 @@ def _byte_classes() -> npt.NDArray[np.uint8]:
 _LETTER, _DIGIT, _JOINER, _BRACKET, _WIDE = range(1, 6)
 _CLASSES = _byte_classes()
 _PASSPORT_WORD, _PASSPORT_IN_CHINESE = tuple(b"assport"), tuple("护照".encode())
-_BEGIN_WORD, _AT_WORD = tuple(b"begin "), tuple(b"at")
+_BEGIN_WORD, _AT_WORD, _DOT_IN_BRACKETS = tuple(b"begin "), tuple(b"at"), tuple(b".]")
 
 
 @njit(cache=True, nogil=True)
@@ -221,6 +225,16 @@ def _windows(content, bounds, classes):  # type: ignore[no-untyped-def]  # compi
                 token, token_has_digit = position + width, False
             if byte == 64 or (group == _BRACKET and _is_word(content, position + 1, end, _AT_WORD)):
                 count = _mark(windows, count, last, row, _AT, position, position + width)
+            elif (
+                byte == 32
+                and position + 3 < end
+                and content[position + 1] == 65
+                and content[position + 2] == 84
+            ):
+                if content[position + 3] == 32:  # " AT "
+                    count = _mark(windows, count, last, row, _AT, position, position + 4)
+            elif group == _BRACKET and _is_word(content, position + 1, end, _DOT_IN_BRACKETS):
+                count = _mark(windows, count, last, row, _DOTTED, position, position + 3)
             elif byte == 58 and _is_group(content, position, begin):
                 count = _mark(windows, count, last, row, _COLON, position, position + width)
             elif byte == 45 and _is_word(content, position + 1, end, _BEGIN_WORD):

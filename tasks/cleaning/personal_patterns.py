@@ -88,18 +88,19 @@ _NOBODYS = re.compile(
 )
 _FILE_NAME = re.compile(r"\.(?:png|jpe?g|gif|svg|webp|ico|css|js|ts|json|py|txt|html?|ya?ml)$", re.I)
 _IN_URL = re.compile(r"://[^\s/]*$")  # user and password of a server
-_DOT = r"(?:\.|\ ?[\[({](?:dot|\.)[\])}]\ ?)"
+_SPELLED = re.compile(r" ?[\[({](?:at|dot|\.)[\])}] ?| (?-i:AT|DOT) ", re.IGNORECASE)
+_DOT = r"(?:\.|\ ?[\[({](?:dot|\.)[\])}]\ ?|(?-i:\ DOT\ ))"
 _LETTER = "A-Za-z0-9\u00c0-\u024f"
 
 
 def _is_mailbox(match: re.Match[str]) -> bool:
-    address = re.sub(
-        r"\W*[\[({](at|dot|\.)[\])}]\W*", lambda m: "@" if m[1].lower() == "at" else ".", match["value"]
+    address = _SPELLED.sub(
+        lambda sign: "@" if sign[0].strip(" [](){}").lower() == "at" else ".", match["value"]
     )
     top = address.rpartition(".")[2]
-    if _IN_URL.search(_before(match)):
+    if not top.isalpha() or len(top) < 2 or _IN_URL.search(_before(match)):
         return False
-    return top.isalpha() and len(top) >= 2 and not _NOBODYS.search(address) and not _FILE_NAME.search(address)
+    return not _NOBODYS.search(address) and not _FILE_NAME.search(address)
 
 
 email = _either(
@@ -108,8 +109,8 @@ email = _either(
         rf"[{_LETTER}-]{{1,63}}+ (?:\.[{_LETTER}-]{{1,63}}+){{1,8}}+ ) (?![\w@(])",
         _is_mailbox,
     ),
-    _matching(
-        rf"(?<![\w.+'-]) (?P<value> \w[\w.+'-]{{0,63}}+ \ ?[\[({{]at[\])}}]\ ?"
+    _matching(  # jo [at] web [dot] de, jo AT web DOT de
+        rf"(?<![\w.+'-]) (?P<value> \w[\w.+'-]{{0,63}}+ (?:\ ?[\[({{]at[\])}}]\ ?|(?-i:\ AT\ ))"
         rf"[{_LETTER}-]{{1,63}}+ (?:{_DOT}[{_LETTER}-]{{1,63}}+){{1,8}}+ )",
         _is_mailbox,
         re.IGNORECASE,
@@ -120,7 +121,7 @@ email = _either(
 
 _PHONE_WORD = re.compile(
     r"(?:\b(?:tele)?phone|\btel\b|\bmobile|\bcell\b|\bfax\b|whatsapp|hotline"
-    r"|\bcall\ (?:me|us|him|her|them)\b|\bring\b"
+    r"|\bcall\ (?:me|us|him|her|them)\b|\bring\b|\bnumber\ is\b"
     r"|☎|电话|手机|联系|致电|拨打|传真|热线|号码是|微信)[^\d\n。！？；，,<>]{0,20}$",
     re.IGNORECASE | re.ASCII,
 )
@@ -168,14 +169,15 @@ phone = _either(
         rf"""(?=[(\d]) (?<![\w.,+/-]) (?:
           (?P<america> (?:1[-.\ ])? (?: \([2-9]\d\d\)[\ -]? [2-9]\d\d [-.\ ]
                                       | [2-9]\d\d- [2-9]\d\d- | [2-9]\d\d\. [2-9]\d\d\. ) \d{{4}}
-                       (?: ,?\ ?(?:x|ext\.?|\#)\ ?\d{{1,6}} )? {_ENDS} )
-        | (?P<landline> (?: (?:\((?:010|02\d|0[3-9]\d\d)\)\ ?|(?:010|02\d|0[3-9]\d\d)[\ -]) [2-9]\d{{6,7}}
-                          | [48]00-\d{{3,4}}-\d{{3,4}} ) (?:(?:-|转)\d{{1,6}})? {_ENDS} )
+                       (?: ,?\ ?(?:x|ext\.?|\#)\ ?\d{{1,6}} (?!\w) | {_ENDS} ) )
+        | (?P<landline> (?: \((?:010|02\d|0[3-9]\d\d)\)\ ? | (?:010|02\d|0[3-9]\d\d)[\ -] )
+                        [2-9]\d{{2,3}}\ ?\d{{4}} (?: (?:-|转)\d{{1,6}} )? {_ENDS} )
+        | (?P<service> [48]00-\d{{3,4}}-\d{{3,4}} (?: (?:-|转)\d{{1,6}} )? {_ENDS} )
         | (?P<trunk> {_FIRST} (?: 0\d{{2,4}}\ \d{{3,4}}\ \d{{3,4}} | \(0\d{{2,4}}\)\ ?\d{{3,4}}\ ?\d{{3,4}}
                                 | 0[1-9]\d{{1,3}}[\ /]\d{{6,8}} ) {_ENDS} )
-        | (?P<mobile> (?: (?:00)?86[\ -]? )? 1[3-9]\d{{9}} {_ENDS} )
-        | (?P<grouped> {_FIRST} (?: (?:00)?86[\ -]? )? 1[3-9]\d (?: -\d{{4}}-\d{{4}} | \ \d{{4}}\ \d{{4}} )
-                       {_ENDS} )
+        | (?P<mobile> (?: (?:00)?86[\ -]? )? 1[3-9]\d\ ?\d{{8}} {_ENDS} )
+        | (?P<grouped> {_FIRST} (?: (?:00)?86[\ -]? )? 1[3-9]\d
+                       (?: -\d{{4}}-\d{{4}} | \.\d{{4}}\.\d{{4}} | \ \d{{4}}\ \d{{4}} ) {_ENDS} )
         | (?P<any> \(?\d (?:[\ .()/-]{{0,2}}\d){{6,10}} (?!\w) )
         )""",
         _is_national,
@@ -205,16 +207,16 @@ def _is_public(address: str) -> bool:
 
 def _is_host(match: re.Match[str]) -> bool:
     """A public address, and neither a version nor a paragraph: 1.2.3.4 needs a word that says what it is."""
-    before = _before(match)
+    before, address = _before(match), match[0].replace("[.]", ".")
     if _VERSION_WORD.search(before) and not before.endswith("//"):
         return False
-    short = all(len(part) == 1 for part in match[0].split("."))
-    return _is_public(match[0]) and (not short or bool(_ADDRESS_WORD.search(before)))
+    short = all(len(part) == 1 for part in address.split("."))
+    return _is_public(address) and (not short or bool(_ADDRESS_WORD.search(before)))
 
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 ip_address = _either(
-    _matching(rf"(?<![\w.]) (?:{_OCTET}\.){{3}} {_OCTET} (?! \w | [.-]\w )", _is_host),
+    _matching(rf"(?<![\w.]) (?:{_OCTET}(?:\.|\[\.\])){{3}} {_OCTET} (?! \w | [.-]\w )", _is_host),
     # Global unicast is 2000::/3.
     _matching(
         r"(?<![\w.]) (?<!::) [23][0-9A-Fa-f]{3} :[0-9A-Fa-f:]{1,34}+ (?! \w | \.\d )",
@@ -245,19 +247,19 @@ def _is_card(match: re.Match[str]) -> bool:
 
 
 card = _matching(
-    r"""(?<![\w.,+/-]) (?<![^\w.]\d{4}\ ) (?: \d{13,19}
-        | \d{4} (?P<four>[\ -]) \d{4} (?P=four) \d{4} (?P=four) \d{2,4} (?:(?P=four)\d{3})?
-        | \d{4} (?P<six>[\ -]) \d{6} (?P=six) \d{4,5}
+    r"""(?<![\w.,+/-]) (?<!\ \d{4}\ ) (?: \d{13,19}
+        | \d{4} (?P<four>[\ .-]) \d{4} (?P=four) \d{4} (?P=four) \d{2,4} (?:(?P=four)\d{3})?
+        | \d{4} (?P<six>[\ .-]) \d{6} (?P=six) \d{4,5}
         | \d{6} [\ -] \d{10,13} ) (?! \w | [-.]\d )""",
     _is_card,
 )
 chinese_id = _matching(
-    r"(?<![\w.]) [1-8]\d{5} \ ? (?:19|20)\d\d[01]\d[0-3]\d \ ? \d{3}[\dXx] (?!\w)",
-    lambda match: numbering.chinese_id(match[0].replace(" ", "")),
+    r"(?<![\w.]) [1-8]\d{5} [\ -]? (?:19|20)\d\d[01]\d[0-3]\d [\ -]? \d{3}[\dXx] (?!\w)",
+    lambda match: numbering.chinese_id(match[0].replace(" ", "").replace("-", "")),
 )
 
 
-iban = _cutting(r"(?<!\w) [A-Z]{2}\d\d (?:\ ?[A-Z0-9]){11,34}+", numbering.iban_length)
+iban = _cutting(r"(?<!\w) [A-Z]{2}\d\d (?:[\ -]?[A-Z0-9]){11,34}+", numbering.iban_length)
 passport = _either(
     _matching(r"(?<!\w) (?:E[A-HJ-NP-Z\d]|G\d)\d{7} (?!\w)"),
     _matching(

@@ -148,8 +148,15 @@ def _email(rng: Random, language: Language) -> str:
             "startup.ai",
         ]
     )
-    if rng.random() < 0.08:
-        return f"{local} [at] {domain.replace('.', ' [dot] ')}"
+    if rng.random() < 0.12:
+        return rng.choice(
+            [
+                f"{local} [at] {domain.replace('.', ' [dot] ')}",
+                f"{local}(at){domain}",
+                f"{local} AT {domain.replace('.', ' DOT ')}",
+                f"{local}@{domain}".upper(),
+            ]
+        )
     return f"{local}@{domain}"
 
 
@@ -174,6 +181,11 @@ def _phone(rng: Random, language: Language) -> str:
                 f"({city}){local}",
                 f"（{city}）{local}",
                 f"{city} {local}",
+                f"{mobile} {middle}{last}",
+                f"{mobile}.{middle}.{last}",
+                f"0086-{city[1:]}-{local}",
+                f"{city}-{local[:4]} {local[4:]}",
+                f"+86（{city}）{local}",
                 f"{city}-{local}-{d(3)}",
                 f"{city}-{local}转{d(3)}",
                 f"400-{d(3)}-{d(4)}",
@@ -205,6 +217,12 @@ def _phone(rng: Random, language: Language) -> str:
             f"({area}) {exchange}-{line} ext. {d(3)}",
             f"{area}-{exchange}-{line} x{d(4)}",
             f"+65 9{d(3)} {d(4)}",
+            f"+1 ({area}) {exchange}-{line}",
+            f"{area} {exchange} {line}",
+            f"+1.{area}.{exchange}.{line}",
+            f"+44-79{d(2)}-{d(6)}",
+            f"0171/{d(7)}",
+            f"+49/30/{d(7)}",
         ]
     )
 
@@ -219,6 +237,7 @@ def _ip_address(rng: Random, language: Language) -> str:
             "2001:16b8:" + ":".join(hexes),
             "2a02:8108::" + ":".join(hexes[:2]),
             ("2408:8207:" + ":".join(hexes)).upper(),
+            "[.]".join(map(str, octets)),
         ]
     )
 
@@ -246,7 +265,7 @@ def _card(rng: Random, language: Language) -> str:
     )
     length = 15 if prefix == "37" else rng.choice([16, 19]) if prefix in china else 16
     number = _luhn(prefix + _digits(rng, length - 1 - len(prefix)))
-    separator = rng.choice(["", " ", "-"])
+    separator = rng.choice(["", "", " ", " ", "-", "-", "."])
     return _grouped(number, (4, 6, 5) if length == 15 else (4, 4, 4, 4), separator)
 
 
@@ -257,7 +276,7 @@ def _chinese_id(rng: Random, language: Language) -> str:
     weights = [pow(2, 17 - place, 11) for place in range(17)]
     check = "10X98765432"[sum(int(d) * w for d, w in zip(payload, weights, strict=True)) % 11]
     number = payload + (check.lower() if rng.random() < 0.3 else check)
-    return _grouped(number, (6, 8, 4), rng.choice(["", "", "", " "]))
+    return _grouped(number, (6, 8, 4), rng.choice(["", "", "", "", " ", "-"]))
 
 
 def _passport(rng: Random, language: Language) -> str:
@@ -292,7 +311,7 @@ def _iban(rng: Random, language: Language) -> str:
     )
     check = 98 - int("".join(str(int(c, 36)) for c in f"{body}{country}00")) % 97
     value = f"{country}{check:02}{body}"
-    return _grouped(value, [4] * 8, rng.choice(["", " ", " "]))
+    return _grouped(value, [4] * 8, rng.choice(["", "", " ", " ", " ", "-"]))
 
 
 def _api_key(rng: Random, language: Language) -> str:

@@ -68,6 +68,8 @@ CONTEXTS = {
             "Passport: {}",
             "The passport number is {}.",
             "travelling on passport no {}",
+            "Passport# {}",
+            "PASSPORT (no. {})",
         ],
         "iban": [
             "IBAN: {}",

@@ -108,6 +108,15 @@ def test_a_value_is_found_wherever_it_stands_in_a_long_text() -> None:
         assert [found.kind for found in find(text)] == ["email", "card"]
 
 
+@pytest.mark.parametrize("distance", range(0, 400, 3))
+def test_another_find_nearby_changes_nothing(distance: int) -> None:
+    # What is looked at around the second find begins or ends within the first, or within its context.
+    text = (
+        "from version 17.34.17.60 or so, ask anna.smith@web.de " + distance * "-" + " 2a02:8108::1 x@web.de"
+    )
+    assert [found.kind for found in find(text)] == ["email", "ip_address", "email"]
+
+
 @pytest.mark.parametrize(
     "repeated",
     ["a", "a.", "a@", "@", "1", "1 ", "1.", "12-", "+1", "(1", "a1", "A1=", "eyJ", "eyJaaaaaaaaaa.", "sk-", "://:",
