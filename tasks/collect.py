@@ -97,9 +97,8 @@ def collect(snapshot: Snapshot, config: CollectConfig, workspace: Workspace) -> 
         changes = {name: _changes(place, items[name]) for name, place in places.items()}
         kept = _read(places, items, workspace)
         ledger = Ledger(workspace.directory)
-        for name, segments in kept.items():
-            _enter(name, segments, items[name], ledger)
-        ledger.check(config.max_bad_share)
+        read = {name: _enter(name, segments, items[name], ledger) for name, segments in kept.items()}
+        ledger.check(read, config.max_bad_share)
         corpus, evaluation = _Texts(), _Texts()
         for texts, part, licenses, folder in (
             (corpus, config.sources, config.allowed_licenses, "documents"),
@@ -169,14 +168,13 @@ def _read(
     return kept
 
 
-def _enter(source: str, segments: Segments, items: Sequence[Item], ledger: Ledger) -> None:
-    """Enter what was read of a source into the books."""
-    for item, batches in segments.skipped(items):
-        place = segments.kept[item]
-        ledger.item(source, item, place.documents, place.skipped)
+def _enter(source: str, segments: Segments, items: Sequence[Item], ledger: Ledger) -> int:
+    """Enter what could not be read of a source into the books; returns the number of documents."""
+    for _, batches in segments.skipped(items):
         for batch in batches:
             for uri, reason, detail in zip(*batch.to_pydict().values(), strict=True):
                 ledger.skip(source, uri, reason, detail)
+    return sum(segments.kept[item].documents for item in items)
 
 
 def _documents(
@@ -187,16 +185,23 @@ def _documents(
     ledger: Ledger,
 ) -> Iterator[pa.RecordBatch]:
     """The documents of a source that are under one of the licences."""
-    for _, batches in segments.documents(items):
+    for item, batches in segments.documents(items):
+        documents = 0
         for batch in batches:
-            if licenses is None:
-                yield batch
-                continue
-            allowed = pc.is_in(batch["license"], pa.array(licenses, pa.string()))
-            refused = batch.filter(pc.invert(allowed))
-            for uri, license in zip(*(refused[c].to_pylist() for c in ("uri", "license")), strict=True):
-                ledger.skip(source, uri, LICENSE, license or "none stated")
-            yield batch.filter(allowed)
+            if licenses is not None:
+                batch = _allowed(batch, licenses, source, ledger)
+            documents += batch.num_rows
+            yield batch
+        place = segments.kept[item]
+        ledger.item(source, item, documents, place.skipped + place.documents - documents)
+
+
+def _allowed(batch: pa.RecordBatch, licenses: Sequence[str], source: str, ledger: Ledger) -> pa.RecordBatch:
+    is_allowed = pc.is_in(batch["license"], pa.array(licenses, pa.string()))
+    refused = batch.filter(pc.invert(is_allowed))
+    for uri, license in zip(refused["uri"].to_pylist(), refused["license"].to_pylist(), strict=True):
+        ledger.skip(source, uri, LICENSE, license or "none stated")
+    return batch.filter(is_allowed)
 
 
 def _reasons(ledger: Ledger) -> str:

@@ -101,7 +101,7 @@ class KeptSource:
         """
         known = last_listing(self.directory)
         with locked([self]) if isinstance(self.source, WebSource) else ExitStack():
-            return list(self.reader.items(self.source, known))
+            return list(dict.fromkeys(self.reader.items(self.source, known)))
 
     def listing_digest(self, listing: Sequence[Item]) -> str:
         """Changes when the source's config, an item or the reader does (sha256)."""
@@ -130,11 +130,12 @@ class KeptSource:
 
     def read(self, items: Iterable[Item], on_document: Callable[[], None]) -> int:
         """Read the items into new segments; returns their number."""
-        number = 0
+        number, reader = 0, self.reader
         with SegmentWriter(self.directory, self.reader_digest) as writer:
-            for number, item in enumerate(items, start=1):  # noqa: B007
-                documents = self.reader.read(self.source, item, writer.skip)
+            for item in items:
+                documents = reader.read(self.source, item, writer.skip)
                 writer.write(item, _tapped(documents, on_document))
+                number += 1
         return number
 
     def _read_alone(

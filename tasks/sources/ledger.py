@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -36,14 +37,12 @@ class Ledger:
     def __init__(self, directory: Path) -> None:
         self._items = TableWriter(directory / "ledger.parquet", LEDGER)
         self._skipped = TableWriter(directory / "skipped.parquet", SKIPPED)
-        self.documents: Counter[str] = Counter()
         self.reasons: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self._first_bad: defaultdict[str, list[str]] = defaultdict(list)
 
     def item(self, source: str, item: Item, documents: int, skipped: int) -> None:
-        """An item of a source: how many documents were read from it, how many records left out."""
+        """What became of an item: how many documents are in the corpus, how many records were left out."""
         self._items.add_row(source, item.uri, item.version, documents, skipped)
-        self.documents[source] += documents
 
     def skip(self, source: str, uri: str, reason: str, detail: str) -> None:
         """A record that was left out."""
@@ -56,8 +55,8 @@ class Ledger:
         """How many records were left out so far."""
         return sum(reasons.total() for reasons in self.reasons.values())
 
-    def check(self, max_bad_share: float) -> None:
-        """Refuse a source of which too much could not be used.
+    def check(self, documents: Mapping[str, int], max_bad_share: float) -> None:
+        """Refuse a source of which too much could not be used; `documents` is what was read, by source.
 
         Raises:
             SourceError: with the counts by reason and the first locations.
@@ -65,12 +64,12 @@ class Ledger:
         for source, reasons in self.reasons.items():
             counts = [(count, reason) for reason, count in reasons.items() if reason not in NOT_BAD]
             bad = sum(count for count, _ in counts)
-            share = bad / max(1, bad + self.documents[source])
+            share = bad / max(1, bad + documents[source])
             if share > max_bad_share:
                 by_reason = ", ".join(f"{count:,} {reason}" for count, reason in sorted(counts)[:-9:-1])
                 first = "; ".join(self._first_bad[source])
                 raise SourceError(
-                    f"collect: {bad:,} of {bad + self.documents[source]:,} records of {source} ({share:.0%}) "
+                    f"collect: {bad:,} of {bad + documents[source]:,} records of {source} ({share:.0%}) "
                     f"can't be used: {by_reason}; the first: {first}; repair the source, or raise "
                     f"collect.max_bad_share (now {max_bad_share:g})"
                 )

@@ -72,7 +72,11 @@ def test_defaults_and_the_name_of_the_model(small: Path) -> None:
         ("fine_tune.labels.aliases.x=['']", "fine_tune.labels.aliases.x.0", "found ''; String should match"),
         ("collect.sources.0.kind=ftp", "collect.sources.0", "'packages', 'files', 'huggingface'"),
         ("collect.sources.0={kind: web}", "collect.sources.0", "give `start` or `sitemaps`"),
-        ("collect.evaluation_sets=[{kind: web, strt: []}]", "collect.evaluation_sets.0.strt", "mean 'start'?"),
+        (
+            "collect.evaluation_sets=[{kind: web, strt: []}]",
+            "collect.evaluation_sets.0.strt",
+            "mean 'start'?",
+        ),
         ("collect.sources=[]", "collect.sources", "found []; Tuple should have at least 1 item"),
         ("name=Small", "name", "found 'Small'; String should match pattern"),
         ("fine_tune={}", "fine_tune.labels", "is missing"),

@@ -189,6 +189,8 @@ def test_only_allowed_licences_stay(tmp_path: Path) -> None:
     assert [(row["source"], row["reason"], row["detail"]) for row in left_out] == [
         ("unstated", "licence not allowed", "none stated")
     ] * 2
+    ledger = _rows(tmp_path / "home", artifact, "ledger.parquet")
+    assert [(row["documents"], row["skipped"]) for row in ledger] == [(1, 0), (0, 2)]
     manifest = Run(tmp_path / "home").store.manifest("collect", artifact.key)
     assert manifest
     assert manifest.counts["documents"] == 1
