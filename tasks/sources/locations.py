@@ -165,7 +165,11 @@ def _file_system(url: str, endpoint: str | None) -> tuple[Any, str]:
     options: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
     if url.startswith("s3"):
         # s3fs tries again itself; botocore doing the same makes a stalled server minutes.
-        options["config_kwargs"] = {"connect_timeout": 5, "read_timeout": 15, "retries": {"max_attempts": 1}}
+        options["config_kwargs"] = {
+            "connect_timeout": 5,
+            "read_timeout": 15,
+            "retries": {"total_max_attempts": 1},
+        }
     return cast("tuple[Any, str]", fsspec.core.url_to_fs(url, **options))
 
 

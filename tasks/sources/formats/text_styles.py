@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from tasks.sources.formats.options import TextStyle
 from tasks.sources.left_out import LeftOut
 
-_TAGGED = re.compile(r"(\S+)/[^\s/]+")
-_UNKNOWN = re.compile(r"<unk>|\bUNK\b")
+_UNKNOWN = "<unk>"
 # A text with more unknown words than this is more holes than text.
 _MOST_UNKNOWN = 0.1
 _LEAST_TAGGED = 0.5
@@ -47,17 +47,21 @@ def styled(text: str, style: TextStyle) -> tuple[str, dict[str, str]]:
 def _from_tagged(text: str) -> str:
     """`The/at jury/nn said/vbd ./.` as "The jury said."; every line is a sentence, a blank one is nothing."""
     tokens = text.split()
-    if sum(bool(_TAGGED.fullmatch(token)) for token in tokens) < _LEAST_TAGGED * len(tokens):
+    if sum("/" in token for token in tokens) < _LEAST_TAGGED * len(tokens):
         raise LeftOut("another text style", "most words have no /TAG")
-    lines = (" ".join(_TAGGED.sub(r"\1", token) for token in line.split()) for line in text.splitlines())
-    return "\n".join(_joined(line) for line in lines if line)
+    lines = (" ".join(_word(token) for token in line.split()) for line in text.splitlines())
+    return _joined(line for line in lines if line)
+
+
+def _word(token: str) -> str:
+    return token.rpartition("/")[0] or token
 
 
 def _from_tokens(text: str) -> tuple[str, dict[str, str]]:
-    words, unknown = len(text.split()), len(_UNKNOWN.findall(text))
+    words, unknown = len(text.split()), text.count(_UNKNOWN)
     if unknown > _MOST_UNKNOWN * words:
         raise LeftOut("unknown words", f"{unknown} of {words} words are unknown tokens")
-    joined = "\n".join(_joined(_without_heading_marks(line)) for line in text.splitlines())
+    joined = _joined(_without_heading_marks(line) for line in text.splitlines())
     return joined, {"unknown_words": str(unknown)} if unknown else {}
 
 
@@ -75,20 +79,23 @@ def _from_columns(text: str) -> str:
             sentences[-1].append(_LANGUAGE_PREFIX.sub("", columns[0], count=1))
         else:
             sentences.append([])
-    return "\n".join(_joined(" ".join(sentence)) for sentence in sentences if sentence)
+    return _joined(" ".join(sentence) for sentence in sentences if sentence)
 
 
-def _joined(line: str) -> str:
+def _joined(lines: Iterable[str]) -> str:
+    """Lines of tokens with a space between any two as lines of text."""
+    text = "\n".join(lines)
     for pattern, replacement in _JOINED:
-        line = pattern.sub(replacement, line)
-    return _with_quotes(line)
+        text = pattern.sub(replacement, text)
+    return "\n".join(_with_quotes(line) for line in text.split("\n"))
 
 
 def _with_quotes(line: str) -> str:
     """Straight quotes next to what they enclose: the first of a pair opens, the second closes."""
-    parts = _QUOTE.split(line) if line.count('"') % 2 == 0 else [line]
-    text = parts[0]
-    for number, part in enumerate(parts[1:]):
+    if '"' not in line or line.count('"') % 2:
+        return line
+    text, *parts = _QUOTE.split(line)
+    for number, part in enumerate(parts):
         opens = number % 2 == 0
         before = " " if opens and text and text[-1] not in "([" else ""
         after = " " if not opens and part and part[0] not in ".,;:!?)]'" else ""

@@ -7,8 +7,8 @@ from tasks.sources.left_out import LeftOut
 
 
 def test_tagged_text() -> None:
-    text = "\n\n\t``/`` Only/rb a/at war/nn ;/. ;/.\n\n\the/pps 's/x said/vbd ''/'' 1/2/cd ?/. ?/.\n"
-    assert styled(text, "tagged") == ('"Only a war;\nhe\'s said" 1/2?', {})
+    text = "\n\n\tuntagged ``/`` Only/rb a/at war/nn ;/. ;/.\n\n\the/pps 's/x said/vbd ''/'' 1/2/cd ?/. ?/.\n"
+    assert styled(text, "tagged") == ('untagged "Only a war;\nhe\'s said" 1/2?', {})
     with pytest.raises(LeftOut, match="another text style"):
         styled("ca01 news\nca02 news", "tagged")
 
