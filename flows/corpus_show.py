@@ -101,18 +101,26 @@ def _page(corpus: Corpus, folder: str, selection: Selection) -> _Page:
     }
     asked = {name: getattr(selection, name) for name in demands if getattr(selection, name) is not None}
     where = [demands[name] for name in asked]
-    columns = COLUMNS
-    if folder == "dropped":
-        columns += ", filter, value, duplicate_of"
-        if selection.dropped is not None:
-            where.append("filter = $filter")
-            asked["filter"] = selection.dropped
+    if folder == "dropped" and selection.dropped is not None:
+        where.append("filter = $filter")
+        asked["filter"] = selection.dropped
     chosen = f"FROM read_parquet($shards) WHERE {' AND '.join(where) or 'true'}"
     asked["shards"] = shards(corpus.cleaned / folder)
     total = query(f"SELECT count(*) AS n {chosen}", asked)[0]["n"]
     order = f"ORDER BY hash(id || uri || '{selection.seed:d}'), id, uri"
     place = f"LIMIT {selection.count:d} OFFSET {(selection.page - 1) * selection.count:d}"
-    return _Page(query(f"SELECT {columns} {chosen} {order} {place}", asked), total)
+    # Texts are read for one page of documents, not for all that are put in order.
+    wanted = query(f"SELECT id, uri {chosen} {order} {place}", asked)
+    found = {(row["id"], row["uri"]): row for row in _by_id(corpus, folder, [row["id"] for row in wanted])}
+    return _Page([found[row["id"], row["uri"]] for row in wanted], total)
+
+
+def _by_id(corpus: Corpus, folder: str, ids: Sequence[str]) -> list[Row]:
+    columns = COLUMNS + (", filter, value, duplicate_of" if folder == "dropped" else "")
+    names = {f"id{number}": id for number, id in enumerate(ids)}
+    among = f"id IN ({', '.join('$' + name for name in names) or 'NULL'})"
+    asked = {**names, "shards": shards(corpus.cleaned / folder)}
+    return [*query(f"SELECT {columns} FROM read_parquet($shards) WHERE {among}", asked)]
 
 
 def _kept_instead(corpus: Corpus, dropped: Sequence[Row]) -> list[Row | None]:
@@ -120,9 +128,7 @@ def _kept_instead(corpus: Corpus, dropped: Sequence[Row]) -> list[Row | None]:
     ids = [row["duplicate_of"] for row in dropped]
     found: dict[str, Row] = {}
     for folder in ("dropped", "documents"):  # the kept one may have been left out of the mixture later
-        asked = {"shards": shards(corpus.cleaned / folder), "ids": ids}
-        rows = query(f"SELECT {COLUMNS} FROM read_parquet($shards) WHERE list_contains($ids, id)", asked)
-        found |= {row["id"]: row for row in rows}
+        found |= {row["id"]: row for row in _by_id(corpus, folder, ids)}
     return [found.get(id) for id in ids]
 
 
