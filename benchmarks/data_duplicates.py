@@ -72,7 +72,7 @@ def measure(arguments: argparse.Namespace) -> Result:
     """
     if not Path(PEER[0]).exists():
         raise BenchmarkError(f"{PEER[0]} is missing; make it with `make bench-env`")
-    megabytes, rounds = (4, 5) if arguments.quick else (24, 5)
+    megabytes, rounds = (4, 5) if arguments.quick else (12, 5)
     table = pq.read_table(data_documents.prepared(megabytes, arguments.documents))
     table, pairs = plant(table.select(["id", "text", "uri", "language"]))
     with tempfile.TemporaryDirectory() as scratch:

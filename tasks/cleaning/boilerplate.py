@@ -19,14 +19,13 @@ import pyarrow as pa
 from numba import njit
 
 from tasks.cleaning.config import BoilerplateConfig
-from tasks.cleaning.units import mix64, utf8_view
+from tasks.cleaning.units import GOLDEN, mix64, utf8_view
 
 _WIDTH = 1 << 23
 _NOISE = 4
 _SAMPLE = 1 << 14
 _NEWLINE, _SPACE = 0x0A, 0x20
 _CONTINUED, _CONTINUATION = 0xC0, 0x80  # what marks the bytes after a character's first
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 class LineTable:
@@ -158,7 +157,7 @@ def _hash_line(content, start, end, seed, least):  # type: ignore[no-untyped-def
     state = seed
     for byte in content[start:end]:
         characters += byte & _CONTINUED != _CONTINUATION
-        state = (state ^ np.uint64(byte)) * _MULTIPLIER
+        state = (state ^ np.uint64(byte)) * GOLDEN
     return mix64(state), characters >= least
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from tasks.cleaning.units import mix64
+from tasks.cleaning.units import GOLDEN, mix64
 
 ROWS_AT_ONCE = 1 << 21
 """Buckets are sorted by parts of about so many documents."""
@@ -23,7 +23,6 @@ ROWS_AT_ONCE = 1 << 21
 _BAND_RECALL = 0.995
 # A document of a larger bucket is compared with so many others of it: linear, not quadratic.
 _COMPARED = 64
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 def bands_and_rows(near: float, permutations: int) -> tuple[int, int]:
@@ -110,7 +109,7 @@ def _hash_bands(signatures, rows, keys):  # type: ignore[no-untyped-def]  # comp
         for band in range(len(keys)):
             state = np.uint64(band)
             for place in range(band * rows, (band + 1) * rows):
-                state = mix64(state * _MULTIPLIER + np.uint64(signatures[document, place]))
+                state = mix64(state * GOLDEN + np.uint64(signatures[document, place]))
             keys[band, document] = state
 
 

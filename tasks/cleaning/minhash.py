@@ -10,13 +10,11 @@ import numpy.typing as npt
 from numba import njit
 
 from tasks.cleaning.config import DuplicatesConfig
-from tasks.cleaning.units import mix64
+from tasks.cleaning.units import GOLDEN, mix64
 
 SHINGLE_UNITS = 5
 EMPTY = np.uint32(0xFFFFFFFF)
 """Stands in every place of the signature of a text without units."""
-
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 def signatures(
@@ -55,7 +53,7 @@ def shingle_sets(
 
 def _permutations(count: int, seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
     steps = np.arange(1, count + 1, dtype=np.uint64) + np.uint64(seed << 32)
-    drawn = np.array([mix64(step) for step in steps * _MULTIPLIER], np.uint64)
+    drawn = np.array([mix64(step) for step in steps * GOLDEN], np.uint64)
     low, high = drawn.astype(np.uint32), (drawn >> np.uint64(32)).astype(np.uint32)
     return low | np.uint32(1), high | np.uint32(1)
 
@@ -65,7 +63,7 @@ def _shingle(hashes, first, last):  # type: ignore[no-untyped-def]  # compiled
     """Hash of `hashes[first:last]`: a polynomial, so that order counts, mixed so that all bits are good."""
     state = np.uint64(0)
     for position in range(first, last):
-        state = state * _MULTIPLIER + hashes[position]
+        state = state * GOLDEN + hashes[position]
     return mix64(state)
 
 

@@ -11,25 +11,15 @@ import numpy.typing as npt
 import pyarrow as pa
 from numba import njit
 
-# Iteration mark and zero, kana, Han with extensions and compatibility forms, half-width kana; Thai and
-# Lao, Burmese, Khmer. Korean puts spaces between words.
-_UNSPACED = (
-    (0x0E00, 0x0EFF),
-    (0x1000, 0x109F),
-    (0x1780, 0x17FF),
-    (0x3005, 0x3007),
-    (0x3040, 0x30FF),
-    (0x3400, 0x4DBF),
-    (0x4E00, 0x9FFF),
-    (0xF900, 0xFAFF),
-    (0xFF66, 0xFF9F),
-    (0x20000, 0x3FFFF),
-)
+from tasks.cleaning.characters import UNSPACED
+
 _TABLE_SIZE = 0x40000  # above are private planes, tags and selectors: separators
 _SEPARATOR = 0
 _ALONE = np.int32(1 << 24)  # flag above all code points
 
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 over the golden ratio, odd: what polynomials of hashes are in."""
+
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)  # SplitMix64 (Steele, Lea, Flood 2014)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _SEED = np.uint64(0x243F6A8885A308D3)
@@ -93,7 +83,7 @@ def _classes() -> npt.NDArray[np.int32]:
             lower = character.lower()
             classes[code] = ord(lower) if len(lower) == 1 else code
     classes[0x20000:] = np.arange(0x20000, _TABLE_SIZE)
-    for first, last in _UNSPACED:
+    for first, last in UNSPACED:
         span = classes[first : last + 1]
         span[span != _SEPARATOR] |= _ALONE
     return classes
@@ -139,7 +129,7 @@ def _hash_units(content, bounds, classes, hashes, offsets):  # type: ignore[no-u
             position += width
             folded = classes[code] if code < len(classes) else np.int32(0)
             if folded != 0 and folded & _ALONE == 0:
-                state = (state ^ np.uint64(folded)) * _MULTIPLIER
+                state = (state ^ np.uint64(folded)) * GOLDEN
                 in_word = True
                 continue
             if in_word:
@@ -148,7 +138,7 @@ def _hash_units(content, bounds, classes, hashes, offsets):  # type: ignore[no-u
                 state = _SEED
                 in_word = False
             if folded != 0:
-                hashes[total] = mix64((_SEED ^ np.uint64(folded)) * _MULTIPLIER) | _ONE
+                hashes[total] = mix64((_SEED ^ np.uint64(folded)) * GOLDEN) | _ONE
                 total += 1
         if in_word:
             hashes[total] = mix64(state) & ~_ONE
