@@ -34,7 +34,7 @@ BAR = 20.0
 LEAST_AGREEMENT = 0.995
 ROOT = Path(__file__).resolve().parent.parent
 PEER = [str(ROOT / ".venv-bench" / "bin" / "python"), str(ROOT / "benchmarks" / "data_filters_peer.py")]
-PASSES = 20
+PASSES = 10
 OURS = [sys.executable, "-m", "benchmarks.data_filters", "--job"]
 # datatrove counts C4's words by spaces, so the peer leaves Chinese out of C4; so do we here.
 NO_C4 = {"c4_lorem_ipsum": 1e9, "c4_curly_brackets": 1e9, "c4_few_sentences": 0}
@@ -51,7 +51,7 @@ def measure(arguments: argparse.Namespace) -> Result:
     """
     if not Path(PEER[0]).exists():
         raise BenchmarkError(f"{PEER[0]} is missing; make it with `make bench-env`")
-    megabytes, rounds = (2, 5) if arguments.quick else (24, 5)
+    megabytes, rounds = (2, 5) if arguments.quick else (12, 5)
     with tempfile.TemporaryDirectory() as scratch:
         side = _Sides(Path(scratch), data_documents.prepared(megabytes, arguments.documents))
         side.seconds(OURS, limit=1)  # compiles, once per installation

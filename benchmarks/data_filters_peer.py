@@ -104,6 +104,7 @@ def chinese(limit: dict[str, Any]) -> dict[str, Any]:
             dup_n_grams=tuple((n, limit[f"gopher_repeated_{n}_grams"]) for n in range(5, 11)),
         ),
         "gopher_quality": GopherQualityFilter(
+            min_doc_words=limit["gopher_few_words"],
             min_avg_word_length=limit["gopher_short_words"],
             max_avg_word_length=limit["gopher_long_words"],
             max_non_alpha_words_ratio=limit["gopher_alphabetic_words"],

@@ -64,11 +64,12 @@ fineweb            fineweb_newlines                newlines                     
 """
 
 # FineWeb-2's thresholds (github.com/huggingface/fineweb-2, configs/*.yml and fineweb-2-pipeline.py, commit
-# d0defb2); docs/decisions.md says what they do to Chinese, where theirs are for the words of a segmenter.
-# 1 switches a share off: FineWeb-2 leaves these rules out. So it does C4; here a recipe decides.
+# d0defb2). Theirs for Chinese are for a segmenter's words of 1.6 characters, hence 80 single ones for 50;
+# what that changes is in docs/decisions.md. 1 switches a share off: FineWeb-2 leaves these rules out.
 LANGUAGE_TABLE = """
 rule                              ar   de   es   fr   it   ja   ko   nl   pl   pt   ru   tr   uk   zh
 
+gopher_few_words                  50   50   50   50   50   50   50   50   50   50   50   50   50   80
 gopher_short_words                 2    0    3    2    3    1    1    3    3    3    3    3    3    1
 gopher_long_words                  9   15   14   11   21    6    6   17   12   13   11   21   11    5
 gopher_alphabetic_words         .787 .774 .825 .812 .807 .759 .791 .828 .726 .814 .713 .773 .694 .735
