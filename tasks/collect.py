@@ -92,8 +92,8 @@ def collect(snapshot: Snapshot, config: CollectConfig, workspace: Workspace) -> 
     """
     sources = (*config.sources, *config.evaluation_sets)
     places = {source.name: KeptSource(source, workspace.store.home) for source in sources}
+    items = {name: snapshot.items(place) for name, place in places.items()}
     with locked(places.values()):
-        items = {name: snapshot.items(place) for name, place in places.items()}
         changes = {name: _changes(place, items[name]) for name, place in places.items()}
         kept = _read(places, items, workspace)
         ledger = Ledger(workspace.directory)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ import pytest
 
 from tasks import collecting
 from tasks.artifact import Artifact
-from tasks.collect import CollectConfig, collect, snapshot
+from tasks.collect import CollectConfig, Snapshot, collect, snapshot
 from tasks.documents import Document, Item, OnSkip, read_documents
 from tasks.errors import SourceError
 from tasks.sources import files, segments
 from tasks.stage import Run
 from tasks.store import Store
+from tests.tasks.sources.site import html, serve
 
 Rows = list[dict[str, Any]]
 
@@ -219,6 +221,26 @@ def test_too_much_that_is_unusable_stops_the_stage(tmp_path: Path) -> None:
 def test_an_empty_corpus_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no document in mine \(left out: 2 empty\)"):
         _collected(tmp_path / "home", _config(_write(tmp_path / "in", a=["", " "])))
+
+
+def test_two_runs_share_what_is_kept(tmp_path: Path, reads: list[str]) -> None:
+    """Two runs at once over one source; the second takes what the first has read."""
+    config, home = _config(_write(tmp_path / "in", a=["one"], b=["two"])), tmp_path / "home"
+    another = config.model_copy(update={"max_bad_share": 0.5})
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda config: _collected(home, config), (config, another))
+    assert reads == ["a", "b"]
+    assert (first.digest, first.key != second.key) == (second.digest, True)
+
+
+def test_a_snapshot_from_another_process_lists_again(tmp_path: Path) -> None:
+    with serve() as site:
+        site.put("/a", html("Alpha"))
+        source = {"kind": "web", "start": [f"{site.url}/a"], "requests_per_second": 1000}
+        config, home = CollectConfig.model_validate({"sources": [source]}), tmp_path / "home"
+        taken = Snapshot.model_validate(snapshot(config, home).model_dump())
+        [row] = _rows(home, collect.fn(taken, config, Run(home)))
+    assert (row["source"], row["uri"]) == ("web", f"{site.url}/a")
 
 
 def test_two_sources_of_one_name_are_refused(tmp_path: Path) -> None:
