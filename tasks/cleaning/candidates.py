@@ -89,18 +89,18 @@ def _parts(
 ) -> Iterator[npt.NDArray[np.int64]]:
     """Rows whose keys lie in one range after the other, so that few are in memory at once."""
     parts = min(1 + len(keys) // ROWS_AT_ONCE, 1 << 16)
-    blocks = range(0, len(keys), ROWS_AT_ONCE)
     for part in range(parts):
         chosen = [
-            start
-            + np.flatnonzero(
-                ((keys[start : start + ROWS_AT_ONCE] >> np.uint64(48)) * np.uint64(parts)) >> np.uint64(16)
-                == part
-            )
-            for start in blocks
+            start + np.flatnonzero(_part_of(keys[start : start + ROWS_AT_ONCE], parts) == part)
+            for start in range(0, len(keys), ROWS_AT_ONCE)
         ]
-        rows = np.concatenate(chosen) if chosen else np.empty(0, np.int64)
+        rows = np.concatenate(chosen)
         yield rows[taking_part[rows]]
+
+
+def _part_of(keys: npt.NDArray[np.uint64], parts: int) -> npt.NDArray[np.uint64]:
+    """Which of `parts` equal ranges each key lies in, by its upper 16 bits."""
+    return ((keys >> np.uint64(48)) * np.uint64(parts)) >> np.uint64(16)
 
 
 @njit(cache=True, nogil=True)

@@ -8,8 +8,8 @@ every dropped document has a kept one that is as similar as the recipe demands, 
 A signature estimates a similarity s with a standard deviation of sqrt(s (1 - s) / permutations). What
 lies within three of them of the threshold is decided on the texts' shingles themselves.
 
-In memory are 17 bytes per document and what works on some millions of them at a time; the rest are
-files in `scratch`.
+In memory are about 25 bytes per document, of which there may be 2^31, and what works on two million of
+them at a time; the rest are files in `scratch`.
 """
 
 from __future__ import annotations
