@@ -152,7 +152,11 @@ def test_a_refused_model_is_logged_and_changes_nothing(
     ("override", "code", "message"),
     [
         ("pretrain.stepz=3", 2, "pretrain.stepz: unknown key; did you mean 'steps'?"),
-        ("clean.min_characters=90000", 1, "631 of them by too_short; relax clean.min_characters"),
+        (
+            "clean.filters.thresholds.all.too_short=90000",
+            1,
+            "631 of them by too_short; relax clean.filters.thresholds.all.too_short",
+        ),
         ("validate.clean.max_characters=50", 1, "topics.jsonl#"),
         ("fine_tune.labels.min_documents=500", 1, "two labels are needed, 0 of meta.topic is large enough"),
         (
