@@ -21,10 +21,10 @@ from tasks.sources.left_out import LeftOut
 # Python's codec of what a label really means; as in https://encoding.spec.whatwg.org/#names-and-labels
 _SUPERSET = {
     **dict.fromkeys(("ascii", "iso8859-1"), "cp1252"),
-    **dict.fromkeys(("gb2312", "gbk", "cp936", "hz"), "gb18030"),
+    **dict.fromkeys(("gb2312", "gbk", "cp936"), "gb18030"),
     **dict.fromkeys(("big5", "cp950"), "big5hkscs"),
     **dict.fromkeys(("shift_jis", "shift_jis_2004", "shift_jisx0213"), "cp932"),
-    **dict.fromkeys(("euc_kr", "johab"), "cp949"),
+    **dict.fromkeys(("euc_kr",), "cp949"),
     **{"iso8859-9": "cp1254", "iso8859-11": "cp874", "tis-620": "cp874"},
 }
 _LABELS = {
@@ -39,6 +39,7 @@ _MARKS = {
 }
 # Bytes that are no text in any of the encodings above; ISO-2022 has its escape.
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f\x7f]")
+_UTF8_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _TYPOGRAPHY = frozenset("–—―‘’‚“”„†‡•…‹›€£¥¢§¶©®™ª«»¬°±²³´µ·¸¹º¼½¾¿¡×÷¦¨¯¤№ˆ˜‰\xa0\xad")
 # With fewer bytes than this to go by, a Western detection says no more than "Western".
 _FEW = 12
@@ -222,6 +223,8 @@ def _told(raw: bytes, hint: str | None) -> str | None:
     best = max(common, key=common.__getitem__)
     if common[best] >= 0.95 and _high_bytes(raw) >= 4:
         return best
+    if _is_broken_utf8(raw):
+        return None
     if detected is None or detected in _EAST_ASIAN or detected.startswith("utf"):
         detected = "cp1252" if _high_bytes(raw) < _FEW else None
     elif _high_bytes(raw) < _FEW and not _is_of_another_script(raw, detected):
@@ -267,6 +270,11 @@ def _common_characters() -> frozenset[str]:
 
 def _high_bytes(raw: bytes) -> int:
     return len(raw) - len(raw.translate(None, bytes(range(0x80, 0x100))))
+
+
+def _is_broken_utf8(raw: bytes) -> bool:
+    """Whether most of what is not ASCII would be UTF-8: then a byte is missing, not the encoding another."""
+    return 2 * _high_bytes(_UTF8_SEQUENCE.sub(b"", raw)) < _high_bytes(raw)
 
 
 def _is_of_another_script(raw: bytes, codec: str) -> bool:

@@ -60,6 +60,9 @@ def test_what_is_declared_wins_when_it_decodes_everything() -> None:
         (b"text\0with NUL", "binary"),
         (b"\xff\xd8\xff\xe0\x10JFIF\x01", "binary"),
         (b"x \xb9\xe9\x81 \xfe\x90\xd1 y", "unknown encoding"),
+        (CHINESE.encode()[:-1], "unknown encoding"),
+        ("it’s “quoted”".encode()[:-1], "unknown encoding"),
+        ("a “broken” ".encode() + b"\x80 byte", "unknown encoding"),
         ("\ufeff".encode("utf-16-le") + b"\x00\xd8", "unknown encoding"),
     ],
 )
