@@ -25,7 +25,7 @@ from tasks.tokenizing.config import TokenizeConfig
 from tasks.tokenizing.division import SPLITS, divide
 
 BAR = 10.0
-QUICK_BAR = 2.0  # start-up is most of our time on few documents
+QUICK_BAR = 1.5  # start-up is most of our time on few documents
 ROOT = Path(__file__).resolve().parent.parent
 OURS = [sys.executable, "-m", "benchmarks.data_tokenize", "--job"]
 PEER = [sys.executable, "-m", "benchmarks.data_tokenize_peer"]
