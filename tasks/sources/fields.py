@@ -13,6 +13,9 @@ NO_TEXT_FIELD = "no text field"
 def text_of(record: Mapping[str, Any], path: str) -> str:
     """The string at `path`, such as `article.body`; a list of strings is joined by newlines, null is empty.
 
+    A list on the way stands for each of its entries: `data.paragraphs.context` are all contexts of a file
+    in SQuAD's format.
+
     Raises:
         LeftOut: there is nothing at `path`, or what is there is no text.
     """
@@ -40,7 +43,10 @@ def meta_of(record: Mapping[str, Any], paths: Sequence[str]) -> dict[str, str]:
 
 
 def _find(record: Any, path: str) -> Any:
-    """The value at `path`; a key that itself has dots in it is found too."""
+    """The value at `path`; a key that itself has dots in it is found too, a list gives a flat list."""
+    if isinstance(record, list) and record:
+        found = [_find(entry, path) for entry in record]
+        return [part for value in found for part in (value if isinstance(value, list) else [value])]
     if isinstance(record, Mapping):
         if path in record:
             return record[path]

@@ -2,7 +2,7 @@
 
 Templates, tables, references, files and categories go; links and styled text leave what a reader sees.
 The time is linear for any input: nesting is limited, and no pattern can go back far. The parser that is
-used most, mwparserfromhell, took 200 s for 80 kB of unclosed brackets.
+used most, mwparserfromhell, took 200 s for 160 kB of unclosed brackets.
 
 The syntax is described in https://www.mediawiki.org/wiki/Help:Formatting and Help:Links.
 """

@@ -1,0 +1,32 @@
+"""Text and labels by dotted paths."""
+
+import pytest
+
+from tasks.sources.fields import meta_of, text_of
+from tasks.sources.left_out import LeftOut
+
+SQUAD = {
+    "data": [{"paragraphs": [{"context": "one"}, {"context": "two"}]}, {"paragraphs": [{"context": "three"}]}]
+}
+
+
+def test_a_path_leads_through_objects_and_lists() -> None:
+    assert text_of({"a": {"b": "text"}}, "a.b") == "text"
+    assert text_of({"a.b": "dotted key"}, "a.b") == "dotted key"
+    assert text_of({"lines": ["x", "y"]}, "lines") == "x\ny"
+    assert text_of(SQUAD, "data.paragraphs.context") == "one\ntwo\nthree"
+    assert text_of({"a": None}, "a") == ""
+
+
+@pytest.mark.parametrize("record", [{"b": "x"}, {"a": 7}, {"a": [{"b": "x"}]}, {"a": []}])
+def test_what_is_no_text_is_named(record: dict[str, object]) -> None:
+    path = "a.c" if "a" in record and record["a"] != 7 else "a"
+    with pytest.raises(LeftOut, match=path):
+        text_of(record, path)
+
+
+def test_meta_leaves_out_what_is_missing() -> None:
+    assert meta_of({"n": 3, "label": {"name": "x"}, "none": None}, ["n", "label.name", "none", "gone"]) == {
+        "n": "3",
+        "label.name": "x",
+    }
