@@ -2,11 +2,13 @@
 
 import argparse
 import dataclasses
+import os
+import sys
 from collections.abc import Sequence
 
 import pytest
 
-from benchmarks.bench import BenchmarkError, Result, around, in_turn, percentile, run
+from benchmarks.bench import BenchmarkError, Result, around, cpu_seconds, in_turn, percentile, run
 
 RATIOS = [1.5, 1.0, 9.0, 1.2, 1.1]
 
@@ -95,3 +97,15 @@ def test_a_result_is_a_markdown_section() -> None:
     report = dataclasses.replace(result(), note="Why.").report()
     assert report.startswith("## Made up\n\n| way | ms |\n| --- | --- |\n| ours | 1.2 |\n")
     assert report.endswith(f"\n\nWhy.\n\n`{result().verdict()}`\n")
+
+
+def test_cpu_seconds_are_those_of_the_command_and_leave_the_cores_alone() -> None:
+    cores = os.sched_getaffinity(0)
+    busy = cpu_seconds([sys.executable, "-S", "-c", "import time\nwhile time.process_time() < 0.2: pass"])
+    assert 0.2 <= busy < 1
+    assert os.sched_getaffinity(0) == cores
+
+
+def test_a_command_that_fails_ends_the_benchmark_with_what_it_said() -> None:
+    with pytest.raises(BenchmarkError, match="no such thing"):
+        cpu_seconds([sys.executable, "-S", "-c", "raise SystemExit('no such thing')"])
