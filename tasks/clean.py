@@ -41,7 +41,7 @@ def clean(collected: Artifact, config: CleanConfig, workspace: Workspace) -> Non
     }
     counts = run_child(ENGINE, job, "cleaning", workspace)["counts"]
     if not counts["kept"]:
-        raise _nothing_left(counts)
+        raise nothing_left(counts)
     workspace.counts |= {"collected": counts["collected"], "kept": counts["kept"]}
     workspace.counts |= {f"dropped by {name}": count for name, count in counts["dropped"].items()}
     report = json.loads((workspace.directory / "report.json").read_text())
@@ -56,7 +56,8 @@ def clean(collected: Artifact, config: CleanConfig, workspace: Workspace) -> Non
     )
 
 
-def _nothing_left(counts: dict[str, Any]) -> StageError:
+def nothing_left(counts: dict[str, Any]) -> StageError:
+    """The error that names the filter which dropped most, and where the recipe sets it."""
     if not counts["collected"]:
         return StageError("clean: there is no document to clean; check collect.sources in the recipe")
     worst, count = max(counts["dropped"].items(), key=lambda item: item[1])

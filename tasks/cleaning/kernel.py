@@ -74,7 +74,7 @@ class Kernel:
         found = self._decontaminate(texts, hashes, offsets, verdicts)
 
         columns = {name: batch[name] for name in SCHEMA.names} | {
-            "id": [document_id(text) for text in texts.to_pylist()],
+            "id": _ids(texts, batch),
             "text": texts,
             "language": languages,
             "collected_bytes": pc.binary_length(batch["text"]),
@@ -155,6 +155,14 @@ def cleaned_schema(config: CleanConfig, word_lists: Sequence[str]) -> pa.Schema:
     said = ["evaluation_uri", "ngram", "value", "filter"]
     return pa.schema(
         [*SCHEMA, *((name, pa.int32()) for name in counted), *((name, pa.string()) for name in said)]
+    )
+
+
+def _ids(texts: pa.StringArray, batch: pa.RecordBatch) -> pa.Array:
+    """The ids of `texts`; where cleaning changed nothing it is the one that the document came with."""
+    changed = pc.not_equal(texts, batch["text"])
+    return pc.replace_with_mask(
+        batch["id"], changed, pa.array(map(document_id, texts.filter(changed).to_pylist()), pa.string())
     )
 
 

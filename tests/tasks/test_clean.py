@@ -1,10 +1,11 @@
 """The clean stage: its counts and page, and what it says when nothing is left."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from tasks.clean import clean
+from tasks.clean import clean, nothing_left
 from tasks.cleaning.config import CleanConfig
 from tasks.documents import Document, to_batches, write_shards
 from tasks.errors import StageError
@@ -44,22 +45,26 @@ def test_counts_say_where_documents_went(tmp_path: Path, capsys: pytest.CaptureF
     )
 
 
+def test_nothing_left_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"every one of the 2 documents was dropped, 2 of them by too_short"):
+        run(tmp_path, ["tiny", "small"])
+
+
 @pytest.mark.parametrize(
-    ("texts", "config", "message"),
+    ("filter_name", "place"),
     [
-        (
-            ["tiny", "small"],
-            {},
-            r"every one of the 2 .* 2 of them by too_short; relax clean\.filters\.thresh",
-        ),
-        ([" \n"], {}, r"1 of them by empty; relax collect\.sources"),
-        (["Это русский текст о музыке и о театре."], {}, r"1 of them by language; relax clean\.languages"),
-        (TEXTS[:2], {"mix": {"caps": {"s": 0}}}, r"2 of them by mix; relax clean\.mix"),
-        ([], {}, r"there is no document to clean"),
+        ("too_short", r"clean\.filters\.thresholds\.all\.too_short"),
+        ("language", r"clean\.languages"),
+        ("words_toxicity", r"clean\.word_lists\.max_share\.toxicity"),
+        ("contaminated", r"clean\.decontaminate"),
+        ("mix", r"clean\.mix"),
+        ("empty", r"collect\.sources"),
     ],
 )
-def test_nothing_left_names_the_filter_and_its_place_in_the_recipe(
-    tmp_path: Path, texts: list[str], config: dict[str, object], message: str
-) -> None:
-    with pytest.raises(StageError, match=message):
-        run(tmp_path, texts, **config)
+def test_nothing_left_names_the_place_in_the_recipe(filter_name: str, place: str) -> None:
+    error = nothing_left({"collected": 5, "kept": 0, "dropped": {"other": 1, filter_name: 4}})
+    assert re.search(f"4 of them by {filter_name}; relax {place}", str(error))
+
+
+def test_nothing_collected_is_an_error() -> None:
+    assert "no document to clean" in str(nothing_left({"collected": 0, "kept": 0, "dropped": {}}))

@@ -26,7 +26,11 @@ brother music dance paper water stone fire wind rain snow walked talked carried 
 remembered forgot loved lost found slowly quickly always never often there where because while into over
 """
 CHINESE = "这个耳机的音质非常好，佩戴也很舒服，推荐大家购买，送货速度也很快，包装完整。"
-QUESTION = "Which of the seven bridges over the river was built first, and who paid for its stones?"
+# Every run of 13 words has the address in it, so it is found only if it is masked on both sides.
+QUESTION = (
+    "Which of the seven bridges over the river (ask ann.lee@old-bridges.org) was built first, "
+    "and who paid for its stones?"
+)
 
 
 def corpus() -> list[Document]:
