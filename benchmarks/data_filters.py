@@ -51,7 +51,7 @@ def measure(arguments: argparse.Namespace) -> Result:
     """
     if not Path(PEER[0]).exists():
         raise BenchmarkError(f"{PEER[0]} is missing; make it with `make bench-env`")
-    megabytes, rounds = (2, 5) if arguments.quick else (12, 5)
+    megabytes, rounds = (1.5, 5) if arguments.quick else (12, 5)
     with tempfile.TemporaryDirectory() as scratch:
         side = _Sides(Path(scratch), data_documents.prepared(megabytes, arguments.documents))
         side.seconds(OURS, limit=1)  # compiles, once per installation

@@ -25,6 +25,24 @@ LINE_MEASURES = (
     "repeated_line_share",
 )
 C4_MEASURES = ("lorem_ipsum", "curly_brackets", "sentences")
+# Their columns.
+(
+    _REPEATED_TEXT,
+    _LISTED_LINES,
+    _BROKEN_LINES,
+    _BULLET_LINES,
+    _ELLIPSIS_LINES,
+    _REPEATED_PARAGRAPHS,
+    _REPEATED_PARAGRAPH_TEXT,
+    _REPEATED_LINES,
+    _REPEATED_LINE_TEXT,
+    _PUNCTUATED_LINES,
+    _SHORT_LINES,
+    _REPEATED_LINE_SHARE,
+    _LOREM_IPSUM,
+    _CURLY_BRACKETS,
+    _SENTENCES,
+) = range(15)
 FEWEST_LINES = 3  # the shares of listed and of broken lines say nothing about fewer
 SHORT_LINE = 30
 MIN_LINE_WORDS = 3
@@ -42,7 +60,7 @@ _QUOTES = np.array([*map(ord, "\"'”’」』")])
 _NONE: int = np.int64(0)  # type: ignore[assignment]
 _NOWHERE: int = np.int64(-1)  # type: ignore[assignment]
 
-_LOREM_IPSUM, _SCRIPT, _BRACKET, _POLICY = 1, 2, 4, 8
+_FILLER, _SCRIPT, _BRACKET, _POLICY = 1, 2, 4, 8
 _PHRASES = (
     b"lorem ipsum",
     b"javascript",
@@ -54,7 +72,7 @@ _PHRASES = (
     b"use of cookies",
     b"use cookies",
 )
-_PHRASE_KINDS = (_LOREM_IPSUM, _SCRIPT, _BRACKET, *[_POLICY] * 6)
+_PHRASE_KINDS = (_FILLER, _SCRIPT, _BRACKET, *[_POLICY] * 6)
 _FIRST_BYTES = np.zeros(256, np.bool_)
 _FIRST_BYTES[[byte for phrase in _PHRASES for byte in phrase[:1] + phrase[:1].upper()]] = True
 _NOTES = (b"[edit]", b"[citation needed]")
@@ -69,7 +87,7 @@ def measure_lines(
 
     Texts are as `repair` leaves them: lines end in a line feed and without other white space.
     """
-    values = np.zeros((len(offsets) - 1, 15))
+    values = np.zeros((len(offsets) - 1, _SENTENCES + 1))
     most = _NONE
     for row in range(len(values)):
         lines = 2
@@ -88,16 +106,16 @@ def measure_lines(
             visible += lengths[1, i]
         find_repeated(keys[0], count, first, repeated, slots, turn + 1)
         items, length = repeated_items(lengths[0], count, first)
-        values[row, 7] = items / max(count, 1)
-        values[row, 8] = length / max(characters, 1)
-        values[row, 11] = length / max(values[row, 11], 1)
+        values[row, _REPEATED_LINES] = items / max(count, 1)
+        values[row, _REPEATED_LINE_TEXT] = length / max(characters, 1)
+        values[row, _REPEATED_LINE_SHARE] = length / max(values[row, _REPEATED_LINE_SHARE], 1)
         find_repeated(keys[1], count, first, repeated, slots, turn + 2)
         items, length = repeated_items(lengths[1], count, first)
-        values[row, 0] = length / max(visible, 1)
+        values[row, _REPEATED_TEXT] = length / max(visible, 1)
         find_repeated(keys[2], paragraphs, first, repeated, slots, turn + 3)
         items, length = repeated_items(lengths[2], paragraphs, first)
-        values[row, 5] = items / max(paragraphs, 1)
-        values[row, 6] = length / max(characters, 1)
+        values[row, _REPEATED_PARAGRAPHS] = items / max(paragraphs, 1)
+        values[row, _REPEATED_PARAGRAPH_TEXT] = length / max(characters, 1)
         turn += 3
     return values
 
@@ -158,13 +176,13 @@ def _read_lines(data, begin, end, flags, c4, keys, lengths, values):  # type: ig
         first_visible, last_end, last = _NOWHERE, position, np.int64(0)
         state, length, indent, dots = _SEED, 0, 0, 0
     if lines >= FEWEST_LINES:
-        values[1] = listed / lines
-        values[2] = broken / lines
-    values[3] = bulleted / (breaks + 1)
-    values[4] = cut_off / (breaks + 1)
-    values[9] = punctuated / max(lines, 1)
-    values[10] = short / max(lines, 1)
-    values[11] = characters - breaks
+        values[_LISTED_LINES] = listed / lines
+        values[_BROKEN_LINES] = broken / lines
+    values[_BULLET_LINES] = bulleted / (breaks + 1)
+    values[_ELLIPSIS_LINES] = cut_off / (breaks + 1)
+    values[_PUNCTUATED_LINES] = punctuated / max(lines, 1)
+    values[_SHORT_LINES] = short / max(lines, 1)
+    values[_REPEATED_LINE_SHARE] = characters - breaks
     return lines, paragraphs, characters
 
 
@@ -204,12 +222,12 @@ def _measure_c4(data, begin, end, flags, values):  # type: ignore[no-untyped-def
     if not _ends_a_sentence(data, begin, end, flags):
         return
     phrases = _phrases_in(data, begin, end)
-    if phrases & _LOREM_IPSUM:
-        values[12] += 1
+    if phrases & _FILLER:
+        values[_LOREM_IPSUM] += 1
     elif phrases & (_SCRIPT | _BRACKET) == _BRACKET:
-        values[13] += 1
+        values[_CURLY_BRACKETS] += 1
     elif not phrases:
-        values[14] += _sentences_in(data, begin, end, flags)
+        values[_SENTENCES] += _sentences_in(data, begin, end, flags)
 
 
 @njit(cache=True, nogil=True)

@@ -42,6 +42,21 @@ NGRAM_MEASURES = (
     "repeated_10_grams",
 )
 PHRASE_MEASURES = ("repeated_phrases",)
+# Their columns.
+(
+    _SIZE,
+    _LETTERS,
+    _SYMBOLS,
+    _CONTENT_WORDS,
+    _WORD_LENGTH,
+    _HASHES,
+    _ELLIPSES,
+    _ALPHABETIC_WORDS,
+    _STOP_WORDS,
+    _NEWLINES,
+    _NGRAMS,
+) = range(11)
+_PHRASES = _NGRAMS + len(NGRAM_MEASURES)
 PHRASE = 5
 
 _SEED = np.uint64(0x243F6A8885A308D3)
@@ -88,7 +103,7 @@ def measure_words(
         languages: int64 [n], rows of `stop_words`.
         ngrams, phrases: whether these are measured; 0 otherwise.
     """
-    values = np.zeros((len(offsets) - 1, 20))
+    values = np.zeros((len(offsets) - 1, _PHRASES + 1))
     longest = 1
     for row in range(len(values)):
         longest = max(longest, offsets[row + 1] - offsets[row])
@@ -118,11 +133,11 @@ def measure_words(
                 counts[kept] = np.int64(keys[i])
                 kept += content[i]
             copy = counts[:kept].view(np.uint64)
-            values[row, 19] = _repeated_phrases(copy, kept, first, repeated, slots, turn)
+            values[row, _PHRASES] = _repeated_phrases(copy, kept, first, repeated, slots, turn)
             turn += PHRASE
         if ngrams:
             _measure_ngrams(
-                keys, starts, count, characters, first, repeated, counts, slots, turn, values[row, 10:]
+                keys, starts, count, characters, first, repeated, counts, slots, turn, values[row, _NGRAMS:]
             )
             turn += 10
     return values
@@ -184,16 +199,16 @@ def _read_words(data, position, end, flags, stop_words, keys, starts, content, v
     while stop_bits:
         stop_bits &= stop_bits - np.uint64(1)
         stops += 1
-    values[0] = characters + 2 * wide
-    values[1] = letters / max(visible, 1)
-    values[2] = symbols / max(visible, 1)
-    values[3] = content_words
-    values[4] = content_characters / max(content_words, 1)
-    values[5] = hashes / max(count, 1)
-    values[6] = ellipses / max(count, 1)
-    values[7] = alphabetic_words / max(count, 1)
-    values[8] = stops
-    values[9] = newlines / max(count, 1)
+    values[_SIZE] = characters + 2 * wide
+    values[_LETTERS] = letters / max(visible, 1)
+    values[_SYMBOLS] = symbols / max(visible, 1)
+    values[_CONTENT_WORDS] = content_words
+    values[_WORD_LENGTH] = content_characters / max(content_words, 1)
+    values[_HASHES] = hashes / max(count, 1)
+    values[_ELLIPSES] = ellipses / max(count, 1)
+    values[_ALPHABETIC_WORDS] = alphabetic_words / max(count, 1)
+    values[_STOP_WORDS] = stops
+    values[_NEWLINES] = newlines / max(count, 1)
     return count, characters
 
 
