@@ -22,7 +22,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -44,10 +44,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass
 class Peaks:
-    """The most memory seen at one moment, in bytes."""
+    """The most memory seen at one moment, in bytes: the processes' own by pass, and their share of all."""
 
-    own: int = 0
+    phase: str = "starting"
+    by_phase: dict[str, int] = field(default_factory=dict)
     share: int = 0
+
+    @property
+    def own(self) -> int:
+        """The most in any pass."""
+        return max(self.by_phase.values(), default=0)
 
 
 def generate(folder: Path, gigabytes: float) -> int:
@@ -83,6 +89,7 @@ def clean(folder: Path, workers: int) -> tuple[dict[str, Any], Peaks, float, flo
         event: dict[str, Any] = {}
         for line in engine.stdout:
             event = json.loads(line)
+            peaks.phase = event.get("phase", peaks.phase)
             _show(event)
     watcher.join()
     if event.get("event") != "done":
@@ -107,6 +114,7 @@ def main() -> int:
     rate = gigabytes * 1e3 / cpu
     print(f"{counts}\n{machine(['numba', 'pyarrow'])}")
     print(f"{wall:,.0f} s, {cpu:,.0f} CPU-seconds, {rate:.1f} MB per CPU-second, {arguments.workers} workers")
+    print(", ".join(f"{phase} {own / 1e9:.2f} GB" for phase, own in peaks.by_phase.items()))
     own, share = peaks.own / 1e9, peaks.share / 1e9
     verdict = "ok" if own <= BAR_GIGABYTES else "short"
     print(f"{verdict} data_memory peak={own:.2f} GB bar={BAR_GIGABYTES:.2f} (at most) pss={share:.2f} GB")
@@ -169,7 +177,8 @@ def _watch(engine: subprocess.Popen[str], peaks: Peaks, cpu: dict[int, float]) -
                 share += _kilobytes(process.pid, "smaps_rollup", "Pss") * 1024
                 times = process.cpu_times()
                 cpu[process.pid] = times.user + times.system
-        peaks.own, peaks.share = max(peaks.own, own), max(peaks.share, share)
+        peaks.by_phase[peaks.phase] = max(peaks.by_phase.get(peaks.phase, 0), own)
+        peaks.share = max(peaks.share, share)
         time.sleep(0.5)
 
 
