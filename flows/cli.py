@@ -41,6 +41,7 @@ def run(
     start: Annotated[
         str | None, typer.Option("--from", help="Begin here; earlier stages must be there.")
     ] = None,
+    until: Annotated[str | None, typer.Option(help="End with this stage.")] = None,
     refresh: Stages = None,
 ) -> None:
     """Run a recipe through all stages, and ask the endpoint its questions."""
@@ -48,14 +49,13 @@ def run(
         from flows import command
 
         loaded = command.load(recipe, overrides or [])
-        if only and (start or refresh):
-            only_refresh = [stage for stage in refresh or [] if stage != only]
-            if start or only_refresh:
-                raise typer.BadParameter("--only runs one stage: leave --from out, and --refresh another")
+        others = [stage for stage in refresh or [] if stage != only]
+        if only and (start or until or others):
+            raise typer.BadParameter("--only runs one stage: leave out --from, --until and other --refresh")
         if only:
             command.run_one(loaded, only, refresh=bool(refresh))
         else:
-            command.run_all(loaded, start, refresh or [])
+            command.run_all(loaded, start, until, refresh or [])
 
 
 @app.command()

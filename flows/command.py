@@ -10,18 +10,11 @@ from flows import servers, settings
 from flows.question import ask, draw
 from flows.recipe import Recipe, load_recipe
 from flows.record import RunRecord, own_record, records
+from tasks.collecting import forget_unused
 from tasks.errors import RecipeError
-from tasks.stage import Outcome, Run
+from tasks.stage import PENDING, Outcome, Run
 from tasks.store import Store
 from tasks.visible import console
-
-# Stages that need a server; the others run without any.
-NEEDS: dict[str, tuple[servers.Name, ...]] = {
-    "evaluate": ("mlflow",),
-    "register": ("mlflow",),
-    "export": ("mlflow",),
-    "deploy": ("mlflow", "triton"),
-}
 
 
 def load(reference: str, overrides: Sequence[str]) -> Recipe:
@@ -34,31 +27,31 @@ def load(reference: str, overrides: Sequence[str]) -> Recipe:
     return load_recipe(reference, overrides)
 
 
-def run_all(recipe: Recipe, start: str | None, refresh: Sequence[str]) -> None:
-    """Walk the whole line as a Prefect flow; print the answers to the recipe's questions.
+def run_all(recipe: Recipe, start: str | None, until: str | None, refresh: Sequence[str]) -> None:
+    """Walk the line as a Prefect flow; print the answers to the recipe's questions.
 
     Raises:
         TextmillError: a stage, the gate or a server said no.
     """
     from flows.session import prepare
 
-    _check_stages([*refresh, *([start] if start else [])])
-    prepare(servers.NAMES)
+    _check_stages(recipe, [*refresh, *(stage for stage in (start, until) if stage)])
+    prepare(["prefect"])  # flows can be defined only when it is known where the server is
     from flows.lifecycle import lifecycle
 
     console.print(f"[bold]{recipe.name}[/] {recipe.description}")
     try:
-        lifecycle(recipe, start, tuple(refresh))
+        lifecycle(recipe, start, until, tuple(refresh))
     finally:
         _print_closing(recipe)
 
 
 def run_one(recipe: Recipe, only: str, *, refresh: bool) -> None:
     """Make the artifact of one stage from the artifacts that are there."""
-    from flows.lifecycle import after, before, walk
+    from flows.lifecycle import NEEDS, after, before, walk
     from flows.session import Session
 
-    _check_stages([only])
+    _check_stages(recipe, [only])
     session = Session(
         recipe,
         given=before(only),
@@ -72,12 +65,13 @@ def run_one(recipe: Recipe, only: str, *, refresh: bool) -> None:
 
 def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
     """Print what a run would make and what it would find."""
-    from flows.lifecycle import walk
+    from flows.lifecycle import after, last_stage, walk
 
-    _check_stages(refresh)
+    _check_stages(recipe, refresh)
     found: list[Outcome] = []
-    home = settings.home()
-    walk(recipe, Run(home, refresh=refresh, planning=True, record=found.append), lambda part: part.fn)
+    skipped = after(last_stage(recipe))
+    run = Run(settings.home(), refresh=refresh, skipped=skipped, planning=True, record=found.append)
+    walk(recipe, run, lambda part: part.fn)
     words = {"cached": "cached", "pending": "would run"}
     for outcome in found:
         digest = outcome.digest[:12] if outcome.state == "cached" else ""
@@ -112,16 +106,23 @@ def collect_garbage(keep: int) -> None:
         seen[record.recipe] = seen.get(record.recipe, 0) + 1
         if seen[record.recipe] <= keep or record.state == "running":
             wanted |= {(outcome.stage, outcome.key) for outcome in record.outcomes}
-    removed, freed = Store(settings.home()).collect_garbage(wanted)
+    store = Store(settings.home())
+    removed, freed = store.collect_garbage(wanted)
+    freed += forget_unused(store)
     console.print(f"{removed} artifacts removed, {freed / 1e6:,.1f} MB freed")
 
 
-def _check_stages(stages: Sequence[str]) -> None:
-    from flows.lifecycle import STAGES
+def _check_stages(recipe: Recipe, stages: Sequence[str]) -> None:
+    from flows.lifecycle import STAGES, after, last_stage
 
     for stage in stages:
         if stage not in STAGES:
             raise RecipeError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}")
+        if stage in after(last_stage(recipe)):
+            raise RecipeError(
+                f"{recipe.name} ends with {last_stage(recipe)}, so there is no {stage}: the recipe has no "
+                "`fine_tune` section"
+            )
 
 
 def _print_closing(recipe: Recipe) -> None:
@@ -131,7 +132,8 @@ def _print_closing(recipe: Recipe) -> None:
         return
     counted = [f"{state} {n}" for state in ("made", "cached", "failed") if (n := _count(record, state))]
     console.print(f"\n[bold]{record.state}[/] in {record.seconds:.0f} s: stages {', '.join(counted)}")
-    if record.state == "completed" and recipe.questions:
+    deployed = any(outcome.stage == "deploy" and outcome.digest != PENDING for outcome in record.outcomes)
+    if record.state == "completed" and deployed and recipe.questions:
         for question, answer in zip(
             recipe.questions, ask(recipe.questions, recipe.registration.model), strict=True
         ):

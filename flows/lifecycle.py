@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from prefect import flow
 
+from flows import servers
 from flows.recipe import Recipe
 from flows.record import verdict_before
 from flows.session import Session
@@ -19,6 +20,7 @@ from tasks.artifact import Artifact
 from tasks.clean import clean
 from tasks.collect import collect, snapshot
 from tasks.deploy import deploy
+from tasks.errors import RecipeError
 from tasks.evaluate import evaluate
 from tasks.export import export
 from tasks.fine_tune import fine_tune
@@ -33,6 +35,13 @@ CORPUS = ("collect", "validate_raw", "clean", "validate_clean", "tokenize", "val
 TRAIN = ("pretrain", "fine_tune", "evaluate")
 RELEASE = ("register", "export", "deploy")
 STAGES = CORPUS + TRAIN + RELEASE
+# Stages that talk to a server besides Prefect's; the others run without any.
+NEEDS: dict[str, tuple[servers.Name, ...]] = {
+    "evaluate": ("mlflow",),
+    "register": ("mlflow",),
+    "export": ("mlflow",),
+    "deploy": ("mlflow", "triton"),
+}
 
 
 class Corpus(NamedTuple):
@@ -53,23 +62,30 @@ class Trained(NamedTuple):
 
 
 @flow(name="lifecycle", flow_run_name="{recipe.name}")
-def lifecycle(recipe: Recipe, start: str | None = None, refresh: tuple[str, ...] = ()) -> None:
+def lifecycle(
+    recipe: Recipe, start: str | None = None, until: str | None = None, refresh: tuple[str, ...] = ()
+) -> None:
     """Walk the whole line.
 
     Args:
         recipe: the product.
         start: the first stage that may be made; those before it must be there already.
+        until: the last stage.
         refresh: stages to make anew although their artifact is there.
     """
-    with Session(recipe, given=before(start), refresh=refresh) as run:
+    last = until or last_stage(recipe)
+    with Session(recipe, given=before(start), refresh=refresh, skipped=after(last), needs=needs(last)) as run:
         walk(recipe, run, lambda part: part)
 
 
 def walk(recipe: Recipe, run: Run, how: Callable[[Any], Callable[..., Any]]) -> None:
     """Walk the line; `how` says whether the parts run as flows or as plain functions."""
     made = how(corpus)(recipe, run)
+    if run.skipped.issuperset(TRAIN):
+        return
     trained = how(train)(recipe, run, made)
-    how(release)(recipe, run, made, trained)
+    if not run.skipped.issuperset(RELEASE):
+        how(release)(recipe, run, made, trained)
 
 
 @flow(name="corpus", flow_run_name="corpus of {recipe.name}")
@@ -95,6 +111,8 @@ def train(recipe: Recipe, run: Run | None = None, made: Corpus | None = None) ->
         with Session(recipe, given=CORPUS) as run:
             return train.fn(recipe, run, corpus.fn(recipe, run))
     assert made is not None
+    if recipe.fine_tune is None:
+        raise RecipeError(f"{recipe.name}: the recipe has no `fine_tune` section, so it ends with its corpus")
     pretrained = pretrain(made.tokens, recipe.pretrain, run)
     model = fine_tune(made.cleaned, made.tokens, pretrained, recipe.fine_tune, run)
     champion = None if model.digest == PENDING else champion_before(recipe.registration.model, model)
@@ -116,6 +134,17 @@ def release(
     registered = register(*made, *trained, recipe.registration, run)
     exported = export(trained.model, registered, recipe.export, run)
     deploy(trained.model, registered, exported, recipe.deploy, run)
+
+
+def last_stage(recipe: Recipe) -> str:
+    """The stage with which a recipe's line ends."""
+    return STAGES[-1] if recipe.fine_tune else CORPUS[-1]
+
+
+def needs(last: str) -> tuple[servers.Name, ...]:
+    """The servers that a run up to the stage `last` talks to."""
+    running = [stage for stage in STAGES if stage not in after(last)]
+    return tuple(dict.fromkeys(["prefect", *(name for stage in running for name in NEEDS.get(stage, ()))]))
 
 
 def before(stage: str | None) -> Sequence[str]:

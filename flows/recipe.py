@@ -39,7 +39,10 @@ SOURCES = (["collect", "sources"], ["collect", "evaluation_sets"])
 
 
 class Recipe(Config):
-    """One product: its twelve stages, and the questions put to the endpoint when it is live."""
+    """One product: its twelve stages, and the questions put to the endpoint when it is live.
+
+    Without a `fine_tune` section there is nothing to train for, and the line ends with the corpus.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
@@ -51,7 +54,7 @@ class Recipe(Config):
     validation: ValidateConfig = Field(ValidateConfig(), alias="validate")
     tokenize: TokenizeConfig = TokenizeConfig()
     pretrain: PretrainConfig = PretrainConfig()
-    fine_tune: FineTuneConfig
+    fine_tune: FineTuneConfig | None = None
     evaluate: EvaluateConfig = EvaluateConfig()
     registration: RegisterConfig = Field(alias="register")
     export: ExportConfig = ExportConfig()
@@ -69,7 +72,7 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _texts_fit_the_encoder(self) -> Self:
-        if self.fine_tune.max_length > self.pretrain.max_positions:
+        if self.fine_tune and self.fine_tune.max_length > self.pretrain.max_positions:
             raise ValueError(
                 f"fine_tune.max_length {self.fine_tune.max_length} is more than "
                 f"pretrain.max_positions {self.pretrain.max_positions}; lower the one or raise the other"
