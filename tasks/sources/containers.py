@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import pyarrow as pa
 
 from tasks.sources.left_out import UNREADABLE, LeftOut, explained
+from tasks.sources.times import utc
 
 # Text that repeats itself a lot shrinks to a hundredth; what grows more than this is made to.
 LARGEST_RATIO = 200
@@ -211,7 +212,7 @@ def _tar_members(uri: str, stream: io.BufferedReader[Any], on_member: OnMember) 
                 )
             else:
                 content = cast(BinaryIO, archive.extractfile(info))
-                yield _Member(info.name, content, datetime.fromtimestamp(int(info.mtime), UTC))
+                yield _Member(info.name, content, utc(info.mtime))
 
 
 def _time(*fields: int) -> datetime | None:

@@ -12,8 +12,9 @@ from contextlib import closing
 from datetime import datetime
 from importlib.metadata import version
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tasks.documents import Document, Item, OnSkip
 from tasks.sources.containers import Entry, OnMember, entries
@@ -45,6 +46,17 @@ class FilesSource(ReadingOptions):
     max_file_bytes: int = Field(
         default=200_000_000_000, ge=1, description="most bytes read of one file, after unpacking"
     )
+
+    @field_validator("path", "endpoint")
+    @classmethod
+    def _without_credentials(cls, url: str | None) -> str | None:
+        """A URL is written into the ledger and every document's address."""
+        parts = urlsplit(url or "")
+        # Elsewhere a name before the host is no secret (sftp://), or a part of the address (github://).
+        secret = parts.username if parts.scheme in ("http", "https") else parts.password
+        if secret and parts.scheme != "github":
+            raise ValueError("a URL with a user or password in it; put credentials into the environment")
+        return url
 
 
 def items(config: FilesSource, known: Mapping[str, str]) -> Iterator[Item]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
+from fnmatch import fnmatchcase
 from glob import has_magic
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
@@ -20,6 +21,7 @@ import fsspec
 from tasks.documents import Item
 from tasks.errors import SourceError
 from tasks.sources.left_out import LeftOut
+from tasks.sources.times import utc
 
 _VERSIONS = ("ETag", "etag", "md5Hash", "content_md5")
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
@@ -67,37 +69,58 @@ def _local_items(pattern: str) -> list[Item]:
         found = [path] if path.exists() else list(Path().glob(pattern))
     else:
         found = list(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
-    files = {file for top in found for file in (_walk(top) if top.is_dir() else [top])}
+    files: set[Path] = set()
+    for top in found:
+        if top == path or not _is_hidden(top, path):
+            is_link = top.is_symlink() and top != path
+            files.update(_walk(top) if top.is_dir() and not is_link else [top])
     return [Item(_printable(str(file)), _version(file)) for file in files]
 
 
+def _is_hidden(file: Path, pattern: Path) -> bool:
+    """Whether a part of its name begins with a dot that the pattern does not spell."""
+    spelt = [part for part in pattern.parts if part.startswith(".")]
+    hidden = [part for part in file.parts if part.startswith(".")]
+    return not all(any(fnmatchcase(part, known) for known in spelt) for part in hidden)
+
+
 def _walk(folder: Path) -> Iterator[Path]:
-    """The files below a folder, and links to folders, which are not followed."""
-    for here, folders, files in os.walk(folder):
+    """The files below a folder; links to folders, which are not followed; folders that can't be listed."""
+    closed: list[str] = []
+    for here, folders, files in os.walk(folder, onerror=lambda error: closed.append(error.filename)):
         links = [name for name in folders if Path(here, name).is_symlink()]
         folders[:] = [name for name in folders if not name.startswith(".")]
         yield from (Path(here, name) for name in [*files, *links] if not name.startswith("."))
+    yield from map(Path, closed)
 
 
 def _version(file: Path) -> str:
+    # Permission may be given, and what a link leads to appear, without a change of the file.
+    if not os.access(file, os.R_OK):
+        return "unreadable"
     try:
-        found = file.lstat() if not file.is_file() else file.stat()
+        found = file.stat()
     except OSError as error:
         return error.strerror or "unreadable"
     return f"{found.st_size}-{found.st_mtime_ns}"
 
 
 def _open_local(file: Path, pattern: str) -> Opened:
-    folder = _fixed_part(pattern)
-    if file.is_symlink() and str(file) != str(Path(pattern).expanduser()):
+    if file != Path(pattern).expanduser():
         target = file.resolve()
-        if target.is_dir() or not target.is_relative_to(folder.resolve()):
-            raise LeftOut("link", f"it leads to {target}, which is {'a' if target.is_dir() else 'no'} folder")
-    if not stat.S_ISREG(file.stat().st_mode):
+        if file.is_symlink() and target.is_dir():
+            raise LeftOut("link", f"it leads to the folder {target}")
+        # A folder on the way may be a link too.
+        if not target.is_relative_to(_fixed_part(pattern).resolve()):
+            raise LeftOut("link", f"it leads out of the folder, to {target}")
+    mode = file.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise LeftOut("no permission", "the folder may not be listed by this user")
+    if not stat.S_ISREG(mode):
         raise LeftOut("not a regular file", "a device, a pipe or a socket")
     stream = file.open("rb")
     found = os.fstat(stream.fileno())
-    return Opened(stream, found.st_size, datetime.fromtimestamp(int(found.st_mtime), UTC))
+    return Opened(stream, found.st_size, utc(found.st_mtime))
 
 
 def _fixed_part(pattern: str) -> Path:
@@ -154,7 +177,7 @@ def _open_remote(url: str, endpoint: str | None) -> Opened:
 def _changed(info: Mapping[str, Any]) -> datetime | None:
     value = next((info[key] for key in _TIMES if info.get(key)), None)
     if isinstance(value, int | float):
-        return datetime.fromtimestamp(int(value), UTC)
+        return utc(value)
     try:
         return value if isinstance(value, datetime) else datetime.fromisoformat(cast(str, value))
     except (TypeError, ValueError):  # none, or in words

@@ -146,3 +146,11 @@ def test_memory_does_not_grow_with_the_number_of_members(tmp_path: Path) -> None
         entry.name for entry in entries("a.tar", io.BytesIO(content), len(content), 10**9, lambda *_: None)
     ]
     assert names == [f"{number}.txt" for number in range(300)]
+
+
+@pytest.mark.parametrize("seconds", [2**40, 2**80])
+def test_a_member_of_a_time_that_no_calendar_has(seconds: int) -> None:
+    info = tar_info("a.txt", size=3)
+    info.mtime = seconds
+    found, left_out = members("x.tar", tar_of(info, tar_info("b.txt", size=3)))
+    assert (list(found), left_out) == (["x.tar!a.txt a.txt", "x.tar!b.txt b.txt"], {})

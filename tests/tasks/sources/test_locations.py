@@ -144,3 +144,51 @@ def test_a_bucket(bucket: tuple[str, object], tmp_path: Path) -> None:
     assert document.collected_at is not None
     with pytest.raises(SourceError, match=r"s3://none.*can't be read|nothing matches"):
         collected("s3://none", endpoint=endpoint)
+
+
+def test_a_glob_does_not_lead_through_links_or_to_hidden_files(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "folder", tmp_path / "outside"
+    for file in (folder / "a.txt", folder / ".b.txt", folder / ".git" / "c.txt", outside / "secret.txt"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(file.name)
+    (folder / "link").symlink_to(outside)
+    assert collected(f"{folder}/*") == (["a.txt"], {"link": "link"})
+    assert collected(f"{folder}/*/*.txt") == ([], {"secret.txt": "link"})
+    assert collected(f"{folder}/**/*.txt") == (["a.txt"], {})
+    assert collected(f"{folder}/.*/*.txt") == (["c.txt"], {})
+    assert collected(folder / "link") == (["secret.txt"], {})
+
+
+def test_a_link_is_another_file_when_its_target_appears(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").symlink_to(tmp_path / "target")
+    before = versions(tmp_path)
+    (tmp_path / "target").write_text("x")
+    assert versions(tmp_path)["a.txt"] != before["a.txt"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_permission_that_is_given_later_is_a_change(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "b.txt").write_text("b")
+    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / "a.txt").chmod(0)
+    (tmp_path / "folder").chmod(0)
+    before = versions(tmp_path)
+    assert collected(tmp_path) == ([], {"a.txt": "no permission", "folder": "no permission"})
+    (tmp_path / "folder").chmod(0o700)
+    (tmp_path / "a.txt").chmod(0o600)
+    assert versions(tmp_path)["a.txt"] != before["a.txt"]
+    assert collected(tmp_path) == (["a", "b"], {})
+
+
+def test_a_time_that_no_calendar_has_is_no_time(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("x")
+    os.utime(tmp_path / "a.txt", (2**43, 2**43))
+    assert collected(tmp_path) == (["x"], {})
+
+
+@pytest.mark.parametrize("url", ["https://token@example.org/a.txt", "sftp://me:secret@example.org/a"])
+def test_credentials_in_an_address_are_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="environment"):
+        FilesSource(path=url)
+    FilesSource(path="sftp://me@example.org/a")
