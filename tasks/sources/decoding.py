@@ -93,7 +93,7 @@ def decode(raw: bytes, declared: str | None = None, hint: str | None = None) -> 
         return Decoded(raw.decode(found), _label(found))
     if len(lines) > 1:
         return _by_line(lines, hint)
-    raise LeftOut("unknown encoding", f"neither UTF-8 nor clearly another one: {raw[:40]!r}")
+    raise LeftOut("unknown encoding", "neither UTF-8 nor clearly another one; convert it to UTF-8 first")
 
 
 def decoded_lines(stream: BinaryIO, limit: int) -> Iterator[Line]:

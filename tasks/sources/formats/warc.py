@@ -46,7 +46,7 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
             except LeftOut as problem:
                 on_bad(str(number), problem)
     except ArchiveLoadFailed as error:
-        raise LeftOut("damaged", f"no WARC record: {' '.join(str(error).split())}") from error
+        raise LeftOut("damaged", "no WARC record from here on") from error
 
 
 def _record(position: str, warc: Any, options: ReadingOptions) -> Record:
