@@ -88,9 +88,10 @@ class Crawl:
         before = self.downloads.load(url)
         if before and before.reason:
             before = None
-        if before and changed and before.listed_as_changed == changed:
-            return before
         try:
+            if before and changed and before.listed_as_changed == changed:
+                self.client.check(url)
+                return before
             page = self._asked(url, before, max_bytes, types)
         except Refused as refused:
             if refused.for_now and before:

@@ -109,15 +109,19 @@ class Client:
             Refused: with the reason, whatever happens.
         """
         for _ in range(MAX_REDIRECTS + 1):
-            self._check(url)
+            self.check(url)
             answer = self._ask(url, max_bytes, headers or {}, accepts)
             if answer.status not in _REDIRECTS:
                 return answer
             url = _target(url, answer)
         raise Refused("too many redirects", f"more than {MAX_REDIRECTS}")
 
-    def _check(self, url: str) -> None:
-        """Refuse what must not be asked: other hosts, and what robots.txt forbids."""
+    def check(self, url: str) -> None:
+        """Ask only robots.txt, once per host.
+
+        Raises:
+            Refused: another host, or robots.txt forbids the page.
+        """
         scheme, host, *_ = urlsplit(url)
         if host not in self.hosts:
             raise Refused("other host", f"{host} is not among the hosts of the recipe")

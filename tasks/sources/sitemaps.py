@@ -27,6 +27,8 @@ def entries(content: bytes) -> list[Entry]:
         LeftOut: it is damaged, larger than `MAX_BYTES`, or declares entities.
     """
     text = _unpacked(content) if content.startswith(_GZIP) else content
+    if b"\0" in text:  # the protocol asks for UTF-8; in UTF-16 nobody would see a document type below
+        raise LeftOut("bad sitemap", "not UTF-8")
     if not text.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         lines = (line.strip() for line in text.decode("utf-8-sig", "replace").splitlines())
         return [Entry(line, "", False) for line in lines if line.startswith(("http://", "https://"))]

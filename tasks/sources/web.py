@@ -103,13 +103,20 @@ class Pages:
             yield Item(url, versions[url])
 
     def read(self, config: WebSource, item: Item, on_skip: OnSkip) -> Iterator[Document]:
-        """The text of one page, without navigation, as it was last fetched."""
+        """The text of one page, without navigation, as it was last fetched.
+
+        Raises:
+            SourceError: it is no longer kept.
+        """
         from tasks.sources.formats.html import extract
 
         page = self.downloads.load(item.uri)
         if page is None:
-            on_skip(item.uri, "unreadable", "the page is no longer in the store's downloads")
-            return
+            # Left out, it would stay so until the page changes.
+            raise SourceError(
+                f"{config.name}: {item.uri} is no longer among the kept pages, perhaps since another process "
+                "removed it (`textmill gc`); run again, it is fetched anew"
+            )
         if page.reason:
             on_skip(item.uri, page.reason, page.detail)
             return

@@ -15,6 +15,8 @@ from pydantic import ValidationError
 
 from tasks.documents import Document, Item
 from tasks.errors import SourceError
+from tasks.sources.left_out import LeftOut
+from tasks.sources.sitemaps import entries
 from tasks.sources.web import Pages, WebSource
 from tests.tasks.sources.site import BODY, Site, html, serve
 
@@ -256,6 +258,36 @@ def test_a_page_that_robots_now_forbid_leaves_the_corpus(tmp_path: Path, site: S
     _read(tmp_path, source)
     site.put("/robots.txt", b"User-agent: *\nDisallow: /b\n", "text/plain")
     assert list(_read(tmp_path, source)[1]) == ["/a"]
+
+
+def test_robots_are_heard_even_if_the_sitemap_says_that_nothing_changed(tmp_path: Path, site: Site) -> None:
+    site.put("/a", html("Alpha"))
+    site.put("/b", html("Beta"))
+    site.sitemap("/map", "/a", "/b", lastmod="2026-01-01")
+    source = _source(site, sitemaps=["/map"])
+    _read(tmp_path, source)
+    site.put("/robots.txt", b"User-agent: *\nDisallow: /b\n", "text/plain")
+    assert list(_read(tmp_path, source)[1]) == ["/a"]
+
+
+def test_a_page_that_was_removed_meanwhile_is_fetched_again(tmp_path: Path, site: Site) -> None:
+    site.put("/a", html("Alpha"))
+    source, pages = _source(site, start=["/a"]), Pages(tmp_path)
+    (item,) = pages.items(source, {})
+    for file in tmp_path.iterdir():
+        file.unlink()
+    with pytest.raises(SourceError, match="run again, it is fetched anew"):
+        list(pages.read(source, item, lambda *left_out: None))
+    assert list(_read(tmp_path, source)[1]) == ["/a"]
+
+
+def test_entities_in_a_sitemap_are_refused_in_every_encoding() -> None:
+    laughs = (
+        '<!DOCTYPE l [<!ENTITY a "http://x/"><!ENTITY b "&a;&a;">]><urlset><url><loc>&b;</loc></url></urlset>'
+    )
+    for codec in ("utf-8", "utf-16", "utf-16-le", "utf-16-be"):
+        with pytest.raises(LeftOut, match=r"document type|not UTF-8"):
+            entries(laughs.encode(codec))
 
 
 def test_addresses_are_checked() -> None:
