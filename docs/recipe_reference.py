@@ -13,6 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from expectations.checkpoint import Demands
+from expectations.clean_corpus import CleanDemands
+from expectations.raw_corpus import RawDemands
+from expectations.tokens import TokenDemands
 from flows.recipe import Recipe
 
 PAGE = Path(__file__).with_name("recipes.md")
@@ -30,25 +34,48 @@ Schema = dict[str, Any]
 
 
 def reference() -> str:
-    """One Markdown table per section of a recipe: key, type and limits, default, meaning."""
+    """One Markdown table per section of a recipe (key, type and limits, default, meaning), one of rules."""
     schema = Recipe.model_json_schema(by_alias=True)
-    return "\n".join(_section(TITLE, schema, schema["$defs"]))
+    return "\n".join([*_section(TITLE, schema, schema["$defs"], {}), *_rules()])
 
 
-def _section(title: str, model: Schema, models: dict[str, Schema]) -> Iterator[str]:
+def _rules() -> Iterator[str]:
+    """The rules of the checkpoints, those included that exist only where a recipe sets their limit."""
+    every: list[tuple[str, Demands]] = [
+        ("raw", RawDemands(allowed_licenses=(), allowed_encodings=())),
+        ("clean", CleanDemands(allowed_licenses=(), max_source_share=1, languages={"en": 0.5})),
+        ("tokens", TokenDemands()),
+    ]
+    yield from ["### Rules of validation", "", "| checkpoint | rule | looks at |", "|---|---|---|"]
+    for checkpoint, demands in every:
+        for rule in demands.rules():
+            yield f"| {checkpoint} | `{rule.name}` | {rule.description} |"
+    yield ""
+
+
+def _section(title: str, model: Schema, models: dict[str, Schema], written: dict[str, str]) -> Iterator[str]:
+    """The table of a model and those of its sections; `written` says where a model's table is already."""
     rows, below = [], []
     for key, field in model["properties"].items():
         inner = _models(field)
+        if inner and written.keys() >= set(inner):
+            rows.append(f"| `{key}` | list | `[]` | {_meaning(field)}; entries as in `{written[inner[0]]}` |")
+            continue
         for name in inner:
             kind = models[name]["properties"].get("kind", {}).get("const")
             path = f"{title}.{key}".removeprefix(f"{TITLE}.") + (f", kind {kind}" if kind else "")
-            below += list(_section(path, models[name], models))
+            written[name] = path.partition(",")[0]
+            below += list(_section(path, models[name], models, written))
         if not inner:
-            meaning = field.get("description", "").rstrip(".").replace("|", "\\|")
-            rows.append(f"| `{key}` | {_type(field)} | {_default(key, field, model)} | {meaning} |")
+            default = _default(key, field, model)
+            rows.append(f"| `{key}` | {_type(field)} | {default} | {_meaning(field)} |")
     if rows:
         yield from [f"### {title}", "", "| key | value | default | meaning |", "|---|---|---|---|", *rows, ""]
     yield from below
+
+
+def _meaning(field: Schema) -> str:
+    return str(field.get("description", "")).rstrip(".").replace("|", "\\|")
 
 
 def _default(key: str, field: Schema, model: Schema) -> str:
@@ -70,8 +97,9 @@ def _type(field: Schema) -> str:
         return " or ".join("none" if part.get("type") == "null" else _type(part) for part in field["anyOf"])
     kind = field.get("type", "value")
     if kind == "array":
-        inner = f"{len(field['prefixItems'])} integers" if "prefixItems" in field else _type(field["items"])
-        return f"list of {inner}{_limits({k: v for k, v in field.items() if k != 'maxItems'})}"
+        if "prefixItems" in field:
+            return f"list of {len(field['prefixItems'])} {_type(field['prefixItems'][0])}s"
+        return f"list of {_type(field['items'])}{_limits(field)}"
     if kind == "object":
         return f"mapping to {_type(field['additionalProperties'])}"
     return f"{kind}{_limits(field)}"
