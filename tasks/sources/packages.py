@@ -53,28 +53,28 @@ class _Module(NamedTuple):
     checksum: str
 
 
-class _Distribution(NamedTuple):
-    """An installed distribution, or the standard library: what is read as one."""
+class _Folder(NamedTuple):
+    """A folder of a distribution or of the standard library: small enough to be read beside others."""
 
     item: Item
     modules: list[_Module]
 
 
 def items(config: PackagesSource, known: Mapping[str, str]) -> Iterator[Item]:
-    """The selected distributions; the version of one changes with that of Python or a listed file.
+    """The folders of the selected libraries; a version changes with the distribution's or a listed file.
 
     Raises:
         SourceError: `include` names a library that is not installed.
     """
-    _distributions_of.cache_clear()
-    for distribution in _distributions_of(config).values():
-        yield distribution.item
+    _folders_of.cache_clear()
+    for folder in _folders_of(config).values():
+        yield folder.item
 
 
 def read(config: PackagesSource, item: Item, on_skip: OnSkip) -> Iterator[Document]:
-    """Every docstring of a distribution, ordered by file; a file that fails is skipped."""
-    distribution = _distributions_of(config).get(item.uri)
-    for module in distribution.modules if distribution else ():
+    """Every docstring of the modules in a folder, ordered by file; a file that fails is skipped."""
+    folder = _folders_of(config).get(item.uri)
+    for module in folder.modules if folder else ():
         try:
             source = Path(module.path).read_bytes()
             encoding, _ = tokenize.detect_encoding(BytesIO(source).readline)
@@ -104,16 +104,24 @@ def reader_version() -> str:
 
 
 @lru_cache(maxsize=1)
-def _distributions_of(config: PackagesSource) -> dict[str, _Distribution]:
-    """URI -> distribution, sorted by URI; a file that two distributions bring belongs to the first."""
+def _folders_of(config: PackagesSource) -> dict[str, _Folder]:
+    """URI -> folder, sorted by URI; a file that two distributions bring belongs to the first."""
     modules: dict[str, list[_Module]] = {}
     for module in _modules(config):
-        modules.setdefault(module.origin.partition("@")[0], []).append(module)
-    return {uri: _Distribution(Item(uri, _version(modules[uri])), modules[uri]) for uri in sorted(modules)}
+        modules.setdefault(_folder_uri(module), []).append(module)
+    return {uri: _Folder(Item(uri, _version(modules[uri])), modules[uri]) for uri in sorted(modules)}
+
+
+def _folder_uri(module: _Module) -> str:
+    """`pypi:numpy/numpy/linalg` for `pypi:numpy@2.4.1/numpy/linalg/_linalg.py`."""
+    distribution, _, file = module.origin.partition("/")
+    folder = file.rpartition("/")[0]
+    name = distribution.partition("@")[0]
+    return f"{name}/{folder}" if folder else name
 
 
 def _version(modules: list[_Module]) -> str:
-    """The distribution's own version, and a digest of what its record says of the files."""
+    """The version of the distribution, and a digest of what its record says of the files."""
     stated = "\n".join(f"{module.origin} {module.checksum} {module.license}" for module in modules)
     number = modules[0].origin.partition("@")[2].partition("/")[0]
     return f"{number} {sha256(stated.encode()).hexdigest()[:16]}"

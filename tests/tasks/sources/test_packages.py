@@ -20,12 +20,20 @@ def _documents(config: PackagesSource) -> Iterator[Document]:
         yield from read(config, item, refuse)
 
 
-def test_a_distribution_is_an_item() -> None:
-    found = list(items(PackagesSource(include=("yaml", "filelock", "python")), {}))
-    assert [item.uri for item in found] == ["pypi:PyYAML", "pypi:filelock", "python"]
-    assert found[1].version.startswith(version("filelock") + " ")
-    assert found[2].version.startswith(platform.python_version() + " ")
-    assert found == list(items(PackagesSource(include=("yaml", "filelock", "python")), {}))
+def test_a_folder_of_a_distribution_is_an_item() -> None:
+    found = dict(items(PackagesSource(include=("yaml", "filelock", "python")), {}))
+    assert list(found) == sorted(found)
+    assert {"pypi:PyYAML/yaml", "pypi:filelock/filelock", "python", "python/xml/etree"} <= set(found)
+    assert found["pypi:filelock/filelock"].startswith(version("filelock") + " ")
+    assert found["python/xml/etree"].startswith(platform.python_version() + " ")
+    assert found == dict(items(PackagesSource(include=("yaml", "filelock", "python")), {}))
+
+
+def test_a_folder_is_read_without_those_in_it() -> None:
+    config = PackagesSource(include=("python",))
+    [item] = [item for item in items(config, {}) if item.uri == "python/xml"]
+    modules = {document.meta["module"] for document in read(config, item, lambda *_: None)}
+    assert modules == {"xml"}
 
 
 def test_documents_carry_label_place_and_licence() -> None:
@@ -42,7 +50,8 @@ def test_documents_carry_label_place_and_licence() -> None:
     assert lock.raw
     assert b"class BaseFileLock" in lock.raw
     assert (lock.encoding, lock.extractor) == ("utf-8", "ast")
-    assert [d.uri.split("#")[0] for d in found] == sorted(d.uri.split("#")[0] for d in found)
+    files = [d.uri.split("#")[0].rsplit("/", 1) for d in found if "filelock@" in d.uri]
+    assert files == sorted(files)
 
 
 def test_standard_library_is_called_python() -> None:
