@@ -54,9 +54,13 @@ def languages_of(texts: pa.StringArray, languages: tuple[str, ...]) -> list[str]
     samples = pc.utf8_slice_codeunits(texts, 0, _SAMPLE)
     data, offsets = utf8_buffers(samples)
     scripts = _scripts(data, offsets, _BLOCKS)
+    written_in = {
+        script: [code for code in languages if _SCRIPT_OF.get(code, LATIN) == script]
+        for script in range(-1, OTHER + 1)
+    }
     found = []
     for row, (script, kana) in enumerate(scripts.tolist()):
-        candidates = [code for code in languages if _SCRIPT_OF.get(code, LATIN) == script]
+        candidates = written_in[script]
         if script == HAN:
             code = "ja" if kana else "zh"
             found.append(code if code in candidates else UNKNOWN)
@@ -72,7 +76,7 @@ def _detected(sample: bytes, candidates: list[str]) -> str:
     import pycld2
 
     try:
-        sure, _, [(_, code, _, _), *_] = pycld2.detect(sample, bestEffort=True)
+        sure, _, [(_, code, _, _), *_] = pycld2.detect(sample, isPlainText=True, bestEffort=True)
     except pycld2.error:  # it refuses some code points that are valid UTF-8
         return candidates[0]
     if code in candidates:

@@ -48,18 +48,15 @@ def unit_hashes(texts: pa.StringArray) -> tuple[npt.NDArray[np.uint64], npt.NDAr
 
 def units(text: str) -> list[str]:
     """The units of one text as strings, in the order of their hashes: for messages and tests."""
-    classes = _classes()
-    found, word = [], ""
-    for character in text:
-        code = ord(character)
-        folded = int(classes[code]) if code < _TABLE_SIZE else _SEPARATOR
-        if folded == _SEPARATOR or folded & int(_ALONE):
-            found.append(word)
-            found.append(character if folded else "")
-            word = ""
-        else:
-            word += chr(folded)
-    return [unit for unit in [*found, word] if unit]
+    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    folded = np.where(codes < _TABLE_SIZE, _classes()[codes % _TABLE_SIZE], _SEPARATOR)
+    alone = (folded & _ALONE) != 0
+    # A separator becomes a space, and a unit of one character gets one on either side.
+    spaced = np.full((len(codes), 3), ord(" "), np.uint32)
+    spaced[:, 1] = np.where(alone, codes, np.where(folded == _SEPARATOR, ord(" "), folded))
+    present = np.stack([alone, np.ones(len(codes), np.bool_), alone], axis=1)
+    found: str = spaced[present].tobytes().decode("utf-32-le")
+    return found.split()
 
 
 def utf8_view(texts: pa.StringArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
