@@ -192,7 +192,8 @@ def locked(places: Iterable[KeptSource]) -> Iterator[None]:
             store = Store(place.home)
             with store.lock("collected", place.name, blocking=False) as free:
                 if not free:
-                    visible.say(f"collect: another run is reading {place.source.name}; waiting for it")
+                    name = visible.plain(place.source.name)
+                    visible.say(f"collect: another run is reading {name}; waiting for it")
             stack.enter_context(store.lock("collected", place.name))
         yield
 

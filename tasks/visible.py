@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 console = Console(highlight=False, soft_wrap=True)
@@ -35,12 +36,20 @@ def in_prefect_run() -> bool:
 
 
 def say(message: str) -> None:
-    """Print one line for the person who watches, and log it in the Prefect UI."""
+    """Print one line for the person who watches, and log it in the Prefect UI.
+
+    It may hold Rich's markup (`[yellow]…[/]`); put what comes from outside through `plain`.
+    """
     console.print(message)
     if in_prefect_run():
         from prefect import get_run_logger
 
         get_run_logger().info(_without_markup(message))
+
+
+def plain(text: str) -> str:
+    """A name, an address or an error as part of a message for `say`: brackets in it are no markup."""
+    return escape(text)
 
 
 @contextmanager
@@ -53,11 +62,11 @@ def progress(stage: str, what: str, total: float | None) -> Iterator[Advance]:
     line_at = started + LINE_EVERY_SECONDS
     ui = _UiProgress(f"{stage}-progress", f"{stage}: {what}")
     columns = (
-        TextColumn("  {task.description}"),
+        TextColumn("  {task.description}", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total, note="")
@@ -71,7 +80,7 @@ def progress(stage: str, what: str, total: float | None) -> Iterator[Advance]:
                 line_at = now + LINE_EVERY_SECONDS
                 left = f", about {(now - started) * (total - done) / done:.0f} s left" if total else ""
                 far = f" of {total:,.0f}" if total else ""
-                console.print(f"  {what}: {done:,.0f}{far}{left} {note}")
+                console.print(f"  {what}: {done:,.0f}{far}{left} {note}", markup=False)
 
         yield advance
         ui.show(100, force=True)

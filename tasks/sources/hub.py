@@ -69,7 +69,10 @@ def items(config: HubSource, known: Mapping[str, str]) -> Iterator[Item]:
         except SourceError as error:
             if uri not in known:
                 raise
-            visible.say(f"[yellow]{error}[/]; going on with commit {known[uri][:12]}, which was read before")
+            visible.say(
+                f"[yellow]{visible.plain(str(error))}[/]; going on with commit {known[uri][:12]}, "
+                "which was read before"
+            )
             yield Item(uri, known[uri])
 
 

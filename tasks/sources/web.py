@@ -90,15 +90,14 @@ class Pages:
         if len(failures) == len(versions):
             first = f", the first: {failures[0]}" if failures else ""
             raise SourceError(f"{config.name}: none of {len(versions)} pages can be had{first}")
+        name = visible.plain(config.name)
         if crawl.not_asked:
             visible.say(
-                f"  [yellow]{config.name}: {crawl.not_asked:,} pages could not be asked for today[/]; "
+                f"  [yellow]{name}: {crawl.not_asked:,} pages could not be asked for today[/]; "
                 "their last text stays"
             )
         if crawl.beyond:
-            visible.say(
-                f"  {config.name}: at least {crawl.beyond:,} pages more than max_pages, not asked for"
-            )
+            visible.say(f"  {name}: at least {crawl.beyond:,} pages more than max_pages, not asked for")
         for url in sorted(versions):
             yield Item(url, versions[url])
 

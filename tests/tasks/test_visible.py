@@ -44,6 +44,16 @@ def test_progress_without_a_terminal_is_lines(
     assert not visible.in_prefect_run()
 
 
+def test_brackets_in_names_are_no_markup(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(visible, "LINE_EVERY_SECONDS", 0.0)
+    with visible.progress("collect", "pages of [a]", total=None) as advance:
+        advance(1, note="https://example.org/?q[/b]=[red]")
+    visible.say(f"[yellow]{visible.plain('a [/b] [red]')}[/] c")
+    assert capsys.readouterr().out == "  pages of [a]: 1 https://example.org/?q[/b]=[red]\na [/b] [red] c\n"
+
+
 def test_said_line_is_one_line_without_markup(capsys: pytest.CaptureFixture[str]) -> None:
     visible.say("[green]done[/] " + "x" * 300)
     assert capsys.readouterr().out == "done " + "x" * 300 + "\n"
