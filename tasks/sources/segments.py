@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.documents import SCHEMA, Document, Item, to_batches
+from tasks.errors import SourceError
 from tasks.sources.tables import TableReader, TableWriter
 
 SKIPPED = pa.schema([(name, pa.string()) for name in ("uri", "reason", "detail")])
@@ -199,6 +200,17 @@ class Segments:
                 return items
         return None
 
+    def _sound(self, batches: Iterator[pa.RecordBatch], segment: str) -> Iterator[pa.RecordBatch]:
+        """The batches; the segment is forgotten when they are damaged."""
+        try:
+            yield from batches
+        except (OSError, pa.ArrowException) as error:
+            self._path("items", segment).unlink(missing_ok=True)
+            raise SourceError(
+                f"collect: {self.directory}: what was kept of a source is damaged ({error}); run again, "
+                "it is read anew"
+            ) from error
+
     def _path(self, table: str, segment: str) -> Path:
         return self.directory / table / f"{segment}.parquet"
 
@@ -213,7 +225,7 @@ class Segments:
             first, count = documents_and_skipped[:2] if table == "documents" else documents_and_skipped[2:]
             if segment not in readers:
                 readers[segment] = TableReader(self._path(table, segment))
-            yield item, readers[segment].rows(first, count)
+            yield item, self._sound(readers[segment].rows(first, count), segment)
             left[segment] -= 1
             if not left[segment]:
                 readers.pop(segment).close()

@@ -165,6 +165,21 @@ def test_a_damaged_segment_is_read_again(tmp_path: Path, reads: list[str]) -> No
     assert again.digest == first.digest
 
 
+def test_a_segment_with_a_damaged_page_is_read_again_by_the_next_run(
+    tmp_path: Path, reads: list[str]
+) -> None:
+    config, home = _config(_write(tmp_path / "in", a=["one"], b=["two"])), tmp_path / "home"
+    first = _collected(home, config)
+    [segment] = home.glob("collected/*/documents/*")
+    content = bytearray(segment.read_bytes())
+    content[content.index(b"\x28\xb5\x2f\xfd") + 10] ^= 0xFF  # behind the mark of a zstd frame
+    segment.write_bytes(content)
+    with pytest.raises(SourceError, match=r"damaged .*run again"):
+        collect.fn(snapshot(config, home), config, Run(home, refresh=["collect"]))
+    again = collect.fn(snapshot(config, home), config, Run(home, refresh=["collect"]))
+    assert (reads, again.digest) == (["a", "b", "a", "b"], first.digest)
+
+
 def test_another_reader_reads_all_again(
     tmp_path: Path, reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
