@@ -62,7 +62,9 @@ def left_out(
     out = np.zeros(len(ids), np.bool_)
     if not config.weights and not config.caps and config.temperature == 1:
         return out
-    rows_of = [np.flatnonzero(candidates & (ranks == rank)) for rank in range(len(sources))]
+    rows = np.flatnonzero(candidates)
+    rows = rows[np.argsort(ranks[rows], kind="stable")]
+    rows_of = np.split(rows, np.searchsorted(ranks[rows], np.arange(1, len(sources))))
     share = rates({source: len(rows) for source, rows in zip(sources, rows_of, strict=True)}, config)
     for source, rows in zip(sources, rows_of, strict=True):
         drawn = draws(ids[rows], config.seed)
