@@ -132,6 +132,28 @@ def test_thresholds_of_one_language_hold_for_its_documents_alone() -> None:
     assert first_failures(pa.array([PROSE, CHINESE]), ["en", "zh"], config)[0] == [None, "too_short"]
 
 
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("江碧鳥逾白，山青花欲燃。", None),
+        ("北京时间是怎么来的？", "too_short"),
+        ("5月31日898元，6月1日就是798，怎么办？", None),
+        ("东西不错就是有点小贵。。。。。。。。。。。", None),
+        ("还行，可以。。。。。。。。。。。。。。。。。。。。。。。。。。", "few_letters"),
+    ],
+)
+def test_short_chinese_sentences_pass(text: str, rule: str | None) -> None:
+    assert first_failure(text, "zh") == rule
+
+
+@pytest.mark.parametrize(
+    ("opening", "rule"),
+    [("<PHONE>", None), ("<EMAIL_1>", None), ("<div>", "code"), ("</TABLE>", "code"), ("<A HREF=x>", "code")],
+)
+def test_a_line_that_opens_with_a_placeholder_is_no_markup(opening: str, rule: str | None) -> None:
+    assert first_failure(f"{opening} is where you reach me on any day of the week") == rule
+
+
 def test_no_documents_fail_nothing() -> None:
     names, values = first_failures(pa.array([], pa.string()), [], FiltersConfig())
     assert names == []
