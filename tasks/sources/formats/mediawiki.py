@@ -5,6 +5,7 @@ The schema is https://www.mediawiki.org/xml/export-0.11.xsd.
 
 from __future__ import annotations
 
+import re
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from datetime import datetime
@@ -19,6 +20,8 @@ from tasks.sources.left_out import LeftOut
 EXTRACTOR = "wiki_markup 1"
 _BLOCK = 1 << 16
 _FILE, _CATEGORY = "6", "14"
+# `#REDIRECT [[Page]]` in any language; dumps of other tools than MediaWiki's have no <redirect>.
+_REDIRECT = re.compile(r"\s*[#＃]\w+\s*:?\s*\[\[")
 _FIELDS = frozenset({"title", "ns", "id", "timestamp", "model", "text", "namespace"})
 
 
@@ -48,7 +51,7 @@ def _record(position: str, page: dict[str, str], dump: _Dump, options: ReadingOp
     title, markup = page.get("title", ""), page.get("text", "")
     if page.get("ns", "0") != "0":
         raise LeftOut("other namespace", title)
-    if "redirect" in page:
+    if "redirect" in page or _REDIRECT.match(markup):
         raise LeftOut("redirect page", title)
     if page.get("model", "wikitext") != "wikitext":
         raise LeftOut("unsupported type", f"{title}: {page['model']}, not wikitext")

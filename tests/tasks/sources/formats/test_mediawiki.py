@@ -64,6 +64,12 @@ def test_articles(codec: str) -> None:
     assert bad == {"2": "redirect page", "3": "other namespace", "4": "too large"}
 
 
+@pytest.mark.parametrize("markup", ["#REDIRECT [[Tee]]", "#重定向 [[茶]]", "#WEITERLEITUNG:[[Tee]] {{R}}"])
+def test_a_redirect_that_only_its_text_tells(markup: str) -> None:
+    found, bad = records(dump(page(1, markup), page(2, "# [[Tee]] und Kaffee")).encode())
+    assert ([record.position for record in found], bad) == (["2"], {"1": "redirect page"})
+
+
 def test_a_damaged_dump_keeps_what_came_before() -> None:
     content = dump(page(1, "one"), page(2, "two")).encode()
     found, bad = records(content[: content.rindex(b"two")])
