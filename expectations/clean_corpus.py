@@ -18,6 +18,8 @@ from expectations.patterns import ANY, FLAGS, MACROS, PERSONAL_DATA
 from expectations.statistics import Statistics, literals, parquet, share
 
 DRIFT = ("length_drift", "language_drift", "source_drift", "kept_share_drift")
+# What the material is like as a whole: one-line poems or books, letters full of addresses. Cleaning keeps them.
+MATERIAL = ("median_length", "placeholders")
 CLEAN_AGAIN = "clean again: cleaning drops these, so the shards were changed"
 _ANY_PERSONAL_DATA = " OR ".join(PERSONAL_DATA)
 
@@ -26,7 +28,9 @@ class CleanDemands(Demands):
     """The thresholds; shares are fractions of all documents, lengths are in characters (code points)."""
 
     warn_only: tuple[str, ...] = Field(
-        DRIFT, description="names of rules that warn and let the line go on; the rules of drift by default"
+        (*DRIFT, *MATERIAL),
+        description="names of rules that warn and let the line go on; by default those of drift, and those on "
+        "what cleaning keeps as it is",
     )
     min_documents: int = Field(100, ge=1, description="fewest documents to train on")
     max_documents: int | None = Field(None, ge=1, description="most documents; none: no limit")
@@ -46,7 +50,7 @@ class CleanDemands(Demands):
         0.0, description="most documents in a language that is not listed; without a list it has no effect"
     )
     allowed_licenses: tuple[str, ...] | None = Field(
-        None, description="licences every document must have one of, as collected; none: any"
+        None, min_length=1, description="licences every document must have one of, as collected; none: any"
     )
     max_source_share: Share | None = Field(None, description="largest share of one source; none: any")
     max_personal_data_share: Share = Field(

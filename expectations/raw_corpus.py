@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from pydantic import Field
@@ -19,8 +19,6 @@ _NEEDED = ("id", "source", "uri", "license", "raw_digest", "encoding", "extracto
 _DIGEST = "[0-9a-f]{32}"
 # What Python and the encoding standard call UTF-8 and its subset.
 _UTF_8 = literals(("utf-8", "utf-8-sig", "utf8", "ascii", "us-ascii"))
-# Left out because they are no records of the corpus: nothing was lost.
-_NO_RECORDS = literals(("empty", "unsupported type", "redirect page", "other namespace", "robots.txt"))
 UNTRACEABLE = (
     "coalesce(source, '') = '' OR coalesce(uri, '') = '' OR coalesce(encoding, '') = '' "
     f"OR coalesce(extractor, '') = '' OR NOT coalesce(regexp_full_match(raw_digest, '{_DIGEST}'), false)"
@@ -33,10 +31,12 @@ class RawDemands(Demands):
     min_documents: int = Field(1, ge=1, description="fewest documents collected")
     min_documents_per_source: int = Field(1, ge=0, description="fewest documents of each source")
     allowed_licenses: tuple[str, ...] | None = Field(
-        None, description="licences every document must have one of; none: any"
+        None, min_length=1, description="licences every document must have one of; none: any"
     )
     allowed_encodings: tuple[str, ...] | None = Field(
-        None, description="encodings every document must have been in (`utf-8`, `gb18030`); none: any"
+        None,
+        min_length=1,
+        description="encodings every document must have been in (`utf-8`, `gb18030`); none: any",
     )
     max_converted_share: Share = Field(
         1.0, description="most documents that were in another encoding than UTF-8"
@@ -50,12 +50,13 @@ class RawDemands(Demands):
         return list(_rules(self))
 
 
-def open_raw_corpus(collected: Path, spill: Path) -> Statistics:
+def open_raw_corpus(collected: Path, spill: Path, on_purpose: Iterable[str]) -> Statistics:
     """The tables `documents` (without texts), `schema_faults`, `ledger` and `skipped` of an artifact.
 
     Args:
         collected: the artifact, with `documents/`, `ledger.parquet` and `skipped.parquet`.
         spill: as in `Statistics`.
+        on_purpose: reasons for which records were left out without any loss; `skipped` is without these.
 
     Raises:
         duckdb.Error: a file is unreadable.
@@ -75,7 +76,7 @@ def open_raw_corpus(collected: Path, spill: Path) -> Statistics:
             f"CREATE VIEW ledger AS FROM {parquet(collected, 'ledger.parquet')}",
             # Of the corpus, not of the evaluation sets.
             f"CREATE VIEW skipped AS FROM {parquet(collected, 'skipped.parquet')} "
-            f"WHERE reason NOT IN ({_NO_RECORDS}) AND source IN (SELECT source FROM {shards})",
+            f"WHERE reason NOT IN ({literals(on_purpose)}) AND source IN (SELECT source FROM {shards})",
         ],
     )
     faulty = {name for (name,) in statistics.rows("SELECT DISTINCT name FROM schema_faults")}

@@ -22,6 +22,7 @@ from tasks.artifact import Artifact
 from tasks.cleaning.config import DecontaminateConfig
 from tasks.documents import read_documents
 from tasks.errors import SourceError, StageError
+from tasks.sources.ledger import NOT_BAD
 from tasks.stage import Config, Workspace, stage
 from tasks.visible import format_cell
 
@@ -55,7 +56,9 @@ def validate_raw(collected: Artifact, config: RawDemands, workspace: Workspace) 
     rules = config.rules()
     with (
         _readable(workspace, collected),
-        raw_corpus.open_raw_corpus(workspace.path(collected), workspace.scratch / "spill") as statistics,
+        raw_corpus.open_raw_corpus(
+            workspace.path(collected), workspace.scratch / "spill", sorted(NOT_BAD)
+        ) as statistics,
     ):
         figures = statistics.measure(rules)
         blamed = statistics.blame(rules, figures)

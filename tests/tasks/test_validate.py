@@ -30,6 +30,7 @@ RAW = RawDemands(
     max_left_out_share=0.1,
 )
 CLEAN = CleanDemands(
+    warn_only=(),
     languages={"en": 0.9},
     allowed_licenses=("MIT",),
     max_source_share=0.6,
@@ -85,6 +86,7 @@ def written(home: Path) -> list[Row]:
 def test_a_good_collection_passes(tmp_path: Path) -> None:
     skipped = [("source-0", "file:x", "too large", "3 GB")]
     skipped += [("source-0", f"file:{i}.png", "unsupported type", ".png") for i in range(99)]
+    skipped += [("source-1", f"file:{i}", "licence not allowed", "GPL") for i in range(99)]
     skipped += [("exam", f"file:exam{i}", "too large", "") for i in range(99)]
     artifact = validate_raw.fn(collected(tmp_path, good_rows(), skipped), RAW, Run(tmp_path))
     report = json.loads((Store(tmp_path).path(artifact) / "validation.json").read_text())
