@@ -18,7 +18,7 @@ from expectations.patterns import ANY, FLAGS, MACROS, PERSONAL_DATA
 from expectations.statistics import Statistics, literals, parquet, share
 
 DRIFT = ("length_drift", "language_drift", "source_drift", "kept_share_drift")
-# What the material is like as a whole: one-line poems or books, letters full of addresses. Cleaning keeps them.
+# What the material is like as a whole, which cleaning keeps: headlines or books, letters full of addresses.
 MATERIAL = ("median_length", "placeholders")
 CLEAN_AGAIN = "clean again: cleaning drops these, so the shards were changed"
 _ANY_PERSONAL_DATA = " OR ".join(PERSONAL_DATA)
@@ -29,8 +29,8 @@ class CleanDemands(Demands):
 
     warn_only: tuple[str, ...] = Field(
         (*DRIFT, *MATERIAL),
-        description="names of rules that warn and let the line go on; by default those of drift, and those on "
-        "what cleaning keeps as it is",
+        description="names of rules that warn and let the line go on; by default those of drift, and those "
+        "about what cleaning keeps",
     )
     min_documents: int = Field(100, ge=1, description="fewest documents to train on")
     max_documents: int | None = Field(None, ge=1, description="most documents; none: no limit")

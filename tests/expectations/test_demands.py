@@ -4,9 +4,10 @@ import pytest
 from pydantic import ValidationError
 
 from expectations.checkpoint import Demands
-from expectations.clean_corpus import DRIFT, CleanDemands
+from expectations.clean_corpus import DRIFT, MATERIAL, CleanDemands
 from expectations.raw_corpus import COLUMNS, RawDemands
 from expectations.tokens import TokenDemands
+from tasks.cleaning.rule_sets import RULE_SETS
 from tasks.documents import SCHEMA
 
 
@@ -37,8 +38,17 @@ def test_names_are_unique_and_every_rule_has_a_way_out(demands: Demands) -> None
 
 
 def test_drift_warns_unless_the_recipe_says_otherwise() -> None:
-    assert CleanDemands().warn_only == DRIFT
-    assert set(DRIFT) <= set(names(CleanDemands(warn_only=())))
+    assert CleanDemands().warn_only == (*DRIFT, *MATERIAL)
+    assert {*DRIFT, *MATERIAL} <= set(names(CleanDemands(warn_only=())))
+
+
+def test_a_text_as_short_or_long_as_cleaning_lets_through_is_no_fault() -> None:
+    short, long = (
+        next(rule for rule in RULE_SETS["basic"] if rule.name == n) for n in ("too_short", "too_long")
+    )
+    # A Chinese, Japanese or Korean character counts three in `size`.
+    assert CleanDemands().min_characters <= min(short.thresholds.values()) / 3
+    assert CleanDemands().max_characters >= max(long.thresholds.values())
 
 
 def test_values_of_the_config_are_quoted() -> None:
