@@ -19,7 +19,8 @@ import pyarrow as pa
 from numba import njit
 
 from tasks.cleaning.config import BoilerplateConfig
-from tasks.cleaning.units import GOLDEN, mix64, utf8_view
+from tasks.cleaning.units import GOLDEN, mix64
+from tasks.cleaning.utf8 import utf8_buffers
 
 _WIDTH = 1 << 23
 _NOISE = 4
@@ -61,7 +62,7 @@ class LineTable:
 def count_lines(texts: pa.StringArray, sources: pa.StringArray, table: LineTable) -> None:
     """Count the lines of n texts in `table`, a line once per text; `sources` are the texts' sources."""
     seeds, which = _seeds(sources)
-    _count_lines(*utf8_view(texts), seeds[which], table.config.min_characters, table.counts)
+    _count_lines(*utf8_buffers(texts), seeds[which], table.config.min_characters, table.counts)
 
 
 def remove(
@@ -72,7 +73,7 @@ def remove(
     Lines are compared without white space (ASCII) at their ends. Texts of which no line goes are unchanged.
     """
     seeds, which = _seeds(sources)
-    content, bounds = utf8_view(texts)
+    content, bounds = utf8_buffers(texts)
     kept = np.empty(bounds[-1] - bounds[0], np.uint8)
     kept_bounds, removed = np.zeros(len(texts) + 1, np.int32), np.zeros(len(texts), np.int32)
     least, most = table.config.min_characters, table.bounds(seeds)

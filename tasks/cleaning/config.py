@@ -7,7 +7,7 @@ filters are in `rule_sets.py`; a recipe changes single ones under `filters.thres
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -66,17 +66,7 @@ class PersonalDataConfig(Config):
     """Personal data and secrets, which are replaced by placeholders such as `<EMAIL>`."""
 
     mask: tuple[PersonalData, ...] = Field(
-        default=(
-            "email",
-            "phone",
-            "ip_address",
-            "card",
-            "chinese_id",
-            "passport",
-            "iban",
-            "api_key",
-            "private_key",
-        ),
+        default=get_args(PersonalData),
         description="what is replaced; an empty list leaves everything in the text",
     )
     consistent: bool = Field(

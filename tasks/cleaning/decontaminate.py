@@ -20,12 +20,11 @@ import pyarrow as pa
 from numba import njit
 
 from tasks.cleaning.config import DecontaminateConfig
-from tasks.cleaning.units import unit_hashes, units
+from tasks.cleaning.units import GOLDEN, unit_hashes, units
 
 Hashes = npt.NDArray[np.uint64]
 Integers = npt.NDArray[np.int64]
 
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, odd
 _FILTER_BITS = 16  # per window of the evaluation texts: one lookup in sixteen goes further
 
 
@@ -174,7 +173,7 @@ def _hash_windows(hashes, first, width):  # type: ignore[no-untyped-def]  # comp
     for window in range(len(first)):
         value = np.uint64(0)
         for place in range(first[window], first[window] + width):
-            value = value * _MULTIPLIER + hashes[place]
+            value = value * GOLDEN + hashes[place]
         result[window] = value
     return result
 
@@ -204,12 +203,12 @@ def _first_matches(hashes, offsets, sought_units, width, sought, first, last, bi
     shift = _shift(bits)
     highest = np.uint64(1)
     for _ in range(width):
-        highest *= _MULTIPLIER
+        highest *= GOLDEN
     for text in range(texts):
         start, end = offsets[text], offsets[text + 1]
         value = np.uint64(0)
         for place in range(start, end):
-            value = value * _MULTIPLIER + hashes[place]
+            value = value * GOLDEN + hashes[place]
             begin = place - width + 1
             if begin < start:
                 continue

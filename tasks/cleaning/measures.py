@@ -66,7 +66,6 @@ def measure(texts: pa.StringArray, languages: Sequence[str], names: Collection[s
     """
     wanted, measured = set(names), Measured()
     data, offsets = utf8_buffers(texts)
-    data.setflags(write=False)  # some buffers are: a second type would compile everything twice
     if wanted.intersection(_BY_WORDS):
         values = measure_words(
             data,

@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.cleaning.config import CleanConfig
+from tasks.cleaning.kernel import MASKED, WORD_LIST
 from tasks.cleaning.mixing import rates
 from tasks.cleaning.rule_sets import rules_of
 from tasks.errors import StageError
 
 KEYS = ["filter", "source", "language", "length"]
 IDENTITY = ["id", "uri", "license"]
-MASKED, WORD_LIST = "masked_", "words_"
 
 
 def filters_of(config: CleanConfig) -> list[str]:

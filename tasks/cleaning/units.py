@@ -12,6 +12,7 @@ import pyarrow as pa
 from numba import njit
 
 from tasks.cleaning.characters import UNSPACED
+from tasks.cleaning.utf8 import code_point, utf8_buffers
 
 _TABLE_SIZE = 0x40000  # above are private planes, tags and selectors: separators
 _SEPARATOR = 0
@@ -38,7 +39,7 @@ def unit_hashes(texts: pa.StringArray) -> tuple[npt.NDArray[np.uint64], npt.NDAr
     Returns:
         hashes uint64[total], offsets int64[n + 1].
     """
-    content, bounds = utf8_view(texts)
+    content, bounds = utf8_buffers(texts)
     # A word takes a byte and a separator, a character without spaces at least three bytes.
     hashes = np.empty((int(bounds[-1] - bounds[0]) + len(texts)) // 2 + 1, np.uint64)
     offsets = np.zeros(len(texts) + 1, np.int64)
@@ -57,15 +58,6 @@ def units(text: str) -> list[str]:
     present = np.stack([alone, np.ones(len(codes), np.bool_), alone], axis=1)
     found: str = spaced[present].tobytes().decode("utf-32-le")
     return found.split()
-
-
-def utf8_view(texts: pa.StringArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
-    """The UTF-8 bytes below `texts` and its n + 1 bounds in them, without a copy; slices are understood."""
-    if not len(texts):
-        return np.empty(0, np.uint8), np.zeros(1, np.int32)
-    _, offsets, content = texts.buffers()
-    bounds = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    return np.frombuffer(content or b"", np.uint8), bounds
 
 
 @cache
@@ -102,27 +94,7 @@ def _hash_units(content, bounds, classes, hashes, offsets):  # type: ignore[no-u
         state = _SEED
         in_word = False
         while position < end:
-            byte = content[position]
-            if byte < 0x80:
-                code, width = np.int32(byte), 1
-            elif byte < 0xE0:
-                code = np.int32(byte & 0x1F) << 6 | np.int32(content[position + 1] & 0x3F)
-                width = 2
-            elif byte < 0xF0:
-                code = (
-                    np.int32(byte & 0x0F) << 12
-                    | np.int32(content[position + 1] & 0x3F) << 6
-                    | np.int32(content[position + 2] & 0x3F)
-                )
-                width = 3
-            else:
-                code = (
-                    np.int32(byte & 0x07) << 18
-                    | np.int32(content[position + 1] & 0x3F) << 12
-                    | np.int32(content[position + 2] & 0x3F) << 6
-                    | np.int32(content[position + 3] & 0x3F)
-                )
-                width = 4
+            code, width = code_point(content, position)
             position += width
             folded = classes[code] if code < len(classes) else np.int32(0)
             if folded != 0 and folded & _ALONE == 0:

@@ -15,14 +15,19 @@ from numba import njit
 def utf8_buffers(texts: pa.StringArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """The UTF-8 of all texts, and where in it each begins: uint8 [bytes], int64 [n + 1].
 
-    Text i is `data[offsets[i] : offsets[i + 1]]`. Nothing is copied but the offsets.
+    Text i is `data[offsets[i] : offsets[i + 1]]`; a slice begins somewhere in `data`. Nothing is copied but
+    the offsets. Both are read-only: for the compiler that is a type, and some buffers are.
     """
-    if not len(texts):
-        return np.zeros(0, np.uint8), np.zeros(1, np.int64)
-    width = np.int64 if pa.types.is_large_string(texts.type) else np.int32
-    _, offsets, data = texts.buffers()
-    bounds = np.frombuffer(offsets, width)[texts.offset : texts.offset + len(texts) + 1]
-    return np.frombuffer(data or b"", np.uint8), bounds.astype(np.int64)
+    data, bounds = np.zeros(0, np.uint8), np.zeros(1, np.int64)
+    if len(texts):
+        _, offsets, content = texts.buffers()
+        data = np.frombuffer(content or b"", np.uint8)
+        bounds = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1].astype(
+            np.int64
+        )
+    data.setflags(write=False)
+    bounds.setflags(write=False)
+    return data, bounds
 
 
 @njit(cache=True, nogil=True, inline="always")

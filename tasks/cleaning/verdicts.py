@@ -133,7 +133,7 @@ def statistics_columns(names: Sequence[str]) -> list[str]:
 
 def _outcome(plan: Plan, shard: Shard) -> pa.RecordBatch:
     """What grouping decided about the shard's documents that stayed, a row for each in their order."""
-    features = Features(sorted((plan.scratch / "features").glob("*.arrow")))
+    features = Features(sorted((plan.scratch / "features").glob("part-*.arrow")))
     verdicts = Verdicts.load(plan.verdicts)
     first, end = features.starts[shard.number : shard.number + 2].tolist()
     rows = np.arange(first, end)
