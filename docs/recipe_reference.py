@@ -42,8 +42,8 @@ def reference() -> str:
 def _rules() -> Iterator[str]:
     """The rules of the checkpoints, those included that exist only where a recipe sets their limit."""
     every: list[tuple[str, Demands]] = [
-        ("raw", RawDemands(allowed_licenses=(), allowed_encodings=())),
-        ("clean", CleanDemands(allowed_licenses=(), max_source_share=1, languages={"en": 0.5})),
+        ("raw", RawDemands(allowed_licenses=("MIT",), allowed_encodings=("utf-8",))),
+        ("clean", CleanDemands(allowed_licenses=("MIT",), max_source_share=1, languages={"en": 0.5})),
         ("tokens", TokenDemands()),
     ]
     yield from ["### Rules of validation", "", "| checkpoint | rule | looks at |", "|---|---|---|"]
@@ -94,7 +94,8 @@ def _type(field: Schema) -> str:
     if "enum" in field:
         return " ".join(f"`{value}`" for value in field["enum"])
     if "anyOf" in field:
-        return " or ".join("none" if part.get("type") == "null" else _type(part) for part in field["anyOf"])
+        parts = [_type(part) for part in field["anyOf"] if part.get("type") != "null"]
+        return " or ".join(["none"] * (len(parts) < len(field["anyOf"])) + parts)
     kind = field.get("type", "value")
     if kind == "array":
         if "prefixItems" in field:
