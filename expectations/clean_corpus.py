@@ -58,9 +58,10 @@ class CleanDemands(Demands):
         description="most documents with an address, phone, identity or account number, or secret left",
     )
     max_placeholder_share: Share = Field(0.5, description="most documents in which personal data was masked")
-    max_mojibake_share: Share = Field(0.005, description="most documents with wrongly decoded characters")
+    max_mojibake_share: Share = Field(0.02, description="most documents with wrongly decoded characters")
     max_unreadable_share: Share = Field(
-        0.005, description="most documents with replacement or control characters"
+        0.005,
+        description="most documents in which more than one in 100 characters is a replacement or control one",
     )
 
     max_length_drift: float = Field(
@@ -274,7 +275,7 @@ def _text(demands: CleanDemands) -> Iterator[Rule]:
     )
     yield share(
         "unreadable",
-        "with replacement or control characters",
+        "with many replacement or control characters",
         "unreadable",
         demands.max_unreadable_share,
         "collect these sources in their true encoding, or leave out those that were damaged before",

@@ -35,6 +35,9 @@ MOJIBAKE = r"Ã[\x{80}-\x{BF}]|Â[\x{80}-\x{BF}]|â€|ï»¿|锟斤拷"
 # The replacement character, and control characters other than tab, line feed and carriage return.
 UNREADABLE = r"[\x{FFFD}\x00-\x08\x0B\x0C\x0E-\x1F\x7F]"
 
+# What cleaning lets pass of them by default (`unreadable` in its table): one in 100 characters.
+UNREADABLE_SHARE = 0.01
+
 _PATTERNS = (E_MAIL, PHONE, CHINESE_ID, CARD, IBAN, SECRET, MOJIBAKE, UNREADABLE)
 ANY = "|".join(f"(?:{pattern})" for pattern in _PATTERNS)
 
@@ -64,7 +67,7 @@ FLAGS = {
     "iban": f"regexp_matches(text, '{IBAN}')",
     "secret": f"regexp_matches(text, '{SECRET}')",
     "mojibake": f"regexp_matches(text, '{MOJIBAKE}')",
-    "unreadable": f"regexp_matches(text, '{UNREADABLE}')",
+    "unreadable": f"len(regexp_extract_all(text, '{UNREADABLE}')) > {UNREADABLE_SHARE} * length(text)",
     "empty_text": "trim(text, ' \t\r\n\u3000') = ''",
 }
 PERSONAL_DATA = ("email", "phone", "chinese_id", "card", "iban", "secret")

@@ -43,7 +43,7 @@ C4_MEASURES = ("lorem_ipsum", "curly_brackets", "sentences")
     _CURLY_BRACKETS,
     _SENTENCES,
 ) = range(15)
-FEWEST_LINES = 3  # the shares of listed and of broken lines say nothing about fewer
+FEWEST_LINES = 5  # the shares of listed and of broken lines say nothing about fewer
 SHORT_LINE = 30
 MIN_LINE_WORDS = 3
 LONGEST_WORD = 1000

@@ -20,6 +20,7 @@ set                rule                            measure                      
 
 basic              too_short                       size                            >= 40
 basic              too_long                        size                            <= 200000
+basic              unreadable                      unreadable                      <= 0.01
 basic              few_letters                     letters                         >= 0.5
 basic              symbols                         symbols                         <= 0.25
 basic              repeated_lines                  repeated_text                   <= 0.5

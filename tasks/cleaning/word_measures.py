@@ -22,6 +22,7 @@ WORD_MEASURES = (
     "size",
     "letters",
     "symbols",
+    "unreadable",
     "content_words",
     "word_length",
     "hashes",
@@ -47,6 +48,7 @@ PHRASE_MEASURES = ("repeated_phrases",)
     _SIZE,
     _LETTERS,
     _SYMBOLS,
+    _UNREADABLE,
     _CONTENT_WORDS,
     _WORD_LENGTH,
     _HASHES,
@@ -55,7 +57,7 @@ PHRASE_MEASURES = ("repeated_phrases",)
     _STOP_WORDS,
     _NEWLINES,
     _NGRAMS,
-) = range(11)
+) = range(12)
 _PHRASES = _NGRAMS + len(NGRAM_MEASURES)
 PHRASE = 5
 
@@ -65,6 +67,7 @@ _FOLD = np.uint64(29)
 # A plain 0 in calls would be a type of its own to numba, and compile its callees once more.
 _NONE: int = np.int64(0)  # type: ignore[assignment]
 _BETWEEN, _IN_WORD, _IN_SYMBOLS, _ALONE = 0, 1, 2, 3
+_REPLACEMENT = 0xFFFD
 _STOP_SLOTS = 64  # bits of one integer
 
 
@@ -147,10 +150,11 @@ def measure_words(
 def _read_words(data, position, end, flags, stop_words, keys, starts, content, values):  # type: ignore[no-untyped-def]  # compiled
     """Fill keys, starts and content of the text's words and `values`; returns words and characters."""
     count = _NONE
-    characters = visible = letters = symbols = wide = newlines = hashes = ellipses = dots = 0
+    characters = visible = letters = symbols = lost = wide = newlines = hashes = ellipses = dots = 0
     content_words = content_characters = alphabetic_words = 0
     stop_bits = np.uint64(0)
     kind, seen, length, state = _BETWEEN, np.uint8(0), 0, _SEED
+    previous = np.int64(32)
     while position <= end:
         if position == end:  # as if a space followed, so that the last word ends
             code, width, flag = np.int64(32), 1, np.uint8(SPACE)
@@ -187,10 +191,13 @@ def _read_words(data, position, end, flags, stop_words, keys, starts, content, v
             length += 1
             visible += 1
             letters += flag & LETTER != 0
-            symbols += flag & SYMBOL != 0
+            # A rule, or the border of a table, is one symbol however long it is drawn.
+            symbols += flag & SYMBOL != 0 and code != previous
+            lost += code == _REPLACEMENT
             wide += flag & (SINGLE | HANGUL) != 0
             hashes += code == 35
             ellipses += code == 0x2026
+        previous = np.int64(code)
         dots = dots + 1 if code == 46 else 0
         if dots == 3:
             ellipses += 1
@@ -202,6 +209,7 @@ def _read_words(data, position, end, flags, stop_words, keys, starts, content, v
     values[_SIZE] = characters + 2 * wide
     values[_LETTERS] = letters / max(visible, 1)
     values[_SYMBOLS] = symbols / max(visible, 1)
+    values[_UNREADABLE] = lost / max(visible, 1)
     values[_CONTENT_WORDS] = content_words
     values[_WORD_LENGTH] = content_characters / max(content_words, 1)
     values[_HASHES] = hashes / max(count, 1)

@@ -5,6 +5,7 @@ from pydantic import ValidationError
 
 from expectations.checkpoint import Demands
 from expectations.clean_corpus import DRIFT, MATERIAL, CleanDemands
+from expectations.patterns import UNREADABLE_SHARE
 from expectations.raw_corpus import COLUMNS, RawDemands
 from expectations.tokens import TokenDemands
 from tasks.cleaning.rule_sets import RULE_SETS
@@ -49,6 +50,11 @@ def test_a_text_as_short_or_long_as_cleaning_lets_through_is_no_fault() -> None:
     # A Chinese, Japanese or Korean character counts three in `size`.
     assert CleanDemands().min_characters <= min(short.thresholds.values()) / 3
     assert CleanDemands().max_characters >= max(long.thresholds.values())
+
+
+def test_a_text_as_damaged_as_cleaning_lets_through_is_no_fault() -> None:
+    [unreadable] = [rule for rule in RULE_SETS["basic"] if rule.name == "unreadable"]
+    assert UNREADABLE_SHARE >= max(unreadable.thresholds.values())
 
 
 def test_values_of_the_config_are_quoted() -> None:

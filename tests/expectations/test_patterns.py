@@ -56,6 +56,7 @@ def flags_of(database: duckdb.DuckDBPyConnection, text: str) -> list[str]:
         ("锟斤拷锟斤拷", ["mojibake"]),
         ("bad \N{REPLACEMENT CHARACTER} byte", ["unreadable"]),
         ("bell \x07", ["unreadable"]),
+        ("one \N{REPLACEMENT CHARACTER} in a long text" + " of many words" * 7, []),
         ("\N{IDEOGRAPHIC SPACE} \n", ["empty_text"]),
         ("", ["empty_text"]),
     ],

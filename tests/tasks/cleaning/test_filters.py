@@ -37,6 +37,9 @@ def first_failure(text: str, language: str = "en", *sets: str, **thresholds: flo
         (CHINESE, "zh"),
         (f"{PROSE}\n{DOCTEST[:120]}", "en"),
         (f"{PROSE}\n\n- one thing\n- another", "en"),
+        ("Atoms of expressions.\nSymbol, Number, ...\nbut not Add, Mul, ...", "en"),
+        (f"Means\n=====\n\n{PROSE}\n\n{'=' * 30}\nnone  skip them\n{'=' * 30}", "en"),
+        (f"{PROSE} Undecodable bytes become \ufffd here.", "en"),
     ],
 )
 def test_true_text_passes(text: str, language: str) -> None:
@@ -52,15 +55,17 @@ def test_english_thresholds_would_drop_the_chinese_article() -> None:
     assert first_failure(CHINESE_ARTICLE, "en", "gopher_quality") == "gopher_short_words"
 
 
+NUMBERS = ("first", "second", "third", "fourth", "fifth")
 BASIC = [
     ("Return the mean.", "too_short"),
     ("很好，谢谢你！", "too_short"),
     ("word " * 50_000, "too_long"),
+    ("Die sch\ufffdnen K\ufffdhe stehen vor den gro\ufffden Toren", "unreadable"),
     ("2024-08-14 15:01:11.152219 97429116795e 7495a5013e7e -- 9 9 9", "few_letters"),
     (r"\frac{a^{b}}{c_{d}} + \sqrt{x} * \left{y\right} = {alpha_{beta}} + Delta", "symbols"),
     ("the same line once more\n" * 5, "repeated_lines"),
-    ("- first of the points\n- second of the points\n- third point", "bullets"),
-    ("The story begins...\nThen it goes on...\nAnd never ends...", "ellipses"),
+    ("\n".join(f"- the {place} of the points" for place in NUMBERS), "bullets"),
+    ("\n".join(f"The {place} story breaks off..." for place in NUMBERS), "ellipses"),
     (DOCTEST.replace("[", "").replace("]:", ""), "code"),
     ("again and again we say " * 9, "repeated_phrases"),
     ("重要的事情说三遍" * 9, "repeated_phrases"),

@@ -172,7 +172,10 @@ def plainly(text: str, language: str) -> dict[str, float]:
     values = {
         "size": len(text) + 2 * len(re.findall(rf"[{SINGLE}\uac00-\ud7a3]", text)),
         "letters": share(sum(map(str.isalpha, text)), len(visible)),
-        "symbols": share(sum(character in SYMBOLS for character in text), len(visible)),
+        "symbols": share(
+            sum(a != b and a in SYMBOLS for a, b in zip(text, " " + text, strict=False)), len(visible)
+        ),
+        "unreadable": share(text.count("\N{REPLACEMENT CHARACTER}"), len(visible)),
         "content_words": len(content),
         "word_length": share(sum(map(len, content)), len(content)),
         "hashes": share(text.count("#"), len(words)),
@@ -182,11 +185,11 @@ def plainly(text: str, language: str) -> dict[str, float]:
         "newlines": share(text.count("\n"), len(words)),
         "repeated_phrases": share(len(phrases) - len(set(phrases)), len(phrases)),
         "repeated_text": share(repeated(stripped)[1], sum(map(len, stripped))),
-        "listed_lines": share(sum(listed), len(lines)) if len(lines) >= 3 else 0,
+        "listed_lines": share(sum(listed), len(lines)) if len(lines) >= 5 else 0,
         "broken_lines": share(
             sum(e and len(s) > 3 for e, s in zip(ellipsis, stripped, strict=True)), len(lines)
         )
-        if len(lines) >= 3
+        if len(lines) >= 5
         else 0,
         "bullet_lines": share(sum(line.startswith(("•", "-")) for line in stripped), text.count("\n") + 1),
         "ellipsis_lines": share(sum(ellipsis), text.count("\n") + 1),
