@@ -3,7 +3,8 @@
     python -m benchmarks [--quick]
 
 Writes `docs/benchmarks.md`; the exit code is 1 when a bar is missed and 2 when a benchmark can't be run,
-and then the page stays as it was.
+and then the page stays as it was. Left out are those that judge gigabytes and minutes:
+`benchmarks.data_memory` and `benchmarks.data_validation`.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import datetime
 import sys
 from pathlib import Path
 
-from benchmarks import serving, train
-from benchmarks.bench import ROUNDS
+from benchmarks import data, serving, train
+from benchmarks.bench import ROUNDS, show
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 INTRODUCTION = f"""# Benchmarks
@@ -22,6 +23,9 @@ INTRODUCTION = f"""# Benchmarks
 Every figure is a ratio of two things measured in turn in one run: the median of at least {ROUNDS} rounds,
 with the smallest and the largest in brackets. Absolute times belong to the machine named below each table
 and to what else it was doing. `python -m benchmarks` writes this page.
+
+Measured apart, as they judge gigabytes and minutes: `python -m benchmarks.data_memory` cleans 5 GB of
+generated text in 2 GB of memory, `python -m benchmarks.data_validation` checks ten million documents.
 """
 
 
@@ -29,12 +33,16 @@ def main() -> int:
     """Measure everything, write the page, print the verdicts."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("--quick", action="store_true", help="end within 60 s each")
-    arguments = parser.parse_args(namespace=argparse.Namespace(model=None))
-    try:
-        results = [serving.measure(arguments), train.measure(arguments)]
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
+    arguments = parser.parse_args(namespace=argparse.Namespace(model=None, documents=None))
+    results = []
+    for measure in (serving.measure, train.measure, *data.BENCHMARKS):
+        try:
+            results.append(measure(arguments))
+        except ValueError as error:
+            print(error, file=sys.stderr)
+            return 2
+        show(results[-1])
+        print()
     made = f"Measured on {datetime.date.today().isoformat()}{' with --quick' if arguments.quick else ''}.\n"
     PAGE.write_text("\n".join([INTRODUCTION, made, *(result.report() for result in results)]))
     for result in results:

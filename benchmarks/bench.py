@@ -30,14 +30,17 @@ class BenchmarkError(ValueError):
 
 @dataclass(frozen=True)
 class Result:
-    """One benchmark's figures; `ratios` (ours / peer, one per round) are judged by their median."""
+    """One benchmark's figures; `ratios` (ours / peer, one per round) are judged by their median.
+
+    Without a bar they are not judged: a quick run may be too small for what the bar is about.
+    """
 
     name: str
     title: str
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     ratios: Sequence[float]
-    bar: float
+    bar: float | None
     lower_is_better: bool
     note: str
 
@@ -53,15 +56,20 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """Whether the median ratio reaches the bar."""
+        """Whether the median ratio reaches the bar, where there is one."""
+        if self.bar is None:
+            return True
         return self.ratio <= self.bar if self.lower_is_better else self.ratio >= self.bar
 
     def verdict(self) -> str:
         """The last line of the output, for people and programs."""
+        rounds = f"spread={min(self.ratios):.2f}-{max(self.ratios):.2f} rounds={len(self.ratios)}"
+        if self.bar is None:
+            return f"measured {self.name} ratio={self.ratio:.2f} bar=none {rounds}"
         relation = "at most" if self.lower_is_better else "at least"
         return (
             f"{'ok' if self.passed else 'short'} {self.name} ratio={self.ratio:.2f} bar={self.bar:.2f} "
-            f"({relation}) spread={min(self.ratios):.2f}-{max(self.ratios):.2f} rounds={len(self.ratios)}"
+            f"({relation}) {rounds}"
         )
 
     def report(self) -> str:
@@ -121,6 +129,12 @@ def machine(packages: Sequence[str]) -> str:
     )
 
 
+def show(result: Result) -> None:
+    """Print a result, the verdict last."""
+    print(result.report().rsplit("\n\n", 1)[0])
+    print(result.verdict(), flush=True)
+
+
 def run(measure: Callable[[argparse.Namespace], Result], parser: argparse.ArgumentParser) -> int:
     """Measure as the command line says and print; the exit code: 0, 1 below the bar, 2 when it can't run."""
     parser.add_argument("--quick", action="store_true", help="end within 60 s")
@@ -129,6 +143,5 @@ def run(measure: Callable[[argparse.Namespace], Result], parser: argparse.Argume
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
-    print(result.report().rsplit("\n\n", 1)[0])
-    print(result.verdict())
+    show(result)
     return 0 if result.passed else 1

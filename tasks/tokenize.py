@@ -16,6 +16,7 @@ from tasks.tokenizing import pretrained
 from tasks.tokenizing.config import TokenizeConfig
 from tasks.tokenizing.division import SPLITS, Division, divide
 from tasks.tokenizing.families import Role
+from tasks.tokenizing.fertility import Counts, words_of
 
 __all__ = ["TokenizeConfig", "tokenize"]
 
@@ -38,11 +39,10 @@ def tokenize(cleaned: Artifact, config: TokenizeConfig, workspace: Workspace) ->
         StageError: a split is empty, documents lack the key to group by, or the tokenizer can't be trained
             or read.
     """
-    documents = workspace.path(cleaned) / "documents"
-    total = workspace.manifest(cleaned).counts["kept"]
-    division = divide(documents, config, workspace.directory / "splits.parquet")
+    corpus = workspace.path(cleaned)
+    division = divide(corpus / "documents", config, workspace.directory / "splits.parquet")
     tokenizer, roles = _tokenizer(division, config, workspace)
-    _encode(division, tokenizer, roles, config, total, workspace)
+    _encode(division, words_of(corpus / "statistics"), tokenizer, roles, config, workspace)
     _show_scripts(tokenizer, workspace)
 
 
@@ -101,10 +101,10 @@ def _save(tokenizer: Any, roles: Mapping[Role, str], directory: Path) -> None:
 
 def _encode(
     division: Division,
+    words: Counts,
     tokenizer: Any,
     roles: Mapping[Role, str],
     config: TokenizeConfig,
-    total: int,
     workspace: Workspace,
 ) -> None:
     from model_code.vocabulary import size_of
@@ -120,8 +120,8 @@ def _encode(
     special = SpecialIds(ids(family.begin), ids(family.end), unknown)
 
     def packed(encoder: Encoder) -> Any:
-        with workspace.progress("encoding", total) as advance:
-            return pack(division, encoder, special, size, workspace.directory / "tokens", advance)
+        with workspace.progress("encoding", len(words)) as advance:
+            return pack(division, words, encoder, special, size, workspace.directory / "tokens", advance)
 
     encoder = Encoder(tokenizer)
     try:

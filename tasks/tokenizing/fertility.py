@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.cleaning.units import unit_hashes
+from tasks.documents import read_documents
 
 COUNTS = ("documents", "bytes", "characters", "words", "tokens", "unknown")
 _KEYS = ["language", "source"]
 
 
-class Fertility:
-    """Sums over documents, per language and source.
+Counts = npt.NDArray[np.integer]
 
-    A word is what cleaning takes for one: a run of letters and digits, or a single character where a script
-    has no spaces. Tokens are those of the text, without the special ones around it.
+
+def words_of(statistics: Path) -> Counts:
+    """Words of each document that cleaning kept, int32 [documents], in their order.
+
+    Cleaning has counted them: a run of letters and digits, or a single character where a script has no
+    spaces. To count again would take compiled code, which loads for as long as 50 MB take to encode.
+
+    Raises:
+        SourceError: there are no statistics in this folder.
     """
+    counted = [
+        batch["words"].filter(pc.is_null(batch["filter"]))
+        for batch in read_documents(statistics, ["filter", "words"])
+    ]
+    words: Counts = pa.chunked_array(counted, pa.int32()).to_numpy()
+    return words
+
+
+class Fertility:
+    """Sums over documents, per language and source. Tokens are without the special ones around a text."""
 
     def __init__(self) -> None:
         """Nothing counted yet."""
         self._sums: list[pa.Table] = []
 
-    def add(
-        self, documents: pa.RecordBatch, lengths: npt.NDArray[np.int64], unknown: npt.NDArray[np.int64]
-    ) -> None:
-        """Count a batch of n documents; `lengths` [n] are their tokens, `unknown` [n] those unknown."""
+    def add(self, documents: pa.RecordBatch, words: Counts, tokens: Counts, unknown: Counts) -> None:
+        """Count a batch of n documents by their words, tokens and unknown tokens, each [n]."""
         texts = documents["text"]
-        _, bounds = unit_hashes(texts)
         columns = {
             "language": pc.fill_null(documents["language"], "und"),
             "source": documents["source"],
             "documents": np.ones(len(texts), np.int64),
             "bytes": pc.cast(pc.binary_length(texts), pa.int64()),
             "characters": pc.cast(pc.utf8_length(texts), pa.int64()),
-            "words": np.diff(bounds),
-            "tokens": lengths,
+            "words": words,
+            "tokens": tokens,
             "unknown": unknown,
         }
         self._sums.append(_summed(pa.table(columns)))

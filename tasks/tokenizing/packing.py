@@ -11,7 +11,7 @@ import numpy as np
 
 from tasks.tokenizing.division import SPLITS, Division, Split
 from tasks.tokenizing.encoding import Encoder
-from tasks.tokenizing.fertility import Fertility
+from tasks.tokenizing.fertility import Counts, Fertility
 from tasks.visible import Advance
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class SpecialIds:
 
 def pack(
     division: Division,
+    words: Counts,
     encoder: Encoder,
     special: SpecialIds,
     vocab_size: int,
@@ -36,6 +37,8 @@ def pack(
     advance: Advance,
 ) -> tuple[dict[Split, SplitInfo], Fertility]:
     """Encode every document and write it to its split below `directory`.
+
+    `words` [documents] are those of each document (`fertility.words_of`).
 
     Raises:
         EncodingDiffers: the fast encoder was wrong; what was written is no split.
@@ -53,7 +56,8 @@ def pack(
             owner = np.repeat(codes, lengths)
             for code, writer in enumerate(writers):
                 writer.write(ids[owner == code], lengths[codes == code])
-            fertility.add(documents, lengths, _unknown(ids, lengths, special.unknown))
+            unknown = _unknown(ids, lengths, special.unknown)
+            fertility.add(documents, words[done : done + len(codes)], lengths, unknown)
             done += len(codes)
             advance(done)
     return {split: writer.info for split, writer in zip(SPLITS, writers, strict=True)}, fertility

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 
 import pytest
 
+from benchmarks import data
 from benchmarks.bench import BenchmarkError, Result, around, cpu_seconds, in_turn, percentile, run
 
 RATIOS = [1.5, 1.0, 9.0, 1.2, 1.1]
 
 
-def result(ratios: Sequence[float] = RATIOS, bar: float = 1.2, lower_is_better: bool = True) -> Result:
+def result(ratios: Sequence[float] = RATIOS, bar: float | None = 1.2, lower_is_better: bool = True) -> Result:
     return Result(
         name="made-up",
         title="Made up",
@@ -39,6 +40,17 @@ def test_a_bar_can_be_a_floor() -> None:
     assert result(bar=1.2, lower_is_better=False).passed
     assert not result(bar=1.21, lower_is_better=False).passed
     assert "(at least)" in result(lower_is_better=False).verdict()
+
+
+def test_without_a_bar_there_is_no_verdict() -> None:
+    assert result(bar=None).passed
+    assert result(bar=None).verdict() == "measured made-up ratio=1.20 bar=none spread=1.00-9.00 rounds=5"
+
+
+def test_the_verdict_over_all_names_every_ratio_and_is_short_when_one_is() -> None:
+    good, bad = dataclasses.replace(result(), name="data_good"), result(bar=1.1)
+    assert data.verdict([good, good]) == "ok data good=1.20 good=1.20"
+    assert data.verdict([good, bad]) == "short data good=1.20 made-up=1.20"
 
 
 def test_fewer_than_five_rounds_are_refused() -> None:

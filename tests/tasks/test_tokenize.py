@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -38,6 +39,10 @@ def cleaned(home: Path, count: int, meta: bool = True) -> Artifact:
     ]
     directory = store.begin("clean", "c" * 64)
     write_shards(to_batches(documents), directory / "documents")
+    (directory / "statistics").mkdir()
+    words = pa.array([len(document.text.split()) for document in documents], pa.int32())
+    statistics = pa.table({"filter": pa.nulls(count, pa.string()), "words": words})
+    pq.write_table(statistics, directory / "statistics" / "part-00000.parquet")
     return publish(store, directory, "clean", "c" * 64, counts={"kept": count})
 
 
