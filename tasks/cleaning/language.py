@@ -59,7 +59,7 @@ def languages_of(texts: pa.StringArray, languages: tuple[str, ...]) -> list[str]
         for script in range(-1, OTHER + 1)
     }
     found = []
-    for row, (script, kana) in enumerate(scripts.tolist()):
+    for row, (script, kana) in enumerate(zip(*scripts.T.tolist(), strict=True)):
         candidates = written_in[script]
         if script == HAN:
             code = "ja" if kana else "zh"

@@ -33,8 +33,6 @@ _SUSPECT = re.compile(rf"[{_LEAD}][{_FOLLOWING}]|&#?\w{{2,8}};|[{_ODD}]")
 _INVISIBLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff]")
 _LINE_BREAK = re.compile(r"\r\n?|[\x0b\x0c\u0085\u2028\u2029]")
 _ODD_SPACE = re.compile(r"[\u00a0\u1680\u2000-\u200a\u202f\u205f]")
-# Only the start of a run may match: from every space of a long run it would be quadratic.
-_LINE_END = re.compile(r"(?<![ \t\u3000])[ \t\u3000]++(?=\n)")
 _BLANK_LINES = re.compile(r"\n{3,}")
 # ftfy may uncover what it could repair once more (an entity within an entity); it never needs a third turn.
 _TURNS = 4
@@ -57,8 +55,10 @@ def repair(text: str, simplified_chinese: bool = False) -> str:
         if not text.isascii():
             text = _ODD_SPACE.sub(" ", unicodedata.normalize("NFC", text))
         text = _INVISIBLE.sub("", _LINE_BREAK.sub("\n", text))
-        text = _BLANK_LINES.sub("\n\n", _LINE_END.sub("", text)).strip()
-        if text == before:
+        text = "\n".join([line.rstrip(" \t\u3000") for line in text.split("\n")])
+        text = _BLANK_LINES.sub("\n\n", text).strip()
+        # In plain ASCII no step makes work for another.
+        if text == before or (text.isascii() and "&" not in text):
             break
     return _simplified(text) if simplified_chinese else text
 
