@@ -25,7 +25,9 @@ from tasks.cleaning.utf8 import utf8_buffers
 # Clues: `@`, an `at` in brackets or ` AT `; seven digits with at most two separators between them; three
 # dots between digits; a colon after four hexadecimal digits of which the first is 2 or 3; sixteen letters,
 # digits, _ and - in a row, some of them digits; the first line of a PEM file; the word passport.
-_AT, _NUMBER, _DOTTED, _COLON, _TOKEN, _PEM, _PASSPORT = range(7)
+# Plain constants in calls would be types of their own to numba, and compile their callees once more.
+_AT, _NUMBER, _DOTTED, _COLON, _TOKEN, _PEM, _PASSPORT = map(np.int64, range(7))
+_NONE = np.int64(0)
 
 # Bytes that a detector sees before and after a clue, of which the outer ones only show what a find stands
 # next to: a mailbox name takes 64, an IBAN 42, and the word that says what a number is is looked for within
@@ -43,7 +45,7 @@ class Find(NamedTuple):
 
 
 class _Kind(NamedTuple):
-    clues: tuple[int, ...]
+    clues: tuple[np.int64, ...]
     detector: patterns.Detector
 
 
@@ -106,7 +108,7 @@ def find(text: str, kinds: Sequence[PersonalData] = tuple(_KINDS)) -> list[Find]
 
 def _finds(texts: pa.StringArray, kinds: Sequence[PersonalData]) -> dict[int, list[Find]]:
     """Row -> the finds in that text, with places in bytes; only texts with any."""
-    detectors: dict[int, list[tuple[PersonalData, patterns.Detector]]] = defaultdict(list)
+    detectors: dict[np.int64, list[tuple[PersonalData, patterns.Detector]]] = defaultdict(list)
     for kind in kinds:
         for clue in _KINDS[kind].clues:
             detectors[clue].append((kind, _KINDS[kind].detector))
@@ -167,8 +169,8 @@ def _byte_classes() -> npt.NDArray[np.uint8]:
 
 _LETTER, _DIGIT, _JOINER, _BRACKET, _WIDE = range(1, 6)
 _CLASSES = _byte_classes()
-_PASSPORT_WORD, _PASSPORT_IN_CHINESE = tuple(b"assport"), tuple("护照".encode())
-_BEGIN_WORD, _AT_WORD, _DOT_IN_BRACKETS = tuple(b"begin "), tuple(b"at"), tuple(b".]")
+_PASSPORT_WORD, _PASSPORT_IN_CHINESE = b"assport", "护照".encode()
+_BEGIN_WORD, _AT_WORD, _DOT_IN_BRACKETS = b"begin ", b"at", b".]"
 
 
 @njit(cache=True, nogil=True)
@@ -181,7 +183,7 @@ def _windows(content, bounds, classes):  # type: ignore[no-untyped-def]  # compi
     # Two windows of one clue in one text are more than a margin apart.
     windows = np.empty((7 * (texts + (bounds[texts] - bounds[0]) // _MARGIN), 4), np.int64)
     last = np.full(7, -1, np.int64)
-    count = 0
+    count = _NONE
     for row in range(texts):
         begin, end = bounds[row], bounds[row + 1]
         position = begin
@@ -275,7 +277,9 @@ def _mark(windows, count, last, row, clue, start, end):  # type: ignore[no-untyp
     if window >= 0 and start - windows[window, 3] <= 2 * _MARGIN + 8:
         windows[window, 3] = max(windows[window, 3], end)
         return count
-    windows[count] = row, clue, start, end
+    # One by one: numba compiles the assignment of a row for two seconds.
+    windows[count, 0], windows[count, 1] = row, clue
+    windows[count, 2], windows[count, 3] = start, end
     last[clue] = count
     return count + 1
 
