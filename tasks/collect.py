@@ -52,7 +52,10 @@ class Snapshot(BaseModel):
 
 
 class Changes(BaseModel):
-    """URIs of the items that differ from the last collection of a source, and how many do not."""
+    """URIs of a source's items that came, changed or went since its last collection; how many did not.
+
+    Only items with documents count: a page that is gone may still be in its sitemap.
+    """
 
     new: list[str]
     changed: list[str]
@@ -94,8 +97,9 @@ def collect(snapshot: Snapshot, config: CollectConfig, workspace: Workspace) -> 
     places = {source.name: KeptSource(source, workspace.store.home) for source in sources}
     items = {name: snapshot.items(place) for name, place in places.items()}
     with locked(places.values()):
-        changes = {name: _changes(place, items[name]) for name, place in places.items()}
         kept = _read(places, items, workspace)
+        found = {name: [item for item in items[name] if kept[name].kept[item].documents] for name in places}
+        changes = {name: _changes(place, found[name]) for name, place in places.items()}
         ledger = Ledger(workspace.directory)
         read = {name: _enter(name, segments, items[name], ledger) for name, segments in kept.items()}
         ledger.check(read, config.max_bad_share)
@@ -117,7 +121,7 @@ def collect(snapshot: Snapshot, config: CollectConfig, workspace: Workspace) -> 
                 f"{_reasons(ledger)}; check the sources in the recipe"
             )
         for name, segments in kept.items():
-            segments.remember(items[name])
+            segments.remember(found[name])
     _say(corpus, evaluation, ledger, changes, workspace)
 
 

@@ -4,7 +4,7 @@ read again.
     <directory>/documents/<segment>.parquet   the documents of some items, in the order of the listing
     <directory>/skipped/<segment>.parquet     the records that were left out of them
     <directory>/items/<segment>.parquet       those items and their rows; written last, makes a segment count
-    <directory>/listing.parquet               the items of the last complete collection
+    <directory>/listing.parquet               the items with documents of the last complete collection
 
 An item is kept by its URI, its version and the reader that read it. What is no longer listed, or was read
 by another reader, is removed by `tidy`: its text is then in no segment.
@@ -184,7 +184,7 @@ class Segments:
         self.refresh()
 
     def remember(self, listing: Iterable[Item]) -> None:
-        """Say that this is now the last complete collection."""
+        """Say that these are the items with documents of what is now the last complete collection."""
         table = TableWriter(self.directory / "listing.parquet", LISTING)
         for item in listing:
             table.add_row(item.uri, item.version)
@@ -232,7 +232,7 @@ class Segments:
 
 
 def last_listing(directory: Path) -> dict[str, str]:
-    """URI -> version of the items of the last complete collection into these segments."""
+    """URI -> version of the items with documents of the last complete collection into these segments."""
     with suppress(OSError, pa.ArrowException):
         table = pq.read_table(directory / "listing.parquet").to_pydict()
         return dict(zip(table["uri"], table["version"], strict=True))

@@ -58,6 +58,11 @@ def _rows(home: Path, artifact: Artifact, part: str = "documents") -> Rows:
     return rows
 
 
+def _changes_of(home: Path, collected: Artifact) -> dict[str, list[str]]:
+    changes = json.loads((Run(home).store.path(collected) / "changes.json").read_text())["mine"]
+    return {kind: [Path(uri).stem for uri in changes[kind]] for kind in ("new", "changed", "removed")}
+
+
 @pytest.fixture
 def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that are read, in order."""
@@ -87,10 +92,7 @@ def test_only_what_is_new_or_changed_is_read(tmp_path: Path, reads: list[str]) -
     second = _collected(home, config)
     assert reads[3:] == ["ab", "b"]
     assert [row["text"] for row in _rows(home, second)] == ["one", "new", "two, changed"]
-    changes = json.loads((Run(home).store.path(second) / "changes.json").read_text())["mine"]
-    names = {kind: [Path(uri).stem for uri in changes[kind]] for kind in ("new", "changed", "removed")}
-    assert names == {"new": ["ab"], "changed": ["b"], "removed": ["c"]}
-    assert changes["unchanged"] == 1
+    assert _changes_of(home, second) == {"new": ["ab"], "changed": ["b"], "removed": ["c"]}
     ledger = [(Path(row["item"]).stem, row["documents"]) for row in _rows(home, second, "ledger.parquet")]
     assert ledger == [("a", 1), ("ab", 1), ("b", 1)]
     # The right to be forgotten: nothing that is kept holds the text that was deleted.
@@ -103,6 +105,16 @@ def test_only_what_is_new_or_changed_is_read(tmp_path: Path, reads: list[str]) -
 
     fresh = _collected(tmp_path / "other", config)
     assert fresh.digest == second.digest
+
+
+def test_an_item_that_is_still_listed_and_empty_now_was_removed(tmp_path: Path) -> None:
+    folder, home = _write(tmp_path / "in", a=["one"], b=["two"], never=[]), tmp_path / "home"
+    config = _config(folder)
+    assert _changes_of(home, _collected(home, config)) == {"new": ["a", "b"], "changed": [], "removed": []}
+    _write(folder, b=[], never=[])
+    assert _changes_of(home, _collected(home, config)) == {"new": [], "changed": [], "removed": ["b"]}
+    _write(folder, b=["two, again"])
+    assert _changes_of(home, _collected(home, config)) == {"new": ["b"], "changed": [], "removed": []}
 
 
 def test_many_processes_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
