@@ -198,6 +198,10 @@ def _explain(fault: Mapping[str, Any]) -> str:
         return f"{key}: unknown key; {hint}"
     if fault["type"] == "missing":
         return f"{key}: is missing"
+    if fault["type"] == "union_tag_not_found":
+        return f"{key}.kind: is missing; give one of {', '.join(KINDS)}"
+    if fault["type"] == "union_tag_invalid":
+        return f"{key}.kind: found {fault['input']['kind']!r}; give one of {', '.join(KINDS)}"
     found = fault["input"]
     shown = f"a section with {len(found)} keys" if isinstance(found, dict) else repr(found)
     return f"{key}: found {shown[:200]}; {fault['msg'].removeprefix('Value error, ')}"

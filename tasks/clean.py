@@ -49,8 +49,10 @@ def clean(collected: Artifact, config: CleanConfig, workspace: Workspace) -> Non
     by_size = sorted(counts["dropped"].items(), key=lambda item: -item[1])
     top = ", ".join(f"{name} {count:,}" for name, count in by_size[:4] if count)
     masked = sum(report["personal_data"].values())
+    # A few dropped books can be most of a corpus.
+    of_text = report["bytes"]["kept"] / max(1, report["bytes"]["collected"])
     workspace.say(
-        f"{counts['kept']:,} of {counts['collected']:,} documents kept"
+        f"{counts['kept']:,} of {counts['collected']:,} documents kept, {of_text:.0%} of the text"
         + (f"; dropped by {top}" if top else "")
         + (f"; {masked:,} pieces of personal data masked" if masked else "")
     )

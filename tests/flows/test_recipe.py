@@ -70,7 +70,8 @@ def test_defaults_and_the_name_of_the_model(small: Path) -> None:
         ),
         ("fine_tune.labels.aliases.files=5", "fine_tune.labels.aliases.files", "found 5;"),
         ("fine_tune.labels.aliases.x=['']", "fine_tune.labels.aliases.x.0", "found ''; String should match"),
-        ("collect.sources.0.kind=ftp", "collect.sources.0", "'packages', 'files', 'huggingface'"),
+        ("collect.sources.0.kind=ftp", "collect.sources.0.kind", "found 'ftp'; give one of"),
+        ("collect.sources.0={path: texts}", "collect.sources.0.kind", "is missing; give one of"),
         ("collect.sources.0={kind: web}", "collect.sources.0", "give `start` or `sitemaps`"),
         (
             "collect.evaluation_sets=[{kind: web, strt: []}]",
