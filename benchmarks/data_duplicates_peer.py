@@ -12,7 +12,9 @@ import struct
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from data_filters_peer import RegexTokenizer
 from datatrove.data import Document
@@ -34,13 +36,13 @@ def main(few: str, lines: str, out: str) -> None:
     Path(out).write_text(json.dumps({"seconds": time.process_time() - started, "clusters": clusters}))
 
 
-def cluster(lines):
+def cluster(lines: str) -> list[int]:
     """Run the four steps in a temporary folder; the cluster of each document."""
     with tempfile.TemporaryDirectory() as scratch:
         return four_steps(lines, Path(scratch))
 
 
-def four_steps(lines, scratch):
+def four_steps(lines: str, scratch: Path) -> list[int]:
     """Run signature, buckets, cluster and filter; the cluster of each document."""
     config = minhash.MinhashConfig(n_grams=5, num_buckets=BANDS, hashes_per_bucket=ROWS)
     signed, paired, clustered = (str(scratch / name) for name in ("signatures", "buckets", "clusters"))
@@ -58,7 +60,7 @@ def four_steps(lines, scratch):
     return found
 
 
-def documents(lines):
+def documents(lines: str) -> Iterator[Any]:
     """The documents, as the steps want them."""
     with Path(lines).open(encoding="utf-8") as file:
         for number, line in enumerate(file):
