@@ -119,15 +119,20 @@ def _finds(texts: pa.StringArray, kinds: Sequence[PersonalData]) -> dict[int, li
             continue
         window = content[start:end].tobytes().decode()
         narrow = window if window.isascii() else window.translate(_NARROW)
+        places = _places_of_characters(content[start:end])
         begin, end_of_text = int(bounds[row]), int(bounds[row + 1])
         for kind, detector in detectors[clue]:
             for first, last in detector(narrow):
-                begins = start + len(window[:first].encode())
-                ends = begins + len(window[first:last].encode())
+                begins, ends = start + int(places[first]), start + int(places[last])
                 # What lies at the edge of a window may be cut, and is found around its own clue.
                 if (start == begin or begins >= start + _EDGE) and (end == end_of_text or ends < end):
                     found[row].append(Find(kind, begins - begin, ends - begin))
     return {row: _without_overlaps(finds) for row, finds in found.items()}
+
+
+def _places_of_characters(content: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Where each character of UTF-8 begins, and where the last one ends: int64 [characters + 1]."""
+    return np.append(np.flatnonzero(content & 0xC0 != 0x80), len(content))
 
 
 def _without_overlaps(found: list[Find]) -> list[Find]:
