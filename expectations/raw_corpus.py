@@ -51,7 +51,7 @@ class RawDemands(Demands):
 
 
 def open_raw_corpus(collected: Path, spill: Path, on_purpose: Iterable[str]) -> Statistics:
-    """The tables `documents` (without texts), `schema_faults`, `ledger` and `skipped` of an artifact.
+    """The tables `documents` (without texts), `schema_faults`, `sources` and `skipped` of an artifact.
 
     Args:
         collected: the artifact, with `documents/`, `ledger.parquet` and `skipped.parquet`.
@@ -73,7 +73,9 @@ def open_raw_corpus(collected: Path, spill: Path, on_purpose: Iterable[str]) -> 
             "CREATE TABLE schema_faults AS SELECT name FROM (SELECT DISTINCT file_name FROM shard_columns) "
             f"CROSS JOIN (VALUES {expected}) AS expected(name, type) "
             "ANTI JOIN shard_columns USING (file_name, name, type)",
-            f"CREATE VIEW ledger AS FROM {parquet(collected, 'ledger.parquet')}",
+            # A source is told by its name and its first item.
+            "CREATE VIEW sources AS SELECT source AS id, min(item) AS uri, sum(documents) AS documents "
+            f"FROM {parquet(collected, 'ledger.parquet')} GROUP BY source",
             # Of the corpus, not of the evaluation sets.
             f"CREATE VIEW skipped AS FROM {parquet(collected, 'skipped.parquet')} "
             f"WHERE reason NOT IN ({literals(on_purpose)}) AND source IN (SELECT source FROM {shards})",
@@ -148,6 +150,8 @@ def _rules(demands: RawDemands) -> Iterator[Rule]:
         "smallest_source",
         "documents of the source that gave the fewest",
         minimum=demands.min_documents_per_source,
-        advice="look at this source's path or address, or lower min_documents_per_source",
-        aggregate="(SELECT min(n) FROM (SELECT sum(documents) AS n FROM ledger GROUP BY source))",
+        advice="look at these sources' paths, addresses and licences, or lower min_documents_per_source",
+        aggregate="(SELECT min(documents) FROM sources)",
+        failing=f"documents < {demands.min_documents_per_source}",
+        table="sources",
     )

@@ -62,7 +62,7 @@ class Statistics:
     ) -> dict[str, list[FailingDocument]]:
         """For every rule that single documents can break, the first `most` that do, by id and uri."""
         return {
-            rule.name: self._failing(rule, most) if figures[rule.name] else []
+            rule.name: self._failing(rule, most) if figures[rule.name] or rule.minimum else []
             for rule in rules
             if rule.failing is not None
         }

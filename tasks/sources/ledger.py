@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from tasks.documents import Item
 from tasks.errors import SourceError
+from tasks.sources.fields import NO_TEXT_FIELD
 from tasks.sources.tables import TableWriter
 
 LEDGER = pa.schema(
@@ -68,9 +69,10 @@ class Ledger:
             if share > max_bad_share:
                 by_reason = ", ".join(f"{count:,} {reason}" for count, reason in sorted(counts)[:-9:-1])
                 first = "; ".join(self._first_bad[source])
+                way_out = "set text_field" if max(counts)[1] == NO_TEXT_FIELD else "repair the source"
                 raise SourceError(
                     f"collect: {bad:,} of {bad + documents[source]:,} records of {source} ({share:.0%}) "
-                    f"can't be used: {by_reason}; the first: {first}; repair the source, or raise "
+                    f"can't be used: {by_reason}; the first: {first}; {way_out}, or raise "
                     f"collect.max_bad_share (now {max_bad_share:g})"
                 )
 

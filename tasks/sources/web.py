@@ -89,7 +89,10 @@ class Pages:
                 advance(len(versions), note=page.url[-60:])
         if len(failures) == len(versions):
             first = f", the first: {failures[0]}" if failures else ""
-            raise SourceError(f"{config.name}: none of {len(versions)} pages can be had{first}")
+            raise SourceError(
+                f"{config.name}: none of {len(versions)} pages can be had{first}; check `start` and "
+                "`sitemaps`, whether the site is up, and whether its robots.txt allows them"
+            )
         name = visible.plain(config.name)
         if crawl.not_asked:
             visible.say(

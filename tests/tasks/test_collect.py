@@ -245,6 +245,15 @@ def test_too_much_that_is_unusable_stops_the_stage(tmp_path: Path) -> None:
     assert len(_rows(tmp_path / "home", artifact, "skipped.parquet")) == 4
 
 
+def test_a_wrong_text_field_is_said_to_be_one(tmp_path: Path) -> None:
+    folder = _write(tmp_path / "in", a=["one"])
+    config = CollectConfig.model_validate(
+        {"sources": [{"kind": "files", "path": str(folder), "text_field": "body"}]}
+    )
+    with pytest.raises(SourceError, match=r"no field 'body'; .*\); set text_field, or raise"):
+        _collected(tmp_path / "home", config)
+
+
 def test_an_empty_corpus_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no document in mine \(left out: 2 empty\)"):
         _collected(tmp_path / "home", _config(_write(tmp_path / "in", a=["", " "])))

@@ -107,6 +107,8 @@ def test_a_fault_in_the_collection_stops_the_line(tmp_path: Path, rule: str) -> 
     assert set(broken) == {rule}
     if broken[rule]["failing"]:
         assert f"{broken[rule]['failing'][0]['id']}  file:" in str(stop.value)
+    if rule == "smallest_source":
+        assert "    source-0  file:" in str(stop.value)
     assert "validate.raw.warn_only" in str(stop.value)
     assert not list((tmp_path / "artifacts" / "validate_raw").iterdir())
 

@@ -125,7 +125,7 @@ def test_a_site_that_is_down_keeps_its_pages(tmp_path: Path, capsys: pytest.Capt
     assert second == first
     assert list(found) == ["/a"]
     assert "2 pages could not be asked for today" in capsys.readouterr().out
-    with pytest.raises(SourceError, match=r"none of 1 pages can be had, the first: .*unreachable"):
+    with pytest.raises(SourceError, match=r"none of 1 pages can be had, .*unreachable.*; check `start`"):
         _read(tmp_path / "fresh", source)
 
 
