@@ -42,14 +42,15 @@ CODE_LINE = (
             r"@[\w.]+(?:\(.*\))?$",
             r"[-=+|~^*`_\s┌┐└┘├┤┬┴┼─│]{4,}$",  # table borders and rules
             r"\|.*\|$",  # table rows
-            r"(?:from\s+[\w.]+\s+)?import\s+\w",
+            r"from\s+[\w.]+\s+import\s+\S|import\s+[\w.]+(?:\s+as\s+\w+)?\s*(?:[,;#].*)?$",
             r"def\s+\w+\(",
             r"class\s+\w+.*:$",
             r"[\w.\[\]'\"]+(?:,\s*[\w.\[\]'\"]+)*\s=\s\S",
             r"[\w.]+\(.*\)[;:]?$",
             r"[\[\](){},;\s]+$",
             r"[-+]?[\d.]+(?:e[-+]?\d+)?(?:[\s,;|]+[-+]?[\d.]+(?:e[-+]?\d+)?)+$",  # rows of numbers
-            r"<[A-Z]*[a-z][^>]*>|<[A-Z]+\s[^>]*>|</[A-Za-z][^>]*>",  # tags, not placeholders: <PHONE>
+            # Tags around a line, not in a sentence about them, and not placeholders: <PHONE>.
+            r"(?:<[A-Z]*[a-z][^>]*>|<[A-Z]+\s[^>]*>|</[A-Za-z][^>]*>)(?:.*>)?$",
         ]
     )
     + ")"

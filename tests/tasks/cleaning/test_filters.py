@@ -155,8 +155,22 @@ def test_short_chinese_sentences_pass(text: str, rule: str | None) -> None:
     ("opening", "rule"),
     [("<PHONE>", None), ("<EMAIL_1>", None), ("<div>", "code"), ("</TABLE>", "code"), ("<A HREF=x>", "code")],
 )
-def test_a_line_that_opens_with_a_placeholder_is_no_markup(opening: str, rule: str | None) -> None:
-    assert first_failure(f"{opening} is where you reach me on any day of the week") == rule
+def test_a_line_between_placeholders_is_no_markup(opening: str, rule: str | None) -> None:
+    assert first_failure(f"{opening} is where you reach me on any day of the week {opening}") == rule
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("import or export bookmarks dialog box breaks browser auto-scroll", None),
+        ("import numpy as np, scipy.sparse as sp  # what this needs", "code"),
+        ("from tasks.cleaning.config import (CleanConfig, FiltersConfig,", "code"),
+        ("<col> tag doesn't apply either HTML 3.2 alignment or CSS styles", None),
+        ("<p>No tag is told to apply alignment or style to its cells.</p>", "code"),
+    ],
+)
+def test_a_sentence_that_opens_like_code_is_none(text: str, rule: str | None) -> None:
+    assert first_failure(text) == rule
 
 
 def test_no_documents_fail_nothing() -> None:
