@@ -41,11 +41,16 @@ class Division:
 
 def split_of(group: str, config: TokenizeConfig) -> Split:
     """The split of a group: a pure function of its name and the seed, so it is the same next month."""
-    digest = blake2b(f"{config.seed}:{group}".encode(), digest_size=8).digest()
-    position = int.from_bytes(digest, "big") / 2**64
-    if position < config.test:
-        return "test"
-    return "validation" if position < config.test + config.validation else "train"
+    return SPLITS[int(_codes([group], config)[0])]
+
+
+def _codes(groups: Sequence[str], config: TokenizeConfig) -> npt.NDArray[np.uint8]:
+    """The indices into `SPLITS` of groups."""
+    seed = f"{config.seed}:"
+    digests = b"".join([blake2b((seed + group).encode(), digest_size=8).digest() for group in groups])
+    position = np.frombuffer(digests, ">u8") / 2**64
+    held_out = np.where(position < config.test, SPLITS.index("test"), SPLITS.index("validation"))
+    return np.where(position < config.test + config.validation, held_out, 0).astype(np.uint8)
 
 
 def divide(documents: Path, config: TokenizeConfig, written: Path) -> Division:
@@ -55,13 +60,13 @@ def divide(documents: Path, config: TokenizeConfig, written: Path) -> Division:
         StageError: a split stays empty, or documents lack the key to group by.
     """
     schema = pa.schema([("id", pa.string()), ("split", pa.string())])
-    code_of = {split: code for code, split in enumerate(SPLITS)}
+    names = pa.array(SPLITS, pa.string())
     codes = []
     with pq.ParquetWriter(written, schema, compression="zstd") as writer:
         for batch in read_documents(documents, ["id", "meta"] if config.group_by else ["id"]):
-            splits = [split_of(group, config) for group in _groups(batch, config.group_by)]
-            writer.write_batch(pa.record_batch([batch["id"], pa.array(splits, pa.string())], schema=schema))
-            codes.append(np.array([code_of[split] for split in splits], np.uint8))
+            codes.append(_codes(_groups(batch, config.group_by), config))
+            splits = names.take(pa.array(codes[-1]))
+            writer.write_batch(pa.record_batch([batch["id"], splits], schema=schema))
     division = Division(documents, codes)
     sizes = division.sizes()
     if empty := [split for split, size in sizes.items() if not size]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from tasks.tokenizing.division import SPLITS, Division, Split
 from tasks.tokenizing.encoding import Encoder
@@ -53,9 +54,10 @@ def pack(
         ]
         for documents, codes in division.batches(["text", "language", "source"]):
             ids, lengths = encoder.encode(documents["text"])
-            owner = np.repeat(codes, lengths)
+            encoded = pa.LargeListArray.from_arrays(np.concatenate([[0], np.cumsum(lengths)]), ids)
             for code, writer in enumerate(writers):
-                writer.write(ids[owner == code], lengths[codes == code])
+                own = codes == code
+                writer.write(encoded.filter(pa.array(own)).flatten().to_numpy(), lengths[own])
             unknown = _unknown(ids, lengths, special.unknown)
             fertility.add(documents, words[done : done + len(codes)], lengths, unknown)
             done += len(codes)
