@@ -68,13 +68,6 @@ class Clusters:
         """Which documents stay, bool[n]."""
         return np.equal(self.representative, _themselves(len(self.representative)))
 
-    def sizes(self) -> dict[int, int]:
-        """How many clusters of two or more documents there are of each size, smallest first."""
-        if not len(self.representative):
-            return {}
-        clusters_of_size = np.bincount(np.bincount(self.representative))
-        return {size: int(count) for size, count in enumerate(clusters_of_size) if size > 1 and count}
-
 
 def find_clusters(
     features: Sequence[Path],

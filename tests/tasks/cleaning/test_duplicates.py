@@ -120,7 +120,6 @@ def test_the_most_trusted_then_the_longest_then_the_first_uri_is_kept(search: Se
     clusters = search(texts, uris=["a", "b", "c", "d"])
     assert clusters.representative.tolist() == [1] * 4
     assert clusters.kept.tolist() == [False, True, False, False]
-    assert clusters.sizes() == {4: 1}
 
 
 def test_equal_ids_are_exact_duplicates_whatever_the_threshold(search: Search) -> None:
@@ -191,7 +190,6 @@ def test_nothing_to_compare(search: Search) -> None:
     for shards in (0, 2):
         clusters = find_clusters([], None, DuplicatesConfig(), Path()) if not shards else search([], shards=2)
         assert clusters.representative.tolist() == []
-        assert clusters.sizes() == {}
     assert search(["only one"]).representative.tolist() == [0]
 
 
