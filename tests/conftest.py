@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+
+from tests.free_ports import free_ports
 
 ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).with_name("textmill")
@@ -50,6 +51,19 @@ TOPICS = {
         ("in the oven", "with garlic", "over a low flame", "in a copper pan", "before dinner"),
     ),
 }
+
+
+# Folders whose tests share a server or a model; elsewhere a file's tests share what it makes.
+SHARING = ("tests/deploy/", "tests/model_code/")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `-n 2 --dist loadgroup`: what belongs together goes to one worker, the longest first."""
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(next(filter(file.startswith, SHARING), file)))
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/test_lifecycle.py"))
 
 
 @dataclass(frozen=True)
@@ -109,10 +123,8 @@ class Mill:
 @contextmanager
 def _open_mill(home: Path, **environment: str) -> Iterator[Mill]:
     """A home on free ports; its servers are ended when it is left."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in PORTS]
-    ports = {f"TEXTMILL_{n}_PORT": str(s.getsockname()[1]) for n, s in zip(PORTS, sockets, strict=True)}
-    for taken in sockets:
-        taken.close()
+    numbers = free_ports(len(PORTS))
+    ports = {f"TEXTMILL_{name}_PORT": str(port) for name, port in zip(PORTS, numbers, strict=True)}
     foreign = ("TEXTMILL_", "PREFECT_", "MLFLOW_")
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     kept = {k: v for k, v in os.environ.items() if k == "TEXTMILL_TRITON_ENV"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 from deploy import triton_server
 from deploy.triton_server import TritonServer
+from tests.free_ports import free_ports
 
 LABELS = ("体育", "finance", "weather")
 MAX_LENGTH = 48  # not a whole number of 32-token buckets, so the cap is seen
@@ -98,19 +98,15 @@ def _encoder(vocabulary: int, seed: int, labels: int) -> Any:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
 
 
-@pytest.fixture(scope="session")
-def free_ports() -> Callable[[], dict[str, int]]:
+@pytest.fixture(scope="session", name="free_ports")
+def free_ports_fixture() -> Callable[[], dict[str, int]]:
     """Find three ports that nobody listens on."""
     return _free_ports
 
 
 def _free_ports() -> dict[str, int]:
     names = ("http_port", "grpc_port", "metrics_port")
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
-    ports = {name: made.getsockname()[1] for name, made in zip(names, sockets, strict=True)}
-    for made in sockets:
-        made.close()
-    return ports
+    return dict(zip(names, free_ports(len(names)), strict=True))
 
 
 @pytest.fixture(scope="session")

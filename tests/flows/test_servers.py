@@ -15,14 +15,9 @@ import pytest
 from flows import processes, servers, settings
 from flows.settings import Ports
 from tasks.errors import ServerError
+from tests.free_ports import free_ports
 
 ROOT = Path(__file__).parents[2]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def point_at(home: Path, patch: pytest.MonkeyPatch) -> Ports:
@@ -30,8 +25,9 @@ def point_at(home: Path, patch: pytest.MonkeyPatch) -> Ports:
     patch.delenv("PREFECT_API_URL", raising=False)
     patch.delenv("MLFLOW_TRACKING_URI", raising=False)
     patch.setenv("TEXTMILL_HOME", str(home))
-    for name in ("prefect", "mlflow", "triton_http", "triton_grpc", "triton_metrics"):
-        patch.setenv(settings.port_variable(name), str(free_port()))
+    names = ("prefect", "mlflow", "triton_http", "triton_grpc", "triton_metrics")
+    for name, port in zip(names, free_ports(len(names)), strict=True):
+        patch.setenv(settings.port_variable(name), str(port))
     return Ports.from_environment()
 
 
@@ -88,7 +84,7 @@ def test_a_server_is_found_after_the_port_variable_changed(
     running: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = servers.find("mlflow")
-    monkeypatch.setenv("TEXTMILL_MLFLOW_PORT", str(free_port()))
+    monkeypatch.setenv("TEXTMILL_MLFLOW_PORT", str(free_ports(1)[0]))
     assert before
     assert servers.start("mlflow") == servers.find("mlflow") == before
     assert before.url.endswith(f":{servers.current_ports().mlflow}")

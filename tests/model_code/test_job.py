@@ -6,6 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+# A trainer that needs no library.
+PROGRAM = (
+    "from model_code.job import main; main(lambda job, reporter: {}, {'output', 'scratch', 'tokenizer'})"
+)
 
 
 @pytest.mark.parametrize(
@@ -19,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 def test_a_job_that_can_not_be_read_is_one_error_event(tmp_path: Path, text: str, message: str) -> None:
     job = tmp_path / "job.json"
     job.write_text(text)
-    command = [sys.executable, "-m", "model_code.pretrain", job]
+    command = [sys.executable, "-c", PROGRAM, job]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     event = json.loads(done.stdout)
