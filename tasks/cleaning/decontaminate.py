@@ -3,7 +3,7 @@
 A piece is a run of so many units (`units.py`): 13 words after Brown et al. 2020 (GPT-3, appendix C), or 20
 characters where a script has no spaces between words. An evaluation text that is shorter is looked for
 as a whole when it has at least 8 of 13, or 12 of 20; still shorter ones turn up in texts that have nothing
-to do with them, and are not looked for.
+to do with them, and are matched by documents that hold nothing else.
 """
 
 from __future__ import annotations
@@ -54,6 +54,13 @@ class Index:
         self.texts, self.uris, self.config = texts, list(uris), config
         self._hashes, self._offsets = unit_hashes(texts)
         self._windows = _windows_of(self._hashes, self._offsets, config)
+        spans = list(pairwise(self._offsets.tolist()))
+        # Of equal texts the first; those with a window are found by it.
+        self._whole = {
+            self._hashes[start:end].tobytes(): number
+            for number, (start, end) in reversed(list(enumerate(spans)))
+            if 0 < end - start < max(config.ngram, config.ngram_characters)
+        }
 
     @classmethod
     def build(cls, texts: pa.StringArray, uris: Sequence[str], config: DecontaminateConfig) -> Index:
@@ -101,6 +108,13 @@ class Index:
             places, entries = _first_matches(hashes, offsets, self._hashes, *windows)
             for row in np.flatnonzero((places >= 0) & (rows < 0)).tolist():
                 self._confirm(row, texts[row].as_py(), places[row], entries[row], windows, rows, runs)
+        if self._whole:
+            longest = max(map(len, self._whole)) // hashes.itemsize
+            for row in np.flatnonzero((rows < 0) & (np.diff(offsets) <= longest)).tolist():
+                own = hashes[offsets[row] : offsets[row + 1]]
+                number = self._whole.get(own.tobytes(), -1)
+                if number >= 0 and (wanted := units(texts[row].as_py())) == units(self.texts[number].as_py()):
+                    rows[row], runs[row] = number, _joined(wanted, (own & np.uint64(1)).tolist())
         return rows, runs
 
     def _confirm(

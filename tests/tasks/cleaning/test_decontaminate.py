@@ -52,7 +52,7 @@ def words(first: int, last: int) -> str:
         ("Note: the ferry leaves the northern harbour at nine o", -1),
         ("听说渡轮每天早上九点从北边的港口出发，不晚点", 4),
         (f"{TINY} for all.", -1),
-        (TINY, -1),
+        (f"{TINY}, my friend", -1),
         ("", -1),
     ],
 )
@@ -63,6 +63,25 @@ def test_a_shared_run_of_enough_units_is_a_match(index: Index, text: str, row: i
 def test_the_shared_run_can_be_read(index: Index) -> None:
     assert found(index, f"x {ENGLISH} y") == (0, words(0, 13))
     assert found(index, f"前面{CHINESE}后面") == (1, "".join(units(CHINESE)[:20]))
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        (TINY.upper() + "!", (0, "thank you very much indeed")),
+        (f"{TINY}, she said.", (-1, None)),
+        ("恶人和坏人有什么区别", (1, "恶人和坏人有什么区别")),
+        ("请问恶人和坏人有什么区别？", (-1, None)),
+        ("", (-1, None)),
+    ],
+)
+def test_a_very_short_text_is_matched_by_a_document_that_is_nothing_else(
+    text: str, match: tuple[int, str | None]
+) -> None:
+    index = Index.build(
+        pa.array([TINY, "恶人和坏人有什么区别？", ""]), ["a", "b", "c"], DecontaminateConfig()
+    )
+    assert found(index, text) == match
 
 
 def test_a_text_that_begins_like_a_short_one_does_not_hide_another() -> None:
