@@ -21,7 +21,7 @@ PLACES = {
 }
 
 
-@stage(runs=(ENGINE,))
+@stage(runs=(ENGINE,), libraries=("ftfy", "opencc", "pycld2"))
 def clean(collected: Artifact, config: CleanConfig, workspace: Workspace) -> None:
     """Write what is kept and what is dropped, a row of statistics per document, and the report.
 

@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -152,10 +153,12 @@ Holds = Callable[[Manifest, Any, Run], bool]
 class Stage:
     """A stage function with the contract around it; made by `@stage()`."""
 
-    def __init__(self, function: Callable[..., None], runs: Sequence[str], holds: Holds) -> None:
+    def __init__(
+        self, function: Callable[..., None], runs: Sequence[str], libraries: Sequence[str], holds: Holds
+    ) -> None:
         self.function = function
         self.name = function.__name__
-        self.runs = runs
+        self.runs, self.libraries = runs, libraries
         self.holds = holds
         *self.input_names, _, _ = inspect.signature(function).parameters
         self.__doc__ = function.__doc__
@@ -177,8 +180,9 @@ class Stage:
 
     @cached_property
     def code(self) -> str:
-        """The fingerprint of the code that makes this stage's artifact."""
-        return code_fingerprint([self.function.__module__, *self.runs])
+        """The fingerprint of the code that makes this stage's artifact, and of its libraries' versions."""
+        code = code_fingerprint([self.function.__module__, *self.runs])
+        return sha256_text(canonical([code, {library: version(library) for library in self.libraries}]))
 
     def __call__(self, *arguments: Any) -> Artifact:
         """Find or make the artifact: `stage(*inputs, config, run)`; a Prefect task when in a flow.
@@ -311,17 +315,22 @@ class Stage:
 
 
 def stage(
-    *, runs: Sequence[str] = (), holds: Holds = lambda manifest, config, run: True
+    *,
+    runs: Sequence[str] = (),
+    libraries: Sequence[str] = (),
+    holds: Holds = lambda manifest, config, run: True,
 ) -> Callable[[Callable[..., None]], Stage]:
     """Make a function a stage.
 
     Args:
         runs: modules that the stage runs without importing them (a child process), or packages whose every
             file counts ("deploy."); they belong to the code fingerprint.
+        libraries: distributions whose own data decide what comes out (language tables, conversions): with
+            another version of one the artifact is made anew.
         holds: whether an artifact that was found still holds outside the store, for stages whose effect is
             elsewhere (a model version is registered, an endpoint answers).
     """
-    return lambda function: Stage(function, runs, holds)
+    return lambda function: Stage(function, runs, libraries, holds)
 
 
 def _identity(value: Any) -> Any:

@@ -29,7 +29,7 @@ def _same_tokenizer(manifest: Manifest, config: TokenizeConfig, run: Run) -> boo
     return not config.pretrained or manifest.external["pretrained"] == pretrained.digest(config.pretrained)
 
 
-@stage(holds=_same_tokenizer)
+@stage(libraries=("sentencepiece", "tokenizers"), holds=_same_tokenizer)
 def tokenize(cleaned: Artifact, config: TokenizeConfig, workspace: Workspace) -> None:
     """Write `tokenizer/`, `tokens/` (a shard per split), `splits.parquet` and `fertility.parquet`.
 

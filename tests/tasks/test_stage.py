@@ -307,3 +307,11 @@ def test_prefect_shows_the_second_call_as_cached(tmp_path: Path, mill: Any) -> N
     cached = ["count Cached"] * 2 + ["count Completed", "double Cached"] + ["double Completed"] * 2
     assert shown == cached
     assert {page.key for page in pages} == {"count", "double"}
+
+
+def test_another_version_of_a_library_is_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_version(number: str) -> str:
+        monkeypatch.setattr("tasks.stage.version", lambda library: number)
+        return stage(libraries=("ftfy",))(count.function).code
+
+    assert of_version("6.3.1") == of_version("6.3.1") != of_version("6.4")
