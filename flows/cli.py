@@ -140,7 +140,9 @@ def gc(
 @corpus_app.command("show")
 def corpus_show(
     recipe: RecipeArgument,
-    dropped: Annotated[str | None, typer.Option(help="Only documents that this filter dropped.")] = None,
+    dropped: Annotated[
+        str | None, typer.Option(help="What this filter dropped, beside kept documents.")
+    ] = None,
     kept: Annotated[bool, typer.Option("--kept", help="Only documents that were kept.")] = False,
     source: Annotated[str | None, typer.Option(help="Only documents of this source.")] = None,
     language: Annotated[str | None, typer.Option(help="Only documents in this language (en, zh).")] = None,
