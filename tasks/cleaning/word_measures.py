@@ -229,7 +229,8 @@ def _measure_ngrams(keys, starts, count, characters, first, repeated, counts, sl
         if found:
             found = lengthen(keys, windows, first, repeated, slots, turn + size)
         if size <= 4:
-            repeated[:windows] &= found
+            for i in range(windows):  # numba compiles an assignment to a slice for two seconds
+                repeated[i] &= found
             values[size - 2] = top_ngram(starts, windows, size, first, repeated, counts) / characters
         elif found:
             values[size - 2] = repeated_ngrams(starts, windows, size, first, repeated, counts) / characters
