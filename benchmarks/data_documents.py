@@ -5,7 +5,8 @@
 Docstrings of the installed packages, and 14 % of Chinese. No package here carries Chinese prose, so that is
 made up: sentences of real words (the phrase list of OpenCC, 50,000 entries, as simplified characters), drawn
 by Zipf's law and joined by particles and punctuation. That has the script, word lengths and line lengths of
-Chinese, but no sense; `--documents` takes Parquet files with the columns `text` and `language` instead.
+Chinese, but no sense. Where the docstrings do not suffice (there are about 46 MB), whole Python files of the
+same packages make up the rest. `--documents` takes Parquet files with columns `text` and `language` instead.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import os
 import random
 import re
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from itertools import accumulate
@@ -27,6 +29,7 @@ from benchmarks.bench import BenchmarkError
 from tasks.documents import Document, document_id, to_batches
 
 CHINESE_SHARE = 0.14
+_ENOUGH = 0.95
 # Reading every package takes a minute; these hold about 11 MB.
 _FEW_MEGABYTES, _FEW_PACKAGES = 8, ("numpy", "pandas", "python", "scipy")
 _PARTICLES = (
@@ -78,6 +81,9 @@ def write(path: Path, megabytes: float, own: Path | None = None) -> Path:
         share = 1 - CHINESE_SHARE
         packages = _FEW_PACKAGES if megabytes <= _FEW_MEGABYTES else ()
         documents = [*_sample(_docstrings(packages), megabytes * share), *_chinese(megabytes * CHINESE_SHARE)]
+        missing = megabytes - sum(len(document.text.encode()) for document, _ in documents) / 1e6
+        if missing > megabytes * (1 - _ENOUGH):
+            documents += _sample(_python_files(), missing)
     else:
         documents = _sample(_own(own), megabytes)
     if not documents:
@@ -107,6 +113,16 @@ def _docstrings(include: tuple[str, ...]) -> Iterator[tuple[Document, str]]:
     for item in packages.items(config, {}):
         for document in packages.read(config, item, lambda *_: None):
             yield document, "en"
+
+
+def _python_files() -> Iterator[tuple[Document, str]]:
+    for path in sorted(Path(sysconfig.get_paths()["purelib"]).rglob("*.py")):
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            continue
+        if text.strip():
+            yield Document(text, "python files", f"python:{path.name}"), "en"
 
 
 def _own(path: Path) -> Iterator[tuple[Document, str]]:

@@ -42,7 +42,7 @@ def measure(arguments: argparse.Namespace) -> Result:
     """
     from benchmarks import data_documents  # and with it pandas, which our side does without
 
-    megabytes, rounds = (4, 5) if arguments.quick else (50, 5)
+    megabytes, rounds = (4, 5) if arguments.quick else (150, 5)
     with tempfile.TemporaryDirectory() as place:
         scratch = Path(place)
         size, documents = _prepare(data_documents.prepared(megabytes, arguments.documents), scratch)
