@@ -79,6 +79,16 @@ class Recipe(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _mixed_sources_exist(self) -> Self:
+        names = [source.name for source in self.collect.sources]
+        for key, of_source in (("weights", self.clean.mix.weights), ("caps", self.clean.mix.caps)):
+            if unknown := sorted(set(of_source) - set(names)):
+                raise ValueError(
+                    f"clean.mix.{key} names the source {unknown[0]!r}; the sources are {', '.join(names)}"
+                )
+        return self
+
 
 def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe by path or by the name of a built-in one, with `key=value` overrides applied.

@@ -51,7 +51,11 @@ class Session:
     def __enter__(self) -> Run:
         prepare(self.needs)
         close_killed_runs(self.home)
-        urls = {TITLES[status.name]: _without_credentials(status.url) for status in servers.status()}
+        urls = {
+            TITLES[status.name]: _without_credentials(status.url)
+            for status in servers.status()
+            if status.state != "stopped"
+        }
         settings_of_run = self.recipe.model_dump(mode="json", by_alias=True)
         self.recorder = Recorder(self.home, self.recipe.name, settings_of_run, urls)
         self.recorder.record.flow_run = _flow_run_id()

@@ -80,6 +80,6 @@ def check_sources(sources: Sequence[str], config: MixConfig) -> None:
     """Raise StageError when the recipe mixes a source of which there is no document."""
     if unknown := sorted((config.weights.keys() | config.caps.keys()) - set(sources)):
         raise StageError(
-            f"clean: clean.mix names the source {unknown[0]!r}, but the documents are of "
+            f"clean.mix names the source {unknown[0]!r}, but the documents are of "
             f"{', '.join(map(repr, sources))}; correct the name in the recipe"
         )

@@ -166,3 +166,8 @@ def test_wrong_override_is_named(small: Path, override: str, said: str) -> None:
     with pytest.raises(RecipeError) as error:
         load_recipe(str(small), [override])
     assert str(error.value).startswith(f"--set {override!r}: {said}")
+
+
+def test_a_mix_of_sources_that_are_not_there(small: Path) -> None:
+    with pytest.raises(RecipeError, match=r"clean.mix.caps names the source 'wiki'; the sources are"):
+        load_recipe(str(small), ["clean.mix.caps={wiki: 10}"])
