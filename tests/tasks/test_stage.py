@@ -121,7 +121,7 @@ def test_refresh_given_skipped_and_planning(tmp_path: Path) -> None:
 
 def test_what_does_not_hold_outside_the_store_is_made_anew(tmp_path: Path) -> None:
     holds: list[bool] = [False, False, True]
-    outside = Stage(count.function, (), lambda manifest, config, run: holds.pop(0))
+    outside = Stage(count.function, (), (), lambda manifest, config, run: holds.pop(0))
     run = Run(tmp_path)
     first = outside.fn(CountConfig(), run)
     assert outside.fn(CountConfig(), run) == first
