@@ -108,7 +108,9 @@ def _scripts(
         kana, han = counts[KANA], counts[HAN]
         counts[HAN] = 3 * han + kana
         counts[KANA] = 0
-        if counts.sum():
-            found[row, 0] = counts.argmax()
+        most = 0
+        for script in range(len(counts)):
+            if counts[script] > most:
+                found[row, 0], most = script, counts[script]
         found[row, 1] = np.int64(kana * 5 > kana + han)
     return found
