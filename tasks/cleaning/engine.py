@@ -41,7 +41,7 @@ from tasks.documents import SCHEMA, shard_paths
 from tasks.errors import SourceError
 
 LARGEST_CLUSTERS = 10
-LINE_TABLES = 8
+LINE_TABLES, SHARDS_PER_TABLE = 8, 4
 
 
 class Job(BaseModel):
@@ -114,11 +114,13 @@ def _count_lines(plan: Plan, shards: Sequence[Shard], map_shards: MapShards, pro
     if plan.lines.exists():
         return
     # A table is large, so few are sent; the counts are sums, and how shards are grouped does not show.
-    groups = [shards[first::LINE_TABLES] for first in range(min(LINE_TABLES, len(shards)))]
-    table = LineTable(plan.config.boilerplate)
-    for number, part in enumerate(map_shards(partial(count_shards, plan), groups), start=1):
+    tables = min(LINE_TABLES, 1 + len(shards) // SHARDS_PER_TABLE)
+    groups = [shards[first::tables] for first in range(tables)]
+    counted = map_shards(partial(count_shards, plan), groups)
+    table = next(counted)
+    for number, part in enumerate(counted, start=1):
+        progress.at(number / tables)
         table.add(part)
-        progress.at(number / len(groups))
     with complete(plan.lines) as unfinished:
         table.save(unfinished)
 

@@ -1,4 +1,4 @@
-"""The language of texts: East Asian ones by script, all others by CLD2.
+"""The language of texts: East Asian ones by script, plain English by its small words, all others by CLD2.
 
 CLD2 (Compact Language Detector 2) carries its tables for 165 languages inside the package, so a text in
 a language that the recipe does not name is recognised as such instead of being taken for its nearest
@@ -43,6 +43,10 @@ _BLOCKS = np.array(
     ],
     np.int64,
 )
+# Small words that no other language of the Latin script has; of running English
+# more than a sixteenth is made of them.
+_ENGLISH = ("the", "and", "that", "this", "with", "which", "from", "are", "have", "should", "when", "returns")
+_ENGLISH_SHARE = 1 / 16
 
 
 def languages_of(texts: pa.StringArray, languages: tuple[str, ...]) -> list[str]:
@@ -54,6 +58,7 @@ def languages_of(texts: pa.StringArray, languages: tuple[str, ...]) -> list[str]
     samples = pc.utf8_slice_codeunits(texts, 0, _SAMPLE)
     data, offsets = utf8_buffers(samples)
     scripts = _scripts(data, offsets, _BLOCKS)
+    english = _is_english(data, offsets, _packed(_ENGLISH), _ENGLISH_SHARE).tolist()
     written_in = {
         script: [code for code in languages if _SCRIPT_OF.get(code, LATIN) == script]
         for script in range(-1, OTHER + 1)
@@ -66,6 +71,8 @@ def languages_of(texts: pa.StringArray, languages: tuple[str, ...]) -> list[str]
             found.append(code if code in candidates else UNKNOWN)
         elif script == HANGUL or not candidates:
             found.append(candidates[0] if candidates else UNKNOWN)
+        elif english[row] and "en" in candidates:
+            found.append("en")
         else:
             sample = data[offsets[row] : offsets[row + 1]].tobytes()
             found.append(_detected(sample, candidates))
@@ -82,6 +89,35 @@ def _detected(sample: bytes, candidates: list[str]) -> str:
     if code in candidates:
         return str(code)
     return UNKNOWN if sure and code != "un" else candidates[0]
+
+
+def _packed(words: tuple[str, ...]) -> npt.NDArray[np.uint64]:
+    """Words of at most eight ASCII letters as one number each, the way `_is_english` reads them."""
+    return np.array(sorted(int.from_bytes(word.encode()) for word in words), np.uint64)
+
+
+@njit(cache=True, nogil=True)
+def _is_english(
+    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], small: npt.NDArray[np.uint64], share: float
+) -> npt.NDArray[np.bool_]:
+    """Whether each text has at least two of the `small` words, and no fewer than `share` of all its words."""
+    found = np.zeros(len(offsets) - 1, np.bool_)
+    for row in range(len(offsets) - 1):
+        words, known, word, length = 0, 0, np.uint64(0), 0
+        for position in range(offsets[row], offsets[row + 1] + 1):
+            letter = np.uint64(32) | data[position] if position < offsets[row + 1] else np.uint64(0)
+            # What is beyond ASCII belongs to a word too, so that no piece of one is taken for a small word.
+            if 97 <= letter <= 122 or letter >= 128:
+                word = word << np.uint64(8) | letter
+                length += 1
+            elif length:
+                words += 1
+                place = np.searchsorted(small, word)
+                if length <= 8 and place < len(small) and small[place] == word:
+                    known += 1
+                word, length = np.uint64(0), 0
+        found[row] = known >= 2 and known >= share * words
+    return found
 
 
 @njit(cache=True, nogil=True)

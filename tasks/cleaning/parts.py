@@ -18,6 +18,9 @@ import pyarrow.parquet as pq
 
 from tasks.documents import ROW_GROUP_ROWS
 
+# The columns with few values; a dictionary of texts or ids would only cost time.
+REPEATING = ("source", "license", "language", "encoding", "extractor", "filter", "evaluation_uri")
+
 Write = Callable[[pa.RecordBatch], None]
 
 
@@ -38,7 +41,11 @@ def parquet_part(path: Path, schema: pa.Schema) -> Iterator[Write]:
     """A Parquet file to write batch by batch, none being an empty file: `write(batch)`."""
     waiting: list[pa.RecordBatch] = []
     rows = 0
-    with complete(path) as unfinished, pq.ParquetWriter(unfinished, schema, compression="zstd") as writer:
+    dictionaries = [name for name in REPEATING if name in schema.names]
+    with (
+        complete(path) as unfinished,
+        pq.ParquetWriter(unfinished, schema, compression="zstd", use_dictionary=dictionaries) as writer,
+    ):
 
         def write(batch: pa.RecordBatch) -> None:
             nonlocal rows

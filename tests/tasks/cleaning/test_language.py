@@ -7,6 +7,11 @@ from tasks.cleaning.language import UNKNOWN, languages_of
 
 GERMAN = "Ein kleiner Hund läuft über die Straße, während die Kinder im Garten spielen."
 
+QUOTING = (
+    "Der Satz „the cat and the dog“ steht in einem Buch, das mir mein Vater vor vielen Jahren schenkte "
+    "und in dem es um Katzen, Hunde, Vögel und andere Tiere geht, die bei uns im Garten lebten."
+)
+
 
 @pytest.mark.parametrize(
     ("text", "languages", "expected"),
@@ -27,6 +32,8 @@ GERMAN = "Ein kleiner Hund läuft über die Straße, während die Kinder im Gart
         ("Un petit chien traverse la rue pendant que les enfants jouent.", ("en", "fr"), "fr"),
         ("A small dog runs across the street.", ("en", "de"), "en"),
         ("x = df.rolling(3).mean()\n>>> np.arange(10)\narray([0, 1])", ("en", "zh"), "en"),
+        (QUOTING, ("en", "zh"), UNKNOWN),
+        ("thé andré thatß with-out which", ("en", "fr"), "en"),
         ("12345 67 -- 89", ("en", "zh"), UNKNOWN),
         ("", ("en",), UNKNOWN),
     ],
