@@ -25,7 +25,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
-from tasks.cleaning.boilerplate import LineTable
 from tasks.cleaning.config import CleanConfig
 from tasks.cleaning.decontaminate import Index
 from tasks.cleaning.executors import MapShards, open_executor
