@@ -10,6 +10,7 @@ rows: with h frequent lines in the corpus that happens to a share of (h / 2^23)^
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 
@@ -57,6 +58,12 @@ class LineTable:
         documents = _documents(self.counts, seeds)
         wanted = np.maximum(self.config.min_documents, self.config.min_share * documents)
         return np.asarray(wanted + _NOISE * np.median(self.counts[0, :_SAMPLE]))
+
+    def has_boilerplate(self, sources: Sequence[str]) -> bool:
+        """Whether in any of all the `sources` a line occurs often enough to go."""
+        seeds, _ = _seeds(pa.array(sources, pa.string()))
+        frequent = np.flatnonzero(self.counts[0] >= self.bounds(seeds).min())
+        return not set(frequent.tolist()) <= {int(_first(mix64(seed))) for seed in seeds}
 
 
 def count_lines(texts: pa.StringArray, sources: pa.StringArray, table: LineTable) -> None:

@@ -165,5 +165,7 @@ def warm_up(plan: Plan) -> None:
 def _kernel(plan: Plan) -> Kernel:
     """One kernel per process; its tables are read once."""
     lines = LineTable.load(plan.lines, plan.config.boilerplate) if plan.lines.exists() else None
+    if lines is not None and not lines.has_boilerplate(plan.sources):
+        lines = None  # most corpora have none, and need not be looked through for it
     evaluation = Index.load(plan.evaluation) if plan.evaluation.exists() else None
     return Kernel(plan.config, lines, evaluation)

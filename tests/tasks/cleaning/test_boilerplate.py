@@ -125,3 +125,11 @@ def test_a_crowded_table_keeps_what_is_rare() -> None:
     crowded = LineTable(CONFIG, table.counts + np.uint32(CONFIG.min_documents))  # every counter is shared
     left, _ = cleaned(["a line that nobody else has"], ["source 0"], crowded)
     assert left == ["a line that nobody else has"]
+
+
+def test_a_corpus_without_boilerplate_is_known_as_such() -> None:
+    texts = [f"a line that only document {number} has" for number in range(60)]
+    sources = ["one"] * 40 + ["other"] * 20
+    assert not counted(texts, sources).has_boilerplate(["one", "other"])
+    texts[40:] = [f"{text}\n{FOOTERS[0]}" for text in texts[40:]]
+    assert counted(texts, sources).has_boilerplate(["one", "other"])
