@@ -62,7 +62,7 @@ class LineTable:
     def has_boilerplate(self, sources: Sequence[str]) -> bool:
         """Whether in any of all the `sources` a line occurs often enough to go."""
         seeds, _ = _seeds(pa.array(sources, pa.string()))
-        frequent = np.flatnonzero(self.counts[0] >= self.bounds(seeds).min())
+        frequent = np.flatnonzero(self.counts[0] >= self.bounds(seeds).min(initial=np.inf))
         return not set(frequent.tolist()) <= {int(_first(mix64(seed))) for seed in seeds}
 
 
