@@ -61,9 +61,11 @@ class LineTable:
 
     def has_boilerplate(self, sources: Sequence[str]) -> bool:
         """Whether in any of all the `sources` a line occurs often enough to go."""
+        if not sources:
+            return False
         seeds, _ = _seeds(pa.array(sources, pa.string()))
-        frequent = np.flatnonzero(self.counts[0] >= self.bounds(seeds).min(initial=np.inf))
-        return not set(frequent.tolist()) <= {int(_first(mix64(seed))) for seed in seeds}
+        frequent = np.flatnonzero(self.counts[0] >= self.bounds(seeds).min())
+        return not np.isin(frequent, _counters(seeds)).all()
 
 
 def count_lines(texts: pa.StringArray, sources: pa.StringArray, table: LineTable) -> None:
@@ -184,6 +186,15 @@ def _documents(counts, seeds):  # type: ignore[no-untyped-def]  # compiled
     for source in range(len(seeds)):
         documents[source] = _occurrences(counts, mix64(seeds[source]))
     return documents
+
+
+@njit(cache=True, nogil=True)
+def _counters(seeds):  # type: ignore[no-untyped-def]  # compiled
+    """Where in the first row the documents of each source are counted."""
+    places = np.empty(len(seeds), np.int64)
+    for source in range(len(seeds)):
+        places[source] = _first(mix64(seeds[source]))
+    return places
 
 
 @njit(cache=True, nogil=True)
