@@ -4,6 +4,7 @@ They come with an honest label, the library that a docstring belongs to (its imp
 `python` for the standard library). No package is imported.
 """
 
+import codecs
 import csv
 import os
 import platform
@@ -77,7 +78,7 @@ def read(config: PackagesSource, item: Item, on_skip: OnSkip) -> Iterator[Docume
     for module in folder.modules if folder else ():
         try:
             source = Path(module.path).read_bytes()
-            encoding, _ = tokenize.detect_encoding(BytesIO(source).readline)
+            encoding = codecs.lookup(tokenize.detect_encoding(BytesIO(source).readline)[0]).name
             found = docstrings(source, module.path)
         except OSError as error:
             on_skip(module.origin, "unreadable", error.strerror or str(error))
