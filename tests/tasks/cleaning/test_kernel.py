@@ -1,10 +1,10 @@
 """The kernel: a row's result depends on that row alone, and every step of cleaning is in it."""
 
 import pyarrow as pa
-from tasks.cleaning.decontaminate import Index
 
 from tasks.cleaning.boilerplate import LineTable, count_lines
 from tasks.cleaning.config import CleanConfig
+from tasks.cleaning.decontaminate import Index
 from tasks.cleaning.kernel import Kernel
 from tasks.documents import Document, document_id, to_batches
 
