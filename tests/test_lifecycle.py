@@ -316,7 +316,7 @@ def test_the_other_verbs(mill: Any, recipe: Path, second: Second) -> None:
     seed = ("--set", "pretrain.seed=1")
     planned = mill("plan", recipe, *seed, "--refresh", "evaluate").splitlines()
     assert [line.split()[0] for line in planned if "would run" in line] == list(STAGES[8:])
-    assert "export     cached" in mill("run", recipe, "--only", "export", *seed)
+    assert f"{'export':<15} cached" in mill("run", recipe, "--only", "export", *seed)
     missing = mill("run", recipe, "--from", "register", "--set", "pretrain.seed=9", code=1)
     assert "error: pretrain: its artifact is not in" in missing
     assert "completed" in mill("run", recipe, "--from", "register", *seed)

@@ -42,7 +42,7 @@ class LineTable:
 
     def add(self, other: LineTable) -> None:
         """Count the documents of `other` too."""
-        self.counts += other.counts
+        self.counts = self.counts + other.counts  # what comes from elsewhere may be read-only
 
     def save(self, path: Path) -> None:
         """Write the counts to `path`, a `.npy` file."""
