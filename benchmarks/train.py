@@ -63,7 +63,7 @@ def measure(arguments: argparse.Namespace) -> Result:
 
 def _job(scratch: Path, steps: int) -> Path:
     """A job for `model_code.pretrain` on the newest tokens here, cut so that evaluation takes no time."""
-    from model_code.shards import open_split, write_split
+    from model_code.data.shards import open_split, write_split
 
     store = Store(settings.home())
     made = [manifest for manifest in store.manifests() if manifest.stage == "tokenize"]

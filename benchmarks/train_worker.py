@@ -38,9 +38,9 @@ def run_trainer(job: Job) -> float:
         TrainingArguments,
     )
 
-    from model_code.architecture import masked_lm
-    from model_code.shards import open_split
-    from model_code.vocabulary import load_tokenizer, vocabulary_of
+    from model_code.data.shards import open_split
+    from model_code.data.vocabulary import vocabulary_of
+    from model_code.models.families import family_named
 
     ticks: list[float] = []
 
@@ -58,7 +58,7 @@ def run_trainer(job: Job) -> float:
         -1, config.sequence_length
     )
     trainer = Trainer(
-        model=masked_lm(config.shape, vocabulary_of(load_tokenizer(job.paths["tokenizer"])), config.seed),
+        model=family_named(config.family).build(config.shape, vocabulary_of(job.paths["tokenizer"])),
         args=TrainingArguments(
             output_dir=str(job.paths["output"] / "trainer"),
             max_steps=config.steps,

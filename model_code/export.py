@@ -22,7 +22,7 @@ from transformers import ModernBertForSequenceClassification
 
 from model_code.errors import TrainingError
 from model_code.job import Job, Reporter, main
-from model_code.predict import load_model
+from model_code.models.checkpoints import load_model
 
 OPSET = 20
 # Torch traces with a concrete example; sizes of 0 and 1 would be taken for constants.
@@ -48,7 +48,7 @@ def export_classifier(model_dir: Path, output: Path) -> None:
     [batch, labels]. Needs onnx and onnxscript. Raises TrainingError when the directory holds no
     classifier or torch can't export it.
     """
-    model = _Logits(load_model(ModernBertForSequenceClassification, model_dir)).train(False)
+    model = _Logits(load_model(model_dir, ModernBertForSequenceClassification)).train(False)
     ids = torch.ones((EXAMPLE_BATCH, EXAMPLE_LENGTH), dtype=torch.int64)
     sizes = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     try:

@@ -6,6 +6,7 @@ JOB: model, data (directory with train.jsonl and validation.jsonl), labels, outp
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,18 +16,20 @@ from tokenizers import Tokenizer
 from torch.nn.functional import cross_entropy
 from transformers import ModernBertForSequenceClassification
 
-from model_code.architecture import fast_attention
-from model_code.checkpoint import copy_weights
 from model_code.classification import bucketed_order, encode, padded, read_examples
+from model_code.data.vocabulary import load_tokenizer, pad_of
 from model_code.errors import TrainingError
 from model_code.job import Job, Reporter, config_from, fingerprint, main, write_json, write_json_lines
-from model_code.loop import Loop, Plan
 from model_code.metrics import classification_metrics
-from model_code.optimizer import MixedOptimizer
-from model_code.predict import load_model, logits_of
+from model_code.models.checkpoints import load_model
+from model_code.models.kernels import fast_attention
+from model_code.objectives.objective import Batch, Score
+from model_code.predict import logits_of
 from model_code.runtime import prepare
-from model_code.schedule import warmup_linear
-from model_code.vocabulary import load_tokenizer, vocabulary_of
+from model_code.training.checkpoint import copy_weights
+from model_code.training.loop import Loop, Plan
+from model_code.training.optimizer import MixedOptimizer
+from model_code.training.schedule import warmup_linear
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
     config = config_from(FinetuneConfig, job.values)
     runtime = prepare(config.precision)
     tokenizer = _tokenizer(job, config)
-    pad = vocabulary_of(tokenizer).pad
+    pad = pad_of(job.paths["model"])
     train, validation = (
         read_examples(job.paths["data"] / f"{s}.jsonl", config.labels) for s in ("train", "validation")
     )
@@ -70,9 +73,7 @@ def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
 
     model = _classifier(job, config)
     model.to(runtime.device)  # type: ignore[arg-type]
-    weights = (
-        _class_weights(train.labels, len(config.labels)).to(runtime.device) if config.class_weights else None
-    )
+    weights = _class_weights(train.labels, len(config.labels)) if config.class_weights else None
     optimizer = MixedOptimizer(model, config.learning_rate, config.weight_decay)
     plan = Plan(
         total_steps=total,
@@ -85,30 +86,42 @@ def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
     )
     order: dict[int, list[np.ndarray]] = {}
 
-    def loss_of(step: int) -> tuple[torch.Tensor, int]:
+    def batches_of(step: int) -> list[Batch]:
         epoch, index = divmod(step, steps_per_epoch)
         if epoch not in order:
             order.clear()
             order[epoch] = bucketed_order(lengths, config.batch_size, config.seed, epoch)
         chosen = order[epoch][index]
-        ids, mask = (t.to(runtime.device) for t in padded([train_ids[i] for i in chosen], pad))
-        targets = torch.from_numpy(train.labels[chosen]).to(runtime.device)
-        with runtime.autocast():
-            logits = model(input_ids=ids, attention_mask=mask).logits
-        loss = cross_entropy(logits.float(), targets, weight=weights, label_smoothing=config.label_smoothing)
-        return loss, int(mask.sum())
+        ids, mask = padded([train_ids[i] for i in chosen], pad)
+        targets = torch.from_numpy(train.labels[chosen])
+        weight = float(weights[targets].sum()) if weights is not None else float(len(targets))
+        return [Batch({"ids": ids, "mask": mask, "targets": targets}, {"label": weight}, int(mask.sum()))]
+
+    def scores(tensors: Mapping[str, torch.Tensor]) -> dict[str, Score]:
+        logits = model(input_ids=tensors["ids"], attention_mask=tensors["mask"]).logits.float()
+        loss = cross_entropy(
+            logits,
+            tensors["targets"],
+            weight=None if weights is None else weights.to(logits.device),
+            label_smoothing=config.label_smoothing,
+            reduction="sum",
+        )
+        none = torch.zeros((), device=logits.device)
+        return {"label": Score(loss, none, none)}
 
     loop = Loop(
         plan,
         model,
+        scores,
         optimizer,
         lambda step: warmup_linear(step, total, config.warmup_fraction),
+        runtime,
         job.paths["scratch"],
         reporter,
     )
     with fast_attention(model, runtime):
         for epoch in range(loop.notes.get("epochs", 0), config.epochs):
-            loop.run_to((epoch + 1) * steps_per_epoch, loss_of)
+            loop.run_to((epoch + 1) * steps_per_epoch, batches_of)
             logits = logits_of(model, validation_ids, pad, config.batch_size, runtime)
             _keep_if_best(loop, epoch + 1, classification_metrics(logits, validation.labels, config.labels))
             if epoch + 1 - loop.notes["best_epoch"] >= config.patience:
@@ -154,8 +167,8 @@ def _tokenizer(job: Job, config: FinetuneConfig) -> Tokenizer:
 def _classifier(job: Job, config: FinetuneConfig) -> ModernBertForSequenceClassification:
     torch.manual_seed(config.seed)  # the classification layer starts at random
     model: ModernBertForSequenceClassification = load_model(
-        ModernBertForSequenceClassification,
         job.paths["model"],
+        ModernBertForSequenceClassification,
         num_labels=len(config.labels),
         id2label=dict(enumerate(config.labels)),
         label2id={label: i for i, label in enumerate(config.labels)},

@@ -1,40 +1,55 @@
-"""Pretraining: token shards and a tokenizer in, a masked language model out.
+"""Pretraining: token shards and a tokenizer in, a language model out.
 
     python -m model_code.pretrain JOB.json
 
 JOB: tokens (directory with train and validation shards), tokenizer, output, scratch, config.
 """
 
+from __future__ import annotations
+
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from model_code.architecture import Shape, fast_attention, masked_lm
-from model_code.batches import PackedBatches
+from model_code.data.batches import PackedBatches
+from model_code.data.noise import Noise
+from model_code.data.shards import open_split
+from model_code.data.vocabulary import Vocabulary, require_vocabulary, vocabulary_of
+from model_code.errors import TrainingError
+from model_code.evaluate import evaluate
 from model_code.job import Job, Reporter, config_from, fingerprint, main, write_json, write_json_lines
-from model_code.loop import Loop, Plan
-from model_code.objectives import mask_tokens, masked_lm_loss, step_seed
-from model_code.optimizer import MixedOptimizer
-from model_code.predict import masked_lm_metrics
+from model_code.models.checkpoints import load_model
+from model_code.models.families import family_named
+from model_code.models.kernels import fast_attention
+from model_code.models.shape import Shape
+from model_code.objectives.masked import Masked
+from model_code.objectives.objective import Batch, Objective
 from model_code.runtime import prepare
-from model_code.schedule import warmup_stable_decay
-from model_code.shards import open_split
-from model_code.vocabulary import load_tokenizer, require_vocabulary, vocabulary_of
+from model_code.training.loop import Loop, Plan
+from model_code.training.optimizer import MixedOptimizer
+from model_code.training.schedule import warmup_stable_decay
 
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Defaults: 4.1 M tokens, about two minutes on two idle cores with bfloat16."""
+    """Defaults: 4.1 M tokens, about two minutes on two idle cores with bfloat16.
 
+    Sizes that are None are those of the preset.
+    """
+
+    family: str = "modernbert"
+    preset: str = "tiny"
+    objective: str = "masked"
+    layers: int | None = None
+    width: int | None = None
+    heads: int | None = None
+    intermediate: int | None = None
+    max_positions: int | None = None
+    local_attention: int | None = None
     steps: int = 1000
-    layers: int = 2
-    width: int = 128
-    heads: int = 2
-    intermediate: int = 192
-    max_positions: int = 512
-    local_attention: int = 128
     sequence_length: int = 128
     batch_size: int = 32
     mask_rate: float = 0.3
@@ -50,10 +65,23 @@ class PretrainConfig:
 
     @property
     def shape(self) -> Shape:
-        """The part of the config that says what the encoder looks like."""
-        return Shape(
-            self.layers, self.width, self.heads, self.intermediate, self.max_positions, self.local_attention
-        )
+        """The preset, with the sizes that the config sets itself. Raises TrainingError for an unknown one."""
+        presets = family_named(self.family).PRESETS
+        if self.preset not in presets:
+            raise TrainingError(
+                f"family {self.family} has no preset {self.preset!r}; choose one of {', '.join(presets)}"
+            )
+        own = {
+            name: getattr(self, name)
+            for name in ("layers", "width", "heads", "intermediate", "max_positions", "local_attention")
+        }
+        return replace(presets[self.preset], **{name: size for name, size in own.items() if size is not None})
+
+
+def objective_of(config: PretrainConfig, vocabulary: Vocabulary) -> Objective:
+    """The objective that a config names. Raises TrainingError when the vocabulary lacks its tokens."""
+    vocabulary.need("mask", why="masked language modelling")
+    return Masked(family_named(config.family), vocabulary, config.mask_rate)
 
 
 def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
@@ -64,14 +92,16 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
     """
     config = config_from(PretrainConfig, job.values)
     runtime = prepare(config.precision)
-    vocabulary = vocabulary_of(load_tokenizer(job.paths["tokenizer"]))
+    vocabulary = vocabulary_of(job.paths["tokenizer"])
     train, validation = (open_split(job.paths["tokens"], split) for split in ("train", "validation"))
     for split in (train, validation):
         require_vocabulary(split, vocabulary)
     batches = PackedBatches(train, config.sequence_length, config.batch_size, config.seed)
 
-    model = masked_lm(config.shape, vocabulary, config.seed)
+    torch.manual_seed(config.seed)
+    model = family_named(config.family).build(config.shape, vocabulary)
     model.to(runtime.device)  # type: ignore[arg-type]
+    objective = objective_of(config, vocabulary)
     optimizer = MixedOptimizer(model, config.learning_rate, config.weight_decay, config.muon_learning_rate)
     plan = Plan(
         total_steps=config.steps,
@@ -86,21 +116,25 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
     def factor(step: int) -> float:
         return warmup_stable_decay(step, config.steps, config.warmup_fraction, config.decay_fraction)
 
-    def loss_of(step: int) -> tuple[torch.Tensor, int]:
-        generator = torch.Generator().manual_seed(step_seed(config.seed, step))
-        ids = batches.batch(step)
-        masked = mask_tokens(ids, config.mask_rate, vocabulary, generator).to(runtime.device)
-        with runtime.autocast():
-            return masked_lm_loss(model, masked), ids.numel()
+    def batches_of(step: int) -> list[Batch]:
+        rows = batches.batch(step)
+        return [objective.batch(rows, Noise(config.seed, step, rows.places))]
 
-    loop = Loop(plan, model, optimizer, factor, job.paths["scratch"], reporter)
+    loop = Loop(
+        plan,
+        model,
+        lambda tensors: objective.scores(model, tensors),
+        optimizer,
+        factor,
+        runtime,
+        job.paths["scratch"],
+        reporter,
+    )
     with fast_attention(model, runtime):
-        loop.run_to(config.steps, loss_of)
+        loop.run_to(config.steps, batches_of)
     timings = loop.timings()
 
-    metrics = masked_lm_metrics(
-        model, validation, vocabulary, config.sequence_length, config.batch_size, config.mask_rate, runtime
-    )
+    metrics = evaluate(model, objective, validation, config.sequence_length, config.batch_size, runtime)
     reporter.event("evaluation", step=loop.step, loss=metrics["loss"], accuracy=metrics["accuracy"])
     output = job.paths["output"]
     model.save_pretrained(output / "model")
@@ -113,6 +147,18 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
     write_json(output / "metrics.json", metrics)
     write_json_lines(output / "history.jsonl", loop.history)
     return metrics | timings
+
+
+def held_out_metrics(model_dir: Path, tokens_dir: Path, split: str, values: dict[str, Any]) -> dict[str, Any]:
+    """What `evaluate` finds for a saved model on a split, in float32; `values` is the config it had."""
+    config = config_from(PretrainConfig, values)
+    runtime = prepare("float32")
+    vocabulary = vocabulary_of(model_dir)
+    held_out = open_split(tokens_dir, split)
+    require_vocabulary(held_out, vocabulary)
+    model = load_model(model_dir).to(runtime.device)
+    objective = objective_of(config, vocabulary)
+    return evaluate(model, objective, held_out, config.sequence_length, config.batch_size, runtime)
 
 
 if __name__ == "__main__":

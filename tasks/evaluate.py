@@ -44,7 +44,8 @@ def evaluate(
 
     A refusal is a result, not an error, here: `register` logs it and then stops the line.
     """
-    from model_code.predict import classify, masked_lm_loss_of
+    from model_code.predict import classify
+    from model_code.pretrain import held_out_metrics
 
     model_path, labelled = workspace.path(model) / "model", workspace.path(model) / "labelled"
     texts, truth = read_examples(labelled, "test")
@@ -52,12 +53,8 @@ def evaluate(
     labels = json.loads((labelled / "report.json").read_text())["labels"]
 
     training = workspace.manifest(pretrained).config
-    held_out = masked_lm_loss_of(
-        workspace.path(pretrained) / "model",
-        workspace.path(tokens) / "tokens",
-        split="test",
-        sequence_length=training["sequence_length"],
-        mask_rate=training["mask_rate"],
+    held_out = held_out_metrics(
+        workspace.path(pretrained) / "model", workspace.path(tokens) / "tokens", "test", training
     )
     logits = classify(model_path, texts, config.batch_size)
     predicted = [labels[index] for index in logits.argmax(axis=1)]
@@ -72,7 +69,7 @@ def evaluate(
             "loss": held_out["loss"],
             "perplexity": held_out["perplexity"],
             "masked_accuracy": held_out["accuracy"],
-            "tokens": held_out["masked_tokens"],
+            "tokens": held_out["targets"],
         },
         "model": scores(truth, predicted, labels),
         "per_label": per_label(truth, predicted, labels),

@@ -107,7 +107,7 @@ def _encode(
     config: TokenizeConfig,
     workspace: Workspace,
 ) -> None:
-    from model_code.vocabulary import size_of
+    from model_code.data.vocabulary import size_of
     from tasks.tokenizing.encoding import Encoder, EncodingDiffers
     from tasks.tokenizing.packing import SpecialIds, pack
 

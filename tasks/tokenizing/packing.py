@@ -16,7 +16,7 @@ from tasks.tokenizing.fertility import Counts, Fertility
 from tasks.visible import Advance
 
 if TYPE_CHECKING:
-    from model_code.shards import SplitInfo
+    from model_code.data.shards import SplitInfo
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def pack(
     Raises:
         EncodingDiffers: the fast encoder was wrong; what was written is no split.
     """
-    from model_code.shards import SplitWriter
+    from model_code.data.shards import SplitWriter
 
     fertility, done = Fertility(), 0
     with ExitStack() as stack:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from model_code.data.shards import write_split
 from model_code.errors import TrainingError
-from model_code.shards import write_split
-from tests.model_code.conftest import pretrain_job, run_pretrain
+from model_code.pretrain import held_out_metrics
+from tests.model_code.conftest import TINY, pretrain_job, run_pretrain
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,8 +20,14 @@ def test_the_loss_falls_and_the_model_is_whole(corpus: Path, pretrained: Path) -
     assert [row["step"] for row in history] == list(range(1, 201))
     metrics = json.loads((pretrained / "metrics.json").read_text())
     assert metrics["loss"] < history[0]["loss"] - 0.8
-    assert metrics["masked_tokens"] > 100
+    assert metrics["targets"] > 100
     assert (pretrained / "model" / "tokenizer.json").is_file()
+
+
+def test_the_saved_model_has_the_loss_that_training_wrote(corpus: Path, pretrained: Path) -> None:
+    metrics = held_out_metrics(pretrained / "model", corpus / "tokens", "validation", TINY)
+    written = json.loads((pretrained / "metrics.json").read_text())
+    assert metrics["loss"] == pytest.approx(written["loss"], rel=0.01)  # training may evaluate in bfloat16
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGTERM, 143)])

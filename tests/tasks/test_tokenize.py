@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from model_code.shards import open_split
+from model_code.data.shards import open_split
 from tasks import tokenize as stage_module
 from tasks.artifact import Artifact
 from tasks.documents import Document, document_id, to_batches, write_shards
@@ -101,7 +101,7 @@ def split_names() -> tuple[str, ...]:
 def test_documents_come_back_whole_from_the_shards(
     tmp_path: Path, model: str, family: str, begin: list[str], end: list[str]
 ) -> None:
-    from model_code.vocabulary import load_tokenizer
+    from model_code.data.vocabulary import load_tokenizer
 
     config = TokenizeConfig(
         vocabulary={"bpe": 340, "unigram": 420, "wordpiece": 300}[model],

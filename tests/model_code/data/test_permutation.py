@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model_code.permutation import permuted
+from model_code.data.permutation import permuted
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 17, 64, 65, 1000, 4097])

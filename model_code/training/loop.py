@@ -4,9 +4,12 @@ Everything random in a step is drawn from (seed, step), and everything else that
 the checkpoint; hence a run killed anywhere and started again ends with the same bytes.
 """
 
+from __future__ import annotations
+
 import math
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +17,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from model_code.checkpoint import Checkpoint, copy_weights, latest_checkpoint, save_checkpoint
+from model_code.data.noise import step_seed
 from model_code.errors import TrainingError
 from model_code.job import Reporter
-from model_code.objectives import step_seed
-from model_code.optimizer import MixedOptimizer
+from model_code.objectives.objective import Batch, Score
+from model_code.runtime import Runtime
+from model_code.training.checkpoint import Checkpoint, copy_weights, latest_checkpoint, save_checkpoint
+from model_code.training.optimizer import MixedOptimizer
 
 TERMINATED = 143
 SECONDS_BETWEEN_EVENTS = 0.5
@@ -48,8 +53,10 @@ class Loop:
         self,
         plan: Plan,
         model: nn.Module,
+        scores: Callable[[Mapping[str, torch.Tensor]], dict[str, Score]],
         optimizer: MixedOptimizer,
         factor: Callable[[int], float],
+        runtime: Runtime,
         scratch: Path,
         reporter: Reporter,
     ) -> None:
@@ -58,13 +65,13 @@ class Loop:
         self.history: list[dict[str, Any]] = []
         self.notes: dict[str, Any] = {}
         self.kept: dict[str, torch.Tensor] = {}
-        self._factor, self._scratch = factor, scratch
+        self._scores, self._factor, self._runtime, self._scratch = scores, factor, runtime, scratch
         self._resume()
         self._started_at, self._reported_at = time.monotonic(), 0.0
         self._first_step, self._tokens = self.step, 0
 
-    def run_to(self, stop: int, loss_of: Callable[[int], tuple[torch.Tensor, int]]) -> None:
-        """Train until `stop` steps are done; `loss_of(step)` returns the loss and its token count.
+    def run_to(self, stop: int, batches_of: Callable[[int], Sequence[Batch]]) -> None:
+        """Train until `stop` steps are done; `batches_of(step)` are the micro-batches of one step.
 
         Raises TrainingError when the loss or its gradient is not finite, SystemExit(143) after
         a checkpoint when a stop was asked for.
@@ -72,15 +79,14 @@ class Loop:
         self.model.train()
         while self.step < stop:
             torch.manual_seed(step_seed(self.plan.seed, self.step))
-            loss, tokens = loss_of(self.step)
-            value = loss.item()
+            batches = batches_of(self.step)
+            value = self._backward(batches)
             self._refuse_unless_finite("loss", value)
-            loss.backward()  # type: ignore[no-untyped-call]
             norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.plan.clip).item()
             self._refuse_unless_finite("gradient norm", norm)
             self.optimizer.step(self._factor(self.step))
             self.step += 1
-            self._tokens += tokens
+            self._tokens += sum(batch.tokens for batch in batches)
             self.history.append({"step": self.step, "loss": round(value, 6)})
             self._report(value)
             if self.reporter.stop_requested:
@@ -88,6 +94,24 @@ class Loop:
                 raise SystemExit(TERMINATED)
             if self.step % self.plan.checkpoint_every == 0:
                 self.checkpoint()
+
+    def _backward(self, batches: Sequence[Batch]) -> float:
+        """Add up the gradients of the micro-batches; returns the mean loss over all of their targets."""
+        targets: Counter[str] = Counter()
+        for batch in batches:
+            targets.update(batch.targets)
+        value = 0.0
+        for batch in batches:
+            moved = batch.to(self._runtime.device)
+            with self._runtime.autocast():
+                scores = self._scores(moved.tensors)
+            total = sum(
+                (score.loss + score.penalty) / max(1, targets[name]) for name, score in scores.items()
+            )
+            assert isinstance(total, torch.Tensor)
+            total.backward()  # type: ignore[no-untyped-call]
+            value += sum(score.loss.item() / max(1, targets[name]) for name, score in scores.items())
+        return value
 
     def timings(self) -> dict[str, float]:
         """Seconds and tokens per second since this process began to train."""

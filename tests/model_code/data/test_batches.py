@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 import torch
 
-from model_code.batches import PackedBatches
+from model_code.data.batches import PackedBatches
+from model_code.data.shards import open_split, write_split
 from model_code.errors import TrainingError
-from model_code.shards import open_split, write_split
 
 
 def test_an_epoch_visits_every_chunk_once_and_epochs_differ(tmp_path: Path) -> None:
     write_split(tmp_path, "train", [np.arange(85)], 100)
     batches = PackedBatches(open_split(tmp_path, "train"), sequence_length=10, batch_size=4, seed=0)
     assert batches.steps_per_epoch == 2
-    first = np.concatenate([batches.batch(step).numpy() for step in (0, 1)])
-    second = np.concatenate([batches.batch(step).numpy() for step in (2, 3)])
+    first = np.concatenate([batches.batch(step).ids.numpy() for step in (0, 1)])
+    second = np.concatenate([batches.batch(step).ids.numpy() for step in (2, 3)])
     assert sorted(first[:, 0]) == sorted(second[:, 0]) == list(range(0, 80, 10))
     assert first[:, 0].tolist() != second[:, 0].tolist()
 
@@ -25,9 +25,9 @@ def test_a_batch_depends_on_seed_and_step_only(tmp_path: Path) -> None:
     write_split(tmp_path, "train", [np.arange(1000)], 1000)
     split = open_split(tmp_path, "train")
     walked = PackedBatches(split, 10, 4, seed=5)
-    visited = [walked.batch(step) for step in range(60)]
-    assert PackedBatches(split, 10, 4, seed=5).batch(57).equal(visited[57])
-    assert not PackedBatches(split, 10, 4, seed=6).batch(57).equal(visited[57])
+    visited = [walked.batch(step).ids for step in range(60)]
+    assert PackedBatches(split, 10, 4, seed=5).batch(57).ids.equal(visited[57])
+    assert not PackedBatches(split, 10, 4, seed=6).batch(57).ids.equal(visited[57])
 
 
 @pytest.mark.parametrize("ranks", [2, 4])
@@ -35,8 +35,8 @@ def test_all_ranks_together_read_the_same_batch(tmp_path: Path, ranks: int) -> N
     write_split(tmp_path, "train", [np.arange(1000)], 1000)
     split = open_split(tmp_path, "train")
     for step in (0, 13, 24, 25):
-        shares = [PackedBatches(split, 10, 4, 5, rank, ranks).batch(step) for rank in range(ranks)]
-        assert torch.cat(shares).equal(PackedBatches(split, 10, 4, seed=5).batch(step))
+        shares = [PackedBatches(split, 10, 4, 5, rank, ranks).batch(step).ids for rank in range(ranks)]
+        assert torch.cat(shares).equal(PackedBatches(split, 10, 4, seed=5).batch(step).ids)
 
 
 def test_ranks_that_can_not_share_a_batch_are_refused(tmp_path: Path) -> None:
@@ -49,3 +49,21 @@ def test_a_corpus_smaller_than_a_batch_is_refused(tmp_path: Path) -> None:
     write_split(tmp_path, "train", [range(39)], 100)
     with pytest.raises(TrainingError, match="39 tokens, one batch needs 40"):
         PackedBatches(open_split(tmp_path, "train"), 10, 4, seed=0)
+
+
+def test_rows_know_their_documents_and_places(tmp_path: Path) -> None:
+    write_split(tmp_path, "train", [np.arange(3), np.arange(9), np.arange(8)], 10)
+    batches = PackedBatches(open_split(tmp_path, "train"), sequence_length=5, batch_size=4, seed=0)
+    rows = batches.batch(0)
+    found = {
+        tuple(ids): (documents, places)
+        for ids, documents, places in zip(
+            rows.ids.tolist(), rows.documents.tolist(), rows.positions.tolist(), strict=True
+        )
+    }
+    assert found[0, 1, 2, 0, 1] == ([0, 0, 0, 1, 1], [0, 1, 2, 0, 1])
+    assert found[2, 3, 4, 5, 6] == ([0] * 5, [0, 1, 2, 3, 4])
+    assert found[7, 8, 0, 1, 2] == ([0, 0, 1, 1, 1], [0, 1, 0, 1, 2])
+    halves = rows.split(3)
+    assert [len(part.ids) for part in halves] == [3, 1]
+    assert np.concatenate([part.places for part in halves]).tolist() == [0, 1, 2, 3]

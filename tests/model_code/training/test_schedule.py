@@ -1,6 +1,6 @@
 import pytest
 
-from model_code.schedule import warmup_linear, warmup_stable_decay
+from model_code.training.schedule import warmup_linear, warmup_stable_decay
 
 
 def test_warm_up_plateau_and_decay() -> None:

@@ -1,10 +1,16 @@
 import torch
 
-from model_code.architecture import Shape, masked_lm
-from model_code.optimizer import MixedOptimizer
-from model_code.vocabulary import Vocabulary
+from model_code.data.vocabulary import Vocabulary
+from model_code.models import modernbert
+from model_code.models.shape import Shape
+from model_code.training.optimizer import MixedOptimizer
 
 VOCABULARY = Vocabulary(size=100, pad=0, cls=2, sep=3, mask=4, unk=1)
+
+
+def seeded_model() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return modernbert.build(Shape(2, 32, 2, 48, 64, 16), VOCABULARY)
 
 
 def step(model: torch.nn.Module, optimizer: MixedOptimizer) -> None:
@@ -14,7 +20,7 @@ def step(model: torch.nn.Module, optimizer: MixedOptimizer) -> None:
 
 
 def test_muon_takes_the_hidden_matrices_and_nothing_else() -> None:
-    model = masked_lm(Shape(2, 32, 2, 48, 64, 16), VOCABULARY, seed=0)
+    model = seeded_model()
     optimizer = MixedOptimizer(model, 1e-3, 0.01, 1e-2)
     step(model, optimizer)
     muon = {name.removesuffix("/momentum_buffer") for name in optimizer.state() if "momentum" in name}
@@ -25,7 +31,7 @@ def test_muon_takes_the_hidden_matrices_and_nothing_else() -> None:
 
 
 def test_norms_and_biases_do_not_decay() -> None:
-    model = masked_lm(Shape(2, 32, 2, 48, 64, 16), VOCABULARY, seed=0)
+    model = seeded_model()
     optimizer = MixedOptimizer(model, learning_rate=0.1, weight_decay=1.0)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     for parameter in model.parameters():
@@ -36,7 +42,7 @@ def test_norms_and_biases_do_not_decay() -> None:
 
 
 def test_a_restored_state_continues_identically() -> None:
-    models = [masked_lm(Shape(2, 32, 2, 48, 64, 16), VOCABULARY, seed=0) for _ in range(2)]
+    models = [seeded_model() for _ in range(2)]
     first, second = (MixedOptimizer(model, 1e-3, 0.01, 1e-2) for model in models)
     step(models[0], first)
     models[1].load_state_dict(models[0].state_dict())

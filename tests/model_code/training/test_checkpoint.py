@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from model_code.checkpoint import Checkpoint, latest_checkpoint, save_checkpoint
+from model_code.training.checkpoint import Checkpoint, latest_checkpoint, save_checkpoint
 
 
 def save_three(scratch: Path) -> None:

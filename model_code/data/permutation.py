@@ -35,11 +35,12 @@ def _feistel(
     mask = (np.uint64(1) << half) - np.uint64(1)
     left, right = numbers >> half, numbers & mask
     for key in keys:
-        left, right = right, left ^ (_mixed(right + key) & mask)
+        left, right = right, left ^ (mixed(right + key) & mask)
     return left << half | right
 
 
-def _mixed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+def mixed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Each number hashed on its own, so that neighbours have nothing in common."""
     numbers = (numbers ^ numbers >> np.uint64(30)) * _MIX_1
     numbers = (numbers ^ numbers >> np.uint64(27)) * _MIX_2
     return numbers ^ numbers >> np.uint64(31)

@@ -1,0 +1,120 @@
+"""Training batches from a packed split, in an order that any step and any number of ranks can begin with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from model_code.data.permutation import permuted
+from model_code.data.shards import Split
+from model_code.errors import TrainingError
+
+# 262,144 tokens at a length of 128: the standard error of a masked loss is then below 0.01 nats.
+EVALUATED_SEQUENCES = 2048
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Packed sequences, int64 [R, S] each, and their places in the whole batch of the step, int64 [R].
+
+    Several documents, or parts of them, lie end to end in a row: `documents` counts them from 0 within the
+    row, `positions` counts the tokens of each from 0.
+    """
+
+    ids: torch.Tensor
+    documents: torch.Tensor
+    positions: torch.Tensor
+    places: npt.NDArray[np.int64]
+
+    def split(self, size: int) -> list[Rows]:
+        """The same rows in parts of at most `size`."""
+        parts = zip(
+            torch.split(self.ids, size),
+            torch.split(self.documents, size),
+            torch.split(self.positions, size),
+            np.split(self.places, range(size, len(self.places), size)),
+            strict=True,
+        )
+        return [Rows(*part) for part in parts]
+
+
+class PackedBatches:
+    """Batches of equally long slices, in a new random order each epoch.
+
+    `batch(step)` depends on the split, the seed and the step only. With several ranks each reads its own
+    rows of that one batch, so the order of the data is the same for every number of ranks.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        sequence_length: int,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        """`batch_size` is that of all ranks together.
+
+        Raises TrainingError when the split does not fill one batch or the ranks can't share it evenly.
+        """
+        if batch_size % ranks:
+            raise TrainingError(
+                f"batch_size {batch_size} can't be shared evenly by {ranks} ranks; "
+                f"make it a multiple of {ranks}"
+            )
+        self.chunks = split.info.tokens // sequence_length
+        self.steps_per_epoch = self.chunks // batch_size
+        if not self.steps_per_epoch:
+            raise TrainingError(
+                f"{split.path}: {split.info.tokens} tokens, one batch needs {sequence_length * batch_size} "
+                f"(sequence_length {sequence_length} x batch_size {batch_size}); "
+                "collect more text or lower one of the two"
+            )
+        self._split, self._length = split, sequence_length
+        self._batch_size, self._seed = batch_size, seed
+        self._mine = np.arange(batch_size).reshape(ranks, -1)[rank]
+
+    def batch(self, step: int) -> Rows:
+        """This rank's rows of step `step` (0-based)."""
+        epoch, index = divmod(step, self.steps_per_epoch)
+        chunks = permuted(index * self._batch_size + self._mine, self.chunks, (self._seed, epoch))
+        return read_rows(self._split, chunks, self._length, self._mine)
+
+
+def held_out(split: Split, sequence_length: int, batch_size: int) -> Iterator[Rows]:
+    """A split in its own order, for measuring; a long one is represented by evenly spread sequences.
+
+    Raises TrainingError when the split is shorter than one sequence.
+    """
+    chunks = split.info.tokens // sequence_length
+    if not chunks:
+        raise TrainingError(
+            f"{split.path}: {split.info.tokens} tokens, one sequence needs {sequence_length}; "
+            "hold out more text"
+        )
+    chosen = np.unique(np.linspace(0, chunks - 1, EVALUATED_SEQUENCES).astype(np.int64))
+    for start in range(0, len(chosen), batch_size):
+        part = chosen[start : start + batch_size]
+        yield read_rows(split, part, sequence_length, np.arange(start, start + len(part)))
+
+
+def read_rows(
+    split: Split, chunks: npt.NDArray[np.int64], length: int, places: npt.NDArray[np.int64]
+) -> Rows:
+    """The slices `chunks` [R] of a split that is cut every `length` tokens."""
+    starts = chunks * length
+    ids = np.stack([split.ids[start : start + length] for start in starts]).astype(np.int64)
+    documents, positions = np.zeros_like(ids), np.zeros_like(ids)
+    first = np.searchsorted(split.offsets, starts, side="right")
+    last = np.searchsorted(split.offsets, starts + length, side="left")
+    for row, (start, begin, end) in enumerate(zip(starts, first, last, strict=True)):
+        bounds = np.concatenate([[0], split.offsets[begin:end] - start, [length]])
+        sizes = np.diff(bounds)
+        documents[row] = np.repeat(np.arange(len(sizes)), sizes)
+        positions[row] = np.arange(length) - np.repeat(bounds[:-1], sizes)
+    return Rows(torch.from_numpy(ids), torch.from_numpy(documents), torch.from_numpy(positions), places)

@@ -1,0 +1,1 @@
+"""Model families: standard transformers classes, their sizes, and what attention may see."""

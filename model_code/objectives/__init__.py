@@ -1,0 +1,1 @@
+"""What a model is trained to guess, one objective a file."""
