@@ -8,7 +8,7 @@ JOB: tokens (directory with train and validation shards), tokenizer, output, scr
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,35 +33,71 @@ from model_code.training.optimizer import MixedOptimizer
 from model_code.training.schedule import warmup_stable_decay
 
 
+# How a run is carried out and not what comes of it: it may be resumed with others of these.
+HOW = frozenset(
+    {
+        "micro_batch",
+        "activation_checkpointing",
+        "parallel",
+        "devices",
+        "checkpoint_every",
+        "keep_every",
+    }
+)
+
+
 @dataclass(frozen=True)
 class PretrainConfig:
-    """Defaults: 4.1 M tokens, about two minutes on two idle cores with bfloat16.
+    """What is trained, on what, and how. Defaults: 4.1 M tokens, two minutes on two idle cores with bfloat16.
 
-    Sizes that are None are those of the preset.
+    Sizes that are None are those of the preset. Rates, weights and fractions that are 0 switch their
+    thing off; counts of steps (`keep_every`, `evaluate_every`) that are 0 do so too.
     """
 
     family: str = "modernbert"
     preset: str = "tiny"
-    objective: str = "masked"
     layers: int | None = None
     width: int | None = None
     heads: int | None = None
+    kv_heads: int | None = None
     intermediate: int | None = None
     max_positions: int | None = None
     local_attention: int | None = None
+    dropout: float = 0.0
+    start_from: str = ""
+
+    objective: str = ""
+    mask_rate: float = 0.3
+    whole_words: bool = False
+    noise_density: float = 0.15
+    mean_span: float = 3.0
+    z_loss: float = 0.0
+
     steps: int = 1000
     sequence_length: int = 128
     batch_size: int = 32
-    mask_rate: float = 0.3
+    optimizer: str = "muon"
     learning_rate: float = 2e-3
     muon_learning_rate: float = 6e-3
-    warmup_fraction: float = 0.05
-    decay_fraction: float = 0.5
+    beta2: float = 0.98
     weight_decay: float = 0.01
     clip: float = 1.0
+    schedule: str = "warmup_stable_decay"
+    warmup_fraction: float = 0.05
+    decay_fraction: float = 0.5
+    final_fraction: float = 0.0
+    ema: float = 0.0
+    evaluate_every: int = 0
     seed: int = 0
-    checkpoint_every: int = 200
+
     precision: str = "auto"
+    compile: str = "auto"
+    activation_checkpointing: bool = False
+    micro_batch: int = 0
+    parallel: str = "auto"
+    devices: int = 0
+    checkpoint_every: int = 200
+    keep_every: int = 0
 
     @property
     def shape(self) -> Shape:
@@ -71,10 +107,7 @@ class PretrainConfig:
             raise TrainingError(
                 f"family {self.family} has no preset {self.preset!r}; choose one of {', '.join(presets)}"
             )
-        own = {
-            name: getattr(self, name)
-            for name in ("layers", "width", "heads", "intermediate", "max_positions", "local_attention")
-        }
+        own = {name: getattr(self, name) for name in (field.name for field in fields(Shape))}
         return replace(presets[self.preset], **{name: size for name, size in own.items() if size is not None})
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from transformers import PreTrainedModel
@@ -32,11 +32,10 @@ class Batch:
         return Batch(moved, self.targets, self.tokens)
 
 
-@dataclass(frozen=True)
-class Score:
+class Score(NamedTuple):
     """Sums over the targets of one term: the loss in nats, what is added to it in training, right guesses.
 
-    Guesses are counted only where no gradients are, and the penalty (z-loss) only where they are.
+    A tuple, since FSDP looks for the tensors of an output in those. Guesses are counted only where no gradients are, and the penalty (z-loss) only where they are.
     """
 
     loss: torch.Tensor
