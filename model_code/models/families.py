@@ -13,28 +13,35 @@ from transformers import PreTrainedModel
 
 from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
-from model_code.models import modernbert
+from model_code.models import bert, gpt2, llama, modernbert, t5
 from model_code.models.shape import Shape
 
 
 class Family(Protocol):
-    """What a module of a family offers."""
+    """What a module of a family offers; how it is run depends on whether it has one stack or two."""
 
+    PRETRAINED: type[PreTrainedModel]
     PRESETS: Mapping[str, Shape]
 
     def build(self, shape: Shape, vocabulary: Vocabulary) -> PreTrainedModel:
         """A randomly initialised model. Raises TrainingError when the shape is impossible."""
+
+    def logits(self, model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
+        """Logits [N, vocabulary] of hidden states [N, D]."""
+
+
+class SingleStack(Family, Protocol):
+    """An encoder or a decoder alone; T5, which has both, takes the rows of both (`t5.hidden_states`)."""
 
     def hidden_states(
         self, model: PreTrainedModel, ids: torch.Tensor, documents: torch.Tensor, positions: torch.Tensor
     ) -> torch.Tensor:
         """The last hidden states [B, S, D] of packed rows [B, S]; no token sees another document."""
 
-    def logits(self, model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
-        """Logits [N, vocabulary] of hidden states [N, D]."""
 
-
-FAMILIES: Mapping[str, Family] = {"modernbert": modernbert}
+ENCODERS: Mapping[str, SingleStack] = {"modernbert": modernbert, "bert": bert}
+DECODERS: Mapping[str, SingleStack] = {"gpt2": gpt2, "llama": llama}
+FAMILIES: Mapping[str, Family] = {**ENCODERS, **DECODERS, "t5": t5}
 
 
 def family_named(name: str) -> Family:

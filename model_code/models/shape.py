@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from model_code.errors import TrainingError
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -20,3 +22,21 @@ class Shape:
     local_attention: int = 128
     kv_heads: int = 0
     dropout: float = 0.0
+
+    def need_heads(self, even: bool = False) -> None:
+        """Raise TrainingError unless the width divides into heads and the heads into groups.
+
+        Rotary positions turn pairs of numbers and need an `even` width of each head.
+        """
+        pairs = 2 if even else 1
+        if self.width % (pairs * self.heads):
+            kind = " of an even width (rotary positions turn pairs)" if even else ""
+            raise TrainingError(
+                f"width {self.width} does not divide into {self.heads} heads{kind}; "
+                f"make width a multiple of {pairs * self.heads}"
+            )
+        if self.kv_heads and self.heads % self.kv_heads:
+            raise TrainingError(
+                f"{self.heads} heads can't share {self.kv_heads} kv_heads evenly; "
+                "make heads a multiple of kv_heads"
+            )

@@ -1,0 +1,71 @@
+"""GPT-2 (Radford et al. 2019): a decoder with learned positions, LayerNorm and GELU; input and output tied.
+
+`base` and `350m` are GPT-2 and GPT-2 medium, `1b` has the layout of GPT-3 XL (Brown et al. 2020,
+arXiv 2005.14165, table 2.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
+
+from model_code.data.vocabulary import Vocabulary
+from model_code.models.attention import document_mask
+from model_code.models.shape import Shape
+
+PRETRAINED: type[PreTrainedModel] = GPT2LMHeadModel
+PRESETS: Mapping[str, Shape] = {
+    "tiny": Shape(layers=2, width=128, heads=2, intermediate=512, max_positions=1024),
+    "mini": Shape(layers=4, width=256, heads=4, intermediate=1024, max_positions=1024),
+    "small": Shape(layers=8, width=512, heads=8, intermediate=2048, max_positions=1024),
+    "base": Shape(layers=12, width=768, heads=12, intermediate=3072, max_positions=1024),
+    "350m": Shape(layers=24, width=1024, heads=16, intermediate=4096, max_positions=1024),
+    "1b": Shape(layers=24, width=2048, heads=16, intermediate=8192, max_positions=2048),
+}
+
+
+def build(shape: Shape, vocabulary: Vocabulary) -> GPT2LMHeadModel:
+    """A randomly initialised language model, by the global random numbers of torch.
+
+    Raises TrainingError when the width can't be divided into heads, or the vocabulary lacks a token.
+    """
+    vocabulary.need("eos", why="GPT-2")
+    shape.need_heads()
+    config = GPT2Config(
+        vocab_size=vocabulary.size,
+        n_embd=shape.width,
+        n_inner=shape.intermediate,
+        n_layer=shape.layers,
+        n_head=shape.heads,
+        n_positions=shape.max_positions,
+        resid_pdrop=shape.dropout,
+        embd_pdrop=shape.dropout,
+        attn_pdrop=shape.dropout,
+        pad_token_id=vocabulary.pad,
+        bos_token_id=vocabulary.eos if vocabulary.bos is None else vocabulary.bos,
+        eos_token_id=vocabulary.eos,
+    )
+    config._attn_implementation = "sdpa"
+    return GPT2LMHeadModel(config)
+
+
+def hidden_states(
+    model: Any, ids: torch.Tensor, documents: torch.Tensor, positions: torch.Tensor
+) -> torch.Tensor:
+    """The last hidden states [B, S, D] of packed rows [B, S]; a token sees its document up to itself."""
+    states: torch.Tensor = model.transformer(
+        input_ids=ids,
+        attention_mask=document_mask(model, documents, causal=True),
+        position_ids=positions,
+        use_cache=False,
+    ).last_hidden_state
+    return states
+
+
+def logits(model: Any, hidden: torch.Tensor) -> torch.Tensor:
+    """Logits [N, vocabulary] of hidden states [N, D]."""
+    out: torch.Tensor = model.lm_head(hidden)
+    return out

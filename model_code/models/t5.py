@@ -1,0 +1,84 @@
+"""T5 (Raffel et al. 2020, arXiv 1910.10683) with the gated GELU of its version 1.1 (Shazeer, arXiv 2002.05202).
+
+Positions are relative, so packing does not move them. transformers ties input and output embeddings in every
+T5, hence the sizes of version 1.1 with the tied, scaled output of version 1.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, T5Config, T5ForConditionalGeneration
+
+from model_code.data.vocabulary import Vocabulary
+from model_code.models.attention import document_mask
+from model_code.models.shape import Shape
+
+PRETRAINED: type[PreTrainedModel] = T5ForConditionalGeneration
+PRESETS: Mapping[str, Shape] = {
+    "tiny": Shape(layers=2, width=128, heads=2, intermediate=256, max_positions=512),
+    "mini": Shape(layers=4, width=256, heads=4, intermediate=512, max_positions=512),
+    "small": Shape(layers=8, width=512, heads=8, intermediate=1024, max_positions=512),
+    "base": Shape(layers=12, width=768, heads=12, intermediate=2048, max_positions=512),
+    "large": Shape(layers=24, width=1024, heads=16, intermediate=2816, max_positions=512),
+}
+
+
+def build(shape: Shape, vocabulary: Vocabulary) -> T5ForConditionalGeneration:
+    """A randomly initialised encoder-decoder, by the global random numbers of torch.
+
+    Raises TrainingError when the width can't be divided into heads, or the vocabulary lacks a token.
+    """
+    vocabulary.need("pad", "eos", "sentinels", why="T5")
+    shape.need_heads()
+    not_declared: dict[str, Any] = {  # fields of published T5 configs that T5Config only passes on
+        "n_positions": shape.max_positions,
+        "decoder_start_token_id": vocabulary.pad,
+    }
+    config = T5Config(
+        vocab_size=vocabulary.size,
+        d_model=shape.width,
+        d_kv=shape.width // shape.heads,
+        d_ff=shape.intermediate,
+        num_layers=shape.layers,
+        num_heads=shape.heads,
+        feed_forward_proj="gated-gelu",
+        dropout_rate=shape.dropout,
+        pad_token_id=vocabulary.pad,
+        eos_token_id=vocabulary.eos,
+        **not_declared,
+    )
+    config._attn_implementation = "sdpa"
+    return T5ForConditionalGeneration(config)
+
+
+def hidden_states(
+    model: Any,
+    ids: torch.Tensor,
+    documents: torch.Tensor,
+    decoder_ids: torch.Tensor,
+    decoder_documents: torch.Tensor,
+) -> torch.Tensor:
+    """The decoder's last hidden states [B, T, D] of packed rows: encoder [B, S] and decoder [B, T].
+
+    A token of the decoder sees what precedes it in its document, and in the encoder the document of the same
+    number. A number that the encoder lacks (padding) sees some state or other, never a NaN.
+    """
+    encoded = model.encoder(input_ids=ids, attention_mask=document_mask(model, documents)).last_hidden_state
+    states: torch.Tensor = model.decoder(
+        input_ids=decoder_ids,
+        attention_mask=document_mask(model, decoder_documents, causal=True),
+        encoder_hidden_states=encoded,
+        encoder_attention_mask=document_mask(model, decoder_documents, documents),
+        use_cache=False,
+    ).last_hidden_state
+    return states
+
+
+def logits(model: Any, hidden: torch.Tensor) -> torch.Tensor:
+    """Logits [N, vocabulary] of the decoder's hidden states [N, D]."""
+    scale = model.model_dim**-0.5 if model.config.scale_decoder_outputs else 1.0
+    out: torch.Tensor = model.lm_head(hidden * scale)
+    return out
