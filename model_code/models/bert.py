@@ -7,25 +7,18 @@ gets no gradient and stays as it was.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from transformers import BertConfig, BertForPreTraining, PreTrainedModel
 
 from model_code.data.vocabulary import Vocabulary
+from model_code.models import presets
 from model_code.models.attention import document_mask
 from model_code.models.shape import Shape
 
 PRETRAINED: type[PreTrainedModel] = BertForPreTraining
-PRESETS: Mapping[str, Shape] = {
-    "tiny": Shape(layers=2, width=128, heads=2, intermediate=512, max_positions=512),
-    "mini": Shape(layers=4, width=256, heads=4, intermediate=1024, max_positions=512),
-    "small": Shape(layers=4, width=512, heads=8, intermediate=2048, max_positions=512),
-    "medium": Shape(layers=8, width=512, heads=8, intermediate=2048, max_positions=512),
-    "base": Shape(layers=12, width=768, heads=12, intermediate=3072, max_positions=512),
-    "350m": Shape(layers=24, width=1024, heads=16, intermediate=4096, max_positions=512),
-}
+PRESETS = presets.PRESETS["bert"]
 
 
 def build(shape: Shape, vocabulary: Vocabulary) -> BertForPreTraining:

@@ -6,25 +6,18 @@ arXiv 2005.14165, table 2.1).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
 from model_code.data.vocabulary import Vocabulary
+from model_code.models import presets
 from model_code.models.attention import document_mask
 from model_code.models.shape import Shape
 
 PRETRAINED: type[PreTrainedModel] = GPT2LMHeadModel
-PRESETS: Mapping[str, Shape] = {
-    "tiny": Shape(layers=2, width=128, heads=2, intermediate=512, max_positions=1024),
-    "mini": Shape(layers=4, width=256, heads=4, intermediate=1024, max_positions=1024),
-    "small": Shape(layers=8, width=512, heads=8, intermediate=2048, max_positions=1024),
-    "base": Shape(layers=12, width=768, heads=12, intermediate=3072, max_positions=1024),
-    "350m": Shape(layers=24, width=1024, heads=16, intermediate=4096, max_positions=1024),
-    "1b": Shape(layers=24, width=2048, heads=16, intermediate=8192, max_positions=2048),
-}
+PRESETS = presets.PRESETS["gpt2"]
 
 
 def build(shape: Shape, vocabulary: Vocabulary) -> GPT2LMHeadModel:

@@ -6,25 +6,18 @@ Rotary positions, RMSNorm, SwiGLU, no biases. `base` and `350m` have the sizes o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel
 
 from model_code.data.vocabulary import Vocabulary
+from model_code.models import presets
 from model_code.models.attention import document_mask
 from model_code.models.shape import Shape
 
 PRETRAINED: type[PreTrainedModel] = LlamaForCausalLM
-PRESETS: Mapping[str, Shape] = {
-    "tiny": Shape(layers=2, width=128, heads=2, intermediate=384, max_positions=2048),
-    "mini": Shape(layers=4, width=256, heads=4, kv_heads=2, intermediate=768, max_positions=2048),
-    "small": Shape(layers=8, width=512, heads=8, kv_heads=2, intermediate=1408, max_positions=2048),
-    "base": Shape(layers=30, width=576, heads=9, kv_heads=3, intermediate=1536, max_positions=2048),
-    "350m": Shape(layers=32, width=960, heads=15, kv_heads=5, intermediate=2560, max_positions=2048),
-    "1b": Shape(layers=16, width=2048, heads=32, kv_heads=8, intermediate=8192, max_positions=4096),
-}
+PRESETS = presets.PRESETS["llama"]
 
 
 def build(shape: Shape, vocabulary: Vocabulary) -> LlamaForCausalLM:

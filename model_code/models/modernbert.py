@@ -7,24 +7,18 @@ classic BERT layout stays for the first millions of tokens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from transformers import ModernBertConfig, ModernBertForMaskedLM, PreTrainedModel
 
 from model_code.data.vocabulary import Vocabulary
+from model_code.models import presets
 from model_code.models.attention import document_mask
 from model_code.models.shape import Shape
 
 PRETRAINED: type[PreTrainedModel] = ModernBertForMaskedLM
-PRESETS: Mapping[str, Shape] = {
-    "tiny": Shape(layers=2, width=128, heads=2, intermediate=192, max_positions=512),
-    "mini": Shape(layers=4, width=256, heads=4, intermediate=384, max_positions=1024),
-    "small": Shape(layers=10, width=512, heads=8, intermediate=768, max_positions=1024),
-    "base": Shape(layers=22, width=768, heads=12, intermediate=1152, max_positions=8192),
-    "350m": Shape(layers=28, width=1024, heads=16, intermediate=2624, max_positions=8192),
-}
+PRESETS = presets.PRESETS["modernbert"]
 
 
 def build(shape: Shape, vocabulary: Vocabulary) -> ModernBertForMaskedLM:

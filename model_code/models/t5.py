@@ -6,24 +6,18 @@ T5, hence the sizes of version 1.1 with the tied, scaled output of version 1.0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel, T5Config, T5ForConditionalGeneration
 
 from model_code.data.vocabulary import Vocabulary
+from model_code.models import presets
 from model_code.models.attention import document_mask
 from model_code.models.shape import Shape
 
 PRETRAINED: type[PreTrainedModel] = T5ForConditionalGeneration
-PRESETS: Mapping[str, Shape] = {
-    "tiny": Shape(layers=2, width=128, heads=2, intermediate=256, max_positions=512),
-    "mini": Shape(layers=4, width=256, heads=4, intermediate=512, max_positions=512),
-    "small": Shape(layers=8, width=512, heads=8, intermediate=1024, max_positions=512),
-    "base": Shape(layers=12, width=768, heads=12, intermediate=2048, max_positions=512),
-    "large": Shape(layers=24, width=1024, heads=16, intermediate=2816, max_positions=512),
-}
+PRESETS = presets.PRESETS["t5"]
 
 
 def build(shape: Shape, vocabulary: Vocabulary) -> T5ForConditionalGeneration:
