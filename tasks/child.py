@@ -15,20 +15,35 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tasks.errors import StageError
 from tasks.stage import Workspace
+from tasks.visible import plain
 
 SECONDS_TO_CHECKPOINT = 15
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 PR_SET_PDEATHSIG = 1
 
+Event = dict[str, Any]
 
-def run_child(module: str, job: dict[str, Any], what: str, workspace: Workspace) -> dict[str, Any]:
+
+def _ignore(event: Event) -> None:
+    pass
+
+
+def run_child(
+    module: str,
+    job: dict[str, Any],
+    what: str,
+    workspace: Workspace,
+    listen: Callable[[Event], None] = _ignore,
+) -> Event:
     """Run the module on the job, show its progress, and return what its `done` line says.
+
+    `listen` is told every event.
 
     Raises:
         StageError: the child reported an error, or ended without a result (with its last words).
@@ -41,8 +56,11 @@ def run_child(module: str, job: dict[str, Any], what: str, workspace: Workspace)
         with workspace.progress(what, total=1) as advance:
             for line in child.stdout:
                 event = _event(line)
+                listen(event)
                 if event.get("event") == "progress":
                     advance(event.get("step", 0), note=_note(event), total=event.get("total", 1))
+                elif event.get("event") == "trouble":
+                    workspace.say(f"[yellow]{plain(event['message'])}[/]")
                 elif event.get("event") == "error":
                     raise StageError(f"{workspace.stage}: {event['message']}")
                 elif event.get("event") == "done":
@@ -110,7 +128,7 @@ def _python_path() -> list[str]:
     return [path for path in [os.environ.get("PYTHONPATH")] if path]
 
 
-def _event(line: str) -> dict[str, Any]:
+def _event(line: str) -> Event:
     try:
         event = json.loads(line)
     except json.JSONDecodeError:
@@ -118,12 +136,18 @@ def _event(line: str) -> dict[str, Any]:
     return event if isinstance(event, dict) else {}
 
 
-def _note(event: dict[str, Any]) -> str:
+def _note(event: Event) -> str:
     parts = [event["phase"]] if "phase" in event else []
     if rate := event.get("bytes_per_second"):
         parts.append(f"{rate / 1e6:,.1f} MB/s")
     if (loss := event.get("loss")) is not None:
         parts.append(f"loss {loss:.3f}")
+    if (norm := event.get("gradient_norm")) is not None:
+        parts.append(f"gradient {norm:.2g}")
     if rate := event.get("tokens_per_second"):
         parts.append(f"{rate:,.0f} tokens/s")
+    if (mfu := event.get("mfu")) is not None:
+        parts.append(f"MFU {mfu:.0%}")
+    if memory := event.get("memory_bytes"):
+        parts.append(f"{memory / 2**30:.1f} GiB")
     return "  ".join(parts)
