@@ -8,7 +8,7 @@ JOB: tokens (directory with train and validation shards), tokenizer, output, scr
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,12 @@ from model_code.data.batches import PackedBatches
 from model_code.data.noise import Noise
 from model_code.data.shards import open_split
 from model_code.data.vocabulary import Vocabulary, require_vocabulary, vocabulary_of
-from model_code.errors import TrainingError
 from model_code.evaluate import evaluate
 from model_code.job import Job, Reporter, config_from, fingerprint, main, write_json, write_json_lines
 from model_code.models.checkpoints import load_model
 from model_code.models.families import family_named
 from model_code.models.kernels import fast_attention
+from model_code.models.presets import preset_shape
 from model_code.models.shape import Shape
 from model_code.objectives.masked import Masked
 from model_code.objectives.objective import Batch, Objective
@@ -31,7 +31,6 @@ from model_code.runtime import prepare
 from model_code.training.loop import Loop, Plan
 from model_code.training.optimizer import MixedOptimizer
 from model_code.training.schedule import warmup_stable_decay
-
 
 # How a run is carried out and not what comes of it: it may be resumed with others of these.
 HOW = frozenset(
@@ -102,13 +101,8 @@ class PretrainConfig:
     @property
     def shape(self) -> Shape:
         """The preset, with the sizes that the config sets itself. Raises TrainingError for an unknown one."""
-        presets = family_named(self.family).PRESETS
-        if self.preset not in presets:
-            raise TrainingError(
-                f"family {self.family} has no preset {self.preset!r}; choose one of {', '.join(presets)}"
-            )
-        own = {name: getattr(self, name) for name in (field.name for field in fields(Shape))}
-        return replace(presets[self.preset], **{name: size for name, size in own.items() if size is not None})
+        own = {field.name: getattr(self, field.name) for field in fields(Shape)}
+        return preset_shape(self.family, self.preset, own)
 
 
 def objective_of(config: PretrainConfig, vocabulary: Vocabulary) -> Objective:

@@ -1,8 +1,7 @@
 """BERT as published (Devlin et al. 2019, arXiv 1810.04805): learned positions, post-normalisation, two heads.
 
-The sizes from tiny to medium are those of Turc et al. 2019 (arXiv 1908.08962). A pretraining head guesses
-hidden tokens, a second one whether two texts followed each other; without next-sentence prediction the second
-gets no gradient and stays as it was.
+One head guesses hidden tokens, the other whether two texts followed each other; without next-sentence
+prediction the second gets no gradient and stays as it was.
 """
 
 from __future__ import annotations

@@ -21,7 +21,6 @@ class Family(Protocol):
     """What a module of a family offers; how it is run depends on whether it has one stack or two."""
 
     PRETRAINED: type[PreTrainedModel]
-    PRESETS: Mapping[str, Shape]
 
     def build(self, shape: Shape, vocabulary: Vocabulary) -> PreTrainedModel:
         """A randomly initialised model. Raises TrainingError when the shape is impossible."""

@@ -1,8 +1,4 @@
-"""GPT-2 (Radford et al. 2019): a decoder with learned positions, LayerNorm and GELU; input and output tied.
-
-`base` and `350m` are GPT-2 and GPT-2 medium, `1b` has the layout of GPT-3 XL (Brown et al. 2020,
-arXiv 2005.14165, table 2.1).
-"""
+"""GPT-2 (Radford et al. 2019): a decoder with learned positions, LayerNorm and GELU, output tied to input."""
 
 from __future__ import annotations
 

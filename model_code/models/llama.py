@@ -1,7 +1,6 @@
 """Llama's layout (Touvron et al. 2023, arXiv 2302.13971) with grouped queries, input and output tied.
 
-Rotary positions, RMSNorm, SwiGLU, no biases. `base` and `350m` have the sizes of SmolLM 135M and 360M
-(Allal et al. 2024), `1b` those of Llama 3.2 1B.
+Rotary positions, RMSNorm, SwiGLU, no biases.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""T5 (Raffel et al. 2020, arXiv 1910.10683) with the gated GELU of its version 1.1 (Shazeer, arXiv 2002.05202).
+"""T5 (Raffel et al. 2020, arXiv 1910.10683) with the gated GELU of its version 1.1 (Shazeer 2020).
 
 Positions are relative, so packing does not move them. transformers ties input and output embeddings in every
 T5, hence the sizes of version 1.1 with the tied, scaled output of version 1.0.
