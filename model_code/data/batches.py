@@ -22,13 +22,15 @@ class Rows:
     """Packed sequences, int64 [R, S] each, and their places in the whole batch of the step, int64 [R].
 
     Several documents, or parts of them, lie end to end in a row: `documents` counts them from 0 within the
-    row, `positions` counts the tokens of each from 0.
+    row, `positions` counts the tokens of each from 0. `source` [tokens] is the whole split that they are cut
+    from, for an objective that needs text from elsewhere; rows that were made by hand have none.
     """
 
     ids: torch.Tensor
     documents: torch.Tensor
     positions: torch.Tensor
     places: npt.NDArray[np.int64]
+    source: npt.NDArray[np.integer] | None = None
 
     def split(self, size: int) -> list[Rows]:
         """The same rows in parts of at most `size`."""
@@ -39,7 +41,7 @@ class Rows:
             np.split(self.places, range(size, len(self.places), size)),
             strict=True,
         )
-        return [Rows(*part) for part in parts]
+        return [Rows(*part, self.source) for part in parts]
 
 
 class PackedBatches:
@@ -117,4 +119,5 @@ def read_rows(
         sizes = np.diff(bounds)
         documents[row] = np.repeat(np.arange(len(sizes)), sizes)
         positions[row] = np.arange(length) - np.repeat(bounds[:-1], sizes)
-    return Rows(torch.from_numpy(ids), torch.from_numpy(documents), torch.from_numpy(positions), places)
+    packed = map(torch.from_numpy, (ids, documents, positions))
+    return Rows(*packed, places, split.ids)

@@ -35,7 +35,8 @@ class Batch:
 class Score(NamedTuple):
     """Sums over the targets of one term: the loss in nats, what is added to it in training, right guesses.
 
-    A tuple, since FSDP looks for the tensors of an output in those. Guesses are counted only where no gradients are, and the penalty (z-loss) only where they are.
+    A tuple, since FSDP looks for the tensors of an output in those. Guesses are counted only where no
+    gradients are, and the penalty (z-loss) only where they are.
     """
 
     loss: torch.Tensor
