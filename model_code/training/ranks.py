@@ -1,4 +1,4 @@
-"""The processes of one run, as torchrun starts them: which of them this one is, and what they tell each other.
+"""The processes of one run, as torchrun starts them: which one this is, and what they tell each other.
 
 Tensors of a step travel inside DDP or FSDP (gloo on CPU, NCCL on CUDA); here are only the few numbers on
 which all ranks must agree. A run of one process needs no torch.distributed at all.
@@ -40,10 +40,11 @@ class Ranks:
     def sum_of(self, values: Sequence[float]) -> list[float]:
         """The sums over all ranks, added in the order of the ranks: the same bits on each of them."""
         mine = torch.tensor(values, dtype=torch.float64)
-        return torch.stack(self._gathered(mine, None)).sum(0).tolist()  # type: ignore[no-any-return]
+        total: list[float] = torch.stack(self._gathered(mine, None)).sum(0).tolist()
+        return total
 
     def exchange(self, data: bytes) -> list[bytes]:
-        """What all ranks hand in, in their order, equally many bytes each; for a thread beside the training."""
+        """What all ranks hand in, in their order, equally many bytes each; for a second thread."""
         mine = torch.frombuffer(bytearray(data), dtype=torch.uint8)
         return [bytes(part.tolist()) for part in self._gathered(mine, self.background)]
 
