@@ -51,7 +51,7 @@ class Checkpoints:
         self, directory: Path, fingerprint: str, ranks: Ranks | None = None, keep_every: int = 0
     ) -> None:
         """Nothing is read or written yet."""
-        self._directory, self._fingerprint = directory, fingerprint
+        self.directory, self._fingerprint = directory, fingerprint
         self._ranks, self._keep_every = ranks or Ranks(), keep_every
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._writing: Future[None] | None = None
@@ -85,10 +85,10 @@ class Checkpoints:
         """
         self.finish()
         if self._ranks.is_main:
-            for unfinished in self._directory.glob("unfinished-*"):
+            for unfinished in self.directory.glob("unfinished-*"):
                 shutil.rmtree(unfinished, ignore_errors=True)
         self._ranks.barrier()
-        for path in _newest_first(self._directory):
+        for path in _newest_first(self.directory):
             problem = self._problem(path)
             if problem:
                 print(f"checkpoint {path} is passed over: {problem}", file=sys.stderr)
@@ -119,8 +119,8 @@ class Checkpoints:
         about: str,
         best: int | None,
     ) -> None:
-        final = self._directory / f"step-{step:08d}"
-        temporary = self._directory / f"unfinished-{step:08d}"
+        final = self.directory / f"step-{step:08d}"
+        temporary = self.directory / f"unfinished-{step:08d}"
         try:
             temporary.mkdir(parents=True, exist_ok=True)
             path = temporary / _part(self._ranks.rank, self._ranks.count)
@@ -132,7 +132,7 @@ class Checkpoints:
         digests = self._ranks.exchange(digest)
         if problem or _FAILED in digests:
             raise TrainingError(
-                f"the checkpoint of step {step} could not be written to {self._directory} "
+                f"the checkpoint of step {step} could not be written to {self.directory} "
                 f"({problem or f'rank {digests.index(_FAILED)} failed'}); make room or repair the disk "
                 "and start again: the run goes on from the checkpoint before"
             ) from problem
@@ -143,11 +143,11 @@ class Checkpoints:
             _sync(temporary)
             shutil.rmtree(final, ignore_errors=True)
             temporary.rename(final)
-            _sync(self._directory)
+            _sync(self.directory)
             self._drop_old(best)
 
     def _drop_old(self, best: int | None) -> None:
-        for path in _newest_first(self._directory)[NEWEST_KEPT:]:
+        for path in _newest_first(self.directory)[NEWEST_KEPT:]:
             step = int(path.name.removeprefix("step-"))
             if step != best and not (self._keep_every and step % self._keep_every == 0):
                 shutil.rmtree(path, ignore_errors=True)
