@@ -17,7 +17,7 @@ import torch
 from model_code.data.batches import PackedBatches
 from model_code.data.noise import Noise
 from model_code.data.shards import open_split
-from model_code.data.vocabulary import Vocabulary, require_vocabulary, vocabulary_of
+from model_code.data.vocabulary import require_vocabulary, vocabulary_of
 from model_code.evaluate import evaluate
 from model_code.job import Job, Reporter, config_from, fingerprint, main, write_json, write_json_lines
 from model_code.models.checkpoints import load_model
@@ -25,8 +25,8 @@ from model_code.models.families import family_named
 from model_code.models.kernels import fast_attention
 from model_code.models.presets import preset_shape
 from model_code.models.shape import Shape
-from model_code.objectives.masked import Masked
-from model_code.objectives.objective import Batch, Objective
+from model_code.objectives.choice import objective_of
+from model_code.objectives.objective import Batch
 from model_code.runtime import prepare
 from model_code.training.loop import Loop, Plan
 from model_code.training.optimizer import MixedOptimizer
@@ -105,12 +105,6 @@ class PretrainConfig:
         return preset_shape(self.family, self.preset, own)
 
 
-def objective_of(config: PretrainConfig, vocabulary: Vocabulary) -> Objective:
-    """The objective that a config names. Raises TrainingError when the vocabulary lacks its tokens."""
-    vocabulary.need("mask", why="masked language modelling")
-    return Masked(family_named(config.family), vocabulary, config.mask_rate)
-
-
 def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
     """Train, evaluate on the held-out split, write `model/`, `metrics.json` and `history.jsonl`.
 
@@ -128,7 +122,7 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
     torch.manual_seed(config.seed)
     model = family_named(config.family).build(config.shape, vocabulary)
     model.to(runtime.device)  # type: ignore[arg-type]
-    objective = objective_of(config, vocabulary)
+    objective = objective_of(config, vocabulary, job.paths["tokenizer"])
     optimizer = MixedOptimizer(model, config.learning_rate, config.weight_decay, config.muon_learning_rate)
     plan = Plan(
         total_steps=config.steps,
@@ -184,7 +178,7 @@ def held_out_metrics(model_dir: Path, tokens_dir: Path, split: str, values: dict
     held_out = open_split(tokens_dir, split)
     require_vocabulary(held_out, vocabulary)
     model = load_model(model_dir).to(runtime.device)
-    objective = objective_of(config, vocabulary)
+    objective = objective_of(config, vocabulary, model_dir)
     return evaluate(model, objective, held_out, config.sequence_length, config.batch_size, runtime)
 
 

@@ -32,6 +32,19 @@ class Rows:
     places: npt.NDArray[np.int64]
     source: npt.NDArray[np.integer] | None = None
 
+    def parts(self, shortest: int = 1) -> list[tuple[int, int, int]]:
+        """(row, first column, column behind the last) of every part with at least `shortest` tokens."""
+        columns = self.documents.shape[1]
+        first = torch.ones_like(self.documents, dtype=torch.bool)
+        first[:, 1:] = self.documents[:, 1:] != self.documents[:, :-1]
+        begins = first.flatten().nonzero().squeeze(1).tolist()
+        ends = [*begins[1:], self.documents.numel()]
+        return [
+            (begin // columns, begin % columns, (end - 1) % columns + 1)
+            for begin, end in zip(begins, ends, strict=True)
+            if end - begin >= shortest
+        ]
+
     def split(self, size: int) -> list[Rows]:
         """The same rows in parts of at most `size`."""
         parts = zip(
@@ -119,5 +132,10 @@ def read_rows(
         sizes = np.diff(bounds)
         documents[row] = np.repeat(np.arange(len(sizes)), sizes)
         positions[row] = np.arange(length) - np.repeat(bounds[:-1], sizes)
-    packed = map(torch.from_numpy, (ids, documents, positions))
-    return Rows(*packed, places, split.ids)
+    return Rows(
+        torch.from_numpy(ids),
+        torch.from_numpy(documents),
+        torch.from_numpy(positions),
+        places,
+        split.ids,
+    )

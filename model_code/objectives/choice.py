@@ -1,0 +1,56 @@
+"""The objective that a config names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model_code.data.vocabulary import Vocabulary, load_tokenizer
+from model_code.data.words import words_of
+from model_code.errors import TrainingError
+from model_code.models.families import DECODERS, ENCODERS
+from model_code.objectives.causal import Causal
+from model_code.objectives.masked import Masked
+from model_code.objectives.names import OBJECTIVES
+from model_code.objectives.next_sentence import MaskedNextSentence
+from model_code.objectives.objective import Objective
+from model_code.objectives.span_corruption import SpanCorruption
+
+if TYPE_CHECKING:
+    from model_code.pretrain import PretrainConfig
+
+
+def objective_of(config: PretrainConfig, vocabulary: Vocabulary, tokenizer: Path | None = None) -> Objective:
+    """The objective of a run; the directory `tokenizer` tells where words begin.
+
+    Without it tokens are hidden one by one, which is enough where only the cost of a step counts.
+
+    Raises TrainingError when the family has no such objective, or the vocabulary lacks a token for it.
+    """
+    known = OBJECTIVES[config.family]
+    name = config.objective or known[0]
+    if name not in known:
+        raise TrainingError(
+            f"objective {name!r} is not for the family {config.family}; choose {' or '.join(known)}"
+        )
+    if name == "causal":
+        return Causal(DECODERS[config.family], config.z_loss)
+    if name == "span_corruption":
+        return _span_corruption(config, vocabulary)
+    vocabulary.need("mask", "cls", "sep", why="masked language modelling")
+    words = words_of(load_tokenizer(tokenizer)) if config.whole_words and tokenizer else None
+    masked = Masked(ENCODERS[config.family], vocabulary, config.mask_rate, words, config.z_loss)
+    return MaskedNextSentence(masked) if name == "masked_next_sentence" else masked
+
+
+def _span_corruption(config: PretrainConfig, vocabulary: Vocabulary) -> SpanCorruption:
+    vocabulary.need("pad", "eos", "sentinels", why="span corruption")
+    objective = SpanCorruption(vocabulary, config.noise_density, config.mean_span, config.z_loss)
+    _, spans = objective.counts(config.sequence_length)
+    if spans > len(vocabulary.sentinels):
+        raise TrainingError(
+            f"a document of sequence_length {config.sequence_length} loses {spans} spans, the tokenizer has "
+            f"{len(vocabulary.sentinels)} sentinels (<extra_id_0> ...); lower sequence_length or "
+            "noise_density, or raise mean_span"
+        )
+    return objective
