@@ -31,6 +31,7 @@ app.add_typer(corpus_app, name="corpus")
 RecipeArgument = Annotated[str, typer.Argument(help="A recipe file, or the name of a built-in recipe.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Override a value: pretrain.steps=200.")]
 Stages = Annotated[list[str] | None, typer.Option("--refresh", help="Make this stage anew. Repeatable.")]
+Smoke = Annotated[bool, typer.Option("--smoke", help="The small form of the recipe: less than a minute.")]
 
 
 @app.command()
@@ -43,12 +44,13 @@ def run(
     ] = None,
     until: Annotated[str | None, typer.Option(help="End with this stage.")] = None,
     refresh: Stages = None,
+    smoke: Smoke = False,
 ) -> None:
     """Run a recipe through all stages, and ask the endpoint its questions."""
     with _errors():
         from flows import command
 
-        loaded = command.load(recipe, overrides or [])
+        loaded = command.load(recipe, overrides or [], smoke=smoke)
         others = [stage for stage in refresh or [] if stage != only]
         if only and (start or until or others):
             raise typer.BadParameter("--only runs one stage: leave out --from, --until and other --refresh")

@@ -17,14 +17,14 @@ from tasks.store import Store
 from tasks.visible import console
 
 
-def load(reference: str, overrides: Sequence[str]) -> Recipe:
+def load(reference: str, overrides: Sequence[str], *, smoke: bool = False) -> Recipe:
     """Read the recipe, and set the environment before Prefect and MLflow are imported."""
     home = settings.home()
     home.mkdir(parents=True, exist_ok=True)
     os.environ.update(settings.environment(home, servers.current_ports()))
     # Prefect's log goes to its own pages; on the terminal our lines are enough.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    return load_recipe(reference, overrides)
+    return load_recipe(reference, overrides, smoke=smoke)
 
 
 def run_all(recipe: Recipe, start: str | None, until: str | None, refresh: Sequence[str]) -> None:
@@ -121,7 +121,7 @@ def _check_stages(recipe: Recipe, stages: Sequence[str]) -> None:
         if stage in after(last_stage(recipe)):
             raise RecipeError(
                 f"{recipe.name} ends with {last_stage(recipe)}, so there is no {stage}: the recipe has no "
-                "`fine_tune` section"
+                f"`{'fine_tune' if recipe.pretrain else 'pretrain'}` section"
             )
 
 

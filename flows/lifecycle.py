@@ -3,6 +3,8 @@
 corpus    collect -> validate_raw -> clean -> validate_clean -> tokenize -> validate_tokens
 train     pretrain -> fine_tune -> evaluate
 release   register -> export -> deploy
+
+A recipe without `fine_tune` ends with its pretrained model, one without `pretrain` too with its corpus.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from tasks.register import register
 from tasks.registry import ModelVersion, champion_before
 from tasks.stage import PENDING, Run
 from tasks.tokenize import tokenize
+from tasks.tracking import log_pretraining
 from tasks.validate import validate_clean, validate_raw, validate_tokens
 
 CORPUS = ("collect", "validate_raw", "clean", "validate_clean", "tokenize", "validate_tokens")
@@ -37,6 +40,7 @@ RELEASE = ("register", "export", "deploy")
 STAGES = CORPUS + TRAIN + RELEASE
 # Stages that talk to a server besides Prefect's; the others run without any.
 NEEDS: dict[str, tuple[servers.Name, ...]] = {
+    "pretrain": ("mlflow",),
     "evaluate": ("mlflow",),
     "register": ("mlflow",),
     "export": ("mlflow",),
@@ -84,7 +88,7 @@ def walk(recipe: Recipe, run: Run, how: Callable[[Any], Callable[..., Any]]) -> 
     if run.skipped.issuperset(TRAIN):
         return
     trained = how(train)(recipe, run, made)
-    if not run.skipped.issuperset(RELEASE):
+    if trained and not run.skipped.issuperset(RELEASE):
         how(release)(recipe, run, made, trained)
 
 
@@ -105,15 +109,22 @@ def corpus(recipe: Recipe, run: Run | None = None) -> Corpus:
 
 
 @flow(name="train", flow_run_name="training of {recipe.name}")
-def train(recipe: Recipe, run: Run | None = None, made: Corpus | None = None) -> Trained:
-    """Pretrain, fine-tune and judge; alone, it takes the corpus that is there."""
+def train(recipe: Recipe, run: Run | None = None, made: Corpus | None = None) -> Trained | None:
+    """Pretrain, fine-tune and judge; alone, it takes the corpus that is there.
+
+    None where the recipe has nothing to fine-tune for: then the pretrained model is the product.
+    """
     if run is None:
         with Session(recipe, given=CORPUS) as run:
             return train.fn(recipe, run, corpus.fn(recipe, run))
     assert made is not None
-    if recipe.fine_tune is None:
-        raise RecipeError(f"{recipe.name}: the recipe has no `fine_tune` section, so it ends with its corpus")
+    if recipe.pretrain is None:
+        raise RecipeError(f"{recipe.name}: the recipe has no `pretrain` section, so it ends with its corpus")
     pretrained = pretrain(made.tokens, recipe.pretrain, run)
+    if recipe.fine_tune is None:
+        if not run.planning:
+            log_pretraining(recipe.registration.model, pretrained, run.store)
+        return None
     model = fine_tune(made.cleaned, made.tokens, pretrained, recipe.fine_tune, run)
     champion = None if model.digest == PENDING else champion_before(recipe.registration.model, model)
     evaluation = evaluate(made.tokens, pretrained, model, champion, recipe.evaluate, run)
@@ -128,7 +139,12 @@ def release(
     if run is None:
         with Session(recipe, given=CORPUS + TRAIN) as run:
             made = corpus.fn(recipe, run)
-            return release.fn(recipe, run, made, train.fn(recipe, run, made))
+            trained = train.fn(recipe, run, made)
+            if trained is None:
+                raise RecipeError(
+                    f"{recipe.name}: the recipe ends with {last_stage(recipe)}: nothing to release"
+                )
+            return release.fn(recipe, run, made, trained)
     assert made is not None
     assert trained is not None
     registered = register(*made, *trained, recipe.registration, run)
@@ -138,7 +154,9 @@ def release(
 
 def last_stage(recipe: Recipe) -> str:
     """The stage with which a recipe's line ends."""
-    return STAGES[-1] if recipe.fine_tune else CORPUS[-1]
+    if recipe.fine_tune:
+        return RELEASE[-1]
+    return "pretrain" if recipe.pretrain else CORPUS[-1]
 
 
 def needs(last: str) -> tuple[servers.Name, ...]:

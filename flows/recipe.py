@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -36,12 +36,15 @@ KINDS = {
     kind.model_fields["kind"].default: kind for kind in (PackagesSource, FilesSource, HubSource, WebSource)
 }
 SOURCES = (["collect", "sources"], ["collect", "evaluation_sets"])
+# Whose special tokens a model family reads: tokenize.family by pretrain.family.
+TOKENS_OF = {"modernbert": "bert", "bert": "bert", "gpt2": "gpt", "llama": "llama", "t5": "t5"}
 
 
 class Recipe(Config):
     """One product: its twelve stages, and the questions put to the endpoint when it is live.
 
-    Without a `fine_tune` section there is nothing to train for, and the line ends with the corpus.
+    Without a `fine_tune` section the line ends with the pretrained model, without a `pretrain` section too
+    with the corpus.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -49,11 +52,14 @@ class Recipe(Config):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Lower-case letters, digits and dashes.")
     description: str = ""
     questions: tuple[str, ...] = Field((), description="Asked at the end of a run, with the served answer.")
+    smoke: dict[str, Any] = Field(
+        {}, description="Values by path that `--smoke` sets, for a run of less than a minute."
+    )
     collect: CollectConfig
     clean: CleanConfig = CleanConfig()
     validation: ValidateConfig = Field(ValidateConfig(), alias="validate")
     tokenize: TokenizeConfig = TokenizeConfig()
-    pretrain: PretrainConfig = PretrainConfig()
+    pretrain: PretrainConfig | None = None
     fine_tune: FineTuneConfig | None = None
     evaluate: EvaluateConfig = EvaluateConfig()
     registration: RegisterConfig = Field(alias="register")
@@ -63,19 +69,48 @@ class Recipe(Config):
     @model_validator(mode="before")
     @classmethod
     def _read_and_name(cls, values: Any) -> Any:
-        """A deployment may name its recipe; a model is named after the recipe unless that says otherwise."""
+        """A deployment may name its recipe; a model is named after the recipe unless that says otherwise.
+
+        What is fine-tuned has been pretrained, with the defaults if there is nothing to say about it.
+        """
         if isinstance(values, str):
             values = _read(_find(values))
-        if isinstance(values, dict) and "register" not in values and isinstance(values.get("name"), str):
-            return {**values, "register": {"model": values["name"]}}
-        return values
+        if not isinstance(values, dict):
+            return values
+        completed = dict(values)
+        if isinstance(values.get("name"), str):
+            completed.setdefault("register", {"model": values["name"]})
+        if completed.get("fine_tune") is not None and completed.get("pretrain") is None:
+            completed["pretrain"] = {}
+        return completed
 
     @model_validator(mode="after")
-    def _texts_fit_the_encoder(self) -> Self:
-        if self.fine_tune and self.fine_tune.max_length > self.pretrain.max_positions:
+    def _the_encoder_fits(self) -> Self:
+        if self.pretrain is None or self.fine_tune is None:
+            return self
+        if self.pretrain.family != "modernbert":
+            raise ValueError(
+                f"fine_tune is for pretrain.family modernbert, this is {self.pretrain.family}; leave out "
+                "fine_tune, and the recipe ends with the pretrained model"
+            )
+        if self.pretrain.start_from:
+            return self
+        if self.fine_tune.max_length > (positions := self.pretrain.shape.max_positions):
             raise ValueError(
                 f"fine_tune.max_length {self.fine_tune.max_length} is more than "
-                f"pretrain.max_positions {self.pretrain.max_positions}; lower the one or raise the other"
+                f"pretrain.max_positions {positions}; lower the one or raise the other"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_tokenizer_fits(self) -> Self:
+        if self.pretrain is None:
+            return self
+        family, needed = self.tokenize.family, TOKENS_OF[self.pretrain.family]
+        if family != needed:
+            raise ValueError(
+                f"tokenize.family is {family}, pretrain.family {self.pretrain.family} reads {needed}; "
+                f"set tokenize.family to {needed}"
             )
         return self
 
@@ -90,16 +125,22 @@ class Recipe(Config):
         return self
 
 
-def load_recipe(reference: str, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(reference: str, overrides: Sequence[str] = (), *, smoke: bool = False) -> Recipe:
     """Read a recipe by path or by the name of a built-in one, with `key=value` overrides applied.
+
+    Args:
+        smoke: take the values of its `smoke` section, under a name of its own.
 
     Raises:
         RecipeError: there is no such recipe, or something in it is wrong; all faults are listed.
     """
     path = _find(reference)
     values = _read(path)
+    if smoke:
+        _make_small(values, path)
     for override in overrides:
-        _apply(values, override)
+        key, value = _parsed(override)
+        _set(values, key, value, f"--set {override!r}")
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
@@ -156,37 +197,56 @@ def _read(path: Path) -> dict[str, Any]:
     return values
 
 
-def _apply(values: dict[str, Any], override: str) -> None:
-    """Set one value: `pretrain.steps=200`; the value is read as YAML."""
+def _make_small(values: dict[str, Any], path: Path) -> None:
+    """Put the smoke section's values in their places, and the recipe apart from the one it is made of."""
+    small = values.pop("smoke", None)
+    if not small or not isinstance(small, dict):
+        raise RecipeError(
+            f"{path}: --smoke needs a `smoke` section: values by path, for example pretrain.steps: 20"
+        )
+    for key, value in small.items():
+        _set(values, str(key), value, f"{path}: smoke.{key}")
+    if isinstance(values.get("name"), str):
+        values["name"] += "-smoke"
+    if isinstance(values.get("register"), dict):
+        values["register"]["model"] = f"{values['register'].get('model')}-smoke"
+
+
+def _parsed(override: str) -> tuple[str, Any]:
+    """The path and the value of `pretrain.steps=200`; the value is read as YAML."""
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise RecipeError(f"--set {override!r}: write it as key=value, for example pretrain.steps=200")
     try:
-        value = yaml.safe_load(text)
+        return key, yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError):
-        value = text
+        return key, text
+
+
+def _set(values: dict[str, Any], key: str, value: Any, where: str) -> None:
+    """Set the value at a path with dots; `where` says in errors who wants it."""
     *parents, last = key.split(".")
     place: Any = values
     for parent in parents:
-        place = _descend(place, parent, override)
+        place = _descend(place, parent, where)
     if isinstance(place, list):
-        place[_index(place, last, override)] = value
+        place[_index(place, last, where)] = value
     else:
         place[last] = value
 
 
-def _descend(place: Any, parent: str, override: str) -> Any:
+def _descend(place: Any, parent: str, where: str) -> Any:
     is_list = isinstance(place, list)
-    child = place[_index(place, parent, override)] if is_list else place.setdefault(parent, {})
+    child = place[_index(place, parent, where)] if is_list else place.setdefault(parent, {})
     if not isinstance(child, dict | list):
-        raise RecipeError(f"--set {override!r}: {parent} is a value, not a section")
+        raise RecipeError(f"{where}: {parent} is a value, not a section")
     return child
 
 
-def _index(place: list[Any], text: str, override: str) -> int:
+def _index(place: list[Any], text: str, where: str) -> int:
     if text.isdecimal() and int(text) < len(place):
         return int(text)
-    raise RecipeError(f"--set {override!r}: {text} is not one of the {len(place)} entries, counted from 0")
+    raise RecipeError(f"{where}: {text} is not one of the {len(place)} entries, counted from 0")
 
 
 def _causes(error: ValidationError) -> list[Any]:
@@ -227,6 +287,7 @@ def _allowed_keys(location: Sequence[Any]) -> list[str]:
 
 
 def _fields(model: Any) -> dict[str, Any]:
+    model = next(iter(get_args(model)), model)  # a section that may be absent: `Section | None`
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         return {}
     return {field.alias or name: field.annotation for name, field in model.model_fields.items()}

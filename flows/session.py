@@ -50,6 +50,7 @@ class Session:
 
     def __enter__(self) -> Run:
         prepare(self.needs)
+        os.environ["MLFLOW_EXPERIMENT_NAME"] = self.recipe.registration.model
         close_killed_runs(self.home)
         urls = {
             TITLES[status.name]: _without_credentials(status.url)
@@ -91,11 +92,12 @@ class Session:
     def _publish(self, report: Path) -> None:
         """Attach the report and the Data Docs to the MLflow run, and link them from the Prefect UI."""
         record = self.recorder.record
-        registration = next((o for o in record.outcomes if o.stage == "register"), None)
-        if registration and registration.state in MARKS:
+        logged = "register" if self.recipe.fine_tune else "pretrain"
+        outcome = next((o for o in record.outcomes if o.stage == logged), None)
+        if outcome and outcome.state in MARKS:
             from tasks.tracking import attach
 
-            model, key = self.recipe.registration.model, registration.key
+            model, key = self.recipe.registration.model, outcome.key
             if link := attach(model, key, report):
                 visible.show_link("report", link, "Report of this run, in MLflow")
             for stage, page in data_docs(record, Store(self.home)).items():

@@ -1,84 +1,224 @@
-"""Stage 5: train the encoder from random weights on the packed tokens, in a process of its own."""
+"""Stage 5: train a language model on the packed tokens, in a process of its own."""
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tasks.artifact import Artifact
+from model_code.models.presets import preset_shape
+from model_code.models.shape import Shape
+from model_code.objectives.names import OBJECTIVES
+from tasks.artifact import Artifact, Manifest, content_digest, describe_files
 from tasks.child import run_child
-from tasks.stage import Config, Workspace, stage
+from tasks.live import LiveRun
+from tasks.plots import plot_loss_curves
+from tasks.stage import Config, Run, Workspace, stage
 
 TRAINER = "model_code.pretrain"
+# MLflow's own variable for the experiment; without it (a stage alone, a test) nothing is sent while it runs.
+EXPERIMENT = "MLFLOW_EXPERIMENT_NAME"
+SIZES = ("layers", "width", "heads", "kv_heads", "intermediate", "max_positions", "local_attention")
+# Sizes that one family alone has.
+OWN_SIZES = {"kv_heads": "llama", "local_attention": "modernbert"}
+ROTARY = ("modernbert", "llama")
+POINTS = 10
 
 
 class PretrainConfig(Config):
-    """Architecture (ModernBERT's layout) and optimisation of the encoder."""
+    """The model, what it is trained for, and how; sizes that are left out are those of the preset."""
 
-    layers: int = Field(2, ge=1, le=48, description="Transformer layers; one in three attends globally.")
-    width: int = Field(128, ge=16, description="Size of the hidden state; a multiple of 2 x heads.")
-    heads: int = Field(2, ge=1, description="Attention heads.")
-    intermediate: int = Field(192, ge=16, description="Width of the gated MLP.")
-    max_positions: int = Field(
-        512, ge=16, le=8192, description="Longest text the encoder can read, in tokens."
+    outside_key = frozenset(
+        {"micro_batch", "checkpoint_every", "keep_every", "activation_checkpointing", "parallel", "devices"}
     )
-    local_attention: int = Field(
-        128, ge=2, description="Window of the layers with local attention, in tokens."
+
+    family: Literal["modernbert", "bert", "gpt2", "llama", "t5"] = Field(
+        "modernbert", description="Architecture; the checkpoint is one of transformers' own classes."
     )
-    sequence_length: int = Field(128, ge=16, le=8192, description="Tokens per training sequence.")
-    batch_size: int = Field(32, ge=1, description="Sequences per step.")
+    preset: str = Field(
+        "tiny", description="Its size: tiny, mini, small, base; in some families 350m and 1b."
+    )
+    layers: int | None = Field(None, ge=1, le=96, description="Transformer layers; of T5: on each side.")
+    width: int | None = Field(None, ge=16, description="Size of the hidden state; a multiple of heads.")
+    heads: int | None = Field(None, ge=1, description="Attention heads.")
+    kv_heads: int | None = Field(
+        None, ge=1, description="Heads of keys and values; a divisor of heads (llama)."
+    )
+    intermediate: int | None = Field(None, ge=16, description="Width of the MLP.")
+    max_positions: int | None = Field(
+        None, ge=16, le=131_072, description="Longest text the model can read, in tokens."
+    )
+    local_attention: int | None = Field(
+        None, ge=2, description="Window of the layers with local attention, in tokens (modernbert)."
+    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="Wherever the family has it.")
+    start_from: str = Field(
+        "",
+        description="Go on from a checkpoint instead of random weights: a folder, or hub-id@revision. "
+        "Its tokenizer has to be that of the corpus (tokenize.pretrained).",
+    )
+    objective: Literal["", "masked", "masked_next_sentence", "causal", "span_corruption"] = Field(
+        "", description="Empty: the family's usual one."
+    )
+    mask_rate: float = Field(0.3, gt=0, lt=1, description="Share of tokens to be guessed (masked).")
+    whole_words: bool = Field(False, description="Hide whole words, never pieces of them (masked).")
+    noise_density: float = Field(0.15, gt=0, lt=1, description="Share of tokens that are cut out (T5).")
+    mean_span: float = Field(3.0, ge=1, description="Mean length of what is cut out, in tokens (T5).")
+    sequence_length: int = Field(128, ge=16, le=131_072, description="Tokens per training sequence.")
+    batch_size: int = Field(32, ge=1, description="Sequences per step, on all devices together.")
     steps: int = Field(
         1000, ge=1, description="Optimizer steps; tokens = steps x batch_size x sequence_length."
     )
-    mask_rate: float = Field(0.3, gt=0, lt=1, description="Share of tokens to be guessed.")
-    learning_rate: float = Field(0.002, gt=0, le=1, description="For AdamW: embeddings, norms, head.")
-    muon_learning_rate: float = Field(0.006, gt=0, le=1, description="For Muon: the hidden matrices.")
+    optimizer: Literal["muon", "adamw"] = Field(
+        "muon", description="muon: Muon for the hidden matrices, AdamW for the rest. adamw: AdamW for all."
+    )
+    learning_rate: float = Field(0.002, gt=0, le=1, description="Highest rate of AdamW.")
+    muon_learning_rate: float = Field(0.006, gt=0, le=1, description="Highest rate of Muon.")
+    beta2: float = Field(0.98, ge=0, lt=1, description="Of AdamW: how slowly its second moment moves.")
+    weight_decay: float = Field(0.01, ge=0, lt=1, description="On matrices; never on norms and biases.")
+    clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    schedule: Literal["warmup_stable_decay", "cosine", "linear"] = Field(
+        "warmup_stable_decay", description="How the rates move after the warm-up."
+    )
     warmup_fraction: float = Field(
         0.05, ge=0, lt=1, description="The first part of the steps, with rising rate."
     )
     decay_fraction: float = Field(
-        0.5, gt=0, le=1, description="The last part of the steps, with falling rate."
+        0.5, gt=0, le=1, description="The last part of the steps, with falling rate (warmup_stable_decay)."
     )
-    weight_decay: float = Field(0.01, ge=0, lt=1, description="On matrices; never on norms and biases.")
-    clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
-    checkpoint_every: int = Field(200, ge=1, description="Steps between checkpoints.")
+    final_fraction: float = Field(0.0, ge=0, le=1, description="Where the rates end, as part of the highest.")
+    z_loss: float = Field(
+        0.0, ge=0, le=1, description="Weight of the squared log of the softmax's sum; 0.0001 is usual."
+    )
+    ema: float = Field(0.0, ge=0, lt=1, description="Save a moving average of the weights with this decay.")
+    evaluate_every: int = Field(0, ge=0, description="Steps between validations; 0: only at the end.")
+    seed: int = Field(0, ge=0, description="Of the weights, the order of the data and what is hidden.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 where the hardware multiplies it, float32 elsewhere."
     )
-    seed: int = Field(0, ge=0, description="Of the weights, the order of the data and the masks.")
+    compile: Literal["auto", "on", "off"] = Field(
+        "auto", description="Compile the layers; auto: where it pays."
+    )
+    micro_batch: int = Field(
+        0, ge=0, description="Sequences per forward pass and device; 0: the device's share of the batch."
+    )
+    activation_checkpointing: bool = Field(
+        False, description="Compute activations again instead of keeping them: less memory, a third slower."
+    )
+    parallel: Literal["auto", "none", "ddp", "fsdp"] = Field(
+        "auto", description="Copies of the model (ddp), or one model divided among the devices (fsdp)."
+    )
+    devices: int = Field(0, ge=0, description="Processes, one per device; 0: all GPUs, or one on the CPU.")
+    checkpoint_every: int = Field(200, ge=1, description="Steps between checkpoints.")
+    keep_every: int = Field(
+        0, ge=0, description="Keep a checkpoint of every so many steps until the end; 0: last and best."
+    )
+
+    @property
+    def shape(self) -> Shape:
+        """The preset's sizes and, in their place, those that the recipe names."""
+        return preset_shape(self.family, self.preset, {name: getattr(self, name) for name in SIZES})
+
+    @model_validator(mode="after")
+    def _objective_fits(self) -> Self:
+        if self.objective and self.objective not in OBJECTIVES[self.family]:
+            raise ValueError(
+                f"family {self.family} can't be trained for objective {self.objective}; "
+                f"it can for {', '.join(OBJECTIVES[self.family])}"
+            )
+        if self.whole_words and "masked" not in OBJECTIVES[self.family]:
+            raise ValueError(f"whole_words is for masked objectives, which family {self.family} has not")
+        return self
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
-        if self.width % (2 * self.heads):
-            raise ValueError(f"width {self.width} is not a multiple of 2 x heads ({2 * self.heads})")
-        if self.sequence_length > self.max_positions:
+        shape = self.shape
+        named = [name for name in SIZES if getattr(self, name) is not None]
+        if self.start_from and named:
+            raise ValueError(f"start_from brings its own sizes: leave out {', '.join(named)}")
+        for name, family in OWN_SIZES.items():
+            if name in named and family != self.family:
+                raise ValueError(f"{name} is a size of family {family}, not of {self.family}")
+        if not self.start_from:
+            shape.need_heads(even=self.family in ROTARY)
+            if self.sequence_length > shape.max_positions:
+                raise ValueError(
+                    f"sequence_length {self.sequence_length} is more than max_positions {shape.max_positions}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _devices_fit(self) -> Self:
+        if self.parallel == "none" and self.devices > 1:
             raise ValueError(
-                f"sequence_length {self.sequence_length} is more than max_positions {self.max_positions}"
+                f"parallel is none, devices is {self.devices}; set devices to 1 or parallel to ddp"
+            )
+        if self.devices > self.batch_size:
+            raise ValueError(
+                f"batch_size {self.batch_size} leaves nothing for some of {self.devices} devices"
+            )
+        if self.parallel == "fsdp" and self.optimizer == "muon":
+            raise ValueError(
+                "Muon needs whole matrices, which fsdp divides; use optimizer adamw or parallel ddp"
             )
         return self
 
 
-@stage(runs=(TRAINER,))
+def _same_start(manifest: Manifest, config: PretrainConfig, run: Run) -> bool:
+    """Whether the folder that the training started from holds what it did."""
+    return manifest.external.get("start_from", "") == _start_digest(config.start_from)
+
+
+@stage(runs=(TRAINER,), holds=_same_start)
 def pretrain(tokens: Artifact, config: PretrainConfig, workspace: Workspace) -> None:
-    """Write `model/` (a Hugging Face checkpoint), `metrics.json` and `history.jsonl` (the loss curve).
+    """Write `model/` (a Hugging Face checkpoint), `metrics.json`, `history.jsonl`, its plot, and samples.
 
     A killed run goes on from its last checkpoint and ends with the same weights.
 
     Raises:
         StageError: what the trainer refused: too little text, a loss that is not a number, ...
     """
-    made = workspace.path(tokens)
+    made, directory = workspace.path(tokens), workspace.directory
+    values = config.model_dump(mode="json")
+    if digest := _start_digest(config.start_from):
+        workspace.external["start_from"] = digest
     job = {
         "tokens": made / "tokens",
         "tokenizer": made / "tokenizer",
-        "output": workspace.directory,
+        "output": directory,
         "scratch": workspace.scratch,
-        "config": config.model_dump(mode="json"),
+        "config": values,
     }
-    metrics = run_child(TRAINER, job, "pretraining", workspace)["metrics"]
+    with LiveRun(os.environ.get(EXPERIMENT, ""), workspace.stage, workspace.key, values) as live:
+        metrics = run_child(TRAINER, job, "pretraining", workspace, live)["metrics"]
     workspace.metrics |= {name: float(value) for name, value in metrics.items()}
+    plot_loss_curves({"pretrain": directory / "history.jsonl"}, directory / "loss_curve.png")
+    _show(config.family, made / "tokens", workspace)
     workspace.say(
-        f"held-out perplexity {metrics['perplexity']:.1f}, masked accuracy {metrics['accuracy']:.3f}, "
-        f"{metrics['tokens_per_second']:,.0f} tokens/s"
+        f"held-out loss {metrics['loss']:.3f}, perplexity {metrics['perplexity']:.1f}, "
+        f"accuracy {metrics['accuracy']:.3f}, {metrics['tokens_per_second']:,.0f} tokens/s"
     )
+
+
+def _start_digest(start_from: str) -> str:
+    """The digest of a folder; "" for random weights, and for the hub, whose revision says it all."""
+    folder = Path(start_from)
+    if not start_from or not folder.is_dir():
+        return ""
+    return content_digest("start_from", describe_files(folder, frozenset()))
+
+
+def _show(family: str, tokens: Path, workspace: Workspace) -> None:
+    """The loss at some steps, and what the model makes of text it has not seen."""
+    from model_code.samples import samples
+
+    history = (workspace.directory / "history.jsonl").read_text().splitlines()
+    rows = [row for row in map(json.loads, history) if "loss" in row]
+    steps = rows[:: max(1, len(rows) // POINTS)][:POINTS] + rows[-1:]
+    workspace.table("Loss", ["step", "nats per token"], [(row["step"], row["loss"]) for row in steps])
+    found = samples(workspace.directory / "model", tokens, family)
+    (workspace.directory / "samples.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+    workspace.table("Samples", ["given", "the model", "the original"], [tuple(s.values()) for s in found])

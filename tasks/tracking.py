@@ -6,12 +6,14 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from tasks.artifact import Artifact, Manifest
 from tasks.registry import KEY_TAG, client
+from tasks.store import Store
 
 METRICS_PER_REQUEST = 1000
 # Without it MLflow guesses the kind of an experiment, and shows pages for chat applications.
@@ -20,14 +22,15 @@ CURVES = {"pretrain": "pretrain", "fine_tune": "fine-tune"}
 DATASETS = ("collect", "clean", "tokenize")
 
 
-def find_or_create_run(mlflow: Any, experiment: str, key: str) -> str:
+def find_or_create_run(mlflow: Any, experiment: str, key: str, name: str = "run") -> str:
     """The id of the MLflow run that belongs to a stage key: an earlier attempt's, or a new one."""
     found = mlflow.get_experiment_by_name(experiment)
     experiment_id = found.experiment_id if found else mlflow.create_experiment(experiment, tags=TRAINING)
     earlier = mlflow.search_runs([experiment_id], f"tags.`{KEY_TAG}` = '{key}'")
     if earlier:
         return str(earlier[0].info.run_id)
-    return str(mlflow.create_run(experiment_id, run_name=f"run-{key[:8]}", tags={KEY_TAG: key}).info.run_id)
+    tags = {KEY_TAG: key}
+    return str(mlflow.create_run(experiment_id, run_name=f"{name}-{key[:8]}", tags=tags).info.run_id)
 
 
 def attach(experiment: str, key: str, file: Path, folder: str = "") -> str:
@@ -52,11 +55,14 @@ def log_run(
 ) -> None:
     """Log everything that describes the run; a second call adds nothing."""
     run = mlflow.get_run(run_id)
-    mlflow.log_batch(run_id, params=list(_params(manifests, known=set(run.data.params))))
+    known = set(run.data.params)
+    for stage, manifest in manifests.items():
+        mlflow.log_batch(run_id, params=list(params(stage, manifest.config, known)))
     if not run.data.metrics:
-        points = [*_metrics(manifests, evaluation), *_curves(manifests, path)]
-        for start in range(0, len(points), METRICS_PER_REQUEST):
-            mlflow.log_batch(run_id, metrics=points[start : start + METRICS_PER_REQUEST])
+        curves = (
+            _curve(name, path(manifests[stage].artifact) / "history.jsonl") for stage, name in CURVES.items()
+        )
+        log_points(mlflow, run_id, [*_metrics(manifests, evaluation), *chain.from_iterable(curves)])
     if not run.inputs.dataset_inputs:
         mlflow.log_inputs(run_id, list(_datasets(manifests)))
     judged = path(manifests["evaluate"].artifact)
@@ -64,13 +70,51 @@ def log_run(
         mlflow.log_artifact(run_id, str(judged / name))
 
 
-def _params(manifests: Mapping[str, Manifest], known: set[str]) -> Iterator[Any]:
+def log_pretraining(experiment: str, pretrained: Artifact, store: Store) -> None:
+    """Complete the MLflow run of a pretrained model: parameters, figures, loss curve, samples, the model.
+
+    The run was begun while the training ran, if MLflow did too; a second call adds nothing.
+
+    Raises:
+        ServerError: MLflow does not answer.
+    """
+    manifest, directory = store.manifest(pretrained.stage, pretrained.key), store.path(pretrained)
+    assert manifest is not None
+    mlflow = client()
+    run_id = find_or_create_run(mlflow, experiment, manifest.key, manifest.stage)
+    known = mlflow.get_run(run_id).data
+    mlflow.log_batch(run_id, params=list(params(manifest.stage, manifest.config, known.params)))
+    if "final/loss" not in known.metrics:
+        final = [point(f"final/{name}", value, step=0) for name, value in manifest.metrics.items()]
+        curve = () if "pretrain/loss" in known.metrics else _curve("pretrain", directory / "history.jsonl")
+        log_points(mlflow, run_id, [*final, *curve])
+    if not mlflow.list_artifacts(run_id, "model"):
+        for file in ("loss_curve.png", "samples.json"):
+            mlflow.log_artifact(run_id, str(directory / file))
+        mlflow.log_artifacts(run_id, str(directory / "model"), "model")
+    mlflow.set_terminated(run_id, "FINISHED")
+
+
+def log_points(mlflow: Any, run_id: str, points: Sequence[Any]) -> None:
+    """Log figures in as few requests as MLflow allows."""
+    for start in range(0, len(points), METRICS_PER_REQUEST):
+        mlflow.log_batch(run_id, metrics=points[start : start + METRICS_PER_REQUEST])
+
+
+def params(stage: str, config: Mapping[str, Any], known: Collection[str]) -> Iterator[Any]:
+    """The values of a stage's config as MLflow parameters, without those that are `known` there."""
     from mlflow.entities import Param
 
-    for stage, manifest in manifests.items():
-        for name, value in manifest.config.items():
-            if f"{stage}.{name}" not in known:
-                yield Param(f"{stage}.{name}", str(value)[:6000])
+    for name, value in config.items():
+        if f"{stage}.{name}" not in known:
+            yield Param(f"{stage}.{name}", str(value)[:6000])
+
+
+def point(name: str, value: float, step: int) -> Any:
+    """A figure at a step, now; what MLflow does not allow in a name becomes an underscore."""
+    from mlflow.entities import Metric
+
+    return Metric(re.sub(r"[^\w\-./ ]", "_", name), float(value), int(time.time() * 1000), step)
 
 
 def _metrics(manifests: Mapping[str, Manifest], evaluation: Mapping[str, Any]) -> Iterator[Any]:
@@ -78,21 +122,14 @@ def _metrics(manifests: Mapping[str, Manifest], evaluation: Mapping[str, Any]) -
     figures["seconds"] = {stage: manifest.seconds for stage, manifest in manifests.items()}
     for group, values in figures.items():
         for name, value in values.items():
-            yield _point(f"{group}/{name}", value, step=0)
+            yield point(f"{group}/{name}", value, step=0)
 
 
-def _curves(manifests: Mapping[str, Manifest], path: Callable[[Artifact], Path]) -> Iterator[Any]:
-    for stage, name in CURVES.items():
-        with (path(manifests[stage].artifact) / "history.jsonl").open() as lines:
-            for point in map(json.loads, lines):
-                if "step" in point and "loss" in point:
-                    yield _point(f"{name}/loss", point["loss"], step=point["step"])
-
-
-def _point(name: str, value: float, step: int) -> Any:
-    from mlflow.entities import Metric
-
-    return Metric(re.sub(r"[^\w\-./ ]", "_", name), float(value), int(time.time() * 1000), step)
+def _curve(name: str, history: Path) -> Iterator[Any]:
+    with history.open() as lines:
+        for row in map(json.loads, lines):
+            if "step" in row and "loss" in row:
+                yield point(f"{name}/loss", row["loss"], step=row["step"])
 
 
 def _datasets(manifests: Mapping[str, Manifest]) -> Iterator[Any]:

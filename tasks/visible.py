@@ -19,7 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 console = Console(highlight=False, soft_wrap=True)
 
-# On a terminal the bar moves; elsewhere (a file, CI) a line now and then says how far it is.
+# On a terminal the bar moves; elsewhere (a file, CI, Prefect's log) a line now and then says how far it is.
 LINE_EVERY_SECONDS = 20.0
 UI_EVERY_SECONDS = 2.0
 
@@ -41,10 +41,14 @@ def say(message: str) -> None:
     It may hold Rich's markup (`[yellow]…[/]`); put what comes from outside through `plain`.
     """
     console.print(message)
+    _log(_without_markup(message))
+
+
+def _log(line: str) -> None:
     if in_prefect_run():
         from prefect import get_run_logger
 
-        get_run_logger().info(_without_markup(message))
+        get_run_logger().info(line)
 
 
 def plain(text: str) -> str:
@@ -74,13 +78,16 @@ def progress(stage: str, what: str, total: float | None) -> Iterator[Advance]:
         def advance(done: float, note: str = "", total: float | None = total) -> None:
             nonlocal line_at
             bar.update(task, completed=done, total=total, note=note)
-            ui.show(100 * done / total if total else 0)
+            ui.show(100 * done / total if total else 0, note)
             now = time.monotonic()
-            if not console.is_terminal and now >= line_at and done:
+            if now >= line_at and done:
                 line_at = now + LINE_EVERY_SECONDS
                 left = f", about {(now - started) * (total - done) / done:.0f} s left" if total else ""
                 far = f" of {total:,.0f}" if total else ""
-                console.print(f"  {what}: {done:,.0f}{far}{left} {note}", markup=False)
+                line = f"{what}: {done:,.0f}{far}{left} {note}"
+                if not console.is_terminal:
+                    console.print(f"  {line}", markup=False)
+                _log(line)
 
         yield advance
         ui.show(100, force=True)
@@ -94,7 +101,7 @@ class _UiProgress:
         self.artifact: Any = None
         self.shown_at = 0.0
 
-    def show(self, percent: float, *, force: bool = False) -> None:
+    def show(self, percent: float, note: str = "", *, force: bool = False) -> None:
         if not in_prefect_run() or (not force and time.monotonic() - self.shown_at < UI_EVERY_SECONDS):
             return
         from prefect.artifacts import create_progress_artifact, update_progress_artifact
@@ -104,7 +111,8 @@ class _UiProgress:
         if self.artifact is None:
             self.artifact = create_progress_artifact(percent, key=self.key, description=self.description)
         else:
-            update_progress_artifact(self.artifact, percent)
+            text = f"{self.description}: {note}" if note else None
+            update_progress_artifact(self.artifact, percent, text)
 
 
 def show_markdown(key: str, markdown: str, description: str) -> None:

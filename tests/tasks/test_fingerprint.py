@@ -48,7 +48,7 @@ def moved_by(file: Path, old: str, new: str, before: dict[str, str]) -> set[str]
 
 def test_a_change_moves_the_stages_that_reach_it_and_no_other(project: Path) -> None:
     before = codes()
-    filters, model = project / "tasks/cleaning/filters.py", project / "model_code/architecture.py"
+    filters, model = project / "tasks/cleaning/filters.py", project / "model_code/models/modernbert.py"
     store, errors = project / "tasks/store.py", project / "tasks/errors.py"
     assert moved_by(filters, "\nimport numpy", "\nimport this, numpy", before) == {"clean"}
     assert moved_by(model, "\nfrom ", "\nimport this\nfrom ", before) == {"pretrain"}
