@@ -3,6 +3,9 @@
 A child is one of our modules run as `python -m MODULE JOB.json`. It says what it does in JSON lines on
 its output: `progress`, `evaluation`, then `done` or `error`. It runs in its own process group and dies
 with its parent; when the parent is cancelled the child gets time to write a checkpoint.
+
+For several devices torchrun starts a process for each. They, and torchrun's own agent, meet in files in the
+scratch directory: its usual store listens on every network interface and unpickles what it is sent.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import contextlib
 import ctypes
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +29,7 @@ from tasks.stage import Workspace
 from tasks.visible import plain
 
 SECONDS_TO_CHECKPOINT = 15
+SECONDS_FOR_TORCHRUN = 3
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 PR_SET_PDEATHSIG = 1
 
@@ -40,18 +46,26 @@ def run_child(
     what: str,
     workspace: Workspace,
     listen: Callable[[Event], None] = _ignore,
+    processes: int = 1,
 ) -> Event:
     """Run the module on the job, show its progress, and return what its `done` line says.
 
-    `listen` is told every event.
+    `listen` is told every event. With several `processes`, one for each device, torchrun starts them and all
+    end when one does.
 
     Raises:
         StageError: the child reported an error, or ended without a result (with its last words).
     """
     job_file = workspace.scratch / "job.json"
     job_file.write_text(json.dumps(job, indent=2, default=str))
-    log_file = workspace.scratch / "child.log"
-    with log_file.open("w") as log, _child(module, job_file, log, workspace.store.home) as child:
+    log_file, ranks = workspace.scratch / "child.log", workspace.scratch / "ranks"
+    command, environment = [sys.executable, "-m", module, str(job_file)], _environment(workspace.store.home)
+    if processes > 1:
+        shutil.rmtree(ranks, ignore_errors=True)
+        ranks.mkdir()
+        command = _torchrun(ranks, processes) + command[1:]
+        environment |= _meeting_in(ranks)
+    with log_file.open("w") as log, _child(command, environment, log) as child:
         assert child.stdout is not None
         with workspace.progress(what, total=1) as advance:
             for line in child.stdout:
@@ -66,17 +80,65 @@ def run_child(
                 elif event.get("event") == "done":
                     return event
         code = child.wait()
+    who = f"the process {module}"
+    if processes > 1 and (failed := _failed_rank(log_file)):
+        rank, code = failed
+        who = f"rank {rank} of {processes} of {module}"
+        log_file = next(ranks.glob(f"**/{rank}/stderr.log"), log_file)
     with log_file.open(errors="replace") as log:
         last_words = "".join(deque(log, maxlen=15))
     cause = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
     raise StageError(
-        f"{workspace.stage}: the process {module} {cause}; run again and it goes on from its last "
+        f"{workspace.stage}: {who} {cause}; run again and it goes on from its last "
         f"checkpoint, if it wrote one. Its last words:\n{last_words}"
     )
 
 
-@contextlib.contextmanager
-def _child(module: str, job: Path, log: Any, home: Path) -> Iterator[subprocess.Popen[str]]:
+def processes_for(devices: int) -> int:
+    """How many processes train: `devices`, or where that is 0 one for each GPU, or one on the CPU."""
+    if devices:
+        return devices
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    # Asking torch would take seconds in a process that needs it for nothing else.
+    gpus = list(Path("/dev").glob("nvidia[0-9]*")) if chosen is None else re.findall(r"[^,\s]+", chosen)
+    return max(1, len(gpus))
+
+
+def _torchrun(ranks: Path, processes: int) -> list[str]:
+    options = {
+        "nproc-per-node": processes,
+        "rdzv-backend": "c10d",
+        "rdzv-conf": "store_type=file",
+        "rdzv-endpoint": ranks / "agent",
+        "local-addr": "127.0.0.1",
+        "shutdown-timeout": SECONDS_TO_CHECKPOINT,
+        "log-dir": ranks,
+        "redirects": 2,  # stderr, in a file for each rank
+    }
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-m", "torch.distributed.run", *arguments]
+
+
+def _meeting_in(ranks: Path) -> dict[str, str]:
+    return {
+        "RENDEZVOUS_FILE": str(ranks / "meeting"),
+        "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+        "GLOO_SOCKET_IFNAME": "lo",
+        "NCCL_SOCKET_IFNAME": "lo",
+    }
+
+
+def _failed_rank(log: Path) -> tuple[int, int] | None:
+    """The rank that failed first according to torchrun, and its exit code."""
+    failures = re.findall(
+        r"time +: (\S+)\n.*\n +rank +: (\d+) .*\n +exitcode +: (-?\d+) ", log.read_text(errors="replace")
+    )
+    # Within one second the one that was killed comes first: the others miss it, which is no cause.
+    first = min(((time, int(code), int(rank)) for time, rank, code in failures), default=None)
+    return (first[2], first[1]) if first else None
+
+
+def _environment(home: Path) -> dict[str, str]:
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(PROJECT_ROOT), *_python_path()]),
@@ -86,8 +148,13 @@ def _child(module: str, job: Path, log: Any, home: Path) -> Iterator[subprocess.
     if not os.access(PROJECT_ROOT / "tasks", os.W_OK):
         # Compiled functions are kept beside their code, or where that can't be written, with the store.
         environment.setdefault("NUMBA_CACHE_DIR", str(home / "compiled"))
+    return environment
+
+
+@contextlib.contextmanager
+def _child(command: list[str], environment: dict[str, str], log: Any) -> Iterator[subprocess.Popen[str]]:
     child = subprocess.Popen(
-        [sys.executable, "-m", module, str(job)],
+        command,
         stdout=subprocess.PIPE,
         stderr=log,
         stdin=subprocess.DEVNULL,
@@ -116,7 +183,7 @@ def _end(child: subprocess.Popen[str], patience: float = 0) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, number)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(SECONDS_TO_CHECKPOINT)
+            child.wait(SECONDS_TO_CHECKPOINT + SECONDS_FOR_TORCHRUN)
             return
 
 
