@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
+from torch import nn
 
 from model_code.data.batches import held_out
 from model_code.data.noise import Noise
@@ -19,9 +19,9 @@ from model_code.runtime import Runtime
 NOISE_SEED = 20_190_524
 
 
-@torch.inference_mode()
+@torch.no_grad()  # FSDP gathers weights that training uses later; inference mode would spoil them
 def evaluate(
-    model: PreTrainedModel,
+    module: nn.Module,
     objective: Objective,
     split: Split,
     sequence_length: int,
@@ -30,15 +30,16 @@ def evaluate(
 ) -> dict[str, Any]:
     """Loss (nats), accuracy and number of targets of each term; the first one's perplexity on top.
 
+    `module` is a TrainingModule, or what wraps it for many ranks, each of which measures the whole split.
     Raises TrainingError when the split is shorter than one sequence.
     """
-    model.train(False)
+    module.train(False)
     losses, hits, targets = Counter[str](), Counter[str](), Counter[str]()
     for rows in held_out(split, sequence_length, batch_size):
         batch = objective.batch(rows, Noise(NOISE_SEED, 0, rows.places)).to(runtime.device)
         targets.update(batch.targets)
         with runtime.autocast():
-            scores = objective.scores(model, batch.tensors)
+            scores = module(batch.tensors)
         losses.update({name: score.loss.item() for name, score in scores.items()})
         hits.update({name: int(score.hits) for name, score in scores.items()})
     terms = {

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from tokenizers import Tokenizer
+from torch import nn
 from torch.nn.functional import cross_entropy
 from transformers import ModernBertForSequenceClassification
 
@@ -26,10 +27,14 @@ from model_code.models.kernels import fast_attention
 from model_code.objectives.objective import Batch, Score
 from model_code.predict import logits_of
 from model_code.runtime import prepare
-from model_code.training.checkpoint import copy_weights
+from model_code.training.checkpoint import Checkpoints, copy_weights
+from model_code.training.faults import machine_faults_told
 from model_code.training.loop import Loop, Plan
+from model_code.training.meter import Meter
 from model_code.training.optimizer import MixedOptimizer
-from model_code.training.schedule import warmup_linear
+from model_code.training.ranks import Ranks
+from model_code.training.schedule import linear
+from model_code.training.step import Step
 
 
 @dataclass(frozen=True)
@@ -71,23 +76,11 @@ def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
     steps_per_epoch = -(-len(train_ids) // config.batch_size)
     total = steps_per_epoch * config.epochs
 
-    model = _classifier(job, config)
-    model.to(runtime.device)  # type: ignore[arg-type]
     weights = _class_weights(train.labels, len(config.labels)) if config.class_weights else None
-    optimizer = MixedOptimizer(model, config.learning_rate, config.weight_decay)
-    plan = Plan(
-        total_steps=total,
-        steps_per_epoch=steps_per_epoch,
-        learning_rate=config.learning_rate,
-        clip=config.clip,
-        checkpoint_every=config.checkpoint_every,
-        seed=config.seed,
-        fingerprint=fingerprint(config, *_digests(job)),
-    )
     order: dict[int, list[np.ndarray]] = {}
 
-    def batches_of(step: int) -> list[Batch]:
-        epoch, index = divmod(step, steps_per_epoch)
+    def batches_of(place: int) -> list[Batch]:
+        epoch, index = divmod(place, steps_per_epoch)
         if epoch not in order:
             order.clear()
             order[epoch] = bucketed_order(lengths, config.batch_size, config.seed, epoch)
@@ -97,36 +90,36 @@ def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
         weight = float(weights[targets].sum()) if weights is not None else float(len(targets))
         return [Batch({"ids": ids, "mask": mask, "targets": targets}, {"label": weight}, int(mask.sum()))]
 
-    def scores(tensors: Mapping[str, torch.Tensor]) -> dict[str, Score]:
-        logits = model(input_ids=tensors["ids"], attention_mask=tensors["mask"]).logits.float()
-        loss = cross_entropy(
-            logits,
-            tensors["targets"],
-            weight=None if weights is None else weights.to(logits.device),
-            label_smoothing=config.label_smoothing,
-            reduction="sum",
+    with machine_faults_told(job.paths["scratch"]):
+        model = _classifier(job, config)
+        model.to(runtime.device)  # type: ignore[arg-type]
+        module = _Classification(model, weights, config.label_smoothing)
+        optimizer = MixedOptimizer(model, config.learning_rate, config.weight_decay)
+        loop = Loop(
+            Plan(
+                total_steps=total,
+                steps_per_epoch=steps_per_epoch,
+                learning_rate=config.learning_rate,
+                factor=lambda step: linear(step, total, config.warmup_fraction),
+                evaluate_every=steps_per_epoch,
+                checkpoint_every=config.checkpoint_every,
+                seed=config.seed,
+                spikes=False,  # the loss of one small batch of labels may well leap
+            ),
+            model,
+            Step(module, optimizer, runtime, Ranks(), config.clip),
+            Checkpoints(job.paths["scratch"], fingerprint(config, *_digests(job))),
+            Meter(runtime),
+            reporter,
+            Ranks(),
         )
-        none = torch.zeros((), device=logits.device)
-        return {"label": Score(loss, none, none)}
 
-    loop = Loop(
-        plan,
-        model,
-        scores,
-        optimizer,
-        lambda step: warmup_linear(step, total, config.warmup_fraction),
-        runtime,
-        job.paths["scratch"],
-        reporter,
-    )
-    with fast_attention(model, runtime):
-        for epoch in range(loop.notes.get("epochs", 0), config.epochs):
-            loop.run_to((epoch + 1) * steps_per_epoch, batches_of)
+        def measure() -> None:
             logits = logits_of(model, validation_ids, pad, config.batch_size, runtime)
-            _keep_if_best(loop, epoch + 1, classification_metrics(logits, validation.labels, config.labels))
-            if epoch + 1 - loop.notes["best_epoch"] >= config.patience:
-                break
-    timings = loop.timings()
+            _keep_if_best(loop, config, classification_metrics(logits, validation.labels, config.labels))
+
+        with fast_attention(model, runtime):
+            loop.run(batches_of, measure)
 
     copy_weights(loop.kept, model)
     runtime = prepare("float32")  # the figures that are written are those of the model as it is served
@@ -142,18 +135,41 @@ def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
     tokenizer.save(str(output / "model" / "tokenizer.json"))
     write_json(output / "metrics.json", metrics)
     write_json_lines(output / "history.jsonl", loop.history)
-    return metrics | timings
+    return metrics | loop.timings()
 
 
-def _keep_if_best(loop: Loop, epoch: int, metrics: dict[str, Any]) -> None:
+class _Classification(nn.Module):
+    """A classifier and its loss: a batch's tensors in, the score of its labels out."""
+
+    def __init__(self, model: nn.Module, weights: torch.Tensor | None, smoothing: float) -> None:
+        super().__init__()
+        self.model, self.smoothing = model, smoothing
+        self.weights = weights
+
+    def forward(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, Score]:
+        logits = self.model(input_ids=tensors["ids"], attention_mask=tensors["mask"]).logits.float()
+        loss = cross_entropy(
+            logits,
+            tensors["targets"],
+            weight=None if self.weights is None else self.weights.to(logits.device),
+            label_smoothing=self.smoothing,
+            reduction="sum",
+        )
+        none = torch.zeros((), device=logits.device)
+        return {"label": Score(loss, none, none)}
+
+
+def _keep_if_best(loop: Loop, config: FinetuneConfig, metrics: dict[str, Any]) -> None:
+    """Note the figures of an epoch; keep the best weights, and end the run when patience is over."""
+    epoch = loop.step // loop.plan.steps_per_epoch
     loop.reporter.event(
         "evaluation", step=loop.step, **{k: metrics[k] for k in ("loss", "accuracy", "macro_f1")}
     )
-    loop.history.append({"step": loop.step, "epoch": epoch, "validation": metrics})
+    loop.history[-1] |= {"epoch": epoch, "validation": metrics}
     if metrics["macro_f1"] > loop.notes.get("best_macro_f1", -1.0):
         loop.notes |= {"best_macro_f1": metrics["macro_f1"], "best_epoch": epoch}
         loop.kept = {name: p.detach().clone() for name, p in loop.model.named_parameters()}
-    loop.notes["epochs"] = epoch
+    loop.notes |= {"epochs": epoch, "finished": epoch - loop.notes["best_epoch"] >= config.patience}
 
 
 def _tokenizer(job: Job, config: FinetuneConfig) -> Tokenizer:

@@ -29,14 +29,19 @@ class Job:
 
 
 class Reporter:
-    """Events for the parent, and what the parent asked for in return."""
+    """Events for the parent, and what the parent asked for in return.
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    Of several ranks the first one speaks; of errors each does, since any of them may be the only one.
+    """
+
+    def __init__(self, stream: TextIO, is_main: bool = True) -> None:
+        self._stream, self._is_main = stream, is_main
         self.stop_requested = False
 
     def event(self, kind: str, **values: Any) -> None:
         """Write one event as a line of JSON."""
+        if not (self._is_main or kind == "error"):
+            return
         print(json.dumps({"event": kind, **values}), file=self._stream, flush=True)
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
@@ -46,7 +51,8 @@ class Reporter:
 
 def main(train: Callable[[Job, Reporter], dict[str, Any]], paths: set[str]) -> None:
     """Run `train` on the job file named on the command line; `paths` are the names it must hold."""
-    reporter = Reporter(os.fdopen(os.dup(1), "w"))
+    # torchrun numbers the processes that it starts.
+    reporter = Reporter(os.fdopen(os.dup(1), "w"), is_main=os.environ.get("RANK", "0") == "0")
     os.dup2(2, 1)
     signal.signal(signal.SIGTERM, reporter.request_stop)
     try:
@@ -83,9 +89,10 @@ def config_from(kind: type[Config], values: Mapping[str, Any]) -> Config:
         raise TrainingError(f"config is incomplete: {error}") from error
 
 
-def fingerprint(config: Any, *data: str) -> str:
-    """Name a run by its config (a dataclass) and the digests of what it reads."""
-    return hashlib.sha256(json.dumps([asdict(config), data], sort_keys=True).encode()).hexdigest()
+def fingerprint(config: Any, *data: str, leaving_out: frozenset[str] = frozenset()) -> str:
+    """Name a run by its config (a dataclass, without some fields) and the digests of what it reads."""
+    values = {name: value for name, value in asdict(config).items() if name not in leaving_out}
+    return hashlib.sha256(json.dumps([values, data], sort_keys=True).encode()).hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -7,17 +7,22 @@ JOB: tokens (directory with train and validation shards), tokenizer, output, scr
 
 from __future__ import annotations
 
+import math
 import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers import PreTrainedModel
 
+from model_code.cost import peak_flops, require_memory, step_cost
 from model_code.data.batches import PackedBatches
 from model_code.data.noise import Noise
 from model_code.data.shards import open_split
 from model_code.data.vocabulary import require_vocabulary, vocabulary_of
+from model_code.errors import TrainingError
 from model_code.evaluate import evaluate
 from model_code.job import Job, Reporter, config_from, fingerprint, main, write_json, write_json_lines
 from model_code.models.checkpoints import load_model
@@ -28,9 +33,17 @@ from model_code.models.shape import Shape
 from model_code.objectives.choice import objective_of
 from model_code.objectives.objective import Batch
 from model_code.runtime import prepare
+from model_code.training.average import Average
+from model_code.training.checkpoint import Checkpoints
+from model_code.training.faults import machine_faults_told
 from model_code.training.loop import Loop, Plan
+from model_code.training.meter import Meter
+from model_code.training.module import TrainingModule
 from model_code.training.optimizer import MixedOptimizer
-from model_code.training.schedule import warmup_stable_decay
+from model_code.training.parallel import parallel, whole_weights
+from model_code.training.ranks import join_ranks
+from model_code.training.schedule import schedule_named
+from model_code.training.step import Step
 
 # How a run is carried out and not what comes of it: it may be resumed with others of these.
 HOW = frozenset(
@@ -108,66 +121,128 @@ class PretrainConfig:
 def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
     """Train, evaluate on the held-out split, write `model/`, `metrics.json` and `history.jsonl`.
 
-    Returns the metrics with timings. Raises TrainingError when the data can't be read, does not
-    fill one batch, or the loss stops being a number.
+    Run by torchrun, its processes train one model together. Returns the metrics with timings. Raises
+    TrainingError when the config, the data and the machine don't fit together, or training can't go on.
     """
     config = config_from(PretrainConfig, job.values)
+    ranks = join_ranks()
     runtime = prepare(config.precision)
     vocabulary = vocabulary_of(job.paths["tokenizer"])
     train, validation = (open_split(job.paths["tokens"], split) for split in ("train", "validation"))
     for split in (train, validation):
         require_vocabulary(split, vocabulary)
-    batches = PackedBatches(train, config.sequence_length, config.batch_size, config.seed)
-
-    torch.manual_seed(config.seed)
-    model = family_named(config.family).build(config.shape, vocabulary)
-    model.to(runtime.device)  # type: ignore[arg-type]
     objective = objective_of(config, vocabulary, job.paths["tokenizer"])
-    optimizer = MixedOptimizer(model, config.learning_rate, config.weight_decay, config.muon_learning_rate)
-    plan = Plan(
-        total_steps=config.steps,
-        steps_per_epoch=batches.steps_per_epoch,
-        learning_rate=config.learning_rate,
-        clip=config.clip,
-        checkpoint_every=config.checkpoint_every,
-        seed=config.seed,
-        fingerprint=fingerprint(config, train.info.sha256, str(vocabulary)),
+    _require_positions(config)
+    batches = PackedBatches(
+        train, config.sequence_length, config.batch_size, config.seed, ranks.rank, ranks.count
     )
+    per_pass = min(config.micro_batch or config.batch_size, config.batch_size // ranks.count)
+    cost = step_cost(config, vocabulary, objective, runtime, ranks.count)
+    require_memory(cost, runtime)
 
-    def factor(step: int) -> float:
-        return warmup_stable_decay(step, config.steps, config.warmup_fraction, config.decay_fraction)
+    def batches_of(place: int) -> list[Batch]:
+        parts = batches.batch(place).split(per_pass)
+        return [objective.batch(rows, Noise(config.seed, place, rows.places)) for rows in parts]
 
-    def batches_of(step: int) -> list[Batch]:
-        rows = batches.batch(step)
-        return [objective.batch(rows, Noise(config.seed, step, rows.places))]
+    with machine_faults_told(job.paths["scratch"]):
+        torch.manual_seed(config.seed)
+        model = family_named(config.family).build(config.shape, vocabulary)
+        model.to(runtime.device)  # type: ignore[arg-type]
+        module = parallel(TrainingModule(model, objective), config.parallel, ranks, runtime)
+        average = Average(model, config.ema) if config.ema else None
+        loop = Loop(
+            _plan(config, batches.steps_per_epoch),
+            model,
+            Step(module, _optimizer(config, model), runtime, ranks, config.clip),
+            Checkpoints(
+                job.paths["scratch"],
+                fingerprint(config, train.info.sha256, str(vocabulary), leaving_out=HOW),
+                ranks,
+                config.keep_every,
+            ),
+            Meter(runtime, cost.flops_per_token, peak_flops(runtime) * ranks.count),
+            reporter,
+            ranks,
+            average,
+        )
 
-    loop = Loop(
-        plan,
-        model,
-        lambda tensors: objective.scores(model, tensors),
-        optimizer,
-        factor,
-        runtime,
-        job.paths["scratch"],
-        reporter,
-    )
-    with fast_attention(model, runtime):
-        loop.run_to(config.steps, batches_of)
-    timings = loop.timings()
+        def measure() -> None:
+            with average.in_place() if average else nullcontext():
+                found = evaluate(module, objective, validation, config.sequence_length, per_pass, runtime)
+            _note(loop, found)
 
-    metrics = evaluate(model, objective, validation, config.sequence_length, config.batch_size, runtime)
-    reporter.event("evaluation", step=loop.step, loss=metrics["loss"], accuracy=metrics["accuracy"])
-    output = job.paths["output"]
-    model.save_pretrained(output / "model")
-    shutil.copytree(job.paths["tokenizer"], output / "model", dirs_exist_ok=True)
-    metrics |= {
+        with fast_attention(model, runtime):
+            loop.run(batches_of, measure)
+        with average.in_place() if average else nullcontext():
+            weights = whole_weights(model)
+    metrics = loop.notes["metrics"] | {
         "parameters": sum(p.numel() for p in model.parameters()),
         "train_tokens": config.steps * config.batch_size * config.sequence_length,
-        "train_loss": loop.history[-1]["loss"],
+        "train_loss": next(row["loss"] for row in reversed(loop.history) if "loss" in row),
     }
+    if ranks.is_main:
+        _write(job, model, weights, metrics, loop.history)
+    return metrics | loop.timings()
+
+
+def _require_positions(config: PretrainConfig) -> None:
+    if config.sequence_length > config.shape.max_positions:
+        raise TrainingError(
+            f"sequence_length {config.sequence_length} is more than the {config.shape.max_positions} "
+            "positions of the model; lower it or raise max_positions"
+        )
+
+
+def _plan(config: PretrainConfig, steps_per_epoch: int) -> Plan:
+    schedule = schedule_named(config.schedule)
+
+    def factor(step: int) -> float:
+        return schedule(
+            step, config.steps, config.warmup_fraction, config.decay_fraction, config.final_fraction
+        )
+
+    return Plan(
+        total_steps=config.steps,
+        steps_per_epoch=steps_per_epoch,
+        learning_rate=config.learning_rate,
+        factor=factor,
+        checkpoint_every=config.checkpoint_every,
+        seed=config.seed,
+        evaluate_every=config.evaluate_every or config.steps,
+    )
+
+
+def _optimizer(config: PretrainConfig, model: PreTrainedModel) -> MixedOptimizer:
+    rates = {"muon": config.muon_learning_rate, "adamw": None}
+    if config.optimizer not in rates:
+        raise TrainingError(f"optimizer {config.optimizer!r} is not known; choose one of {', '.join(rates)}")
+    return MixedOptimizer(
+        model, config.learning_rate, config.weight_decay, rates[config.optimizer], config.beta2
+    )
+
+
+def _note(loop: Loop, metrics: dict[str, Any]) -> None:
+    """Keep the figures of an evaluation, and the checkpoint of the step if it is the best so far."""
+    shown = {name: metrics[name] for name in ("loss", "accuracy")}
+    loop.reporter.event("evaluation", step=loop.step, **shown)
+    loop.history[-1]["validation"] = shown
+    loop.notes["metrics"] = metrics
+    if metrics["loss"] < loop.notes.get("best_loss", math.inf):
+        loop.notes |= {"best_loss": metrics["loss"], "best": loop.step}
+
+
+def _write(
+    job: Job,
+    model: PreTrainedModel,
+    weights: dict[str, torch.Tensor],
+    metrics: dict[str, Any],
+    history: list[dict[str, Any]],
+) -> None:
+    output = job.paths["output"]
+    model.save_pretrained(output / "model", state_dict=weights)
+    shutil.copytree(job.paths["tokenizer"], output / "model", dirs_exist_ok=True)
     write_json(output / "metrics.json", metrics)
-    write_json_lines(output / "history.jsonl", loop.history)
-    return metrics | timings
+    write_json_lines(output / "history.jsonl", history)
 
 
 def held_out_metrics(model_dir: Path, tokens_dir: Path, split: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -177,9 +252,9 @@ def held_out_metrics(model_dir: Path, tokens_dir: Path, split: str, values: dict
     vocabulary = vocabulary_of(model_dir)
     held_out = open_split(tokens_dir, split)
     require_vocabulary(held_out, vocabulary)
-    model = load_model(model_dir).to(runtime.device)
     objective = objective_of(config, vocabulary, model_dir)
-    return evaluate(model, objective, held_out, config.sequence_length, config.batch_size, runtime)
+    module = TrainingModule(load_model(model_dir).to(runtime.device), objective)
+    return evaluate(module, objective, held_out, config.sequence_length, config.batch_size, runtime)
 
 
 if __name__ == "__main__":

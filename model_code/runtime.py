@@ -39,7 +39,8 @@ def prepare(precision: str) -> Runtime:
     torch.use_deterministic_algorithms(True)
     # A debugging aid that comes with the line above and costs a tenth of the time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's: how many share this machine
+    torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // processes))
     _keep_freed_memory()
     # That a new task has a new head is no news, and a progress bar has no reader here.
     transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
+from model_code.training.parallel import placed
+
 
 class Average:
     """A second copy of the weights that follows them slowly; on the same device, sharded alike."""
@@ -50,4 +52,4 @@ class Average:
     @torch.no_grad()
     def _overwrite(targets: Mapping[str, torch.Tensor], sources: Mapping[str, torch.Tensor]) -> None:
         for name, target in targets.items():
-            target.copy_(sources[name])
+            target.copy_(placed(sources[name], target))

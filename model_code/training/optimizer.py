@@ -1,8 +1,8 @@
 """Muon for the hidden matrices, AdamW for everything else.
 
 Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) orthogonalises the momentum of a
-matrix. Embeddings, the tied decoder, norms and biases are not hidden matrices and take AdamW
-(Loshchilov & Hutter 2019, arXiv 1711.05101); norms and biases take no weight decay.
+matrix. Embeddings, the decoder, read-outs of a few classes, norms and biases are not hidden matrices and take
+AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101); norms and biases take no weight decay.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,11 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
+from transformers import PreTrainedModel
+
+from model_code.training.parallel import placed
+
+FEW_CLASSES = 4
 
 
 class MixedOptimizer:
@@ -21,10 +26,11 @@ class MixedOptimizer:
         learning_rate: float,
         weight_decay: float,
         muon_learning_rate: float | None = None,
+        beta2: float = 0.98,
     ) -> None:
         """Without `muon_learning_rate` AdamW takes the hidden matrices too."""
         parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
-        outer = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+        outer = _outer(model)
         hidden = [p for p in parameters.values() if p.ndim == 2 and id(p) not in outer]
         decayed = [p for p in parameters.values() if p.ndim == 2 and id(p) in outer]
         undecayed = [p for p in parameters.values() if p.ndim != 2]
@@ -38,7 +44,7 @@ class MixedOptimizer:
             {"params": decayed, "weight_decay": weight_decay},
             {"params": undecayed, "weight_decay": 0.0},
         ]
-        self._optimizers.append(AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), fused=True))
+        self._optimizers.append(AdamW(groups, lr=learning_rate, betas=(0.9, beta2), fused=True))
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["peak"] = group["lr"]
@@ -49,6 +55,11 @@ class MixedOptimizer:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * factor
             optimizer.step()
+        self.zero_grad()
+
+    def zero_grad(self) -> None:
+        """Drop the gradients; the weights stay."""
+        for optimizer in self._optimizers:
             optimizer.zero_grad()
 
     def state(self) -> dict[str, torch.Tensor]:
@@ -72,4 +83,17 @@ class MixedOptimizer:
             parameter_name, key = name.rsplit("/", 1)
             optimizer, parameter = owners[parameter_name]
             # Fused AdamW counts its steps beside the parameter.
-            optimizer.state[parameter][key] = value.to(parameter.device)
+            optimizer.state[parameter][key] = placed(value, parameter)
+
+
+def _outer(model: nn.Module) -> set[int]:
+    """Matrices at the ends of a model, by identity: embeddings, the decoder, read-outs of a few classes."""
+    ends = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.Embedding)
+        or (isinstance(module, nn.Linear) and module.out_features <= FEW_CLASSES)
+    ]
+    if isinstance(model, PreTrainedModel) and (decoder := model.get_output_embeddings()) is not None:
+        ends.append(decoder)
+    return {id(p) for m in ends for p in m.parameters()}

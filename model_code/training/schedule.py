@@ -34,7 +34,7 @@ def warmup_stable_decay(
 
 
 def cosine(step: int, total: int, warmup: float, decay: float = 1.0, final: float = 0.0) -> float:
-    """Half a cosine from the end of the warm-up to the last step (Loshchilov & Hutter 2017, arXiv 1608.03983)."""
+    """Half a cosine from the end of the warm-up on (Loshchilov & Hutter 2017, arXiv 1608.03983)."""
     steps = _warmup_steps(total, warmup)
     if step < steps:
         return (step + 1) / steps

@@ -11,6 +11,7 @@ from torch import nn
 from model_code.objectives.objective import Batch
 from model_code.runtime import Runtime
 from model_code.training.optimizer import MixedOptimizer
+from model_code.training.parallel import accumulating, gradient_norm
 from model_code.training.ranks import Ranks
 
 
@@ -50,13 +51,14 @@ class Step:
         targets = {name: max(1.0, count) for name, count in zip(names, counts, strict=True)}
         losses = torch.zeros(len(names), dtype=torch.float64, device=self._runtime.device)
         for number, batch in enumerate(batches, 1):
-            exchange_gradients(self._module, number == len(batches))
-            losses += self._backward(batch, targets)
-        norm = nn.utils.clip_grad_norm_(self._module.parameters(), self._clip)
+            with accumulating(self._module, last=number == len(batches)):
+                losses += self._backward(batch, targets)
+        norm = gradient_norm(self._module.parameters())
+        nn.utils.clip_grads_with_norm_(self._module.parameters(), self._clip, norm)
         # One wait for the device in each step.
-        *means, gradient_norm = torch.cat([losses, norm.double()[None]]).tolist()
+        *means, total_norm = torch.cat([losses, norm.double()[None]]).tolist()
         means = self._ranks.sum_of(means)
-        return Measured(dict(zip(names, means, strict=True)), gradient_norm, tokens)
+        return Measured(dict(zip(names, means, strict=True)), total_norm, tokens)
 
     def _backward(self, batch: Batch, targets: Mapping[str, float]) -> torch.Tensor:
         """Add to the gradients; returns this micro-batch's part of the mean losses, float64 [terms]."""
@@ -78,11 +80,3 @@ class Step:
     def discard(self) -> None:
         """Drop the gradients; weights and optimizer stay as they are."""
         self.optimizer.zero_grad()
-
-
-def exchange_gradients(module: nn.Module, now: bool) -> None:
-    """Whether the next backward pass of a module wrapped for many ranks adds up the ranks' gradients."""
-    if isinstance(module, nn.parallel.DistributedDataParallel):
-        module.require_backward_grad_sync = now
-    elif hasattr(module, "set_requires_gradient_sync"):  # FSDP
-        module.set_requires_gradient_sync(now)
