@@ -45,9 +45,11 @@ def hidden_states(
     model: Any, ids: torch.Tensor, documents: torch.Tensor, positions: torch.Tensor
 ) -> torch.Tensor:
     """The last hidden states [B, S, D] of packed rows [B, S]; a token sees its document up to itself."""
+    flexible = model.config._attn_implementation == "flex_attention"
     states: torch.Tensor = model.transformer(
         input_ids=ids,
-        attention_mask=document_mask(model, documents, causal=True),
+        # GPT2Model trips over a mask of blocks, but builds the same one itself where positions start anew.
+        attention_mask=None if flexible else document_mask(model, documents, causal=True),
         position_ids=positions,
         use_cache=False,
     ).last_hidden_state
