@@ -90,6 +90,7 @@ def _content(record: RunRecord, store: Store) -> dict[str, Any]:
     evaluation = files.json("evaluate", "evaluation.json") or {}
     parity = files.json("export", "parity.json") or {}
     deployment = files.json("deploy", "deployment.json") or {}
+    pretrained = evaluation.get("pretrained") or _held_out(manifests.get("pretrain"))
     tone, headline = _verdict(record)
     curves = [
         (name, _loss_curve(files.lines(stage, "history.jsonl"), manifests[stage].metrics.get("loss")))
@@ -100,12 +101,14 @@ def _content(record: RunRecord, store: Store) -> dict[str, Any]:
         "record": record,
         "tone": tone,
         "headline": headline,
-        "figures": _figures(manifests, evaluation, parity),
+        "figures": _figures(manifests, pretrained, evaluation, parity),
         "stages": [(name, outcomes.get(name), manifests.get(name)) for name in STAGES],
         "funnel": _funnel(manifests.get("clean")),
         "bars": corpus_bars(files.json("clean", "report.json") or {}),
         "checkpoints": _checkpoints(record, store),
         "curves": [(name, curve) for name, curve in curves if curve],
+        "pretrained": pretrained,
+        "samples": files.json("pretrain", "samples.json") or [],
         "evaluation": evaluation,
         "contenders": _contenders(evaluation),
         "parity": parity,
@@ -159,6 +162,8 @@ def _verdict(record: RunRecord) -> tuple[str, str]:
         return "good", f"{version} is deployed"
     if states.get("register") in ("made", "cached"):
         return "good", f"{version} is registered"
+    if states.get("pretrain") in ("made", "cached") and not record.settings.get("fine_tune"):
+        return "good", "The model is pretrained"
     last = [o.stage for o in record.outcomes if o.state in ("made", "cached")][-1:]
     return "good", f"Completed up to {_words(last[0])}" if last else "Completed"
 
@@ -167,14 +172,30 @@ def _words(stage: str) -> str:
     return stage.replace("_", "-")
 
 
+def _held_out(manifest: Manifest | None) -> dict[str, float]:
+    """What pretraining found on its validation split, in the words of an evaluation; empty if nothing."""
+    metrics = manifest.metrics if manifest else {}
+    if not {"loss", "perplexity", "accuracy", "targets"} <= metrics.keys():
+        return {}
+    return {
+        "loss": metrics["loss"],
+        "perplexity": metrics["perplexity"],
+        "masked_accuracy": metrics["accuracy"],
+        "tokens": int(metrics["targets"]),
+    }
+
+
 def _figures(
-    manifests: Mapping[str, Manifest], evaluation: Mapping[str, Any], parity: Mapping[str, Any]
+    manifests: Mapping[str, Manifest],
+    pretrained: Mapping[str, Any],
+    evaluation: Mapping[str, Any],
+    parity: Mapping[str, Any],
 ) -> list[tuple[str, str]]:
     """The few numbers under the headline, those that exist."""
     baselines = [scores["f1_macro"] for scores in evaluation.get("baselines", {}).values()]
     found = {
         "documents kept": manifests["clean"].counts.get("kept") if "clean" in manifests else None,
-        "held-out perplexity": evaluation.get("pretrained", {}).get("perplexity"),
+        "held-out perplexity": pretrained.get("perplexity"),
         "accuracy": evaluation.get("model", {}).get("accuracy"),
         "macro F1": evaluation.get("model", {}).get("f1_macro"),
         "macro F1 of the best baseline": max(baselines, default=None),

@@ -13,7 +13,7 @@ from model_code.models.presets import preset_shape
 from model_code.models.shape import Shape
 from model_code.objectives.names import OBJECTIVES
 from tasks.artifact import Artifact, Manifest, content_digest, describe_files
-from tasks.child import run_child
+from tasks.child import processes_for, run_child
 from tasks.live import LiveRun
 from tasks.plots import plot_loss_curves
 from tasks.stage import Config, Run, Workspace, stage
@@ -122,6 +122,11 @@ class PretrainConfig(Config):
         """The preset's sizes and, in their place, those that the recipe names."""
         return preset_shape(self.family, self.preset, {name: getattr(self, name) for name in SIZES})
 
+    @property
+    def processes(self) -> int:
+        """How many processes train together on this machine."""
+        return 1 if self.parallel == "none" else min(processes_for(self.devices), self.batch_size)
+
     @model_validator(mode="after")
     def _objective_fits(self) -> Self:
         if self.objective and self.objective not in OBJECTIVES[self.family]:
@@ -193,7 +198,7 @@ def pretrain(tokens: Artifact, config: PretrainConfig, workspace: Workspace) -> 
         "config": values,
     }
     with LiveRun(os.environ.get(EXPERIMENT, ""), workspace.stage, workspace.key, values) as live:
-        metrics = run_child(TRAINER, job, "pretraining", workspace, live)["metrics"]
+        metrics = run_child(TRAINER, job, "pretraining", workspace, live, config.processes)["metrics"]
     workspace.metrics |= {name: float(value) for name, value in metrics.items()}
     plot_loss_curves({"pretrain": directory / "history.jsonl"}, directory / "loss_curve.png")
     _show(config.family, made / "tokens", workspace)

@@ -222,7 +222,7 @@ def test_complete_run_shows_every_part(store: Store, tmp_path: Path) -> None:
     assert page.tags.count("path") == 4
     assert "champion, version 2 0.905 0.869" in page.text
     assert "macro F1 against champion 2 at least 0.869 0.874 ✓ passed" in page.text
-    assert "loss 3.41, perplexity 30.3, masked tokens right 38.1 %" in page.text
+    assert "loss 3.41, perplexity 30.3, guessed right 38.1 %" in page.text
     assert "opset 20, 5.8 MB" in page.text
     assert "curl -s http://127.0.0.1:8000/v2/models/python-docs/infer" in page.text
     without_server = render_report(run.model_copy(update={"urls": {}}), store)
