@@ -20,6 +20,7 @@ _WITHOUT_SPACES = re.compile(
 )
 _BYTE = re.compile("<0x[0-9A-F]{2}>")
 _PART_OF_A_CHARACTER = "\ufffd"
+_SPACE = "▁"  # what Metaspace writes for it
 
 
 @dataclass(frozen=True)
@@ -57,19 +58,18 @@ def words_of(tokenizer: Tokenizer) -> Words:
     for piece, token in tokenizer.get_vocab().items():
         if described["model"]["type"] == "WordPiece":
             text = piece.removeprefix(prefix)
-            begins[token] = text == piece or not _joins(text[:1])
         elif '"ByteLevel"' in spelling:
             text = bytes_of.decode([piece])
-            begins[token] = not _joins(text[:1])
-        elif "\\u2581" in spelling:
-            text = _BYTE.sub(_PART_OF_A_CHARACTER, piece)
-            begins[token] = not _joins(text[:1])
+        elif json.dumps(_SPACE)[1:-1] in spelling:
+            text = _BYTE.sub(_PART_OF_A_CHARACTER, piece).replace(_SPACE, " ")
         else:
             raise TrainingError(
                 "the tokens of this tokenizer don't tell where words begin (by ##, Ġ or ▁); "
                 "set pretrain.whole_words to false or choose another tokenize.model"
             )
-        ends[token] = not _joins(text[-1:])
+        goes_on = described["model"]["type"] != "WordPiece" or text != piece
+        begins[token] = not (goes_on and _joins(text[:1]))
+        ends[token] = not (_joins(text[-1:]) or text.endswith(" "))
     return Words(begins, ends)
 
 

@@ -5,6 +5,7 @@ import torch
 from model_code.data.batches import Rows
 from model_code.data.noise import Noise
 from model_code.data.vocabulary import Vocabulary
+from model_code.data.words import Words
 from model_code.models import modernbert
 from model_code.models.shape import Shape
 from model_code.objectives.masked import Masked
@@ -41,6 +42,31 @@ def test_eighty_ten_ten_of_the_chosen_share() -> None:
     untouched = torch.ones(ids.numel(), dtype=torch.bool)
     untouched[places] = False
     assert batch.tensors["ids"].flatten()[untouched].equal(ids.flatten()[untouched])
+
+
+def test_whole_words_share_a_fate_and_keep_the_rate() -> None:
+    begins = np.arange(5000) % 3 == 0
+    words = Words(begins, np.zeros(5000, np.bool_))
+    ids = random_ids(128, 512)
+    ids[:, 300] = 3
+    rows = rows_of(ids)
+    rows.documents[:, 200:] = 1
+    batch = Masked(modernbert, VOCABULARY, 0.15, words).batch(rows, noise(rows))
+    places, inputs = batch.tensors["places"], batch.tensors["ids"]
+    assert len(places) / ids.numel() == pytest.approx(0.15, abs=0.01)
+    chosen = torch.zeros(ids.numel(), dtype=torch.bool)
+    chosen[places] = True
+    chosen = chosen.view_as(ids)
+    same_word = torch.from_numpy(~begins)[ids[:, 1:]]
+    same_word[:, 199] = False  # the next document
+    same_word &= (ids[:, 1:] != 3) & (ids[:, :-1] != 3)
+    assert same_word.float().mean() > 0.6
+    assert (chosen[:, 1:] == chosen[:, :-1])[same_word].all()
+    assert not (chosen[:, 1:] == chosen[:, :-1])[:, 199].all()
+    hidden = inputs == 4
+    both = same_word & chosen[:, 1:]
+    assert (hidden[:, 1:] == hidden[:, :-1])[both].all()
+    assert hidden[chosen].float().mean().item() == pytest.approx(0.8, abs=0.02)
 
 
 def test_the_mask_is_a_function_of_the_step() -> None:
