@@ -133,9 +133,16 @@ def _failed_rank(log: Path) -> tuple[int, int] | None:
     failures = re.findall(
         r"time +: (\S+)\n.*\n +rank +: (\d+) .*\n +exitcode +: (-?\d+) ", log.read_text(errors="replace")
     )
-    # Within one second the one that was killed comes first: the others miss it, which is no cause.
-    first = min(((time, int(code), int(rank)) for time, rank, code in failures), default=None)
-    return (first[2], first[1]) if first else None
+    if not failures:
+        return None
+
+    def is_consequence(code: int) -> bool:
+        # The others fail because they miss the first, and torchrun sends them SIGTERM.
+        return code > 0 or code == -signal.SIGTERM
+
+    # Its root cause is the last in its list; of one second it knows no order, and lists times in seconds.
+    _, rank, code = min(reversed(failures), key=lambda failure: (failure[0], is_consequence(int(failure[2]))))
+    return int(rank), int(code)
 
 
 def _environment(home: Path) -> dict[str, str]:

@@ -43,22 +43,36 @@ match job["ends"]:
         while True:
             time.sleep(0.05)
 """
+RANKS = """
+import os, pathlib, signal, sys
+from model_code.training.ranks import join_ranks
+ranks = join_ranks()
+print("last words of", ranks.rank, file=sys.stderr, flush=True)
+stop = []
+signal.signal(signal.SIGTERM, lambda number, frame: stop.append(number))
+pathlib.Path(sys.argv[1]).with_name(f"pid-{ranks.rank}").write_text(str(os.getpid()))
+while not ranks.sum_of([len(stop)])[0]:
+    pass
+pathlib.Path(sys.argv[1]).with_name(f"checkpoint-{ranks.rank}").write_text("saved")
+"""
 PARENT = """
 import sys
 from pathlib import Path
 from tasks.child import run_child
 from tasks.stage import Workspace
 from tasks.store import Store
-home = Path(sys.argv[1])
+home, module, processes = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 job = {"ends": "stays", "pid": home / "pid", "checkpoint": home / "checkpoint"}
-run_child("trainer", job, "training", Workspace("pretrain", "k" * 64, Store(home), home))
+workspace = Workspace("pretrain", "k" * 64, Store(home), home)
+run_child(module, job, "training", workspace, processes=processes)
 """
 
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """A workspace whose children find the module `trainer`."""
+    """A workspace whose children find the modules `trainer` and `ranks`."""
     (tmp_path / "trainer.py").write_text(CHILD)
+    (tmp_path / "ranks.py").write_text(RANKS)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return Workspace("pretrain", "k" * 64, Store(tmp_path), tmp_path)
 
@@ -89,30 +103,59 @@ def test_how_a_child_failed_is_said(workspace: Workspace, ends: str, said: str) 
         run_child("trainer", {"ends": ends}, "training", workspace)
 
 
-def start_parent(home: Path) -> tuple["subprocess.Popen[bytes]", psutil.Process]:
-    """A process that waits for its child, and the child."""
+def start_parent(
+    workspace: Workspace, module: str = "trainer", processes: int = 1
+) -> tuple["subprocess.Popen[bytes]", list[psutil.Process]]:
+    """A process that waits for its child, and everything below it, once that is at work."""
+    home = workspace.directory
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(home), str(ROOT)])}
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(home)], env=environment, stderr=subprocess.PIPE
+        [sys.executable, "-c", PARENT, str(home), module, str(processes)],
+        env=environment,
+        stderr=subprocess.PIPE,
     )
-    while not (home / "pid").exists() or not (home / "pid").read_text():
+    pids = [home / "pid"] if processes == 1 else [workspace.scratch / f"pid-{i}" for i in range(processes)]
+    while not all(pid.exists() and pid.read_text() for pid in pids):
         assert parent.poll() is None, parent.communicate()
         time.sleep(0.02)
-    return parent, psutil.Process(int((home / "pid").read_text()))
+    return parent, psutil.Process(parent.pid).children(recursive=True)
 
 
 def test_child_dies_with_a_killed_parent(workspace: Workspace) -> None:
-    parent, child = start_parent(workspace.directory)
+    parent, children = start_parent(workspace)
     parent.kill()
     parent.communicate()
-    assert psutil.wait_procs([child], timeout=20)[1] == []
+    assert psutil.wait_procs(children, timeout=20)[1] == []
     assert not (workspace.directory / "checkpoint").exists()
 
 
 def test_child_writes_its_checkpoint_when_the_parent_is_interrupted(workspace: Workspace) -> None:
-    parent, child = start_parent(workspace.directory)
+    parent, children = start_parent(workspace)
     parent.send_signal(signal.SIGINT)
     _, error = parent.communicate()
     assert b"KeyboardInterrupt" in error
-    assert not child.is_running()
+    assert not any(child.is_running() for child in children)
     assert (workspace.directory / "checkpoint").read_text() == "saved"
+
+
+def test_ranks_are_on_this_machine_only_and_a_dead_one_is_named(workspace: Workspace) -> None:
+    parent, children = start_parent(workspace, "ranks", processes=2)
+    open_to = {c.laddr.ip for child in children for c in child.net_connections() if c.status == "LISTEN"}
+    assert open_to == {"127.0.0.1"}
+    os.kill(int((workspace.scratch / "pid-1").read_text()), signal.SIGKILL)
+    started = time.monotonic()
+    _, error = parent.communicate()
+    assert time.monotonic() - started < 15
+    assert b"StageError: pretrain: rank 1 of 2 of ranks was killed by SIGKILL; run again" in error
+    assert b"last words of 1" in error
+    assert psutil.wait_procs(children, timeout=20)[1] == []
+
+
+@pytest.mark.parametrize(("sent", "saved"), [(signal.SIGKILL, 0), (signal.SIGINT, 2)])
+def test_ranks_end_with_their_parent(workspace: Workspace, sent: signal.Signals, saved: int) -> None:
+    parent, children = start_parent(workspace, "ranks", processes=2)
+    assert len(children) == 3
+    parent.send_signal(sent)
+    parent.communicate()
+    assert psutil.wait_procs(children, timeout=20)[1] == []
+    assert len(list(workspace.scratch.glob("checkpoint-*"))) == saved
