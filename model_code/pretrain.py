@@ -27,7 +27,7 @@ from model_code.evaluate import evaluate
 from model_code.job import Job, Reporter, config_from, fingerprint, main, write_json, write_json_lines
 from model_code.models.checkpoints import load_model
 from model_code.models.families import family_named
-from model_code.models.kernels import fast_attention
+from model_code.models.kernels import fast_attention, recompute_activations
 from model_code.models.presets import preset_shape
 from model_code.models.shape import Shape
 from model_code.objectives.choice import objective_of
@@ -148,6 +148,8 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
         torch.manual_seed(config.seed)
         model = family_named(config.family).build(config.shape, vocabulary)
         model.to(runtime.device)  # type: ignore[arg-type]
+        if config.activation_checkpointing:
+            recompute_activations(model)
         module = parallel(TrainingModule(model, objective), config.parallel, ranks, runtime)
         average = Average(model, config.ema) if config.ema else None
         loop = Loop(
@@ -171,7 +173,7 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
                 found = evaluate(module, objective, validation, config.sequence_length, per_pass, runtime)
             _note(loop, found)
 
-        with fast_attention(model, runtime):
+        with fast_attention(model, runtime, config.compile, packed=True):
             loop.run(batches_of, measure)
         with average.in_place() if average else nullcontext():
             weights = whole_weights(model)

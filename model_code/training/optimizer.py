@@ -94,6 +94,6 @@ def _outer(model: nn.Module) -> set[int]:
         if isinstance(module, nn.Embedding)
         or (isinstance(module, nn.Linear) and module.out_features <= FEW_CLASSES)
     ]
-    if isinstance(model, PreTrainedModel) and (decoder := model.get_output_embeddings()) is not None:
-        ends.append(decoder)
+    if isinstance(model, PreTrainedModel):
+        ends += filter(None, [model.get_output_embeddings()])  # type: ignore[no-untyped-call]
     return {id(p) for m in ends for p in m.parameters()}

@@ -74,6 +74,11 @@ def run_pretrain(raw: dict[str, Any]) -> dict[str, Any]:
     return pretrain(Job({name: Path(value) for name, value in values.items()}, config), quiet_reporter())
 
 
+def written_history(output: Path) -> list[dict[str, Any]]:
+    """The rows of a run's loss curve."""
+    return [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
+
+
 @pytest.fixture(scope="session")
 def pretrained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The output of one undisturbed pretraining."""

@@ -1,0 +1,59 @@
+import math
+import random
+
+from model_code.training.guard import FEWEST, IN_A_ROW, Guard
+
+
+def seasoned(noise: float = 0.05) -> Guard:
+    rng, guard = random.Random(0), Guard()
+    for step in range(200):
+        assert guard.trouble(3 + 4 * 0.95**step + rng.gauss(0, noise), 1.0) is None
+    return guard
+
+
+def test_what_is_not_finite_is_trouble() -> None:
+    guard = seasoned()
+    assert guard.trouble(math.nan, 1.0) == "the loss is nan"
+    assert guard.trouble(3.0, math.inf) == "the gradient norm is inf"
+    assert guard.in_a_row == 2
+    assert guard.trouble(3.1, 1.0) is None
+    assert guard.in_a_row == 0
+
+
+def test_a_leap_is_trouble_and_a_hard_batch_is_not() -> None:
+    guard = seasoned()
+    assert guard.trouble(3.5, 1.0) is None
+    assert guard.trouble(4.6, 1.0) == "the loss leaps to 4.6 from 3.01"
+    assert seasoned(noise=0.3).trouble(4.6, 1.0) is None
+    assert Guard(spikes=False, losses=guard.losses).trouble(99.0, 1.0) is None
+
+
+def test_a_young_run_has_no_spikes() -> None:
+    guard = Guard()
+    for _ in range(FEWEST - 1):
+        assert guard.trouble(3.0, 1.0) is None
+    assert guard.trouble(9.0, 1.0) is None
+    assert guard.trouble(9.0, 1.0) == "the loss leaps to 9 from 3"
+
+
+def test_trouble_before_anything_good_stops_at_once() -> None:
+    guard = Guard()
+    guard.trouble(math.nan, 1.0)
+    assert guard.must_stop
+
+
+def test_going_back_reads_other_data_at_half_the_rate_and_happens_three_times() -> None:
+    guard = seasoned()
+    saved = guard.state()
+    for rewinds in (1, 2, 3):
+        for _ in range(IN_A_ROW):
+            assert not guard.must_rewind
+            guard.trouble(math.nan, 1.0)
+        assert guard.must_rewind
+        assert not guard.must_stop
+        guard = guard.rewound(saved, steps=12)
+        assert (guard.rewinds, guard.rate, guard.passed_over) == (rewinds, 0.5**rewinds, 12 * rewinds)
+        assert guard.losses == saved["losses"]
+    for _ in range(IN_A_ROW):
+        guard.trouble(math.nan, 1.0)
+    assert guard.must_stop
