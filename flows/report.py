@@ -162,9 +162,9 @@ def _verdict(record: RunRecord) -> tuple[str, str]:
         return "good", f"{version} is deployed"
     if states.get("register") in ("made", "cached"):
         return "good", f"{version} is registered"
-    if states.get("pretrain") in ("made", "cached") and not record.settings.get("fine_tune"):
-        return "good", "The model is pretrained"
     last = [o.stage for o in record.outcomes if o.state in ("made", "cached")][-1:]
+    if last == ["pretrain"] and not record.settings.get("fine_tune"):
+        return "good", "The model is pretrained"
     return "good", f"Completed up to {_words(last[0])}" if last else "Completed"
 
 
