@@ -125,6 +125,7 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
     TrainingError when the config, the data and the machine don't fit together, or training can't go on.
     """
     config = config_from(PretrainConfig, job.values)
+    _require_positions(config)
     ranks = join_ranks()
     runtime = prepare(config.precision)
     vocabulary = vocabulary_of(job.paths["tokenizer"])
@@ -132,7 +133,6 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
     for split in (train, validation):
         require_vocabulary(split, vocabulary)
     objective = objective_of(config, vocabulary, job.paths["tokenizer"])
-    _require_positions(config)
     batches = PackedBatches(
         train, config.sequence_length, config.batch_size, config.seed, ranks.rank, ranks.count
     )
