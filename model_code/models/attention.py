@@ -7,9 +7,18 @@ form it wants depends on the implementation: additive numbers for `eager`, boole
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch import nn
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
-from transformers import PreTrainedModel
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.flex_attention import flex_attention_forward
+from transformers.masking_utils import flex_attention_mask
+
+# transformers' flex_attention with one type for all that it multiplies; under a name of its own GPT-2, whose
+# attention goes through the same interface without being declared for it, can have it too.
+FLEX = "flex_in_one_type"
 
 
 def document_mask(
@@ -37,7 +46,7 @@ def document_mask(
         return allowed
 
     implementation = model.config._attn_implementation
-    if implementation == "flex_attention":
+    if implementation == FLEX:
         return create_block_mask(seen, rows, None, length, width, device=device)
     each_row, each_query, each_key = (torch.arange(size, device=device) for size in (rows, length, width))
     mask = seen(each_row[:, None, None, None], None, each_query[:, None], each_key)
@@ -45,3 +54,14 @@ def document_mask(
         lowest = torch.finfo(model.dtype).min
         return torch.zeros(mask.shape, dtype=model.dtype, device=device).masked_fill_(~mask, lowest)
     return mask
+
+
+def _flex_attention(
+    module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *rest: Any, **options: Any
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    # Under autocast Llama turns queries and keys in float32; sdpa evens that out itself.
+    return flex_attention_forward(module, query.to(value.dtype), key.to(value.dtype), value, *rest, **options)
+
+
+AttentionInterface.register(FLEX, _flex_attention)
+AttentionMaskInterface.register(FLEX, flex_attention_mask)

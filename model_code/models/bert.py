@@ -17,6 +17,8 @@ from model_code.models.attention import document_mask
 from model_code.models.shape import Shape
 
 PRETRAINED: type[PreTrainedModel] = BertForPreTraining
+HEADS: tuple[str, ...] = ("cls.", "bert.pooler.")
+DROPOUT: tuple[str, ...] = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 PRESETS = presets.PRESETS["bert"]
 
 
@@ -34,9 +36,8 @@ def build(shape: Shape, vocabulary: Vocabulary) -> BertForPreTraining:
         num_hidden_layers=shape.layers,
         num_attention_heads=shape.heads,
         max_position_embeddings=shape.max_positions,
-        hidden_dropout_prob=shape.dropout,
-        attention_probs_dropout_prob=shape.dropout,
         pad_token_id=vocabulary.pad,
+        **shape.dropouts(DROPOUT),
     )
     config._attn_implementation = "sdpa"
     return BertForPreTraining(config)

@@ -18,9 +18,15 @@ from model_code.models.shape import Shape
 
 
 class Family(Protocol):
-    """What a module of a family offers; how it is run depends on whether it has one stack or two."""
+    """What a module of a family offers; how it is run depends on whether it has one stack or two.
+
+    PRETRAINED is the class with the heads of pretraining. HEADS begin the names of the weights that a
+    checkpoint for another purpose may lack, DROPOUT are the names that its configuration has for dropout.
+    """
 
     PRETRAINED: type[PreTrainedModel]
+    HEADS: tuple[str, ...]
+    DROPOUT: tuple[str, ...]
 
     def build(self, shape: Shape, vocabulary: Vocabulary) -> PreTrainedModel:
         """A randomly initialised model. Raises TrainingError when the shape is impossible."""

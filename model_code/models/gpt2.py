@@ -9,10 +9,12 @@ from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel
 
 from model_code.data.vocabulary import Vocabulary
 from model_code.models import presets
-from model_code.models.attention import document_mask
+from model_code.models.attention import FLEX, document_mask
 from model_code.models.shape import Shape
 
 PRETRAINED: type[PreTrainedModel] = GPT2LMHeadModel
+HEADS: tuple[str, ...] = ("lm_head.",)
+DROPOUT: tuple[str, ...] = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 PRESETS = presets.PRESETS["gpt2"]
 
 
@@ -30,12 +32,10 @@ def build(shape: Shape, vocabulary: Vocabulary) -> GPT2LMHeadModel:
         n_layer=shape.layers,
         n_head=shape.heads,
         n_positions=shape.max_positions,
-        resid_pdrop=shape.dropout,
-        embd_pdrop=shape.dropout,
-        attn_pdrop=shape.dropout,
         pad_token_id=vocabulary.pad,
         bos_token_id=vocabulary.eos if vocabulary.bos is None else vocabulary.bos,
         eos_token_id=vocabulary.eos,
+        **shape.dropouts(DROPOUT),
     )
     config._attn_implementation = "sdpa"
     return GPT2LMHeadModel(config)
@@ -45,7 +45,7 @@ def hidden_states(
     model: Any, ids: torch.Tensor, documents: torch.Tensor, positions: torch.Tensor
 ) -> torch.Tensor:
     """The last hidden states [B, S, D] of packed rows [B, S]; a token sees its document up to itself."""
-    flexible = model.config._attn_implementation == "flex_attention"
+    flexible = model.config._attn_implementation == FLEX
     states: torch.Tensor = model.transformer(
         input_ids=ids,
         # GPT2Model trips over a mask of blocks, but builds the same one itself where positions start anew.

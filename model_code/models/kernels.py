@@ -11,11 +11,11 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from model_code.errors import TrainingError
+from model_code.models.attention import FLEX
 from model_code.runtime import Runtime
 
 COMPILE = ("auto", "on", "off")
-# GPT-2's attention goes through the interface that FlexAttention is behind, though transformers does not say
-# so. T5 is not here: its position bias breaks with more than one row.
+# T5 is not among them: flex_attention reads its position bias by rows, and it has one row only.
 FLEXIBLE = frozenset({"bert", "gpt2", "llama", "modernbert"})
 ATTENTION_DROPOUT = ("attention_dropout", "attn_pdrop", "attention_probs_dropout_prob")
 
@@ -32,7 +32,7 @@ def fast_attention(
     """
     if compiled not in COMPILE:
         raise TrainingError(f"compile {compiled!r} is not known; choose one of {', '.join(COMPILE)}")
-    _use_attention(model, _quickest_attention(model, runtime.device, packed))
+    model.set_attn_implementation(_quickest_attention(model, runtime.device, packed))
     layers = repeated_layers(model) if _compiles(compiled, runtime.device) else []
     one_length = packed and not model.config.is_encoder_decoder
     for layer in layers:
@@ -40,7 +40,7 @@ def fast_attention(
     try:
         yield
     finally:
-        _use_attention(model, "sdpa")
+        model.set_attn_implementation("sdpa")
         for layer in layers:
             layer._compiled_call_impl = None
 
@@ -65,14 +65,7 @@ def _quickest_attention(model: PreTrainedModel, device: torch.device, packed: bo
         return "eager"
     drops = any(getattr(model.config, name, 0) for name in ATTENTION_DROPOUT)
     flexible = packed and model.config.model_type in FLEXIBLE and not drops
-    return "flex_attention" if flexible else "sdpa"
-
-
-def _use_attention(model: PreTrainedModel, name: str) -> None:
-    if name == "flex_attention":
-        model.config._attn_implementation = name  # set_attn_implementation would refuse GPT-2
-    else:
-        model.set_attn_implementation(name)
+    return FLEX if flexible else "sdpa"
 
 
 def _compiles(compiled: str, device: torch.device) -> bool:

@@ -16,6 +16,8 @@ from model_code.models.attention import document_mask
 from model_code.models.shape import Shape
 
 PRETRAINED: type[PreTrainedModel] = LlamaForCausalLM
+HEADS: tuple[str, ...] = ("lm_head.",)
+DROPOUT: tuple[str, ...] = ("attention_dropout",)
 PRESETS = presets.PRESETS["llama"]
 
 
@@ -35,11 +37,11 @@ def build(shape: Shape, vocabulary: Vocabulary) -> LlamaForCausalLM:
         num_attention_heads=shape.heads,
         num_key_value_heads=shape.kv_heads or shape.heads,
         max_position_embeddings=shape.max_positions,
-        attention_dropout=shape.dropout,
         tie_word_embeddings=True,
         pad_token_id=vocabulary.pad,
         bos_token_id=vocabulary.eos if vocabulary.bos is None else vocabulary.bos,
         eos_token_id=vocabulary.eos,
+        **shape.dropouts(DROPOUT),
     )
     config._attn_implementation = "sdpa"
     return LlamaForCausalLM(config)

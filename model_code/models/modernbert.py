@@ -18,6 +18,8 @@ from model_code.models.attention import document_mask
 from model_code.models.shape import Shape
 
 PRETRAINED: type[PreTrainedModel] = ModernBertForMaskedLM
+HEADS: tuple[str, ...] = ("head.", "decoder.")
+DROPOUT: tuple[str, ...] = ("embedding_dropout", "mlp_dropout", "attention_dropout")
 PRESETS = presets.PRESETS["modernbert"]
 
 
@@ -37,15 +39,13 @@ def build(shape: Shape, vocabulary: Vocabulary) -> ModernBertForMaskedLM:
         num_attention_heads=shape.heads,
         max_position_embeddings=shape.max_positions,
         local_attention=shape.local_attention,
-        embedding_dropout=shape.dropout,
-        mlp_dropout=shape.dropout,
-        attention_dropout=shape.dropout,
         classifier_pooling="mean",
         pad_token_id=vocabulary.pad,
         bos_token_id=vocabulary.cls,
         cls_token_id=vocabulary.cls,
         eos_token_id=vocabulary.sep,
         sep_token_id=vocabulary.sep,
+        **shape.dropouts(DROPOUT),
     )
     config._attn_implementation = "sdpa"
     return ModernBertForMaskedLM(config)

@@ -1,6 +1,7 @@
 """The size of a model, in the words that all families share."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from model_code.errors import TrainingError
 
@@ -40,3 +41,7 @@ class Shape:
                 f"{self.heads} heads can't share {self.kv_heads} kv_heads evenly; "
                 "make heads a multiple of kv_heads"
             )
+
+    def dropouts(self, names: tuple[str, ...]) -> dict[str, Any]:
+        """The dropout under every name that a configuration has for it."""
+        return dict.fromkeys(names, self.dropout)

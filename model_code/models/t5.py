@@ -17,6 +17,8 @@ from model_code.models.attention import document_mask
 from model_code.models.shape import Shape
 
 PRETRAINED: type[PreTrainedModel] = T5ForConditionalGeneration
+HEADS: tuple[str, ...] = ("lm_head.",)
+DROPOUT: tuple[str, ...] = ("dropout_rate",)
 PRESETS = presets.PRESETS["t5"]
 
 
@@ -39,10 +41,10 @@ def build(shape: Shape, vocabulary: Vocabulary) -> T5ForConditionalGeneration:
         num_layers=shape.layers,
         num_heads=shape.heads,
         feed_forward_proj="gated-gelu",
-        dropout_rate=shape.dropout,
         pad_token_id=vocabulary.pad,
         eos_token_id=vocabulary.eos,
         **not_declared,
+        **shape.dropouts(DROPOUT),
     )
     config._attn_implementation = "sdpa"
     return T5ForConditionalGeneration(config)
