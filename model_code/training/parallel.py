@@ -43,7 +43,7 @@ def parallel(module: TrainingModule, kind: str, ranks: Ranks, runtime: Runtime) 
         return _sharded(module, ranks, runtime)
     devices = [torch.cuda.current_device()] if runtime.device.type == "cuda" else None
     return DistributedDataParallel(
-        module, device_ids=devices, broadcast_buffers=False, gradient_as_bucket_view=True
+        module, device_ids=devices, forward_sync_buffers=False, gradient_as_bucket_view=True
     )
 
 
