@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from model_code.data.vocabulary import Vocabulary, load_tokenizer
 from model_code.data.words import words_of
 from model_code.errors import TrainingError
-from model_code.models.families import DECODERS, ENCODERS
+from model_code.models.families import DECODERS, ENCODERS, family_named
 from model_code.objectives.causal import Causal
 from model_code.objectives.masked import Masked
 from model_code.objectives.names import OBJECTIVES
@@ -27,6 +27,7 @@ def objective_of(config: PretrainConfig, vocabulary: Vocabulary, tokenizer: Path
 
     Raises TrainingError when the family has no such objective, or the vocabulary lacks a token for it.
     """
+    family_named(config.family)  # refuses an unknown one
     known = OBJECTIVES[config.family]
     name = config.objective or known[0]
     if name not in known:
