@@ -25,8 +25,7 @@ from model_code.data.vocabulary import require_vocabulary, vocabulary_of
 from model_code.errors import TrainingError
 from model_code.evaluate import evaluate
 from model_code.job import Job, Reporter, config_from, fingerprint, main, write_json, write_json_lines
-from model_code.models.checkpoints import load_model
-from model_code.models.families import family_named
+from model_code.models.checkpoints import initial_model, load_model, require_positions
 from model_code.models.kernels import fast_attention, recompute_activations
 from model_code.models.presets import preset_shape
 from model_code.models.shape import Shape
@@ -125,7 +124,6 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
     TrainingError when the config, the data and the machine don't fit together, or training can't go on.
     """
     config = config_from(PretrainConfig, job.values)
-    _require_positions(config)
     ranks = join_ranks()
     runtime = prepare(config.precision)
     vocabulary = vocabulary_of(job.paths["tokenizer"])
@@ -146,7 +144,8 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
 
     with machine_faults_told(job.paths["scratch"]):
         torch.manual_seed(config.seed)
-        model = family_named(config.family).build(config.shape, vocabulary)
+        model = initial_model(config.family, config.shape, vocabulary, config.start_from)
+        require_positions(model, config.sequence_length)
         model.to(runtime.device)  # type: ignore[arg-type]
         if config.activation_checkpointing:
             recompute_activations(model)
@@ -185,14 +184,6 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
     if ranks.is_main:
         _write(job, model, weights, metrics, loop.history)
     return metrics | loop.timings()
-
-
-def _require_positions(config: PretrainConfig) -> None:
-    if config.sequence_length > config.shape.max_positions:
-        raise TrainingError(
-            f"sequence_length {config.sequence_length} is more than the {config.shape.max_positions} "
-            "positions of the model; lower it or raise max_positions"
-        )
 
 
 def _plan(config: PretrainConfig, steps_per_epoch: int) -> Plan:
