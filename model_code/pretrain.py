@@ -32,6 +32,7 @@ from model_code.models.shape import Shape
 from model_code.objectives.choice import objective_of
 from model_code.objectives.objective import Batch
 from model_code.runtime import prepare
+from model_code.samples import samples
 from model_code.training.average import Average
 from model_code.training.checkpoint import Checkpoints
 from model_code.training.faults import machine_faults_told
@@ -231,11 +232,12 @@ def _write(
     metrics: dict[str, Any],
     history: list[dict[str, Any]],
 ) -> None:
-    output = job.paths["output"]
+    output, family = job.paths["output"], model.config.model_type
     model.save_pretrained(output / "model", state_dict=weights)
     shutil.copytree(job.paths["tokenizer"], output / "model", dirs_exist_ok=True)
     write_json(output / "metrics.json", metrics)
     write_json_lines(output / "history.jsonl", history)
+    write_json(output / "samples.json", samples(output / "model", job.paths["tokens"], family, model.device))
 
 
 def held_out_metrics(model_dir: Path, tokens_dir: Path, split: str, values: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelFo
 from model_code.data.shards import Split, open_split
 from model_code.data.vocabulary import Vocabulary, load_tokenizer, vocabulary_of
 from model_code.models.checkpoints import load_model
-from model_code.runtime import prepare
 
 DOCUMENTS = 6
 GIVEN, WRITTEN = 24, 32  # tokens of a document that are shown to the model, and that a causal one adds
@@ -26,13 +25,12 @@ GAP = "[…]"
 TEMPERATURE, TOP_K = 0.8, 50
 
 
-def samples(model_dir: Path, tokens_dir: Path, family: str) -> list[dict[str, str]]:
+def samples(model_dir: Path, tokens_dir: Path, family: str, device: torch.device) -> list[dict[str, str]]:
     """A few documents of the validation split: what was `given`, what the `model` made of it, the `original`.
 
-    Drawn with a fixed seed. Raises TrainingError when model or tokens can't be read.
+    `family` is the model type in the checkpoint's config. Drawn with a fixed seed. Raises TrainingError when model or tokens can't be read.
     """
     kind, sample = _KINDS.get(family, (AutoModelForMaskedLM, _fill))
-    device = prepare("float32").device
     model = load_model(model_dir, kind).to(device).train(False)
     tokenizer, vocabulary = load_tokenizer(model_dir), vocabulary_of(model_dir)
     torch.manual_seed(0)

@@ -201,7 +201,7 @@ def pretrain(tokens: Artifact, config: PretrainConfig, workspace: Workspace) -> 
         metrics = run_child(TRAINER, job, "pretraining", workspace, live, config.processes)["metrics"]
     workspace.metrics |= {name: float(value) for name, value in metrics.items()}
     plot_loss_curves({"pretrain": directory / "history.jsonl"}, directory / "loss_curve.png")
-    _show(config.family, made / "tokens", workspace)
+    _show(workspace)
     workspace.say(
         f"held-out loss {metrics['loss']:.3f}, perplexity {metrics['perplexity']:.1f}, "
         f"accuracy {metrics['accuracy']:.3f}, {metrics['tokens_per_second']:,.0f} tokens/s"
@@ -216,14 +216,12 @@ def _start_digest(start_from: str) -> str:
     return content_digest("start_from", describe_files(folder, frozenset()))
 
 
-def _show(family: str, tokens: Path, workspace: Workspace) -> None:
+def _show(workspace: Workspace) -> None:
     """The loss at some steps, and what the model makes of text it has not seen."""
-    from model_code.samples import samples
-
     history = (workspace.directory / "history.jsonl").read_text().splitlines()
     rows = [row for row in map(json.loads, history) if "loss" in row]
     steps = rows[:: max(1, len(rows) // POINTS)][:POINTS] + rows[-1:]
     workspace.table("Loss", ["step", "nats per token"], [(row["step"], row["loss"]) for row in steps])
-    found = samples(workspace.directory / "model", tokens, family)
-    (workspace.directory / "samples.json").write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n")
-    workspace.table("Samples", ["given", "the model", "the original"], [tuple(s.values()) for s in found])
+    samples = json.loads((workspace.directory / "samples.json").read_text())
+    rows = [(sample["given"], sample["model"], sample["original"]) for sample in samples]
+    workspace.table("Samples", ["given", "the model", "the original"], rows)

@@ -73,14 +73,16 @@ def served_version(mill: Any, text: str = "who watered the roses") -> int:
     return int(json.loads(mill("ask", text))["version"])
 
 
-def logged_runs(mill: Any) -> list[dict[str, Any]]:
-    """The runs in MLflow: status and tags."""
+def logged_runs(mill: Any, name: str = "run") -> list[dict[str, Any]]:
+    """The runs in MLflow whose names begin so: id, status and tags."""
     experiment = registry(mill, "experiments/get-by-name", experiment_name="topics")["experiment"]
     query = {"experiment_ids": [experiment["experiment_id"]]}
     found = httpx.post(f"{mill.url('MLFLOW')}/api/2.0/mlflow/runs/search", json=query).json()
     return [
-        {"status": run["info"]["status"], **{tag["key"]: tag["value"] for tag in run["data"]["tags"]}}
+        {"id": run["info"]["run_id"], "status": run["info"]["status"]}
+        | {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
         for run in found.get("runs", [])
+        if run["info"]["run_name"].startswith(f"{name}-")
     ]
 
 
@@ -98,6 +100,7 @@ def test_killed_inside_every_stage_a_run_ends_like_an_undisturbed_one(
         assert [(run["status"], run["textmill.gate"]) for run in logged_runs(mill)] == [
             ("FINISHED", "passed")
         ]
+        assert [run["status"] for run in logged_runs(mill, "pretrain")] == ["FINISHED"]
         assert mill("runs").count("killed") == len(STAGES)
         assert not list((mill.home / "artifacts").glob("*/.*"))
 
@@ -111,6 +114,14 @@ def test_a_second_run_finds_everything(mill: Any, recipe: Path, first: dict[str,
     latest = {task["name"]: task["state_name"] for task in reversed(tasks)}
     assert [latest[stage] for stage in STAGES] == ["Cached"] * len(STAGES)
     assert "who watered the roses  →  garden  (version 1)" in output
+
+
+def test_pretraining_was_seen_in_mlflow_while_it_ran(mill: Any, first: dict[str, str]) -> None:
+    (run,) = logged_runs(mill, "pretrain")
+    assert run["status"] == "FINISHED"
+    for metric in ("loss", "gradient_norm", "tokens_per_second", "memory_bytes", "validation_loss"):
+        points = registry(mill, "metrics/get-history", run_id=run["id"], metric_key=f"pretrain/{metric}")
+        assert points["metrics"][-1]["step"] == 30, metric
 
 
 def test_a_label_that_occurs_once_is_left_out_and_named(mill: Any, first: dict[str, str]) -> None:

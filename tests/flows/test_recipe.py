@@ -171,3 +171,68 @@ def test_wrong_override_is_named(small: Path, override: str, said: str) -> None:
 def test_a_mix_of_sources_that_are_not_there(small: Path) -> None:
     with pytest.raises(RecipeError, match=r"clean.mix.caps names the source 'wiki'; the sources are"):
         load_recipe(str(small), ["clean.mix.caps={wiki: 10}"])
+
+
+SMOKE = """\
+smoke:
+  pretrain.steps: 3
+  collect.sources.0.path: few
+"""
+
+
+def test_smoke_form_is_smaller_and_stands_apart(small: Path) -> None:
+    small.write_text(SMALL + SMOKE)
+    usual, smoke = load_recipe(str(small)), load_recipe(str(small), smoke=True)
+    assert (usual.name, usual.registration.model) == ("small", "small")
+    assert (smoke.name, smoke.registration.model) == ("small-smoke", "small-smoke")
+    assert usual.pretrain is not None
+    assert smoke.pretrain is not None
+    assert (usual.pretrain.steps, smoke.pretrain.steps) == (1000, 3)
+    assert smoke.collect.sources[0].path == "few"  # type: ignore[union-attr]
+    small.write_text(SMALL + SMOKE + "register: {model: other}\n")
+    assert load_recipe(str(small), smoke=True).registration.model == "other-smoke"
+    again = load_recipe(str(small), ["pretrain.steps=5"], smoke=True)
+    assert again.pretrain is not None
+    assert again.pretrain.steps == 5
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("", "--smoke needs a `smoke` section"),
+        ("smoke: {pretrain.stepz: 3}\n", "pretrain.stepz: unknown key; did you mean 'steps'?"),
+        (
+            "smoke: {collect.sources.4.path: x}\n",
+            "smoke.collect.sources.4.path: 4 is not one of",
+        ),
+    ],
+)
+def test_what_is_wrong_in_a_smoke_section_is_named(small: Path, section: str, said: str) -> None:
+    small.write_text(SMALL + section)
+    with pytest.raises(RecipeError) as error:
+        load_recipe(str(small), smoke=True)
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize("name", built_in_recipes())
+def test_built_in_recipes_have_a_smoke_form(name: str) -> None:
+    assert load_recipe(name, smoke=True).name == f"{name}-smoke"
+
+
+def test_another_family_cannot_be_fine_tuned_yet(small: Path) -> None:
+    said = "fine_tune is for pretrain.family modernbert, this is gpt2; leave out fine_tune"
+    assert said in refusal(small, "pretrain.family=gpt2")
+
+
+def test_the_tokenizer_is_of_the_models_family(small: Path) -> None:
+    small.write_text(SMALL.partition("fine_tune")[0] + "pretrain: {family: gpt2}\n")
+    said = "tokenize.family is bert, pretrain.family gpt2 reads gpt; set tokenize.family to gpt"
+    assert said in refusal(small)
+    assert load_recipe(str(small), ["tokenize.family=gpt"]).pretrain
+
+
+def test_a_recipe_without_a_section_ends_before_it(small: Path) -> None:
+    assert load_recipe(str(small)).pretrain
+    small.write_text(SMALL.partition("fine_tune")[0])
+    assert load_recipe(str(small)).pretrain is None
+    assert load_recipe(str(small), ["pretrain.steps=5"]).pretrain

@@ -1,0 +1,62 @@
+"""The settings of pretraining: what contradicts itself is refused before anything starts."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tasks.pretrain import PretrainConfig, _same_start, _start_digest, pretrain
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            {"objective": "causal"},
+            "family modernbert can't be trained for objective causal; it can for",
+        ),
+        ({"family": "gpt2", "whole_words": True}, "whole_words is for masked objectives"),
+        ({"family": "t5", "preset": "huge"}, "family t5 has no preset 'huge'; choose one of tiny, mini"),
+        ({"family": "bert", "width": 130, "heads": 4}, "width 130 does not divide into 4 heads"),
+        ({"family": "llama", "heads": 8, "kv_heads": 3}, "8 heads can't share 3 kv_heads evenly"),
+        ({"family": "bert", "kv_heads": 1}, "kv_heads is a size of family llama, not of bert"),
+        ({"family": "gpt2", "sequence_length": 4096}, "sequence_length 4096 is more than max_positions 512"),
+        ({"start_from": "somewhere", "layers": 3}, "start_from brings its own sizes: leave out layers"),
+        ({"parallel": "none", "devices": 2}, "parallel is none, devices is 2"),
+        ({"devices": 8, "batch_size": 4}, "batch_size 4 leaves nothing for some of 8 devices"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError) as error:
+        PretrainConfig(**values)
+    assert said in str(error.value)
+
+
+def test_the_trainer_knows_every_setting_and_has_the_same_defaults() -> None:
+    from model_code.pretrain import HOW
+    from model_code.pretrain import PretrainConfig as Trainers
+
+    assert {field.name: field.default for field in fields(Trainers)} == PretrainConfig().model_dump()
+    assert PretrainConfig.outside_key == set(HOW)
+
+
+def test_where_and_how_it_runs_is_no_part_of_the_key() -> None:
+    usual = pretrain.key([None], PretrainConfig())
+    elsewhere = PretrainConfig(devices=4, parallel="ddp", micro_batch=2, checkpoint_every=7, keep_every=9)
+    assert pretrain.key([None], elsewhere) == usual
+    assert pretrain.key([None], PretrainConfig(beta2=0.95)) != usual
+
+
+def test_a_changed_checkpoint_to_start_from_is_noticed(tmp_path: Path) -> None:
+    config = PretrainConfig(start_from=str(tmp_path))
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    made = SimpleNamespace(external={"start_from": _start_digest(config.start_from)})
+    assert _same_start(made, config, None)  # type: ignore[arg-type]
+    (tmp_path / "model.safetensors").write_bytes(b"other weights")
+    assert not _same_start(made, config, None)  # type: ignore[arg-type]
+    assert _start_digest("") == _start_digest("someone/model@0123abc") == ""
