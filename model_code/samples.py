@@ -28,7 +28,8 @@ TEMPERATURE, TOP_K = 0.8, 50
 def samples(model_dir: Path, tokens_dir: Path, family: str, device: torch.device) -> list[dict[str, str]]:
     """A few documents of the validation split: what was `given`, what the `model` made of it, the `original`.
 
-    `family` is the model type in the checkpoint's config. Drawn with a fixed seed. Raises TrainingError when model or tokens can't be read.
+    `family` is the model type in the checkpoint's config. What is drawn has a fixed seed. Raises
+    TrainingError when model or tokens can't be read.
     """
     kind, sample = _KINDS.get(family, (AutoModelForMaskedLM, _fill))
     model = load_model(model_dir, kind).to(device).train(False)
