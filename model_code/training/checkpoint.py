@@ -225,15 +225,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def save_checkpoint(scratch: Path, checkpoint: Checkpoint, fingerprint: str) -> None:
-    """What the loop calls until it holds a `Checkpoints` of its own."""
-    checkpoints = Checkpoints(scratch, fingerprint)
-    checkpoints.save(checkpoint)
-    checkpoints.finish()
-
-
-def latest_checkpoint(scratch: Path, fingerprint: str) -> Checkpoint | None:
-    """What the loop calls until it holds a `Checkpoints` of its own."""
-    return Checkpoints(scratch, fingerprint).latest()

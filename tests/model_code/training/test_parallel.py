@@ -1,10 +1,6 @@
-"""Several ranks train the model that one would have trained, and go on where others stopped.
-
-The ranks are processes with torchrun's environment; a fork server that has imported torch once starts them.
-"""
+"""Several ranks train the model that one would have trained, and go on where others stopped."""
 
 import json
-import multiprocessing
 import os
 import signal
 import time
@@ -23,9 +19,8 @@ from model_code.runtime import Runtime
 from model_code.training.parallel import parallel
 from model_code.training.ranks import Ranks
 from tests.model_code.conftest import pretrain_job, quiet_reporter, run_pretrain
+from tests.model_code.training.rank_processes import exit_codes, start_ranks
 
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["tests.model_code.conftest", "torch._dynamo"])
 TWELVE_STEPS: dict[str, Any] = {
     "steps": 12,
     "precision": "float32",
@@ -36,23 +31,12 @@ TWELVE_STEPS: dict[str, Any] = {
 MANY_STEPS = TWELVE_STEPS | {"steps": 60, "checkpoint_every": 5, "ema": 0.9}
 
 
-def be_rank(rank: int, count: int, meeting: Path, raw: dict[str, Any]) -> None:
-    numbers = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count}
-    os.environ |= {name: str(number) for name, number in numbers.items()}
-    os.environ |= {"RENDEZVOUS_FILE": str(meeting), "GLOO_SOCKET_IFNAME": "lo"}
+def pretrain_as_rank(raw: dict[str, Any]) -> None:
     values = dict(raw)
     config = values.pop("config")
     reporter = quiet_reporter()
     signal.signal(signal.SIGTERM, reporter.request_stop)
     pretrain(Job({name: Path(value) for name, value in values.items()}, config), reporter)
-
-
-def start_ranks(raw: dict[str, Any], count: int) -> list[ForkServerProcess]:
-    meeting = Path(raw["scratch"]).parent / f"meeting-{time.monotonic_ns()}"
-    ranks = [SERVER.Process(target=be_rank, args=(rank, count, meeting, raw)) for rank in range(count)]
-    for rank in ranks:
-        rank.start()
-    return ranks
 
 
 def train(corpus: Path, home: Path, count: int, **config: Any) -> list[float]:
@@ -62,10 +46,7 @@ def train(corpus: Path, home: Path, count: int, **config: Any) -> list[float]:
     if count == 1:
         run_pretrain(raw)
     else:
-        ranks = start_ranks(raw, count)
-        for rank in ranks:
-            rank.join(60)
-        assert [rank.exitcode for rank in ranks] == [0] * count
+        assert exit_codes(start_ranks(count, pretrain_as_rank, raw)) == [0] * count
     history = (home / "output" / "history.jsonl").read_text().splitlines()
     return [json.loads(row)["loss"] for row in history]
 
@@ -78,10 +59,7 @@ def stop_at_first_checkpoint(ranks: list[ForkServerProcess], scratch: Path, sent
         time.sleep(0.001)
     for rank in ranks:
         os.kill(rank.pid or 0, sent)
-    for rank in ranks:
-        rank.join(60)
-    code = 143 if sent == signal.SIGTERM else -sent
-    assert [rank.exitcode for rank in ranks] == [code] * len(ranks)
+    assert exit_codes(ranks) == [143 if sent == signal.SIGTERM else -sent] * len(ranks)
 
 
 def test_any_number_of_ranks_has_the_losses_of_one(corpus: Path, tmp_path: Path) -> None:
@@ -102,7 +80,7 @@ def test_muon_takes_sharded_matrices(corpus: Path, tmp_path: Path) -> None:
 def test_killed_ranks_go_on_to_the_same_bytes(corpus: Path, tmp_path: Path) -> None:
     losses = train(corpus, tmp_path / "undisturbed", 2, **MANY_STEPS)
     raw = pretrain_job(corpus, tmp_path, **MANY_STEPS)
-    stop_at_first_checkpoint(start_ranks(raw, 2), tmp_path / "scratch", signal.SIGKILL)
+    stop_at_first_checkpoint(start_ranks(2, pretrain_as_rank, raw), tmp_path / "scratch", signal.SIGKILL)
     assert train(corpus, tmp_path, 2, **MANY_STEPS) == losses
     name = "output/model/model.safetensors"
     assert (tmp_path / name).read_bytes() == (tmp_path / "undisturbed" / name).read_bytes()
@@ -112,7 +90,9 @@ def test_a_run_goes_on_with_other_ranks(corpus: Path, tmp_path: Path) -> None:
     undisturbed = train(corpus, tmp_path / "undisturbed", 1, **MANY_STEPS)
     for kind, count in (("fsdp", 2), ("ddp", 4)):
         raw = pretrain_job(corpus, tmp_path, **MANY_STEPS, parallel=kind)
-        stop_at_first_checkpoint(start_ranks(raw, count), tmp_path / "scratch", signal.SIGTERM)
+        stop_at_first_checkpoint(
+            start_ranks(count, pretrain_as_rank, raw), tmp_path / "scratch", signal.SIGTERM
+        )
     assert train(corpus, tmp_path, 1, **MANY_STEPS) == pytest.approx(undisturbed, rel=1e-5)
 
 
