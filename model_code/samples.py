@@ -76,6 +76,7 @@ def _continue(model: Any, document: torch.Tensor, tokenizer: Tokenizer, vocabula
 
 
 def _fill(model: Any, document: torch.Tensor, tokenizer: Tokenizer, vocabulary: Vocabulary) -> Any:
+    assert vocabulary.mask is not None  # a model with a masked objective was trained with it
     text = document[:GIVEN]
     hidden = torch.arange(EVERY - 1, len(text), EVERY)
     ids = torch.cat([text.new_tensor([vocabulary.cls]), text, text.new_tensor([vocabulary.sep])])
