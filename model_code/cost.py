@@ -9,6 +9,7 @@ what activation checkpointing computes again is not counted, so utilisation mean
 from __future__ import annotations
 
 import time
+import weakref
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -20,6 +21,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import flop_registry
 from transformers import PreTrainedModel
 from transformers.initialization import no_init_weights
@@ -28,7 +30,8 @@ from model_code.data.batches import Rows
 from model_code.data.noise import Noise
 from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
-from model_code.models.families import family_named
+from model_code.models.checkpoints import unloaded_model
+from model_code.models.kernels import recompute_activations
 from model_code.objectives.objective import Batch, Objective
 from model_code.runtime import Runtime
 
@@ -55,11 +58,15 @@ GPU_PEAKS = {
 # Hoffmann et al. 2022 (arXiv 2203.15556): the loss is lowest for its compute near this ratio.
 CHINCHILLA_TOKENS_PER_PARAMETER = 20
 FLOAT = 4
+TRACED_TOKENS = 4096
+# On CPU freed memory is kept for the next tensor (runtime.py), which leaves gaps: the peak of a process grew
+# by 1.1 to 2.5 times what its tensors held at once.
+CPU_GAPS = 1.8
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes on one device. Activations hold the bfloat16 copies of the weights, too."""
+    """Bytes on one device. Activations are all that the passes take besides the others."""
 
     weights: int
     gradients: int
@@ -69,7 +76,7 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """All of them; a little more than the peak, since gradients grow while activations go."""
+        """All of them."""
         return sum(asdict(self).values())
 
 
@@ -98,76 +105,99 @@ class StepCost:
 
 
 def step_cost(
-    config: PretrainConfig,
-    vocabulary: Vocabulary,
-    objective: Objective,
-    runtime: Runtime,
-    ranks: int = 1,
-    micro_batch: int | None = None,
+    config: PretrainConfig, vocabulary: Vocabulary, objective: Objective, runtime: Runtime, ranks: int = 1
 ) -> StepCost:
-    """Count the cost of a step of this config; `micro_batch` sequences per pass, None: as configured.
+    """Count the cost of a step that `ranks` devices share.
 
     Raises TrainingError when the shape is impossible or the vocabulary lacks a token.
     """
     share = -(-config.batch_size // ranks)
-    micro_batch = micro_batch or min(config.micro_batch or share, share)
-    batch = objective.batch(*sample_rows(vocabulary, config.sequence_length, micro_batch))
-    with FakeTensorMode() as mode:
-        with no_init_weights():
-            model = family_named(config.family).build(config.shape, vocabulary)
-        model.set_attn_implementation("eager" if runtime.device.type == "cpu" else "sdpa")
-        if config.activation_checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
-        tensors = {name: mode.from_tensor(tensor) for name, tensor in batch.tensors.items()}
-        operations, saved = _forward(model.train(), objective, Batch(tensors, batch.targets, 0), runtime)
-    operations -= micro_batch * _outside_windows(model.config, config.sequence_length)
+    per_pass = min(config.micro_batch or share, share)
+    sequences = min(per_pass, max(2, TRACED_TOKENS // config.sequence_length))
+    fake = FakeTensorMode()
+    with fake, no_init_weights():
+        model = unloaded_model(config.family, config.shape, vocabulary, config.start_from)
+    model.tie_weights()
+    model.set_attn_implementation("eager" if runtime.device.type == "cpu" else "sdpa")
+    if config.activation_checkpointing:
+        recompute_activations(model)
+    batch = sample_batch(objective, vocabulary, config.sequence_length, sequences)
+    operations, held = _trace(model, objective, batch, runtime, fake)
+    if sequences < per_pass:  # what a pass holds is a fixed part and one for each sequence
+        half = sample_batch(objective, vocabulary, config.sequence_length, sequences // 2)
+        slope = (held - _trace(model, objective, half, runtime, fake)[1]) / (sequences - sequences // 2)
+        held += int(slope * (per_pass - sequences))
+    if runtime.device.type == "cpu":
+        held = int(held * CPU_GAPS)
+    operations -= sequences * _outside_windows(model.config, config.sequence_length)
     return StepCost(
         parameters=sum(p.numel() for p in model.parameters()),
         embedding=sum(p.numel() for p in _embeddings(model)),
-        flops=3 * operations * config.batch_size // micro_batch,
-        tokens=batch.tokens * config.batch_size // micro_batch,
-        memory=_memory(model, config, saved, ranks),
+        flops=3 * operations * config.batch_size // sequences,
+        tokens=batch.tokens * config.batch_size // sequences,
+        memory=_memory(model, config, held, ranks),
     )
 
 
-def sample_rows(vocabulary: Vocabulary, length: int, count: int) -> tuple[Rows, Noise]:
-    """Rows of random ordinary tokens in documents of about 100 tokens, and noise to make a batch of them."""
+def sample_batch(objective: Objective, vocabulary: Vocabulary, length: int, sequences: int) -> Batch:
+    """A batch of random ordinary tokens, in documents of 100 tokens, for measuring."""
     random = np.random.default_rng(0)
     ordinary = np.setdiff1d(np.arange(vocabulary.size), vocabulary.special())
-    ids = torch.from_numpy(random.choice(ordinary, (count, length)))
-    places = np.arange(length) + np.zeros((count, 1), np.int64)
-    documents, positions = torch.from_numpy(places // 100), torch.from_numpy(places % 100)
-    return Rows(ids, documents, positions, np.arange(count)), Noise(0, 0, np.arange(count))
+    ids = torch.from_numpy(random.choice(ordinary, (sequences, length)))
+    places = torch.arange(length).repeat(sequences, 1)
+    rows = Rows(ids, places // 100, places % 100, np.arange(sequences))
+    return objective.batch(rows, Noise(0, 0, rows.places))
 
 
-class _Operations(TorchDispatchMode):
-    """Counts what matrix products and attention kernels do inside the `with` block."""
+class _Tally(TorchDispatchMode):
+    """Counts the operations of matrix products and attention kernels, and the bytes that tensors take."""
 
-    total = 0
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.operations = self.bytes = self.most_bytes = 0
+        self._alive: dict[int, weakref.ref[torch.UntypedStorage]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         if count := flop_registry.get(func._overloadpacket):
-            self.total += count(*args, **(kwargs or {}), out_val=out)
+            self.operations += count(*args, **(kwargs or {}), out_val=out)
+        tree_map_only(torch.Tensor, self._note, out)
         return out
 
-
-def _forward(model: PreTrainedModel, objective: Objective, batch: Batch, runtime: Runtime) -> tuple[int, int]:
-    """Operations of a forward pass, and the bytes that it keeps for the backward pass."""
-    weights = {p.untyped_storage()._cdata for p in model.parameters()}
-    kept: dict[int, torch.UntypedStorage] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
+    def _note(self, tensor: torch.Tensor) -> None:
         storage = tensor.untyped_storage()
-        if storage._cdata not in weights:
-            kept[storage._cdata] = storage  # held, so that its address stays its own
-        return tensor
+        if storage._cdata in self._alive:
+            return
+        size, address = storage.nbytes(), storage._cdata
 
-    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+        def freed(reference: weakref.ref[torch.UntypedStorage]) -> None:
+            self.bytes -= size
+            del self._alive[address]
+
+        self._alive[address] = weakref.ref(storage, freed)
+        self.bytes += size
+        self.most_bytes = max(self.most_bytes, self.bytes)
+
+
+def _trace(
+    model: PreTrainedModel, objective: Objective, batch: Batch, runtime: Runtime, fake: FakeTensorMode
+) -> tuple[int, int]:
+    """Operations of a forward pass, and the most bytes that it and the backward pass hold at once.
+
+    Weights and gradients are not among these bytes: they are there before.
+    """
+    tensors = {name: fake.from_tensor(tensor) for name, tensor in batch.tensors.items()}
     half = torch.autocast("cpu", torch.bfloat16, enabled=runtime.compute is torch.bfloat16)
-    with _Operations() as operations, hooks, half:
-        objective.scores(model, batch.tensors)
-    return operations.total, sum(storage.nbytes() for storage in kept.values())
+    with fake:
+        for parameter in model.train().parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        with _Tally() as tally:
+            with half:
+                scores = objective.scores(model, tensors)
+            operations = tally.operations
+            total = torch.stack([score.loss + score.penalty for score in scores.values()]).sum()
+            total.backward()  # type: ignore[no-untyped-call]
+    return operations, tally.most_bytes
 
 
 def _outside_windows(config: Any, length: int) -> int:
@@ -180,7 +210,7 @@ def _outside_windows(config: Any, length: int) -> int:
     return int(local * 4 * config.hidden_size * (length**2 - inside))
 
 
-def _memory(model: PreTrainedModel, config: PretrainConfig, saved: int, ranks: int) -> Memory:
+def _memory(model: PreTrainedModel, config: PretrainConfig, activations: int, ranks: int) -> Memory:
     parameters = sum(p.numel() for p in model.parameters())
     embeddings = {id(p) for p in _embeddings(model)}
     hidden = sum(p.numel() for p in model.parameters() if p.ndim == 2 and id(p) not in embeddings)
@@ -191,7 +221,7 @@ def _memory(model: PreTrainedModel, config: PretrainConfig, saved: int, ranks: i
         gradients=FLOAT * parameters // parts,
         optimizer=FLOAT * moments // parts,
         average=FLOAT * parameters // parts if config.ema else 0,
-        activations=saved,
+        activations=activations,
     )
 
 
@@ -199,9 +229,9 @@ def _embeddings(model: nn.Module) -> Iterable[nn.Parameter]:
     return {p for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
 
 
-def require_memory(cost: StepCost, runtime: Runtime) -> None:
-    """Raise TrainingError when a step needs more memory than the device has left; call it before building."""
-    free = free_memory(runtime)
+def require_memory(cost: StepCost, runtime: Runtime, ranks: int = 1) -> None:
+    """Raise TrainingError when a step needs more memory than there is; call it before the model is built."""
+    free = free_memory(runtime, ranks)
     if cost.memory.total <= free:
         return
     kinds = sorted(asdict(cost.memory).items(), key=lambda item: -item[1])
@@ -209,13 +239,13 @@ def require_memory(cost: StepCost, runtime: Runtime) -> None:
     place = "GPU" if runtime.device.type == "cuda" else "machine"
     raise TrainingError(
         f"a step needs about {cost.memory.total / 1e9:.1f} GB of memory ({listed}), this {place} has "
-        f"{free / 1e9:.1f} GB free; set pretrain.micro_batch lower, pretrain.activation_checkpointing to true, "
-        "pretrain.parallel to fsdp on several GPUs, or take a smaller preset"
+        f"{free / 1e9:.1f} GB free; lower pretrain.micro_batch, set pretrain.activation_checkpointing, "
+        "divide the model among several GPUs (pretrain.parallel: fsdp) or take a smaller preset"
     )
 
 
-def free_memory(runtime: Runtime) -> int:
-    """Bytes that a new process can take: of the GPU, or of the machine and the limit of its cgroup."""
+def free_memory(runtime: Runtime, ranks: int = 1) -> int:
+    """Bytes that one of `ranks` new processes can take: of its GPU, or its share of machine and cgroup."""
     if runtime.device.type == "cuda":
         return torch.cuda.mem_get_info(runtime.device)[0]
     fields = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
@@ -227,7 +257,7 @@ def free_memory(runtime: Runtime) -> int:
         group = Path("/sys/fs/cgroup")
         if (group / limit).is_file() and (most := (group / limit).read_text().strip()) != "max":
             free = min(free, int(most) - int((group / used).read_text()))
-    return max(0, free)
+    return max(0, free) // ranks
 
 
 @cache
