@@ -85,13 +85,17 @@ def run_child(
         rank, code = failed
         who = f"rank {rank} of {processes} of {module}"
         log_file = next(ranks.glob(f"**/{rank}/stderr.log"), log_file)
-    with log_file.open(errors="replace") as log:
-        last_words = "".join(deque(log, maxlen=15))
     cause = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
     raise StageError(
         f"{workspace.stage}: {who} {cause}; run again and it goes on from its last "
-        f"checkpoint, if it wrote one. Its last words:\n{last_words}"
+        f"checkpoint, if it wrote one. {_last_words(log_file)}"
     )
+
+
+def _last_words(log_file: Path) -> str:
+    with log_file.open(errors="replace") as log:
+        words = "".join(deque(log, maxlen=15))
+    return f"Its last words:\n{words}" if words else "It said nothing."
 
 
 def processes_for(devices: int) -> int:
