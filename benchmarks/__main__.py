@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="end within 60 s each")
     arguments = parser.parse_args(namespace=argparse.Namespace(model=None, documents=None))
     results = []
-    for measure in (serving.measure, train.measure, *data.BENCHMARKS):
+    for measure in (serving.measure, *train.BENCHMARKS, *data.BENCHMARKS):
         try:
             results.append(measure(arguments))
         except ValueError as error:

@@ -1,0 +1,101 @@
+"""The two sides of a training benchmark: a process each, on one core, which trains whenever it is asked."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bench import BenchmarkError
+from benchmarks.train_tokens import prepared_tokens
+from benchmarks.train_worker import Run
+
+ROOT = Path(__file__).resolve().parent.parent
+PEER_PYTHON = ROOT / ".venv-bench" / "bin" / "python"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side's process, and the file with its last words."""
+
+    process: subprocess.Popen[str]
+    log: Path
+
+    def train(self, config: Mapping[str, Any], peer: Mapping[str, Any] | None = None) -> Run:
+        """Train once with a config of `model_code.pretrain`; `peer` is what only the Trainer is told.
+
+        Raises BenchmarkError when the process ends instead.
+        """
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            print(
+                json.dumps({"config": dict(config), "peer": dict(peer or {})}),
+                file=self.process.stdin,
+                flush=True,
+            )
+        line = self.process.stdout.readline()
+        if not line:
+            words = self.log.read_text(errors="replace")[-2000:]
+            raise BenchmarkError(f"train: the {self.log.stem} ended without a figure:\n{words}")
+        return Run(**json.loads(line))
+
+
+Sides = tuple[Side, Side]
+
+
+@contextlib.contextmanager
+def both_sides(quick: bool) -> Iterator[Sides]:
+    """Our loop and the Trainer, ready to train on the same tokens; they end with the block.
+
+    Raises BenchmarkError when the Trainer's environment is missing.
+    """
+    if not PEER_PYTHON.exists():
+        raise BenchmarkError(f"{PEER_PYTHON} is missing; make it with `make bench-env`")
+    corpus = prepared_tokens(2 if quick else 24)
+    with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
+        ours, peer = (
+            stack.enter_context(_side(python, name, _job(Path(scratch) / name, corpus)))
+            for python, name in ((Path(sys.executable), "loop"), (PEER_PYTHON, "trainer"))
+        )
+        yield ours, peer
+
+
+def _job(folder: Path, corpus: Path) -> Path:
+    for name in ("output", "scratch"):
+        (folder / name).mkdir(parents=True)
+    paths = {"tokens": corpus / "tokens", "tokenizer": corpus / "tokenizer"}
+    paths |= {"output": folder / "output", "scratch": folder / "scratch"}
+    job = folder / "job.json"
+    job.write_text(json.dumps(paths, default=str))
+    return job
+
+
+@contextlib.contextmanager
+def _side(python: Path, side: str, job: Path) -> Iterator[Side]:
+    # The peer's own environment has accelerate only; the rest it finds in ours.
+    paths = [str(ROOT), sysconfig.get_path("purelib")]
+    log = job.with_name(f"{side}.log")
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [python, "-m", "benchmarks.train_worker", side, job],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "HF_HUB_OFFLINE": "1"},
+        )
+        try:
+            yield Side(process, log)
+        finally:
+            process.kill()
+            process.communicate()
