@@ -102,7 +102,8 @@ def _type(field: Schema) -> str:
             return f"list of {len(field['prefixItems'])} {_type(field['prefixItems'][0])}s"
         return f"list of {_type(field['items'])}{_limits(field)}"
     if kind == "object":
-        return f"mapping to {_type(field['additionalProperties'])}"
+        values = field["additionalProperties"]
+        return "mapping" if values is True else f"mapping to {_type(values)}"
     return f"{kind}{_limits(field)}"
 
 

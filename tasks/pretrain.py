@@ -39,7 +39,7 @@ class PretrainConfig(Config):
         "modernbert", description="Architecture; the checkpoint is one of transformers' own classes."
     )
     preset: str = Field(
-        "tiny", description="Its size: tiny, mini, small, base; in some families 350m and 1b."
+        "tiny", description="Its size: tiny, mini, small, base; in some families larger ones."
     )
     layers: int | None = Field(None, ge=1, le=96, description="Transformer layers; of T5: on each side.")
     width: int | None = Field(None, ge=16, description="Size of the hidden state; a multiple of heads.")
