@@ -55,7 +55,7 @@ def recompute_activations(model: PreTrainedModel) -> None:
 
     Chen et al. 2016 (arXiv 1604.06174): memory for a third more computing, the same gradients.
     """
-    model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[no-untyped-call]
+    model.activation_checkpointing_enable({"use_reentrant": False})
 
 
 def _quickest_attention(model: PreTrainedModel, device: torch.device, packed: bool) -> str:
