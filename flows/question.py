@@ -8,6 +8,7 @@ from typing import Any
 from deploy import client, live
 from deploy.client import Answer
 from flows import servers
+from flows.recipe import SMOKE_SUFFIX
 from tasks.errors import ServerError
 from tasks.visible import console
 
@@ -51,7 +52,9 @@ def as_json(text: str, answer: Answer) -> dict[str, Any]:
 
 def _only_endpoint() -> str:
     repository = servers.triton_home() / "models"
-    endpoints = live.endpoints(repository) if repository.exists() else []
+    every = live.endpoints(repository) if repository.exists() else []
+    # A smoke run of a recipe must not make a question to the real one ambiguous.
+    endpoints = [name for name in every if not name.endswith(SMOKE_SUFFIX)] or every
     if not endpoints:
         raise ServerError("nothing is deployed here yet; run a recipe first: `textmill run python-docs`")
     if len(endpoints) > 1:

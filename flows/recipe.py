@@ -35,6 +35,7 @@ BUILT_IN = Path(__file__).parent / "recipes"
 KINDS = {
     kind.model_fields["kind"].default: kind for kind in (PackagesSource, FilesSource, HubSource, WebSource)
 }
+SMOKE_SUFFIX = "-smoke"
 SOURCES = (["collect", "sources"], ["collect", "evaluation_sets"])
 # Whose special tokens a model family reads: tokenize.family by pretrain.family.
 TOKENS_OF = {"modernbert": "bert", "bert": "bert", "gpt2": "gpt", "llama": "llama", "t5": "t5"}
@@ -207,9 +208,9 @@ def _make_small(values: dict[str, Any], path: Path) -> None:
     for key, value in small.items():
         _set(values, str(key), value, f"{path}: smoke.{key}")
     if isinstance(values.get("name"), str):
-        values["name"] += "-smoke"
+        values["name"] += SMOKE_SUFFIX
     if isinstance(values.get("register"), dict):
-        values["register"]["model"] = f"{values['register'].get('model')}-smoke"
+        values["register"]["model"] = f"{values['register'].get('model')}{SMOKE_SUFFIX}"
 
 
 def _parsed(override: str) -> tuple[str, Any]:
