@@ -45,6 +45,9 @@ def run(
     until: Annotated[str | None, typer.Option(help="End with this stage.")] = None,
     refresh: Stages = None,
     smoke: Smoke = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only tell what pretraining would need: memory, FLOPs, hours.")
+    ] = False,
 ) -> None:
     """Run a recipe through all stages, and ask the endpoint its questions."""
     with _errors():
@@ -54,7 +57,9 @@ def run(
         others = [stage for stage in refresh or [] if stage != only]
         if only and (start or until or others):
             raise typer.BadParameter("--only runs one stage: leave out --from, --until and other --refresh")
-        if only:
+        if dry_run:
+            command.dry_run(loaded)
+        elif only:
             command.run_one(loaded, only, refresh=bool(refresh))
         else:
             command.run_all(loaded, start, until, refresh or [])
@@ -67,6 +72,15 @@ def plan(recipe: RecipeArgument, overrides: Set = None, refresh: Stages = None) 
         from flows import command
 
         command.plan(command.load(recipe, overrides or []), refresh or [])
+
+
+@app.command()
+def find(recipe: RecipeArgument, overrides: Set = None) -> None:
+    """Try out micro-batches and learning rates for a recipe's pretraining, in a minute or so."""
+    with _errors():
+        from flows import command
+
+        command.find(command.load(recipe, overrides or []))
 
 
 @app.command()

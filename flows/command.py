@@ -80,6 +80,22 @@ def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
         console.print("MLflow is not running: what is registered is not known (start it with `textmill up`)")
 
 
+def dry_run(recipe: Recipe) -> None:
+    """Print what the recipe's pretraining would need."""
+    from flows import pretraining
+
+    _check_stages(recipe, ["pretrain"])
+    pretraining.dry_run(recipe)
+
+
+def find(recipe: Recipe) -> None:
+    """Print the micro-batch and the rates that suit the recipe's pretraining on this machine."""
+    from flows import pretraining
+
+    _check_stages(recipe, ["pretrain"])
+    pretraining.find(recipe)
+
+
 def list_runs(recipe: str | None, last: int) -> None:
     """Print the newest runs."""
     chosen = [record for record in records(settings.home()) if recipe in (None, record.recipe)][:last]

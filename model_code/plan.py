@@ -62,6 +62,7 @@ def plan(job: Job, reporter: Reporter) -> dict[str, Any]:
         "memory_free": free_memory(runtime, ranks // side_by_side),
         "flops_per_step": cost.flops,
         "flops": cost.flops * config.steps,
+        "steps": config.steps,
         "tokens_per_step": cost.tokens,
         "tokens": tokens,
         "corpus_tokens": open_split(job.paths["tokens"], "train").info.tokens if "tokens" in job.paths else 0,

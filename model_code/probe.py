@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from statistics import median
 from typing import TYPE_CHECKING
 
 import torch
@@ -54,7 +53,7 @@ def pass_seconds(
         step.gradients([batch])
         step.discard()
 
-    return _median_seconds(both)
+    return _least_seconds(both)
 
 
 def step_seconds(
@@ -67,15 +66,18 @@ def step_seconds(
         step.gradients([batch])
         step.apply(0.0)
 
-    return _median_seconds(whole)
+    return _least_seconds(whole)
 
 
-def _median_seconds(work: Callable[[], None]) -> float:
-    """Of a few calls after a first one that warms up; reading the gradient's norm waits for the device."""
+def _least_seconds(work: Callable[[], None]) -> float:
+    """Of a few calls after a first one that warms up; others on the machine make single ones slower.
+
+    Reading the gradient's norm in each step waits for the device.
+    """
     work()
     seconds: list[float] = []
     while len(seconds) < TIMED and sum(seconds) < SECONDS:
         started = time.perf_counter()
         work()
         seconds.append(time.perf_counter() - started)
-    return median(seconds)
+    return min(seconds)

@@ -44,6 +44,19 @@ def plot_loss_curves(histories: Mapping[str, Path], path: Path) -> None:
     _save(figure, path)
 
 
+def plot_rates(curve: Sequence[Mapping[str, float]], suggested: float, path: Path) -> None:
+    """Draw the loss of a learning-rate range test over the rate, and mark the suggested one."""
+    figure = _figure(5, 3.4)
+    axes = figure.add_subplot()
+    axes.plot([point["rate"] for point in curve], [point["loss"] for point in curve], linewidth=1)
+    axes.axvline(suggested, linestyle="--", linewidth=1, color="grey")
+    axes.set_xscale("log")
+    axes.set_xlabel("learning rate")
+    axes.set_ylabel("smoothed loss (nats)")
+    axes.grid(alpha=0.3)
+    _save(figure, path)
+
+
 def _figure(width: float, height: float) -> Any:
     from matplotlib.figure import Figure  # not pyplot: no display, no global state, safe in threads
 
