@@ -18,6 +18,7 @@ import torch
 from transformers import PreTrainedModel
 
 from model_code.cost import peak_flops, require_memory, step_cost
+from model_code.data.ahead import Ahead
 from model_code.data.batches import PackedBatches
 from model_code.data.noise import Noise
 from model_code.data.shards import open_split
@@ -174,7 +175,8 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
             _note(loop, found)
 
         with fast_attention(model, runtime, config.compile, packed=True):
-            loop.run(batches_of, measure)
+            # On a CPU the second thread would take from the training what it saves.
+            loop.run(Ahead(batches_of) if runtime.device.type == "cuda" else batches_of, measure)
         with average.in_place() if average else nullcontext():
             weights = whole_weights(model)
     metrics = loop.notes["metrics"] | {
