@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 
 from model_code.data.batches import held_out
 from model_code.data.noise import Noise
@@ -42,6 +43,9 @@ def evaluate(
             scores = module(batch.tensors)
         losses.update({name: score.loss.item() for name, score in scores.items()})
         hits.update({name: int(score.hits) for name, score in scores.items()})
+    for part in module.modules():
+        if isinstance(part, FSDPModule):
+            part.reshard()  # no backward pass did: weights gathered here would outlive their next change
     terms = {
         name: {"loss": losses[name] / max(1, count), "accuracy": hits[name] / max(1, count), "targets": count}
         for name, count in targets.items()
