@@ -30,7 +30,7 @@ TRAINER = {"optimizer": "adamw", "beta2": 0.98, "weight_decay": 0.1}
 # The Trainer's rates are the best of a sweep (docs/decisions.md); ours are the defaults.
 OURS = {"causal": {"family": "llama"}, "masked": {"family": "modernbert"}}
 PEERS = {
-    "causal": {"family": "gpt2", "learning_rate": 4e-3},
+    "causal": {"family": "gpt2", "learning_rate": 2e-3},
     "masked": {"family": "bert", "learning_rate": 1e-3},
 }
 TITLES = {
@@ -68,7 +68,7 @@ def measure(kind: str, arguments: argparse.Namespace, sides: Sides | None = None
         bar=None if arguments.quick else BAR,
         lower_is_better=False,
         note=f"Ratio: CPU-seconds of the Trainer / ours for the same held-out loss, at most {LONGER[-1]}; "
-        f"ours with {ROUNDS} seeds, {steps} steps of {BATCH} x {SEQUENCE} tokens each, on one core, bfloat16. "
+        f"ours with {ROUNDS} seeds, {steps} steps of {BATCH} x {SEQUENCE} tokens each, on one core. "
         f"{machine(['torch', 'transformers'])}.",
     )
 

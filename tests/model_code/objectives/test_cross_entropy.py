@@ -68,3 +68,16 @@ def test_the_loss_compiles_into_one_graph() -> None:
         )
         torch.testing.assert_close(own, theirs)
         torch.testing.assert_close(*(gradients(decode, hidden, sum(pair)) for pair in (own, theirs)))
+
+
+@pytest.mark.parametrize("scale", [1.0, 300.0])
+def test_the_gradient_made_on_the_way_is_that_of_autograd(scale: float) -> None:
+    decode, hidden, targets = problem()
+    logits = decode(hidden * scale)  # the larger scale gives targets whose probability is 0 in float32
+    loss = cross_entropy(logits, targets, reduction="sum")
+    score = scored(hidden, targets, lambda states: decode(states * scale))
+    assert score.loss.item() == pytest.approx(loss.item(), rel=1e-6)
+    for mine, other in zip(
+        gradients(decode, hidden, score.loss * 0.5), gradients(decode, hidden, loss * 0.5), strict=True
+    ):
+        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-5)
