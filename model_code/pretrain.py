@@ -138,7 +138,7 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
     )
     per_pass = min(config.micro_batch or config.batch_size, config.batch_size // ranks.count)
     cost = step_cost(config, vocabulary, objective, runtime, ranks.count)
-    require_memory(cost, runtime)
+    require_memory(cost, runtime, ranks.count)
 
     def batches_of(place: int) -> list[Batch]:
         parts = batches.batch(place).split(per_pass)
