@@ -70,14 +70,15 @@ def find(recipe: Recipe) -> None:
     picture.parent.mkdir(parents=True, exist_ok=True)
     plot_rates(found["curve"], found["learning_rate"], picture)
     console.print(f"the curve: {picture}\n\nFor the recipe:\n\npretrain:")
-    for name in ("micro_batch", "learning_rate", "muon_learning_rate"):
+    whole = "" if found["micro_batch"] else "  # the whole batch"
+    console.print(f"  micro_batch: {found['micro_batch']}{whole}")
+    for name in ("learning_rate", "muon_learning_rate"):
         if name in found:
-            console.print(
-                f"  {name}: {found[name]:.2g}" if found[name] else f"  {name}: 0  # the whole batch"
-            )
+            console.print(f"  {name}: {found[name]:.2g}")
 
 
 def _config(recipe: Recipe) -> dict[str, Any]:
+    assert recipe.pretrain is not None  # the command has refused such recipes
     return recipe.pretrain.model_dump(mode="json")
 
 
