@@ -179,7 +179,7 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
             loop.run(Ahead(batches_of) if runtime.device.type == "cuda" else batches_of, measure)
         with average.in_place() if average else nullcontext():
             weights = whole_weights(model)
-    metrics = loop.notes["metrics"] | {
+    metrics: dict[str, Any] = loop.notes["metrics"] | {
         "parameters": sum(p.numel() for p in model.parameters()),
         "train_tokens": config.steps * config.batch_size * config.sequence_length,
         "train_loss": next(row["loss"] for row in reversed(loop.history) if "loss" in row),

@@ -27,8 +27,10 @@ TWELVE_STEPS: dict[str, Any] = {
     "optimizer": "adamw",
     "learning_rate": 0.01,
     "micro_batch": 2,
+    "ema": 0.9,
+    "evaluate_every": 4,
 }
-MANY_STEPS = TWELVE_STEPS | {"steps": 60, "checkpoint_every": 5, "ema": 0.9}
+MANY_STEPS = TWELVE_STEPS | {"steps": 60, "checkpoint_every": 5, "evaluate_every": 0}
 
 
 def pretrain_as_rank(raw: dict[str, Any]) -> None:
