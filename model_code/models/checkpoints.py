@@ -113,13 +113,12 @@ def _config_of(
     assert kind is not None
     try:
         values, _ = kind.get_config_dict(source, revision=revision, local_files_only=revision is None)
-        found = values["model_type"]
-        if found == kind.model_type:
-            config = kind.from_dict(values, **shape.dropouts(family.DROPOUT))
-    except KeyError as error:
-        raise TrainingError(_unusable(start_from, "its config.json names no model_type")) from error
+        config = kind.from_dict(values, **shape.dropouts(family.DROPOUT))
     except Exception as error:  # transformers and the hub's client share no base class
         raise TrainingError(_unusable(start_from, error)) from error
+    found = values.get("model_type")
+    if found is None:
+        raise TrainingError(_unusable(start_from, "it has no config.json that names a model_type"))
     if found != kind.model_type:
         raise TrainingError(
             f"start_from {start_from} is a model of the family {found}, family is {family_name}; "

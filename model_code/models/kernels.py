@@ -27,7 +27,7 @@ def fast_attention(
     """Train with the quicker kernels of the device, then hand the model back as it was.
 
     `compiled` is `on`, `off` or `auto`, which is on for CUDA and off for CPU: there the layers of a tiny
-    model get 1.2 to 1.4 times faster, but take a minute to compile. `packed` says that the rows are full and
+    model get 1.1 to 1.4 times faster, but take a minute to compile. `packed` says that the rows are full and
     of one length. Raises TrainingError for another word.
     """
     if compiled not in COMPILE:

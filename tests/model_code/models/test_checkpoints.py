@@ -165,10 +165,12 @@ def test_what_is_damaged_is_refused(vocabulary: Vocabulary, shape: Shape, tmp_pa
     refused("mismatch|size|shape")
     weights.rename(tmp_path / "pytorch_model.bin")
     refused("safetensors")
+    (tmp_path / "config.json").write_text("{")
+    refused("not a valid JSON")
     (tmp_path / "config.json").write_text("{}")
-    refused("its config.json names no model_type")
+    refused("it has no config.json that names a model_type")
     (tmp_path / "config.json").unlink()
-    refused("config.json")
+    refused("it has no config.json that names a model_type")
 
 
 @pytest.mark.parametrize("name", ["gpt2", "gpt2@main", "no/folder/here", f"@{COMMIT}"])
