@@ -43,7 +43,12 @@ def parallel(module: TrainingModule, kind: str, ranks: Ranks, runtime: Runtime) 
         return _sharded(module, ranks, runtime)
     devices = [torch.cuda.current_device()] if runtime.device.type == "cuda" else None
     return DistributedDataParallel(
-        module, device_ids=devices, forward_sync_buffers=False, gradient_as_bucket_view=True
+        module,
+        device_ids=devices,
+        forward_sync_buffers=False,
+        gradient_as_bucket_view=True,
+        # BERT's second head is idle in masked language modelling, and a micro-batch may have no targets.
+        find_unused_parameters=True,
     )
 
 
