@@ -30,7 +30,7 @@ TWELVE_STEPS: dict[str, Any] = {
     "ema": 0.9,
     "evaluate_every": 4,
 }
-MANY_STEPS = TWELVE_STEPS | {"steps": 60, "checkpoint_every": 5, "evaluate_every": 0}
+MANY_STEPS = TWELVE_STEPS | {"steps": 40, "checkpoint_every": 5, "evaluate_every": 0}
 
 
 def pretrain_as_rank(raw: dict[str, Any]) -> None:
