@@ -37,11 +37,11 @@ def measure(arguments: argparse.Namespace, sides: Sides | None = None) -> Result
     if sides is None:
         with both_sides(arguments.quick) as opened:
             return measure(arguments, opened)
-    steps, rounds = (3, 5) if arguments.quick else (60, 7)
+    steps, batch, rounds = (3, BATCH // 4, 5) if arguments.quick else (60, BATCH, 7)
     ours, peer = sides
-    config = CONFIG | {"steps": steps}
+    config, told = CONFIG | {"steps": steps, "batch_size": batch}, PEER | {"batch_size": batch}
     pairs = in_turn(
-        lambda: ours.train(config=config).speed, lambda: peer.train(config=config, peer=PEER).speed, rounds
+        lambda: ours.train(config=config).speed, lambda: peer.train(config=config, peer=told).speed, rounds
     )
     loop, trainer = zip(*pairs, strict=True)
     return Result(
@@ -53,7 +53,7 @@ def measure(arguments: argparse.Namespace, sides: Sides | None = None) -> Result
         bar=BAR,
         lower_is_better=False,
         note=f"Ratio: tokens per CPU-second, our loop / Trainer, on one core; {rounds} rounds of {steps} "
-        f"steps with {BATCH} x {SEQUENCE} tokens; the same GPT-2 (preset tiny), bfloat16 and fused AdamW. "
+        f"steps with {batch} x {SEQUENCE} tokens; the same GPT-2 (preset tiny), bfloat16 and fused AdamW. "
         f"{machine(['torch', 'transformers'])}.",
     )
 

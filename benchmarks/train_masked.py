@@ -26,7 +26,8 @@ CONFIG = {
     "optimizer": "adamw",
 }
 # The pieces of documents have 72 tokens on average: about as many tokens of text per step as ours.
-PEER = {"attention": "eager", "batch_size": 56, "group_by_length": True}
+DOCUMENTS = 56
+PEER = {"attention": "eager", "group_by_length": True}
 VARIANTS = {
     "Trainer, random batches": {"group_by_length": False},
     "Trainer, logits of hidden tokens only": {"sparse_prediction": True},
@@ -42,12 +43,12 @@ def measure(arguments: argparse.Namespace, sides: Sides | None = None) -> Result
     if sides is None:
         with both_sides(arguments.quick) as opened:
             return measure(arguments, opened)
-    steps, rounds = (3, 5) if arguments.quick else (60, 7)
+    steps, batch, rounds = (3, BATCH // 4, 5) if arguments.quick else (60, BATCH, 7)
     ours, peer = sides
-    config = CONFIG | {"steps": steps}
+    config, documents = CONFIG | {"steps": steps, "batch_size": batch}, batch * DOCUMENTS // BATCH
 
     def trainer(**changes: bool) -> float:
-        return peer.train(config=config, peer=PEER | changes).speed
+        return peer.train(config=config, peer=PEER | {"batch_size": documents} | changes).speed
 
     pairs = in_turn(lambda: ours.train(config=config).speed, trainer, rounds)
     loop, grouped = zip(*pairs, strict=True)
@@ -63,8 +64,8 @@ def measure(arguments: argparse.Namespace, sides: Sides | None = None) -> Result
         bar=BAR,
         lower_is_better=False,
         note="Ratio: tokens of text per CPU-second, our loop / Trainer with batches of similar length, on "
-        f"one core; {rounds} rounds of {steps} steps with {BATCH} x {SEQUENCE} tokens, or "
-        f"{PEER['batch_size']} documents; the same ModernBERT (preset tiny), bfloat16 and fused AdamW. "
+        f"one core; {rounds} rounds of {steps} steps with {batch} x {SEQUENCE} tokens, or "
+        f"{documents} documents; the same ModernBERT (preset tiny), bfloat16 and fused AdamW. "
         f"{machine(['torch', 'transformers'])}.",
     )
 

@@ -31,7 +31,7 @@ TRAINER = {"optimizer": "adamw", "beta2": 0.98, "weight_decay": 0.1}
 OURS = {"causal": {"family": "llama"}, "masked": {"family": "modernbert"}}
 PEERS = {
     "causal": {"family": "gpt2", "learning_rate": 2e-3},
-    "masked": {"family": "bert", "learning_rate": 1e-3},
+    "masked": {"family": "bert", "learning_rate": 2e-3},
 }
 TITLES = {
     "causal": "Quality of causal models: Llama's layout with Muon against GPT-2 with AdamW",

@@ -60,7 +60,7 @@ def both_sides(quick: bool) -> Iterator[Sides]:
     """
     if not PEER_PYTHON.exists():
         raise BenchmarkError(f"{PEER_PYTHON} is missing; make it with `make bench-env`")
-    corpus = prepared_tokens(2 if quick else 24)
+    corpus = prepared_tokens(1 if quick else 24)
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
         ours, peer = (
             stack.enter_context(_side(python, name, _job(Path(scratch) / name, corpus)))
