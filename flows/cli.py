@@ -66,12 +66,14 @@ def run(
 
 
 @app.command()
-def plan(recipe: RecipeArgument, overrides: Set = None, refresh: Stages = None) -> None:
+def plan(
+    recipe: RecipeArgument, overrides: Set = None, refresh: Stages = None, smoke: Smoke = False
+) -> None:
     """Show what a run would make and what it would find, without running anything."""
     with _errors():
         from flows import command
 
-        command.plan(command.load(recipe, overrides or []), refresh or [])
+        command.plan(command.load(recipe, overrides or [], smoke=smoke), refresh or [])
 
 
 @app.command()
