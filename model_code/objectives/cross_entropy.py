@@ -25,7 +25,8 @@ def scored(hidden: torch.Tensor, targets: torch.Tensor, decode: Decode, z_loss: 
     2022, section 5).
     """
     if not len(targets):
-        nothing = hidden.sum() * 0
+        # The head takes part all the same: ranks that exchange gradients wait for those of every weight.
+        nothing = hidden.sum() * 0 + decode(hidden.new_zeros(1, hidden.shape[-1])).sum() * 0
         return Score(nothing, nothing, nothing.detach())
     with torch.no_grad():
         rows = max(1, LOGITS_PER_BLOCK[hidden.device.type] // decode(hidden[:1]).shape[-1])
