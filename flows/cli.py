@@ -66,9 +66,7 @@ def run(
 
 
 @app.command()
-def plan(
-    recipe: RecipeArgument, overrides: Set = None, refresh: Stages = None, smoke: Smoke = False
-) -> None:
+def plan(recipe: RecipeArgument, overrides: Set = None, refresh: Stages = None, smoke: Smoke = False) -> None:
     """Show what a run would make and what it would find, without running anything."""
     with _errors():
         from flows import command
@@ -77,12 +75,12 @@ def plan(
 
 
 @app.command()
-def find(recipe: RecipeArgument, overrides: Set = None) -> None:
+def find(recipe: RecipeArgument, overrides: Set = None, smoke: Smoke = False) -> None:
     """Try out micro-batches and learning rates for a recipe's pretraining, in a minute or so."""
     with _errors():
         from flows import command
 
-        command.find(command.load(recipe, overrides or []))
+        command.find(command.load(recipe, overrides or [], smoke=smoke))
 
 
 @app.command()

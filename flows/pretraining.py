@@ -50,8 +50,8 @@ def find(recipe: Recipe) -> None:
     tokens = _tokens(recipe)
     if not tokens:
         raise StageError(
-            f"{recipe.name}: its tokens are not there yet; make them with "
-            f"`textmill run {recipe.name} --until validate_tokens` and try again"
+            f"{recipe.name}: its tokens are not there yet; make them with `textmill run`, the same recipe "
+            "and options and `--until validate_tokens`, and try again"
         )
     found = _ask(FINDER, {"config": _config(recipe)} | tokens, "trying")
     sizes = Table("sequences at once", "tokens/s", "memory", title="micro-batch", title_justify="left")

@@ -273,9 +273,11 @@ def _explain(fault: Mapping[str, Any]) -> str:
         return f"{key}.kind: is missing; give one of {', '.join(KINDS)}"
     if fault["type"] == "union_tag_invalid":
         return f"{key}.kind: found {fault['input']['kind']!r}; give one of {', '.join(KINDS)}"
-    found = fault["input"]
+    found, wrong = fault["input"], fault["msg"].removeprefix("Value error, ")
+    if isinstance(found, dict) and fault["type"] == "value_error":
+        return f"{key}: {wrong}"  # values of the section that don't go together
     shown = f"a section with {len(found)} keys" if isinstance(found, dict) else repr(found)
-    return f"{key}: found {shown[:200]}; {fault['msg'].removeprefix('Value error, ')}"
+    return f"{key}: found {shown[:200]}; {wrong}"
 
 
 def _allowed_keys(location: Sequence[Any]) -> list[str]:

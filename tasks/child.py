@@ -73,6 +73,8 @@ def run_child(
                 listen(event)
                 if event.get("event") == "progress":
                     advance(event.get("step", 0), note=_note(event), total=event.get("total", 1))
+                elif event.get("event") == "resumed":
+                    workspace.say(f"goes on from the checkpoint of step {event['step']} of {event['total']}")
                 elif event.get("event") == "trouble":
                     workspace.say(f"[yellow]{plain(event['message'])}[/]")
                 elif event.get("event") == "error":

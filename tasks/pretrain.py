@@ -151,7 +151,8 @@ class PretrainConfig(Config):
             shape.need_heads(even=self.family in ROTARY)
             if self.sequence_length > shape.max_positions:
                 raise ValueError(
-                    f"sequence_length {self.sequence_length} is more than max_positions {shape.max_positions}"
+                    f"sequence_length {self.sequence_length} is more than max_positions "
+                    f"{shape.max_positions}; lower it or raise max_positions"
                 )
         return self
 

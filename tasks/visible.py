@@ -62,8 +62,9 @@ def progress(stage: str, what: str, total: float | None) -> Iterator[Advance]:
 
     `total` may be None when nobody knows it; then what is done is counted.
     """
-    started = time.monotonic()
-    line_at = started + LINE_EVERY_SECONDS
+    line_at = time.monotonic() + LINE_EVERY_SECONDS
+    # The pace is measured from the first news: before it are the start, and what a resumed run found done.
+    begun: tuple[float, float] | None = None
     ui = _UiProgress(f"{stage}-progress", f"{stage}: {what}")
     columns = (
         TextColumn("  {task.description}", markup=False),
@@ -76,15 +77,17 @@ def progress(stage: str, what: str, total: float | None) -> Iterator[Advance]:
         task = bar.add_task(what, total=total, note="")
 
         def advance(done: float, note: str = "", total: float | None = total) -> None:
-            nonlocal line_at
+            nonlocal line_at, begun
             bar.update(task, completed=done, total=total, note=note)
             ui.show(100 * done / total if total else 0, note)
             now = time.monotonic()
+            begun = begun or (now, done)
             if now >= line_at and done:
                 line_at = now + LINE_EVERY_SECONDS
-                left = f", about {(now - started) * (total - done) / done:.0f} s left" if total else ""
+                seconds, since = now - begun[0], done - begun[1]
+                left = f", about {seconds * (total - done) / since:.0f} s left" if total and since > 0 else ""
                 far = f" of {total:,.0f}" if total else ""
-                line = f"{what}: {done:,.0f}{far}{left} {note}"
+                line = f"{what}: {done:,.0f}{far}{left}  {note}".rstrip()
                 if not console.is_terminal:
                     console.print(f"  {line}", markup=False)
                 _log(line)

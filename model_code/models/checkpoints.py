@@ -66,6 +66,9 @@ def initial_model(
         raise TrainingError(_unusable(start_from, error)) from error
     model, info = loaded
     _name_missing(start_from, sorted(info["missing_keys"]), family)
+    for name, weight in model.named_parameters():
+        if not weight.isfinite().all():
+            raise TrainingError(_unusable(start_from, f"{name} holds numbers that are not finite"))
     return model  # type: ignore[no-any-return]
 
 

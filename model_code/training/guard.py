@@ -3,9 +3,10 @@
 A step is in trouble when its loss or its gradient norm is not a finite number, or when its loss lies six
 standard deviations above those of the last healthy steps, as in OLMo-core's SkipStepAdamW (Allen Institute
 for AI). Here the deviation is estimated from medians, which spikes don't move, and a loss less than half a
-nat too high is that of a hard batch. Such a step leaves weights and optimizer as they were. After several in
-a row the run goes back to its last checkpoint and on with other data, as PaLM's did (Chowdhery et al. 2022,
-arXiv 2204.02311, section 5.1), at half the rate.
+nat too high is that of a hard batch. In a young run, whose losses still fall, twice the first one is too much.
+Such a step leaves weights and optimizer as they were. After several in a row the run goes back to its last
+checkpoint and on with other data, as PaLM's did (Chowdhery et al. 2022, arXiv 2204.02311, section 5.1), at
+half the rate.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from statistics import median
 from typing import Any
 
 WINDOW = 128  # healthy steps that a loss is compared with
-FEWEST = 64  # before so many a high loss is no spike
+FEWEST = 64  # before so many they say nothing of the deviation
 DEVIATIONS = 6.0
 NATS = 0.5
 IN_A_ROW = 5
@@ -84,7 +85,8 @@ class Guard:
 
     def _spike(self, loss: float) -> str | None:
         if len(self.losses) < FEWEST:
-            return None
+            first = self.losses[0] if self.losses else math.inf
+            return f"the loss rises to {loss:.3g} from {first:.3g}" if loss > 2 * first + NATS else None
         usual = median(self.losses)
         deviation = NORMAL * median(abs(value - usual) for value in self.losses)
         if loss <= usual + max(NATS, DEVIATIONS * deviation):

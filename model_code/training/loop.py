@@ -77,6 +77,7 @@ class Loop:
         self._saved_step, self._reported_at = 0, 0.0
         if found := checkpoints.latest():
             self._restore(found)
+            reporter.event("resumed", step=self.step, total=plan.total_steps)
 
     def run(self, batches_of: Callable[[int], Sequence[Batch]], evaluate: Callable[[], None]) -> None:
         """Train to the end of the plan; `evaluate` is called every so many steps and after the last one.

@@ -62,7 +62,11 @@ def test_defaults_and_the_name_of_the_model(small: Path) -> None:
         ("pretrain.steps=0", "pretrain.steps", "found 0; Input should be greater than or equal to 1"),
         ("evaluate.min_accuracy=.nan", "evaluate.min_accuracy", "found nan;"),
         ("pretrain.precision=half", "pretrain.precision", "found 'half'; Input should be 'auto', 'float32'"),
-        ("pretrain.width=102", "pretrain", "width 102 does not divide into 2 heads of an even width"),
+        (
+            "pretrain.width=102",
+            "pretrain",
+            "pretrain: width 102 does not divide into 2 heads of an even width",
+        ),
         (
             "fine_tune.max_length=1024",
             "recipe",

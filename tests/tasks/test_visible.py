@@ -1,5 +1,7 @@
 """What people see: tables, figures, keys, and progress where there is no terminal."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from tasks import visible
@@ -40,8 +42,23 @@ def test_progress_without_a_terminal_is_lines(
         advance(1000, note="from files")
     with visible.progress("tokenize", "encoding", total=0) as advance:
         advance(0)
-    assert capsys.readouterr().out == "  documents: 1,000 from files\n"
+    assert capsys.readouterr().out == "  documents: 1,000  from files\n"
     assert not visible.in_prefect_run()
+
+
+def test_the_pace_counts_only_what_is_done_here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds = iter([0.0, 100.0, 110.0])  # begun, the first news after a long start, ten seconds later
+    monkeypatch.setattr(visible, "LINE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(visible, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    with visible.progress("pretrain", "pretraining", total=100) as advance:
+        advance(50, note="goes on")
+        advance(60)
+    assert (
+        capsys.readouterr().out
+        == "  pretraining: 50 of 100  goes on\n  pretraining: 60 of 100, about 40 s left\n"
+    )
 
 
 def test_brackets_in_names_are_no_markup(
@@ -51,7 +68,7 @@ def test_brackets_in_names_are_no_markup(
     with visible.progress("collect", "pages of [a]", total=None) as advance:
         advance(1, note="https://example.org/?q[/b]=[red]")
     visible.say(f"[yellow]{visible.plain('a [/b] [red]')}[/] c")
-    assert capsys.readouterr().out == "  pages of [a]: 1 https://example.org/?q[/b]=[red]\na [/b] [red] c\n"
+    assert capsys.readouterr().out == "  pages of [a]: 1  https://example.org/?q[/b]=[red]\na [/b] [red] c\n"
 
 
 def test_said_line_is_one_line_without_markup(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,7 @@
 """What is saved can be loaded by everyone; what training goes on from is checked before it begins."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,8 @@ def test_what_is_damaged_is_refused(vocabulary: Vocabulary, shape: Shape, tmp_pa
     refused("it lacks 9 weights, model.layers.1.input_layernorm.weight among them")
     save_file(tensors | {"model.norm.weight": torch.ones(7)}, weights, {"format": "pt"})
     refused("mismatch|size|shape")
+    save_file(tensors | {"model.norm.weight": torch.full((32,), math.nan)}, weights, {"format": "pt"})
+    refused("model.norm.weight holds numbers that are not finite")
     weights.rename(tmp_path / "pytorch_model.bin")
     refused("safetensors")
     (tmp_path / "config.json").write_text("{")

@@ -32,8 +32,16 @@ def test_a_young_run_has_no_spikes() -> None:
     guard = Guard()
     for _ in range(FEWEST - 1):
         assert guard.trouble(3.0, 1.0) is None
-    assert guard.trouble(9.0, 1.0) is None
-    assert guard.trouble(9.0, 1.0) == "the loss leaps to 9 from 3"
+    assert guard.trouble(6.0, 1.0) is None
+    assert guard.trouble(6.0, 1.0) == "the loss leaps to 6 from 3"
+
+
+def test_a_young_run_that_is_worse_than_knowing_nothing_is_in_trouble() -> None:
+    guard = Guard()
+    assert guard.trouble(7.6, 2.0) is None
+    for _ in range(IN_A_ROW):
+        assert guard.trouble(99.0, 200.0) == "the loss rises to 99 from 7.6"
+    assert guard.must_rewind
 
 
 def test_trouble_before_anything_good_stops_at_once() -> None:

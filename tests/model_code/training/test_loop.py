@@ -218,6 +218,7 @@ def test_a_run_goes_on_with_other_micro_batches(
     with pytest.raises(KeyboardInterrupt):
         run(raw, until=10)
     recorder = run(raw | {"config": raw["config"] | {"micro_batch": 2, "checkpoint_every": 3}})
+    assert [(event["step"], event["total"]) for event in recorder.of("resumed")] == [(8, 12)]
     assert [event["step"] for event in recorder.of("progress")] == [9, 10, 11, 12]
 
 
