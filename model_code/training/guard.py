@@ -3,7 +3,7 @@
 A step is in trouble when its loss or its gradient norm is not a finite number, or when its loss lies six
 standard deviations above those of the last healthy steps, as in OLMo-core's SkipStepAdamW (Allen Institute
 for AI). Here the deviation is estimated from medians, which spikes don't move, and a loss less than half a
-nat too high is that of a hard batch. In a young run, whose losses still fall, twice the first one is too much.
+nat too high is that of a hard batch. In a young run, whose losses still fall, twice the first is too much.
 Such a step leaves weights and optimizer as they were. After several in a row the run goes back to its last
 checkpoint and on with other data, as PaLM's did (Chowdhery et al. 2022, arXiv 2204.02311, section 5.1), at
 half the rate.
