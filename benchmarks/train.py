@@ -5,7 +5,8 @@
 The peer is the Hugging Face Trainer at its best settings. It needs `accelerate`, which lives in
 `.venv-bench`; torch and transformers are those of this environment on both sides. `benchmarks.train_causal`,
 `train_masked` and `train_quality` are commands of their own; `benchmarks.train_gpu` is for a machine that
-has torch and transformers only. `--quick` leaves quality out: it takes minutes to show.
+has torch and transformers only. The whole takes a quarter of an hour; `--quick` leaves quality out, which
+takes minutes to show.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks.bench import Result, around, in_turn, machine, run
+from benchmarks.bench import ROUNDS, Result, around, in_turn, machine, run
 from benchmarks.train_sides import Sides, both_sides
 
 BAR = 1.25
@@ -37,11 +37,11 @@ def measure(arguments: argparse.Namespace, sides: Sides | None = None) -> Result
     if sides is None:
         with both_sides(arguments.quick) as opened:
             return measure(arguments, opened)
-    steps, batch, rounds = (3, BATCH // 4, 5) if arguments.quick else (60, BATCH, 7)
+    steps, batch = (3, BATCH // 4) if arguments.quick else (20, BATCH)
     ours, peer = sides
     config, told = CONFIG | {"steps": steps, "batch_size": batch}, PEER | {"batch_size": batch}
     pairs = in_turn(
-        lambda: ours.train(config=config).speed, lambda: peer.train(config=config, peer=told).speed, rounds
+        lambda: ours.train(config=config).speed, lambda: peer.train(config=config, peer=told).speed, ROUNDS
     )
     loop, trainer = zip(*pairs, strict=True)
     return Result(
@@ -52,7 +52,7 @@ def measure(arguments: argparse.Namespace, sides: Sides | None = None) -> Result
         ratios=[mine / theirs for mine, theirs in pairs],
         bar=BAR,
         lower_is_better=False,
-        note=f"Ratio: tokens per CPU-second, our loop / Trainer, on one core; {rounds} rounds of {steps} "
+        note=f"Ratio: tokens per CPU-second, our loop / Trainer, on one core; {ROUNDS} rounds of {steps} "
         f"steps with {batch} x {SEQUENCE} tokens; the same GPT-2 (preset tiny), bfloat16 and fused AdamW. "
         f"{machine(['torch', 'transformers'])}.",
     )

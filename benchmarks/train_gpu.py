@@ -1,11 +1,13 @@
 """GPT-2 on one GPU: tokens per second and MFU of our loop, of a plain loop and of the Hugging Face Trainer.
 
-    python -m benchmarks.train_gpu [--presets base,350m,1b] [--steps N] [--tiny]
+    python -m benchmarks.train_gpu [--presets base,350m,1b] [--steps N] [--corpus FOLDER] [--tiny]
 
 Needs torch and transformers only, and makes its tokens at random; the Trainer takes part where `accelerate`
 can be imported. All sides train transformers' own GPT-2 with sequences of 1,024 in bfloat16 and fused AdamW.
 The plain loop is nanoGPT's: the whole model compiled, documents not kept apart. MFU counts the operations of
-`model_code.cost` against the GPU's data sheet. `--tiny` runs all of it small, on any machine.
+`model_code.cost` against the GPU's data sheet. The first preset also resumes from a kill, and with a corpus
+(`benchmarks.train_tokens` makes one) trains until its held-out loss is 4.0. `--tiny` runs all of it small,
+on any machine.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import torch
 from tokenizers import Tokenizer, models
 from torch import nn
 
+from benchmarks.train_gpu_records import resumes_exactly, seconds_to_loss
 from model_code.cost import peak_flops, step_cost
 from model_code.data.shards import open_split, write_split
 from model_code.data.vocabulary import vocabulary_of
@@ -38,23 +41,23 @@ VOCABULARY = 50_304  # GPT-2's 50,257, rounded up to whole tiles of 64
 DOCUMENT = 500
 WARM_UP = 5  # steps; compiling happens in the first of them
 SEQUENCES = {"base": 64, "350m": 32, "1b": 16, "tiny": 4}
+LOSS, LEARNING = 4.0, 2000  # nats per token, and the steps it may take
 COLUMNS = "preset     side       tokens/s     MFU    GB"
 
 
 def main() -> int:
-    """Print a line per preset and side; exit code 2 where there is no GPU."""
+    """Print the records and a line per preset and side; exit code 1 if a resume is not exact, 2 if no GPU."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.train_gpu")
     parser.add_argument("--presets", default="base,350m,1b")
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--corpus", type=Path, help="folder with tokens/ and tokenizer/")
     parser.add_argument("--tiny", action="store_true", help="small sizes, for a machine without a GPU")
     arguments = parser.parse_args()
     if not (torch.cuda.is_available() or arguments.tiny):
         print("no GPU here, nothing is measured; --tiny shows that the program runs", file=sys.stderr)
         return 2
-    presets = ["tiny"] if arguments.tiny else arguments.presets.split(",")
-    print(COLUMNS)
-    for preset in presets:
-        config = PretrainConfig(
+    configs = [
+        PretrainConfig(
             family="gpt2",
             preset=preset,
             sequence_length=32 if arguments.tiny else 1024,
@@ -65,9 +68,32 @@ def main() -> int:
             precision="bfloat16",
             checkpoint_every=10**9,
         )
+        for preset in (["tiny"] if arguments.tiny else arguments.presets.split(","))
+    ]
+    vocabulary = 120 if arguments.tiny else VOCABULARY
+    # The records come first: the other sides change settings of torch that the killed run's process lacks.
+    with tempfile.TemporaryDirectory() as folder:
+        code = _records(_job(Path(folder), configs[0], vocabulary), Path(folder), arguments)
+    print(COLUMNS)
+    for config in configs:
         with tempfile.TemporaryDirectory() as folder:
-            _compare(config, _job(Path(folder), config, 120 if arguments.tiny else VOCABULARY))
-    return 0
+            _compare(config, _job(Path(folder), config, vocabulary))
+    return code
+
+
+def _records(job: Job, folder: Path, arguments: argparse.Namespace) -> int:
+    """Print whether a resume is exact and the time to a loss; the exit code."""
+    exact = resumes_exactly(job, folder)
+    print(f"resume after kill -9: {'the same' if exact else 'OTHER'} losses and weights, bit for bit")
+    if arguments.corpus:
+        paths = {name: arguments.corpus / name for name in ("tokens", "tokenizer")}
+        steps, loss, every = (20, 5.0, 5) if arguments.tiny else (LEARNING, LOSS, 25)
+        learning = Job(job.paths | paths, job.values | {"steps": steps})
+        found = seconds_to_loss(learning, folder, loss, every)
+        told = f"{found[0]:.0f} s, {found[1]} steps" if found else f"not in {steps} steps"
+        tokens = open_split(paths["tokens"], "train").info.tokens
+        print(f"held-out loss {loss}: {told}; corpus of {tokens:,} tokens")
+    return 0 if exact else 1
 
 
 def _compare(config: PretrainConfig, job: Job) -> None:
@@ -193,19 +219,23 @@ def _wait() -> None:
 
 
 def _job(folder: Path, config: PretrainConfig, vocabulary: int) -> Job:
-    """A job on random documents of 500 tokens, enough for eight batches."""
-    for name in ("tokenizer", "output", "scratch"):
-        (folder / name).mkdir()
+    """A job on random documents, enough for eight batches."""
+    write_random_corpus(folder, config.batch_size * config.sequence_length, vocabulary)
+    paths = {name: folder / name for name in ("tokens", "tokenizer", "output", "scratch")}
+    for name in ("output", "scratch"):
+        paths[name].mkdir()
+    return Job(paths, vars(config))
+
+
+def write_random_corpus(folder: Path, batch: int, vocabulary: int) -> None:
+    """`tokens/` with eight batches of so many tokens to train on and one held out, and `tokenizer/`."""
+    (folder / "tokenizer").mkdir()
     words = {"[PAD]": 0, "<|endoftext|>": 1} | {f"w{number}": number for number in range(2, vocabulary)}
     Tokenizer(models.WordLevel(words, unk_token="[PAD]")).save(str(folder / "tokenizer" / "tokenizer.json"))
     random = np.random.default_rng(0)
     for split, batches in (("train", 8), ("validation", 1)):
-        documents = batches * config.batch_size * config.sequence_length // DOCUMENT + 1
-        write_split(
-            folder / "tokens", split, random.integers(2, vocabulary, (documents, DOCUMENT)), vocabulary
-        )
-    paths = {name: folder / name for name in ("tokens", "tokenizer", "output", "scratch")}
-    return Job(paths, vars(config))
+        documents = random.integers(2, vocabulary, (batches * batch // DOCUMENT + 1, DOCUMENT))
+        write_split(folder / "tokens", split, documents, vocabulary)
 
 
 if __name__ == "__main__":

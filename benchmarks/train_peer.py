@@ -1,8 +1,9 @@
 """The peer of the training benchmarks: the Hugging Face Trainer at its best settings.
 
 The same model, tokens and precision as our loop: bfloat16, fused AdamW, no data-loader processes, attention
-as the job says. A causal model reads the corpus cut every S tokens, as `run_clm` does it; a masked one
-reads documents, the longer ones in pieces of S tokens, padded to the longest of the batch.
+as the job says. A causal model reads the corpus cut every S tokens, as `run_clm` does it, and a masked one
+too when told (`run_mlm`); else it reads documents, the longer ones in pieces of S tokens, padded to the
+longest of the batch.
 """
 
 from __future__ import annotations
@@ -42,13 +43,13 @@ Example = dict[str, torch.Tensor]
 def train(job: Job, peer: Mapping[str, Any]) -> Run:
     """Train once.
 
-    `peer` holds attention, batch_size, and maybe group_by_length, sparse_prediction and evaluate.
+    `peer` holds attention, batch_size, and maybe cut, group_by_length, sparse_prediction, evaluate.
     """
     config = config_from(PretrainConfig, job.values)
     split = open_split(job.paths["tokens"], "train")
     causal = config.family in DECODERS
     length = config.sequence_length
-    examples = slices(split, length) if causal else pieces(split, length)
+    examples = slices(split, length) if causal or peer.get("cut") else pieces(split, length)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(job.paths["tokenizer"])
     masked = DataCollatorForLanguageModeling(tokenizer, mlm_probability=config.mask_rate)
     collate = _Counted(default_data_collator if causal else masked)

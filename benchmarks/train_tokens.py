@@ -1,5 +1,7 @@
 """The tokens that the training benchmarks train on: English docstrings, and a vocabulary made of them.
 
+    python -m benchmarks.train_tokens MEGABYTES     prints the folder, e.g. for `benchmarks.train_gpu`
+
 Byte-level BPE of 8,192 entries, each document as `[CLS] text [SEP]`, and `[SEP]` is the end of text too: one
 corpus serves masked and causal models. Every twentieth document is held out.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -77,3 +80,7 @@ def _encoded(tokenizer: Any, texts: list[str]) -> Iterable[list[int]]:
     for start in range(0, len(texts), _BATCH):
         for encoding in tokenizer.encode_batch(texts[start : start + _BATCH]):
             yield encoding.ids
+
+
+if __name__ == "__main__":
+    print(prepared_tokens(float(sys.argv[1])))

@@ -1,15 +1,17 @@
 """That the training benchmarks measure what they say; nothing here says how fast anything is."""
 
+import os
+from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import train_gpu, train_sides
+from benchmarks import train_gpu, train_quality, train_sides
 from benchmarks.bench import BenchmarkError
 from benchmarks.train_peer import pieces, slices
-from benchmarks.train_quality import needed
 from benchmarks.train_worker import Run
 from model_code.data.shards import Split, open_split, write_split
 
@@ -30,16 +32,23 @@ def test_or_the_corpus_cut_in_equal_slices(split: Split) -> None:
     assert np.array_equal(read.numpy(), split.ids[:15])
 
 
-def test_the_time_to_a_loss_lies_on_the_line_between_two_runs() -> None:
-    runs = [Run(1, 20.0, 6.0), Run(1, 80.0, 5.0)]
-    assert needed(runs, 6.0) == pytest.approx(20)
-    assert needed(runs, 5.5) == pytest.approx(40)
-    assert needed(runs, 6.5) == pytest.approx(10)
+class Paced:
+    """A side that needs so many CPU-seconds a step, and always ends with the same loss."""
+
+    def __init__(self, seconds: float, loss: float) -> None:
+        self._seconds, self._loss = seconds, loss
+
+    def train(self, config: dict[str, Any], peer: dict[str, Any] | None = None) -> Run:
+        steps = config["steps"] - 1
+        return Run(steps * 128 * 32, steps * self._seconds, self._loss)
 
 
-def test_what_the_longer_run_does_not_reach_counts_as_its_time() -> None:
-    assert needed([Run(1, 20.0, 6.0), Run(1, 80.0, 5.0)], 4.0) == pytest.approx(80)
-    assert needed([Run(1, 20.0, 6.0), Run(1, 80.0, 6.1)], 6.2) == pytest.approx(80)
+@pytest.mark.parametrize(("loss", "passed"), [(6.1, True), (5.9, False)])
+def test_quality_is_judged_by_a_trainer_with_twice_the_time(loss: float, passed: bool) -> None:
+    result = train_quality.measure("causal", Namespace(quick=False), (Paced(0.4, 6.0), Paced(0.7, loss)))
+    assert result.passed is passed
+    ours, trainer = (float(row[2].split()[0]) for row in result.rows)
+    assert 2 * ours <= trainer <= 2.2 * ours
 
 
 def test_without_the_peer_the_way_out_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -58,16 +67,21 @@ def test_without_a_gpu_the_gpu_benchmark_says_so(
 
 
 def test_the_gpu_benchmark_runs_small(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.argv", ["train_gpu", "--tiny", "--steps", "8"])
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0})  # one thread
-    deterministic = torch.are_deterministic_algorithms_enabled()
+    monkeypatch.setattr("sys.argv", ["train_gpu", "--tiny", "--steps", "8", "--corpus", str(tmp_path)])
+    train_gpu.write_random_corpus(tmp_path, 128, 120)
+    deterministic, cores = torch.are_deterministic_algorithms_enabled(), os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})  # one thread, also in the process that is killed
     try:
         assert train_gpu.main() == 0
     finally:
         torch.use_deterministic_algorithms(deterministic)
-    heading, *lines = capsys.readouterr().out.splitlines()
+        os.sched_setaffinity(0, cores)
+    resume, learning, heading, *lines = capsys.readouterr().out.splitlines()
+    assert resume == "resume after kill -9: the same losses and weights, bit for bit"
+    assert learning.startswith("held-out loss 5.0: ")
+    assert "steps; corpus of" in learning
     assert heading == train_gpu.COLUMNS
     assert [line.split()[:2] for line in lines][:2] == [["tiny", "ours"], ["tiny", "plain"]]
     assert all(float(line.split()[2].replace(",", "")) > 0 for line in lines)
