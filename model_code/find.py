@@ -43,7 +43,7 @@ def find(job: Job, reporter: Reporter) -> dict[str, Any]:
     Raises TrainingError when the config is impossible or the tokens can't be read.
     """
     config = config_from(PretrainConfig, job.values)
-    runtime = prepare(config.precision)
+    runtime = prepare(config.precision, config.deterministic)
     vocabulary = vocabulary_of(job.paths["tokenizer"])
     train = open_split(job.paths["tokens"], "train")
     require_vocabulary(train, vocabulary)

@@ -42,7 +42,7 @@ def plan(job: Job, reporter: Reporter) -> dict[str, Any]:
     values = dict(job.values)
     entries = values.pop("vocabulary", 0)
     config = config_from(PretrainConfig, values)
-    runtime = prepare(config.precision)
+    runtime = prepare(config.precision, config.deterministic)
     vocabulary = (
         vocabulary_of(job.paths["tokenizer"]) if "tokenizer" in job.paths else placeholder(int(entries))
     )

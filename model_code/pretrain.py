@@ -7,6 +7,7 @@ JOB: tokens (directory with train and validation shards), tokenizer, output, scr
 
 from __future__ import annotations
 
+import hashlib
 import math
 import shutil
 from contextlib import nullcontext
@@ -21,12 +22,12 @@ from model_code.cost import peak_flops, require_memory, step_cost
 from model_code.data.ahead import Ahead
 from model_code.data.batches import PackedBatches
 from model_code.data.noise import Noise
-from model_code.data.shards import open_split
+from model_code.data.shards import Split, open_split
 from model_code.data.vocabulary import require_vocabulary, vocabulary_of
 from model_code.errors import TrainingError
 from model_code.evaluate import evaluate
 from model_code.job import Job, Reporter, config_from, fingerprint, main, write_json, write_json_lines
-from model_code.models.checkpoints import initial_model, load_model, require_positions
+from model_code.models.checkpoints import digest_of, initial_model, load_model, require_positions
 from model_code.models.kernels import fast_attention, recompute_activations
 from model_code.models.presets import preset_shape
 from model_code.models.shape import Shape
@@ -105,6 +106,7 @@ class PretrainConfig:
 
     precision: str = "auto"
     compile: str = "auto"
+    deterministic: bool = True
     activation_checkpointing: bool = False
     micro_batch: int = 0
     parallel: str = "auto"
@@ -127,7 +129,7 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
     """
     config = config_from(PretrainConfig, job.values)
     ranks = join_ranks()
-    runtime = prepare(config.precision)
+    runtime = prepare(config.precision, config.deterministic)
     vocabulary = vocabulary_of(job.paths["tokenizer"])
     train, validation = (open_split(job.paths["tokens"], split) for split in ("train", "validation"))
     for split in (train, validation):
@@ -159,7 +161,7 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
             Step(module, _optimizer(config, model), runtime, ranks, config.clip),
             Checkpoints(
                 job.paths["scratch"],
-                fingerprint(config, train.info.sha256, str(vocabulary), leaving_out=HOW),
+                fingerprint(config, *_inputs(job, config, train, validation), leaving_out=HOW),
                 ranks,
                 config.keep_every,
             ),
@@ -187,6 +189,12 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
     if ranks.is_main:
         _write(job, model, weights, metrics, loop.history)
     return metrics | loop.timings()
+
+
+def _inputs(job: Job, config: PretrainConfig, *splits: Split) -> list[str]:
+    """Digests of everything that a run reads; a checkpoint of other inputs is not gone on from."""
+    tokenizer = hashlib.sha256((job.paths["tokenizer"] / "tokenizer.json").read_bytes()).hexdigest()
+    return [*(split.info.sha256 for split in splits), tokenizer, digest_of(config.start_from)]
 
 
 def _plan(config: PretrainConfig, steps_per_epoch: int) -> Plan:
@@ -223,7 +231,8 @@ def _note(loop: Loop, metrics: dict[str, Any]) -> None:
     loop.reporter.event("evaluation", step=loop.step, **shown)
     loop.history[-1]["validation"] = shown
     loop.notes["metrics"] = metrics
-    if metrics["loss"] < loop.notes.get("best_loss", math.inf):
+    # No checkpoint is written in trouble, so such a step can't be the one that is kept.
+    if not loop.guard.in_a_row and metrics["loss"] < loop.notes.get("best_loss", math.inf):
         loop.notes |= {"best_loss": metrics["loss"], "best": loop.step}
 
 

@@ -27,8 +27,8 @@ class Runtime:
         return torch.autocast(self.device.type, dtype=self.compute)
 
 
-def prepare(precision: str) -> Runtime:
-    """Choose the device, set threads and deterministic algorithms for the whole process.
+def prepare(precision: str, deterministic: bool = True) -> Runtime:
+    """Choose the device, set threads and, if wanted, deterministic algorithms for the whole process.
 
     `auto` is bfloat16 where the processor multiplies it in hardware and float32 elsewhere,
     where it would be emulated and slow. Raises TrainingError for an unknown precision.
@@ -36,7 +36,7 @@ def prepare(precision: str) -> Runtime:
     if precision not in PRECISIONS:
         raise TrainingError(f"precision {precision!r} is not known; choose one of {', '.join(PRECISIONS)}")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(deterministic)
     # A debugging aid that comes with the line above and costs a tenth of the time.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # torchrun's: how many share this machine

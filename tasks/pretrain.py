@@ -57,7 +57,7 @@ class PretrainConfig(Config):
     dropout: float = Field(0.0, ge=0, lt=1, description="Wherever the family has it.")
     start_from: str = Field(
         "",
-        description="Go on from a checkpoint instead of random weights: a folder, or hub-id@revision. "
+        description="Go on from a checkpoint instead of random weights: a folder, or hub-id@commit. "
         "Its tokenizer has to be that of the corpus (tokenize.pretrained).",
     )
     objective: Literal["", "masked", "masked_next_sentence", "causal", "span_corruption"] = Field(
@@ -101,6 +101,9 @@ class PretrainConfig(Config):
     )
     compile: Literal["auto", "on", "off"] = Field(
         "auto", description="Compile the layers; auto: where it pays."
+    )
+    deterministic: bool = Field(
+        True, description="The same bits from the same run; false lets a GPU use its quicker kernels."
     )
     micro_batch: int = Field(
         0, ge=0, description="Sequences per forward pass and device; 0: the device's share of the batch."
@@ -165,10 +168,6 @@ class PretrainConfig(Config):
         if self.devices > self.batch_size:
             raise ValueError(
                 f"batch_size {self.batch_size} leaves nothing for some of {self.devices} devices"
-            )
-        if self.parallel == "fsdp" and self.optimizer == "muon":
-            raise ValueError(
-                "Muon needs whole matrices, which fsdp divides; use optimizer adamw or parallel ddp"
             )
         return self
 

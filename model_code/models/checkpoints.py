@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import sys
 from pathlib import Path
@@ -83,6 +84,18 @@ def unloaded_model(
     if not start_from:
         return family.build(shape, vocabulary)
     return family.PRETRAINED(_config_of(start_from, family_name, family, shape, vocabulary))
+
+
+def digest_of(start_from: str) -> str:
+    """The sha256 of a folder's configuration and weights; "" for random weights and for the hub's commits."""
+    folder = Path(start_from)
+    if not start_from or not folder.is_dir():
+        return ""
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("config.json"), *folder.glob("*.safetensors")]):
+        with path.open("rb") as file:
+            digest.update(path.name.encode() + hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
 
 
 def require_positions(model: PreTrainedModel, sequence_length: int) -> None:

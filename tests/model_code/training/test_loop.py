@@ -211,6 +211,17 @@ def test_the_best_checkpoint_is_kept(corpus: Path, tmp_path: Path, monkeypatch: 
     assert kept == ["step-00000008", "step-00000015", "step-00000020"]
 
 
+def test_a_step_in_trouble_is_never_the_best(
+    corpus: Path, tmp_path: Path, poison: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = iter([3.0, 2.0, 2.5, 2.6, 2.7])  # the lowest one at step 8, which is passed over
+    monkeypatch.setattr(program, "evaluate", lambda *args: {"loss": next(losses), "accuracy": 0.5})
+    poison({7})
+    run(job(corpus, tmp_path, steps=20, evaluate_every=4, checkpoint_every=5))
+    kept = sorted(path.name for path in (tmp_path / "scratch").glob("step-*"))
+    assert kept == ["step-00000012", "step-00000015", "step-00000020"]
+
+
 def test_a_run_goes_on_with_other_micro_batches(
     corpus: Path, tmp_path: Path, every_step_reported: None
 ) -> None:
