@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from transformers import (
+    BertForMaskedLM,
     DataCollatorForLanguageModeling,
     PreTrainedTokenizerFast,
     Trainer,
@@ -54,7 +55,9 @@ def train(job: Job, peer: Mapping[str, Any]) -> Run:
     masked = DataCollatorForLanguageModeling(tokenizer, mlm_probability=config.mask_rate)
     collate = _Counted(default_data_collator if causal else masked)
     torch.manual_seed(config.seed)
-    model = family_named(config.family).build(config.shape, vocabulary_of(job.paths["tokenizer"]))
+    model: Any = family_named(config.family).build(config.shape, vocabulary_of(job.paths["tokenizer"]))
+    if config.family == "bert":  # with the head for next sentences, as ours, it gives no loss
+        model = BertForMaskedLM(model.config)
     model.set_attn_implementation(peer["attention"])
     if peer.get("sparse_prediction"):
         setattr(model, "sparse_prediction", True)  # noqa: B010  the checker takes it for a layer
