@@ -13,7 +13,7 @@ run: install  ## raw text to an answering Triton endpoint
 	$(BIN)/textmill run python-docs
 
 test: install .venv/installed-dev check
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 15
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -53,8 +53,9 @@ TOPICS = {
 }
 
 
-# Folders whose tests share a server or a model; elsewhere a file's tests share what it makes.
-SHARING = ("tests/deploy/", "tests/model_code/")
+# The tests of this folder share a server; elsewhere a file's tests share what it makes.
+SHARING = "tests/deploy/"
+LONGEST = ("tests/test_lifecycle.py", "tests/test_smoke.py", "tests/model_code/training/")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -62,8 +63,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For `-n 2 --dist loadgroup`: what belongs together goes to one worker, the longest first."""
     for item in items:
         file = item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(next(filter(file.startswith, SHARING), file)))
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/test_lifecycle.py"))
+        item.add_marker(pytest.mark.xdist_group(SHARING if file.startswith(SHARING) else file))
+    items.sort(key=lambda item: [not item.nodeid.startswith(path) for path in LONGEST])
 
 
 @dataclass(frozen=True)

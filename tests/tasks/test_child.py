@@ -84,10 +84,9 @@ def test_progress_is_relayed_and_the_result_returned(
     done = run_child("trainer", {"ends": "done"}, "training", workspace)
     assert done == {"event": "done", "metrics": {"loss": 0.5}}
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("  training: 1 of 4, about ")
-    assert first.endswith("s left loss 2.500  1,234 tokens/s")
-    assert second.startswith("  training: 3 of 4")
-    assert second.endswith("s left cleaning  12.3 MB/s")
+    assert first == "  training: 1 of 4  loss 2.500  1,234 tokens/s"
+    assert second.startswith("  training: 3 of 4, about ")
+    assert second.endswith("s left  cleaning  12.3 MB/s")
 
 
 @pytest.mark.parametrize(
