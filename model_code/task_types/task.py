@@ -1,0 +1,180 @@
+"""What a task type is: a module of this package whose name is the task's.
+
+It says what an example holds, makes batches of examples, scores a model on them, and turns what the model
+says into predictions and these into figures. The rest (the loop, adapters, seeds, the gate, the registry)
+is the same for all of them. `classification.py` is the one to read first.
+
+Batches and scores are those of pretraining: sums over targets, with the number of targets known beforehand
+(`model_code.objectives.objective`). What `metrics` and `baselines` need from the field's libraries they
+import themselves: a machine that only trains does without.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, cast
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from transformers import PreTrainedModel
+
+from model_code.data.vocabulary import Vocabulary
+from model_code.errors import TrainingError
+from model_code.job import config_from, write_json
+from model_code.objectives.objective import Batch, Score
+from model_code.runtime import Runtime
+
+Example = Mapping[str, Any]
+Prediction = Any
+"""What is said about one example, as JSON: a label, a list of tags, an answer, a text, a vector."""
+
+Kind = Literal["text", "label", "labels", "words", "tags", "answers", "score", "messages"]
+"""What a field of an example holds.
+
+text: str. label: str. labels: list[str], may be empty. words, tags: list[str] of one length. score: float.
+answers: list of {"text": str, "start": int}, character positions in the context.
+messages: list of {"role": "system" | "user" | "assistant", "content": str}.
+"""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of an example. A `target` is what is to be learnt: it is absent where predictions are asked."""
+
+    kind: Kind
+    required: bool = True
+    target: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a task type is told about a run; written beside the model as `task.json`.
+
+    `labels` are those of the training examples, sorted. `label_weights` are as many, or none. `options` are
+    the task's own.
+    """
+
+    task: str
+    labels: tuple[str, ...] = ()
+    max_length: int = 128
+    head_dropout: float = 0.1
+    label_smoothing: float = 0.0
+    label_weights: tuple[float, ...] = ()
+    options: Any = field(default_factory=dict)
+
+
+class Data(Protocol):
+    """Encoded examples, cut into items: one or several of a length that fits the model for each example."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each item, int64 [items]."""
+
+    def batch(self, items: np.ndarray) -> Batch:
+        """The batch of some items, by their numbers; on the CPU."""
+
+
+class TaskType(Protocol):
+    """What a module of this package offers.
+
+    FAMILIES are the model families that can do it. FIELDS are those of an example. METRIC names the figure
+    of `metrics` that the gate and the comparison with the champion read; higher is better. SELECTION names
+    the figure of `figures` by which the best epoch is chosen, or is `loss` (the lowest on validation).
+    Options is a frozen dataclass with defaults: what only this task needs to be told.
+    """
+
+    FAMILIES: tuple[str, ...]
+    FIELDS: Mapping[str, Field]
+    METRIC: str
+    SELECTION: str
+    Options: type
+
+    def fault(self, example: Example) -> str:
+        """What is wrong with an example whose fields have the right kinds, for its author; "" if nothing."""
+
+    def labels_of(self, examples: Sequence[Example]) -> list[str]:
+        """The labels that occur, sorted; empty for a task without any."""
+
+    def load(self, directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrainedModel:
+        """The model of the task from a pretrained or fine-tuned checkpoint; a head it lacks is random.
+
+        Raises TrainingError when the checkpoint can't be used for this.
+        """
+
+    def encode(
+        self, examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
+    ) -> Data:
+        """Tokens of the examples. Without target fields the batches lack the targets, too.
+
+        Raises TrainingError when an example can't be encoded, with its id.
+        """
+
+    def scores(self, model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
+        """One score per term of the loss, from the tensors of a batch on the model's device."""
+
+    def predict(
+        self, model: Any, data: Any, runtime: Runtime, batch_size: int, settings: Settings
+    ) -> list[Prediction]:
+        """One prediction per example, in their order; without gradients, the model in evaluation mode."""
+
+    def figures(
+        self, examples: Sequence[Example], predictions: Sequence[Prediction], settings: Settings
+    ) -> dict[str, float]:
+        """Figures of an epoch on the validation split, by numpy alone; empty where SELECTION is `loss`."""
+
+    def metrics(
+        self, examples: Sequence[Example], predictions: Sequence[Prediction], settings: Settings
+    ) -> dict[str, float]:
+        """The field's figures on the test split, METRIC among them, by the field's libraries."""
+
+    def baselines(
+        self, train: Sequence[Example], test: Sequence[Example], settings: Settings
+    ) -> dict[str, list[Prediction]]:
+        """What answers without a model would be, by name, the most trivial one first."""
+
+
+def task_types() -> list[str]:
+    """The names of the task types there are."""
+    here = Path(__file__).parent
+    ours = {Path(__file__).stem, "texts"}
+    return sorted(module.name for module in pkgutil.iter_modules([str(here)]) if module.name not in ours)
+
+
+def task_named(name: str) -> TaskType:
+    """The task type of this name. Raises TrainingError when there is none."""
+    if name not in task_types():
+        raise TrainingError(f"task {name!r} is not known; choose one of {', '.join(task_types())}")
+    return cast(TaskType, importlib.import_module(f"model_code.task_types.{name}"))
+
+
+def options_of(task: TaskType, values: Mapping[str, Any]) -> Any:
+    """The task's own options. Raises TrainingError for keys that it doesn't know."""
+    return config_from(task.Options, values)
+
+
+def write_settings(settings: Settings, directory: Path) -> None:
+    """Write `task.json` beside a model."""
+    write_json(directory / "task.json", asdict(settings))
+
+
+def read_settings(directory: Path) -> Settings:
+    """The settings with which a model was fine-tuned. Raises TrainingError when it says nothing of them."""
+    path = directory / "task.json"
+    if not path.is_file():
+        raise TrainingError(f"{path}: no such file; name the model directory of a finished fine-tuning")
+    values = json.loads(path.read_text())
+    task = task_named(values["task"])
+    return Settings(
+        **values
+        | {
+            "labels": tuple(values["labels"]),
+            "label_weights": tuple(values["label_weights"]),
+            "options": options_of(task, values["options"]),
+        }
+    )
