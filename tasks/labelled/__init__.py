@@ -1,0 +1,1 @@
+"""Labelled examples: read from the files in which people have them, or made of the corpus' documents."""

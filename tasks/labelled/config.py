@@ -1,0 +1,132 @@
+"""What a recipe says about examples: in which files they are, or of which documents they are made."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from model_code.task_types import task_types
+from tasks.stage import Config
+
+Format = Literal["auto", "tsv", "csv", "json", "jsonl", "conll", "parallel", "squad"]
+Columns = dict[str, str | int]
+Path = Annotated[str, Field(min_length=1)]
+
+
+class _Examples(Config):
+    """What both kinds of examples share."""
+
+    task: str = Field(description="Task type, a module of model_code/task_types: what an example holds.")
+    limit: int = Field(
+        0, ge=0, description="Most training examples, every label in its share; 0: all. For short trials."
+    )
+    seed: int = Field(0, ge=0, description="Another seed gives another division and another choice.")
+
+    @field_validator("task")
+    @classmethod
+    def _known(cls, task: str) -> str:
+        if task not in task_types():
+            raise ValueError(f"no such task type; choose one of {', '.join(task_types())}")
+        return task
+
+
+class FilesExamples(_Examples):
+    """Examples in files; what is not named is made of the training file by the line."""
+
+    kind: Literal["files"] = "files"
+    train: Path | dict[str, Path] = Field(
+        description="File (or glob, or URL) of the training examples, also compressed; of parallel texts "
+        "one for each field, as in `{source: train.en.gz, target: train.de.gz}`."
+    )
+    validation: Path | dict[str, Path] | None = Field(
+        None, description="Examples by which the best epoch is chosen; none: a part of the training examples."
+    )
+    test: Path | dict[str, Path] | None = Field(
+        None, description="Examples that models are judged on; none: a part of the training examples."
+    )
+    format: Format = Field(
+        "auto",
+        description="What the files hold; auto: what their names say. conll: a word and its columns per line, "
+        "blank lines between sentences; parallel: line n of one file belongs to line n of the other; squad: "
+        "SQuAD's JSON, version 1 or 2.",
+    )
+    header: bool = Field(
+        True, description="TSV and CSV begin with the columns' names; without, they are 1, 2, 3."
+    )
+    columns: Columns = Field(
+        {},
+        description="Column, or path of keys with dots in JSON, by field of the task; a field that is not "
+        "named has a column of its own name. In CoNLL words are column 1 and tags the last one.",
+    )
+    separator: str = Field(
+        ",", min_length=1, description="Stands between the labels where a column holds several."
+    )
+    strip_prefix: str = Field(
+        "", description="Taken off the beginning of every word of CoNLL, such as `en:` in WikiANN."
+    )
+    group_by: str | int = Field(
+        "",
+        description="Column whose values are never on both sides of a division; empty: each example alone.",
+    )
+    validation_share: float = Field(
+        0.1, gt=0, lt=0.5, description="Part of the training file for validation where no file is named."
+    )
+    test_share: float = Field(
+        0.1, gt=0, lt=0.5, description="Part of the training file for the test where no file is named."
+    )
+
+    @property
+    def files(self) -> dict[str, str | dict[str, str]]:
+        """The named files by split."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {split: files for split, files in named.items() if files is not None}
+
+    @model_validator(mode="after")
+    def _files_fit_the_format(self) -> Self:
+        for split, files in self.files.items():
+            if isinstance(files, dict) != isinstance(self.train, dict):
+                raise ValueError(
+                    f"{split} is named otherwise than train; name one file for both, or one a field"
+                )
+            if isinstance(files, dict) and (self.format not in ("auto", "parallel") or len(files) < 2):
+                raise ValueError(f"{split} names files by field, which is for two or more of format parallel")
+            if isinstance(files, str) and self.format == "parallel":
+                raise ValueError(f"{split} names one file; parallel texts need a file for each field")
+        return self
+
+
+class DocumentsExamples(_Examples):
+    """Examples made of the corpus' documents, in the corpus' own division.
+
+    A document offers `text`, `first_sentence`, `rest` (the text without it) and every key of its `meta`.
+    """
+
+    kind: Literal["documents"] = "documents"
+    columns: dict[str, str] = Field(
+        {},
+        description="Part of a document (`text`, `first_sentence`, `rest`) or key of its `meta`, by field of the "
+        "task; a field that is not named is the part of its own name.",
+    )
+    min_words: dict[str, int] = Field(
+        {}, description="Fewest words of a text, by field of the task; shorter examples are left out."
+    )
+    max_words: dict[str, int] = Field(
+        {}, description="Most words of a text, by field of the task; longer examples are left out."
+    )
+    only: tuple[str, ...] = Field((), description="Labels to use; empty: all with enough documents.")
+    mask_names: bool = Field(False, description="Replace the labels' names in the texts.")
+    aliases: dict[str, tuple[Annotated[str, Field(pattern=r"\S")], ...]] = Field(
+        {}, description="Other names of a label, masked too."
+    )
+    min_documents: int = Field(100, ge=4, description="Labels with fewer documents are left out and named.")
+    min_held_out: int = Field(
+        5, ge=1, description="Labels with fewer documents in validation or test are left out and named."
+    )
+    max_documents: int = Field(2000, ge=4, description="Larger labels are sampled down to this many.")
+    summaries: bool = Field(
+        False, description="Train also on the first sentence of each text alone, the length of a question."
+    )
+
+
+ExamplesConfig = Annotated[FilesExamples | DocumentsExamples, Field(discriminator="kind")]
