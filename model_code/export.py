@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import ModernBertForSequenceClassification
+from transformers import AutoModelForSequenceClassification
 
 from model_code.errors import TrainingError
 from model_code.job import Job, Reporter, main
@@ -32,7 +32,7 @@ EXAMPLE_BATCH, EXAMPLE_LENGTH = 3, 24
 class _Logits(nn.Module):
     """A classifier that returns one tensor instead of an object."""
 
-    def __init__(self, model: ModernBertForSequenceClassification) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
@@ -48,7 +48,7 @@ def export_classifier(model_dir: Path, output: Path) -> None:
     [batch, labels]. Needs onnx and onnxscript. Raises TrainingError when the directory holds no
     classifier or torch can't export it.
     """
-    model = _Logits(load_model(model_dir, ModernBertForSequenceClassification)).train(False)
+    model = _Logits(load_model(model_dir, AutoModelForSequenceClassification)).train(False)
     ids = torch.ones((EXAMPLE_BATCH, EXAMPLE_LENGTH), dtype=torch.int64)
     sizes = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     try:

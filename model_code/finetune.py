@@ -1,32 +1,42 @@
-"""Fine-tuning: a pretrained encoder and labelled texts in, a classifier out.
+"""Fine-tuning: a pretrained model and labelled examples in, a model of a task out.
 
     python -m model_code.finetune JOB.json
 
-JOB: model, data (directory with train.jsonl and validation.jsonl), labels, output, scratch, config.
+JOB: model, data (directory with train.jsonl and validation.jsonl), task, output, scratch, config.
 """
 
+from __future__ import annotations
+
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import nn
-from torch.nn.functional import cross_entropy
-from transformers import ModernBertForSequenceClassification
+from transformers import PreTrainedModel
 
-from model_code.classification import bucketed_order, encode, padded, read_examples
-from model_code.data.vocabulary import load_tokenizer, pad_of
+from model_code.data.vocabulary import Vocabulary, load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
 from model_code.job import Job, Reporter, config_from, fingerprint, main, write_json, write_json_lines
-from model_code.metrics import classification_metrics
-from model_code.models.checkpoints import load_model
 from model_code.models.kernels import fast_attention
 from model_code.objectives.objective import Batch, Score
-from model_code.predict import logits_of
-from model_code.runtime import prepare
+from model_code.runtime import Runtime, prepare
+from model_code.task_types.task import (
+    Data,
+    Example,
+    Settings,
+    TaskType,
+    options_of,
+    task_named,
+    write_settings,
+)
+from model_code.task_types.texts import bucketed_order, outputs
 from model_code.training.checkpoint import Checkpoints, copy_weights
 from model_code.training.faults import machine_faults_told
 from model_code.training.loop import Loop, Plan
@@ -39,13 +49,16 @@ from model_code.training.step import Step
 
 @dataclass(frozen=True)
 class FinetuneConfig:
-    """`patience` is the number of epochs without a better macro-F1 after which training ends."""
+    """`patience` is the number of epochs without a better figure after which training ends."""
 
-    labels: list[str]
+    task: str
+    options: dict[str, Any] = field(default_factory=dict)
     max_length: int = 128
     batch_size: int = 32
     epochs: int = 3
+    optimizer: str = "adamw"
     learning_rate: float = 1e-3
+    muon_learning_rate: float = 6e-3
     warmup_fraction: float = 0.1
     weight_decay: float = 0.01
     label_smoothing: float = 0.0
@@ -59,152 +72,215 @@ class FinetuneConfig:
 
 
 def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
-    """Train, keep the epoch with the best validation macro-F1, write the model and its figures.
+    """Train, keep the epoch that does best on the validation split, write the model and its figures.
 
     Returns the metrics with timings. Raises TrainingError when data or model don't fit together
     or the loss stops being a number.
     """
     config = config_from(FinetuneConfig, job.values)
     runtime = prepare(config.precision)
-    tokenizer = _tokenizer(job, config)
-    pad = pad_of(job.paths["model"])
-    train, validation = (
-        read_examples(job.paths["data"] / f"{s}.jsonl", config.labels) for s in ("train", "validation")
-    )
-    train_ids, validation_ids = encode(tokenizer, train.texts), encode(tokenizer, validation.texts)
-    lengths = np.array([len(ids) for ids in train_ids])
-    steps_per_epoch = -(-len(train_ids) // config.batch_size)
-    total = steps_per_epoch * config.epochs
-
-    weights = _class_weights(train.labels, len(config.labels)) if config.class_weights else None
-    order: dict[int, list[np.ndarray]] = {}
-
-    def batches_of(place: int) -> list[Batch]:
-        epoch, index = divmod(place, steps_per_epoch)
-        if epoch not in order:
-            order.clear()
-            order[epoch] = bucketed_order(lengths, config.batch_size, config.seed, epoch)
-        chosen = order[epoch][index]
-        ids, mask = padded([train_ids[i] for i in chosen], pad)
-        targets = torch.from_numpy(train.labels[chosen])
-        weight = float(weights[targets].sum()) if weights is not None else float(len(targets))
-        return [Batch({"ids": ids, "mask": mask, "targets": targets}, {"label": weight}, int(mask.sum()))]
+    task = task_named(config.task)
+    tokenizer, vocabulary = load_tokenizer(job.paths["model"]), vocabulary_of(job.paths["model"])
+    examples, validation = (read_examples(job.paths["data"] / f"{s}.jsonl") for s in ("train", "validation"))
+    settings = _settings(task, examples, config)
+    plain = replace(settings, label_smoothing=0.0, label_weights=())  # what the figures are measured with
 
     with machine_faults_told(job.paths["scratch"]):
-        model = _classifier(job, config)
+        model = _model(job.paths["model"], task, vocabulary, settings, config)
+        train = task.encode(examples, tokenizer, vocabulary, settings)
+        held_out = task.encode(validation, tokenizer, vocabulary, plain)
         model.to(runtime.device)  # type: ignore[arg-type]
-        module = _Classification(model, weights, config.label_smoothing)
-        optimizer = MixedOptimizer(model, config.learning_rate, config.weight_decay)
+        order = _Order(train, config)
+        muon = config.muon_learning_rate if config.optimizer == "muon" else None
         loop = Loop(
             Plan(
-                total_steps=total,
-                steps_per_epoch=steps_per_epoch,
+                total_steps=order.steps_per_epoch * config.epochs,
+                steps_per_epoch=order.steps_per_epoch,
                 learning_rate=config.learning_rate,
-                factor=lambda step: linear(step, total, config.warmup_fraction),
-                evaluate_every=steps_per_epoch,
+                factor=lambda step: linear(
+                    step, order.steps_per_epoch * config.epochs, config.warmup_fraction
+                ),
+                evaluate_every=order.steps_per_epoch,
                 checkpoint_every=config.checkpoint_every,
                 seed=config.seed,
                 spikes=False,  # the loss of one small batch of labels may well leap
             ),
             model,
-            Step(module, optimizer, runtime, Ranks(), config.clip),
+            Step(
+                FineTuning(model, task, settings),
+                MixedOptimizer(model, config.learning_rate, config.weight_decay, muon),
+                runtime,
+                Ranks(),
+                config.clip,
+            ),
             Checkpoints(job.paths["scratch"], fingerprint(config, *_digests(job))),
             Meter(runtime),
             reporter,
             Ranks(),
         )
 
-        def measure() -> None:
-            logits = logits_of(model, validation_ids, pad, config.batch_size, runtime)
-            _keep_if_best(loop, config, classification_metrics(logits, validation.labels, config.labels))
+        def measured(runtime: Runtime) -> dict[str, float]:
+            loss = _loss(task, model, held_out, runtime, config.batch_size, plain)
+            predictions = (
+                task.predict(model, held_out, runtime, config.batch_size, plain)
+                if task.SELECTION != "loss"
+                else []
+            )
+            return {"loss": loss} | task.figures(validation, predictions, plain)
 
         with fast_attention(model, runtime):
-            loop.run(batches_of, measure)
+            loop.run(order.batches, lambda: _keep_if_best(loop, task, config, measured(runtime)))
 
     copy_weights(loop.kept, model)
-    runtime = prepare("float32")  # the figures that are written are those of the model as it is served
-    logits = logits_of(model, validation_ids, pad, config.batch_size, runtime)
-    metrics = classification_metrics(logits, validation.labels, config.labels) | {
+    # The figures that are written are those of the model as it is served.
+    metrics = measured(prepare("float32")) | {
         "best_epoch": loop.notes["best_epoch"],
         "epochs": loop.notes["epochs"],
-        "train_examples": len(train.texts),
-        "validation_examples": len(validation.texts),
+        "train_examples": len(examples),
+        "validation_examples": len(validation),
     }
+    metrics["score"] = metrics[task.SELECTION]
     output = job.paths["output"]
     model.save_pretrained(output / "model")
-    tokenizer.save(str(output / "model" / "tokenizer.json"))
+    _save_tokenizer(tokenizer, job.paths["model"], output / "model")
+    write_settings(plain, output / "model")
     write_json(output / "metrics.json", metrics)
     write_json_lines(output / "history.jsonl", loop.history)
     return metrics | loop.timings()
 
 
-class _Classification(nn.Module):
-    """A classifier and its loss: a batch's tensors in, the score of its labels out."""
+class FineTuning(nn.Module):
+    """A model and its task as one module: a batch's tensors in, one Score per term of the loss out."""
 
-    def __init__(self, model: nn.Module, weights: torch.Tensor | None, smoothing: float) -> None:
+    def __init__(self, model: nn.Module, task: TaskType, settings: Settings) -> None:
+        """`model` is trained for `task`."""
         super().__init__()
-        self.model, self.smoothing = model, smoothing
-        self.weights = weights
+        self.model, self.task, self.settings = model, task, settings
 
     def forward(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, Score]:
-        logits = self.model(input_ids=tensors["ids"], attention_mask=tensors["mask"]).logits.float()
-        loss = cross_entropy(
-            logits,
-            tensors["targets"],
-            weight=None if self.weights is None else self.weights.to(logits.device),
-            label_smoothing=self.smoothing,
-            reduction="sum",
-        )
-        none = torch.zeros((), device=logits.device)
-        return {"label": Score(loss, none, none)}
+        """The scores of one batch."""
+        return self.task.scores(self.model, tensors, self.settings)
 
 
-def _keep_if_best(loop: Loop, config: FinetuneConfig, metrics: dict[str, Any]) -> None:
-    """Note the figures of an epoch; keep the best weights, and end the run when patience is over."""
-    epoch = loop.step // loop.plan.steps_per_epoch
-    loop.reporter.event(
-        "evaluation", step=loop.step, **{k: metrics[k] for k in ("loss", "accuracy", "macro_f1")}
+class _Order:
+    """Which examples meet in which step: a pure function of the seed and the place in the data."""
+
+    def __init__(self, data: Data, config: FinetuneConfig) -> None:
+        self._data, self._config, self._lengths = data, config, data.lengths
+        self.steps_per_epoch = -(-len(self._lengths) // config.batch_size)
+        self._epoch, self._batches = -1, list[np.ndarray]()
+
+    def batches(self, place: int) -> list[Batch]:
+        epoch, index = divmod(place, self.steps_per_epoch)
+        if epoch != self._epoch:
+            size, seed = self._config.batch_size, self._config.seed
+            self._epoch, self._batches = epoch, bucketed_order(self._lengths, size, seed, epoch)
+        return [self._data.batch(self._batches[index])]
+
+
+def read_examples(path: Path) -> list[Example]:
+    """The examples of one split, as the `examples` stage wrote them.
+
+    Raises TrainingError when there are none, or a line is not an object.
+    """
+    if not path.is_file():
+        raise TrainingError(f"{path}: no such file; it holds one example per line, as a JSON object")
+    examples = []
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                example = json.loads(line)
+            except ValueError as error:
+                raise TrainingError(f"{path}, line {number}: not a JSON object ({error})") from error
+            examples.append(example)
+    if not examples:
+        raise TrainingError(f"{path}: no examples; the task needs at least one")
+    return examples
+
+
+def _settings(task: TaskType, examples: Sequence[Example], config: FinetuneConfig) -> Settings:
+    labels = task.labels_of(examples)
+    return Settings(
+        task=config.task,
+        labels=tuple(labels),
+        max_length=config.max_length,
+        head_dropout=config.head_dropout,
+        label_smoothing=config.label_smoothing,
+        label_weights=label_weights(task, examples, labels) if config.class_weights else (),
+        options=options_of(task, config.options),
     )
-    loop.history[-1] |= {"epoch": epoch, "validation": metrics}
-    if metrics["macro_f1"] > loop.notes.get("best_macro_f1", -1.0):
-        loop.notes |= {"best_macro_f1": metrics["macro_f1"], "best_epoch": epoch}
-        loop.kept = {name: p.detach().clone() for name, p in loop.model.named_parameters()}
-    loop.notes |= {"epochs": epoch, "finished": epoch - loop.notes["best_epoch"] >= config.patience}
 
 
-def _tokenizer(job: Job, config: FinetuneConfig) -> Tokenizer:
-    # Saved with the model, so that whoever serves it cuts texts where training did.
-    tokenizer = load_tokenizer(job.paths["model"])
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(config.max_length)
-    return tokenizer
+def label_weights(task: TaskType, examples: Sequence[Example], labels: Sequence[str]) -> tuple[float, ...]:
+    """Inverse frequency, 1 on average over all labels given."""
+    if not labels:
+        raise TrainingError("class_weights is for tasks with labels; leave it out")
+    counts = Counter[str]()
+    for name in (name for name, kind in task.FIELDS.items() if kind.target):
+        for example in examples:
+            counts.update([example[name]] if isinstance(example[name], str) else example[name])
+    return tuple(counts.total() / (len(labels) * max(1, counts[label])) for label in labels)
 
 
-def _classifier(job: Job, config: FinetuneConfig) -> ModernBertForSequenceClassification:
-    torch.manual_seed(config.seed)  # the classification layer starts at random
-    model: ModernBertForSequenceClassification = load_model(
-        job.paths["model"],
-        ModernBertForSequenceClassification,
-        num_labels=len(config.labels),
-        id2label=dict(enumerate(config.labels)),
-        label2id={label: i for i, label in enumerate(config.labels)},
-        classifier_pooling="mean",
-        classifier_dropout=config.head_dropout,
-        problem_type="single_label_classification",
-    )
-    if config.max_length > model.config.max_position_embeddings:
+def _model(
+    directory: Path, task: TaskType, vocabulary: Vocabulary, settings: Settings, config: FinetuneConfig
+) -> PreTrainedModel:
+    torch.manual_seed(config.seed)  # a head that the checkpoint lacks starts at random
+    require_family(directory, settings.task, task)
+    model = task.load(directory, vocabulary, settings)
+    positions = getattr(model.config, "max_position_embeddings", None)
+    if positions is not None and config.max_length > positions:
         raise TrainingError(
-            f"max_length {config.max_length} is more than the "
-            f"{model.config.max_position_embeddings} positions of the encoder; "
+            f"max_length {config.max_length} is more than the {positions} positions of the model; "
             "lower it or pretrain with more max_positions"
         )
     return model
 
 
-def _class_weights(labels: np.ndarray, count: int) -> torch.Tensor:
-    """Inverse frequency, 1 on average over the examples."""
-    frequency = np.maximum(1, np.bincount(labels, minlength=count))
-    return torch.from_numpy(len(labels) / (count * frequency)).float()
+def require_family(directory: Path, name: str, task: TaskType) -> None:
+    """Raise TrainingError when the checkpoint is of an architecture that can't do the task."""
+    path = directory / "config.json"
+    found = json.loads(path.read_text()).get("model_type") if path.is_file() else None
+    if found is not None and found not in task.FAMILIES:
+        raise TrainingError(
+            f"the task {name} is for the families {', '.join(task.FAMILIES)}, the model in {directory} is of "
+            f"the family {found}; pretrain another one (pretrain.family)"
+        )
+
+
+def _loss(
+    task: TaskType, model: nn.Module, data: Data, runtime: Runtime, batch_size: int, settings: Settings
+) -> float:
+    """The mean loss in nats of a split, all terms together."""
+    losses, targets = Counter[str](), Counter[str]()
+
+    def scored(batch: Batch) -> tuple[Batch, dict[str, Score]]:
+        return batch, task.scores(model, batch.tensors, settings)
+
+    for _, (batch, scores) in outputs(scored, model, data, runtime, batch_size):
+        targets.update(batch.targets)
+        losses.update({name: score.loss.item() for name, score in scores.items()})
+    return float(sum(losses[name] / max(1, targets[name]) for name in targets))
+
+
+def _keep_if_best(loop: Loop, task: TaskType, config: FinetuneConfig, figures: Mapping[str, float]) -> None:
+    """Note the figures of an epoch; keep the best weights, and end the run when patience is over."""
+    epoch = loop.step // loop.plan.steps_per_epoch
+    score = figures[task.SELECTION] * (-1 if task.SELECTION == "loss" else 1)
+    loop.reporter.event("evaluation", step=loop.step, epoch=epoch, score=score, **figures)
+    loop.history[-1] |= {"epoch": epoch, "validation": dict(figures)}
+    if score > loop.notes.get("best_score", -float("inf")):
+        loop.notes |= {"best_score": score, "best_epoch": epoch}
+        loop.kept = {name: p.detach().clone() for name, p in loop.model.named_parameters()}
+    loop.notes |= {"epochs": epoch, "finished": epoch - loop.notes["best_epoch"] >= config.patience}
+
+
+def _save_tokenizer(tokenizer: Tokenizer, source: Path, directory: Path) -> None:
+    """Beside the model, so that whoever serves it cuts texts where training did."""
+    tokenizer.save(str(directory / "tokenizer.json"))
+    described = source / "tokenizer_config.json"
+    if described.is_file() and not (directory / described.name).exists():
+        (directory / described.name).write_bytes(described.read_bytes())
 
 
 def _digests(job: Job) -> list[str]:

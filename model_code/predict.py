@@ -1,42 +1,35 @@
-"""A finished classifier over texts, without gradients."""
+"""A fine-tuned model over examples, without gradients."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import torch
-from transformers import ModernBertForSequenceClassification
-
-from model_code.classification import Encoded, encode, padded
-from model_code.data.vocabulary import load_tokenizer, pad_of
-from model_code.models.checkpoints import load_model
-from model_code.runtime import Runtime, prepare
+from model_code.data.vocabulary import load_tokenizer, vocabulary_of
+from model_code.runtime import prepare
+from model_code.task_types.task import Example, Prediction, read_settings, task_named
 
 
-def classify(model_dir: Path, texts: Sequence[str], batch_size: int = 64) -> np.ndarray:
-    """Logits of a fine-tuned classifier, float32 [len(texts), labels], in the order of the texts.
+class Predictor:
+    """A fine-tuned model as it was saved; it computes in float32."""
 
-    Computed in float32; texts are cut at the length that the saved tokenizer says. Raises
-    TrainingError when the directory holds no classifier.
-    """
-    runtime = prepare("float32")
-    model = load_model(model_dir, ModernBertForSequenceClassification).to(runtime.device)
-    tokenizer = load_tokenizer(model_dir)
-    return logits_of(model, encode(tokenizer, texts), pad_of(model_dir), batch_size, runtime)
+    def __init__(self, directory: Path) -> None:
+        """Raises TrainingError when the directory holds no fine-tuned model."""
+        self.settings = read_settings(directory)
+        self.task = task_named(self.settings.task)
+        self._runtime = prepare("float32")
+        self._tokenizer, self._vocabulary = load_tokenizer(directory), vocabulary_of(directory)
+        self._model = self.task.load(directory, self._vocabulary, self.settings)
+        self._model.to(self._runtime.device)  # type: ignore[arg-type]
 
+    def predict(self, examples: Sequence[Example], batch_size: int = 64) -> list[Prediction]:
+        """One prediction per example, in their order; what is to be predicted is not looked at.
 
-@torch.inference_mode()
-def logits_of(
-    model: ModernBertForSequenceClassification, texts: Encoded, pad: int, batch_size: int, runtime: Runtime
-) -> np.ndarray:
-    """Logits, float32 [texts, labels]; neighbours in length share a batch, the order is kept."""
-    model.train(False)
-    order = np.argsort([len(ids) for ids in texts], kind="stable")
-    logits = np.zeros((len(texts), model.classifier.out_features), np.float32)
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        ids, mask = padded([texts[i] for i in chosen], pad)
-        with runtime.autocast():
-            output = model(input_ids=ids.to(runtime.device), attention_mask=mask.to(runtime.device)).logits
-        logits[chosen] = output.float().cpu().numpy()
-    return logits
+        Texts are cut as they were in training.
+        """
+        if not examples:
+            return []
+        targets = {name for name, field in self.task.FIELDS.items() if field.target}
+        given = [{name: v for name, v in example.items() if name not in targets} for example in examples]
+        data = self.task.encode(given, self._tokenizer, self._vocabulary, self.settings)
+        return self.task.predict(self._model, data, self._runtime, batch_size, self.settings)

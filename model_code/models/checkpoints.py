@@ -22,8 +22,8 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ROUNDED = 128
 
 
-def load_model(directory: Path, kind: type[PreTrainedModel] | None = None, **config: Any) -> Any:
-    """Load a checkpoint as `kind`, or as the class that it was saved from.
+def load_model(directory: Path, kind: Any = None, **config: Any) -> Any:
+    """Load a checkpoint as `kind` (a model class, or one of the Auto classes), or as what it was saved from.
 
     Raises TrainingError when the directory holds no such model.
     """

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,6 +28,7 @@ from model_code.errors import TrainingError
 from model_code.job import config_from, write_json
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
+from model_code.task_types import task_types
 
 Example = Mapping[str, Any]
 Prediction = Any
@@ -137,13 +137,6 @@ class TaskType(Protocol):
         self, train: Sequence[Example], test: Sequence[Example], settings: Settings
     ) -> dict[str, list[Prediction]]:
         """What answers without a model would be, by name, the most trivial one first."""
-
-
-def task_types() -> list[str]:
-    """The names of the task types there are."""
-    here = Path(__file__).parent
-    ours = {Path(__file__).stem, "texts"}
-    return sorted(module.name for module in pkgutil.iter_modules([str(here)]) if module.name not in ours)
 
 
 def task_named(name: str) -> TaskType:

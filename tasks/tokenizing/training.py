@@ -172,7 +172,7 @@ def _add_template(tokenizer: Any, family: Family) -> None:
         return
     single = " ".join(filter(None, [begin, "$A", end]))
     # A pair is divided by the end token, which in BERT is the separator.
-    pair = f"{single} $B {end}" if end else f"{single} $B"
+    pair = f"{single} $B:1 {end}:1" if end else f"{single} $B:1"
     tokenizer.post_processor = processors.TemplateProcessing(
         single=single,
         pair=pair,

@@ -116,7 +116,7 @@ def finetune_job(pretrained: Path, home: Path, train: int = 480, **config: Any) 
         "batch_size": 16,
         "epochs": 4,
         "learning_rate": 5e-3,
-        "labels": ["bara", "sozo", "mote"],
+        "task": "classification",
     }
     return Job(paths, values | config)
 

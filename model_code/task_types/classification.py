@@ -1,0 +1,209 @@
+"""One label for a text, or for a pair of texts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+from model_code.data.vocabulary import Vocabulary
+from model_code.errors import TrainingError
+from model_code.models.checkpoints import load_model
+from model_code.objectives.objective import Batch, Score
+from model_code.runtime import Runtime
+from model_code.task_types.task import Example, Field, Settings
+from model_code.task_types.texts import outputs, padded
+from model_code.task_types.tfidf import tfidf
+
+FAMILIES = ("modernbert", "bert")
+FIELDS = {
+    "text": Field("text"),
+    "second": Field("text", required=False),
+    "label": Field("label", target=True),
+}
+METRIC = SELECTION = "f1_macro"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Nothing of its own."""
+
+
+def fault(example: Example) -> str:
+    """Nothing can be wrong with a text and a label."""
+    return ""
+
+
+def labels_of(examples: Sequence[Example]) -> list[str]:
+    """The labels that occur, sorted."""
+    return sorted({example["label"] for example in examples})
+
+
+def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrainedModel:
+    """A classifier of texts with one logit for each label."""
+    model: PreTrainedModel = load_model(
+        directory,
+        AutoModelForSequenceClassification,
+        num_labels=len(settings.labels),
+        id2label=dict(enumerate(settings.labels)),
+        label2id={label: i for i, label in enumerate(settings.labels)},
+        classifier_dropout=settings.head_dropout,
+        problem_type="single_label_classification",
+    )
+    return model
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Token ids of each text (or pair), whether they belong to its second text, and its label's number."""
+
+    ids: Sequence[Sequence[int]]
+    types: Sequence[Sequence[int]] | None
+    targets: np.ndarray | None
+    weights: np.ndarray
+    pad: int
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each text, int64 [texts]."""
+        return np.array([len(ids) for ids in self.ids], np.int64)
+
+    def batch(self, items: np.ndarray) -> Batch:
+        """`input_ids`, `attention_mask` and `token_type_ids` (of pairs) [B, S]; `targets` [B]."""
+        ids, mask = padded([self.ids[i] for i in items], self.pad)
+        tensors = {"input_ids": ids, "attention_mask": mask}
+        if self.types is not None:
+            tensors["token_type_ids"], _ = padded([self.types[i] for i in items], 0, ids.shape[1])
+        counts = {}
+        if self.targets is not None:
+            tensors["targets"] = torch.from_numpy(self.targets[items])
+            counts["label"] = float(self.weights[self.targets[items]].sum())
+        return Batch(tensors, counts, int(mask.sum()))
+
+
+def encode(
+    examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
+) -> Texts:
+    """Texts with their special tokens, of `max_length` tokens at most; of a pair the longer one is cut."""
+    vocabulary.need("pad", why="a batch of texts of different length")
+    assert vocabulary.pad is not None
+    pairs = any("second" in example for example in examples)
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(settings.max_length)
+    encodings = tokenizer.encode_batch(
+        [(e["text"], e["second"]) if pairs else e["text"] for e in examples], add_special_tokens=True
+    )
+    return Texts(
+        [encoding.ids for encoding in encodings],
+        [encoding.type_ids for encoding in encodings] if pairs else None,
+        numbers_of(examples, settings) if "label" in examples[0] else None,
+        np.array(settings.label_weights or np.ones(len(settings.labels))),
+        vocabulary.pad,
+    )
+
+
+def numbers_of(examples: Sequence[Example], settings: Settings) -> np.ndarray:
+    """The number of each example's label, int64 [examples].
+
+    Raises TrainingError for a label that no training example has.
+    """
+    index = {label: i for i, label in enumerate(settings.labels)}
+    for example in examples:
+        if example["label"] not in index:
+            raise TrainingError(
+                f"example {example.get('id', '?')} has the label {example['label']!r}, which no training "
+                f"example has (they have {', '.join(settings.labels)}); add some or take it out"
+            )
+    return np.array([index[example["label"]] for example in examples], np.int64)
+
+
+def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Logits, float32 [B, labels]."""
+    known = (
+        "input_ids",
+        "attention_mask",
+        *(["token_type_ids"] if model.config.model_type == "bert" else []),
+    )
+    inputs = {name: tensors[name] for name in known if name in tensors}
+    out: torch.Tensor = model(**inputs).logits.float()
+    return out
+
+
+def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
+    """Cross-entropy of the labels, weighted and smoothed as the settings say."""
+    found = logits(model, tensors)
+    weights = torch.tensor(settings.label_weights, device=found.device) if settings.label_weights else None
+    loss = cross_entropy(
+        found,
+        tensors["targets"],
+        weight=weights,
+        label_smoothing=settings.label_smoothing,
+        reduction="sum",
+    )
+    return {"label": Score(loss, torch.zeros_like(loss), (found.argmax(-1) == tensors["targets"]).sum())}
+
+
+def predict(model: Any, data: Texts, runtime: Runtime, batch_size: int, settings: Settings) -> list[str]:
+    """The most probable label of each text."""
+    found = np.zeros(len(data.ids), np.int64)
+    said = outputs(lambda batch: logits(model, batch.tensors).argmax(-1), model, data, runtime, batch_size)
+    for items, labels in said:
+        found[items] = labels.cpu().numpy()
+    return [settings.labels[i] for i in found]
+
+
+def figures(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> dict[str, float]:
+    """Accuracy and macro F1; the mean leaves out a label that occurs in neither truth nor predictions."""
+    truth = numbers_of(examples, settings)
+    predicted = numbers_of([{"label": label} for label in predictions], settings)
+    right, true, said = (
+        np.bincount(which, minlength=len(settings.labels))
+        for which in (truth[truth == predicted], truth, predicted)
+    )
+    f1 = 2 * right / np.maximum(1, true + said)
+    return {
+        "accuracy": float((truth == predicted).mean()),
+        "f1_macro": float(f1[true + said > 0].mean()),
+    }
+
+
+def metrics(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> dict[str, float]:
+    """Accuracy, and macro precision, recall and F1 over all labels; undefined precision counts as 0."""
+    from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
+    truth = [example["label"] for example in examples]
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        truth, predictions, labels=list(settings.labels), average="macro", zero_division=0
+    )
+    return {
+        "accuracy": float(accuracy_score(truth, predictions)),
+        "precision_macro": float(precision),
+        "recall_macro": float(recall),
+        "f1_macro": float(f1),
+    }
+
+
+def baselines(train: Sequence[Example], test: Sequence[Example], settings: Settings) -> dict[str, list[str]]:
+    """The commonest label; and what everyone would try first, at scikit-learn's usual settings."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    counts = Counter(example["label"] for example in train)
+    commonest = max(sorted(counts), key=lambda label: counts[label])
+    texts = [_joined(example) for example in train]
+    classifier = make_pipeline(tfidf(texts), LogisticRegression(C=10, max_iter=200, tol=1e-3))
+    classifier.fit(texts, [example["label"] for example in train])
+    said = [str(label) for label in classifier.predict([_joined(example) for example in test])]
+    return {"majority": [commonest] * len(test), "tfidf_logistic_regression": said}
+
+
+def _joined(example: Example) -> str:
+    return f"{example['text']}\n{example['second']}" if "second" in example else str(example["text"])

@@ -1,0 +1,69 @@
+"""Batches of similar length, and a model run over all of them.
+
+Short texts padded to the longest one of a random batch would triple the work; a batch is therefore cut from
+items of similar length, and the batches are visited in random order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+
+from model_code.objectives.objective import Batch
+from model_code.runtime import Runtime
+from model_code.task_types.task import Data
+
+Output = TypeVar("Output")
+MULTIPLE = 8  # lengths are rounded up to it: few shapes, aligned rows
+POOL = 50  # batches that are sorted by length together
+
+
+def padded(
+    sequences: Sequence[Sequence[int]], fill: int, width: int | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows of one length and the mask of what is in them, int64 [B, S] each.
+
+    S is `width`, or the longest length rounded up to eight.
+    """
+    if width is None:
+        width = -(-max(1, *(len(sequence) for sequence in sequences)) // MULTIPLE) * MULTIPLE
+    rows = torch.full((len(sequences), width), fill)
+    mask = torch.zeros((len(sequences), width), dtype=torch.int64)
+    for row, sequence in enumerate(sequences):
+        rows[row, : len(sequence)] = torch.tensor(sequence, dtype=torch.int64)
+        mask[row, : len(sequence)] = 1
+    return rows, mask
+
+
+def bucketed_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) -> list[np.ndarray]:
+    """Items of each batch of one epoch; every item once, a pure function of the arguments."""
+    random = np.random.default_rng([seed, epoch])
+    order = random.permutation(len(lengths))
+    size = batch_size * POOL
+    pools = [order[start : start + size] for start in range(0, len(order), size)]
+    batches = [
+        pool[np.argsort(lengths[pool], kind="stable")][start : start + batch_size]
+        for pool in pools
+        for start in range(0, len(pool), batch_size)
+    ]
+    return [batches[i] for i in random.permutation(len(batches))]
+
+
+def outputs(
+    forward: Callable[[Batch], Output], model: Any, data: Data, runtime: Runtime, batch_size: int
+) -> Iterator[tuple[np.ndarray, Output]]:
+    """What `forward` makes of every item, neighbours in length together: their numbers and its output.
+
+    Without gradients, in the runtime's precision, the model in evaluation mode, the batch on its device.
+    """
+    model.train(False)
+    order = np.argsort(data.lengths, kind="stable")
+    for start in range(0, len(order), batch_size):
+        items = order[start : start + batch_size]
+        batch = data.batch(items).to(runtime.device)
+        with torch.inference_mode(), runtime.autocast():
+            output = forward(batch)
+        yield items, output
