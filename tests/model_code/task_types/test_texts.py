@@ -4,7 +4,7 @@ from model_code.task_types.texts import bucketed_order, padded
 
 
 def test_padding_rounds_the_longest_up_to_eight() -> None:
-    ids, mask = padded([[2, 7, 3], list(range(1, 10))], pad=0)
+    ids, mask = padded([[2, 7, 3], list(range(1, 10))], fill=0)
     assert ids.shape == mask.shape == (2, 16)
     assert mask.sum(dim=1).tolist() == [3, 9]
     assert ids[0, 3:].tolist() == [0] * 13
