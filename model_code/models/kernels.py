@@ -45,7 +45,7 @@ def fast_attention(
             layer._compiled_call_impl = None
 
 
-def repeated_layers(model: PreTrainedModel) -> list[nn.Module]:
+def repeated_layers(model: nn.Module) -> list[nn.Module]:
     """The blocks that a model stacks, in order: what is compiled, sharded or recomputed one by one."""
     return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
 

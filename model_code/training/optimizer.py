@@ -5,13 +5,15 @@ matrix. Embeddings, the decoder, read-outs of a few classes, norms and biases ar
 AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101); norms and biases take no weight decay.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import AdamW, Muon, Optimizer
 from transformers import PreTrainedModel
 
+from model_code.models.kernels import repeated_layers
 from model_code.training.parallel import placed
 
 FEW_CLASSES = 4
@@ -27,8 +29,14 @@ class MixedOptimizer:
         weight_decay: float,
         muon_learning_rate: float | None = None,
         beta2: float = 0.98,
+        layer_decay: float = 1.0,
     ) -> None:
-        """Without `muon_learning_rate` AdamW takes the hidden matrices too."""
+        """Without `muon_learning_rate` AdamW takes the hidden matrices too.
+
+        `layer_decay` is a layer's learning rate as a share of that of the layer above it; the top layer's is
+        that share of the head's, and tables of embeddings are below the lowest (Clark et al. 2020, arXiv
+        2003.10555, appendix B).
+        """
         parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
         outer = _outer(model)
         hidden = [p for p in parameters.values() if p.ndim == 2 and id(p) not in outer]
@@ -36,13 +44,15 @@ class MixedOptimizer:
         undecayed = [p for p in parameters.values() if p.ndim != 2]
         self._names: dict[torch.Tensor, str] = {p: name for name, p in parameters.items()}
         self._optimizers: list[Optimizer] = []
+        shares = _shares(model, layer_decay)
         if muon_learning_rate is None:
             decayed = hidden + decayed
         else:
-            self._optimizers.append(Muon(hidden, lr=muon_learning_rate, weight_decay=weight_decay))
+            groups = _groups(hidden, shares, muon_learning_rate, weight_decay)
+            self._optimizers.append(Muon(groups, lr=muon_learning_rate))
         groups = [
-            {"params": decayed, "weight_decay": weight_decay},
-            {"params": undecayed, "weight_decay": 0.0},
+            *_groups(decayed, shares, learning_rate, weight_decay),
+            *_groups(undecayed, shares, learning_rate, 0.0),
         ]
         self._optimizers.append(AdamW(groups, lr=learning_rate, betas=(0.9, beta2), fused=True))
         for optimizer in self._optimizers:
@@ -84,6 +94,30 @@ class MixedOptimizer:
             optimizer, parameter = owners[parameter_name]
             # Fused AdamW counts its steps beside the parameter.
             optimizer.state[parameter][key] = placed(value, parameter)
+
+
+def _groups(
+    parameters: Iterable[nn.Parameter], shares: Mapping[int, float], rate: float, weight_decay: float
+) -> list[dict[str, Any]]:
+    """One group of parameters for each learning rate."""
+    by_share: dict[float, list[nn.Parameter]] = {}
+    for parameter in parameters:
+        by_share.setdefault(shares.get(id(parameter), 1.0), []).append(parameter)
+    return [
+        {"params": found, "lr": rate * share, "weight_decay": weight_decay}
+        for share, found in by_share.items()
+    ]
+
+
+def _shares(model: nn.Module, layer_decay: float) -> dict[int, float]:
+    """What share of the learning rate the parameters below the head get, by identity."""
+    tables = nn.ModuleList(module for module in model.modules() if isinstance(module, nn.Embedding))
+    below = [tables, *repeated_layers(model)]
+    return {
+        id(p): layer_decay ** (len(below) - height)
+        for height, part in enumerate(below)
+        for p in part.parameters()
+    }
 
 
 def _outer(model: nn.Module) -> set[int]:

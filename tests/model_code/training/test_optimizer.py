@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from model_code.data.vocabulary import Vocabulary
@@ -39,6 +40,27 @@ def test_norms_and_biases_do_not_decay() -> None:
     optimizer.step(1.0)
     changed = {name for name, p in model.named_parameters() if not p.equal(before[name])}
     assert changed == {name for name, p in model.named_parameters() if p.ndim == 2}
+
+
+def rates(optimizer: MixedOptimizer, model: torch.nn.Module) -> dict[str, float]:
+    names = {p: name for name, p in model.named_parameters()}
+    return {
+        names[p]: group["peak"]
+        for part in optimizer._optimizers
+        for group in part.param_groups
+        for p in group["params"]
+    }
+
+
+@pytest.mark.parametrize("muon", [None, 0.2])
+def test_rates_fall_layer_by_layer_from_the_head_to_the_embeddings(muon: float | None) -> None:
+    model = seeded_model()
+    found = rates(MixedOptimizer(model, 0.4, 0.01, muon, layer_decay=0.5), model)
+    assert found.keys() == {name for name, _ in model.named_parameters()}
+    assert found["head.norm.weight"] == found["model.final_norm.weight"] == 0.4
+    assert [found[f"model.layers.{i}.mlp_norm.weight"] for i in (1, 0)] == [0.2, 0.1]
+    assert [found[f"model.layers.{i}.mlp.Wi.weight"] for i in (1, 0)] == ([0.1, 0.05] if muon else [0.2, 0.1])
+    assert found["model.embeddings.tok_embeddings.weight"] == 0.05
 
 
 def test_a_restored_state_continues_identically() -> None:
