@@ -103,11 +103,11 @@ def _only_endpoint(models: Path) -> str:
 
 
 def _held_out_texts(store: Store) -> list[str]:
-    made = [manifest for manifest in store.manifests() if manifest.stage == "fine_tune"]
+    made = [manifest for manifest in store.manifests() if manifest.stage == "examples"]
     if not made:
         raise BenchmarkError(f"{store.home} holds no held-out texts; run a recipe first: `textmill run`")
     newest = max(made, key=lambda manifest: manifest.made_at)
-    with (store.place(newest.stage, newest.key) / "labelled" / "test.jsonl").open() as lines:
+    with (store.place(newest.stage, newest.key) / "test.jsonl").open() as lines:
         return [json.loads(line)["text"] for line in lines]
 
 

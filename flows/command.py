@@ -135,9 +135,10 @@ def _check_stages(recipe: Recipe, stages: Sequence[str]) -> None:
         if stage not in STAGES:
             raise RecipeError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}")
         if stage in after(last_stage(recipe)):
+            missing = f"the recipe has no `{'examples' if recipe.pretrain else 'pretrain'}` section"
             raise RecipeError(
-                f"{recipe.name} ends with {last_stage(recipe)}, so there is no {stage}: the recipe has no "
-                f"`{'fine_tune' if recipe.pretrain else 'pretrain'}` section"
+                f"{recipe.name} ends with {last_stage(recipe)}, so there is no {stage}: "
+                + (f"the task {recipe.examples.task} is not served yet" if recipe.examples else missing)
             )
 
 

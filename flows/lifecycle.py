@@ -1,10 +1,11 @@
 """The line, from raw text to an answering endpoint: three flows that run in turn or alone.
 
 corpus    collect -> validate_raw -> clean -> validate_clean -> tokenize -> validate_tokens
-train     pretrain -> fine_tune -> evaluate
+train     examples -> pretrain -> fine_tune -> evaluate
 release   register -> export -> deploy
 
-A recipe without `fine_tune` ends with its pretrained model, one without `pretrain` too with its corpus.
+A recipe without `examples` ends with its pretrained model, one without `pretrain` too with its corpus; one
+for another task than the classification of texts ends with the registered model.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tasks.collect import collect, snapshot
 from tasks.deploy import deploy
 from tasks.errors import RecipeError
 from tasks.evaluate import evaluate
+from tasks.examples import FilesExamples, example_files, examples, read_examples
 from tasks.export import export
 from tasks.fine_tune import fine_tune
 from tasks.pretrain import pretrain
@@ -35,7 +37,7 @@ from tasks.tracking import log_pretraining
 from tasks.validate import validate_clean, validate_raw, validate_tokens
 
 CORPUS = ("collect", "validate_raw", "clean", "validate_clean", "tokenize", "validate_tokens")
-TRAIN = ("pretrain", "fine_tune", "evaluate")
+TRAIN = ("examples", "pretrain", "fine_tune", "evaluate")
 RELEASE = ("register", "export", "deploy")
 STAGES = CORPUS + TRAIN + RELEASE
 # Stages that talk to a server besides Prefect's; the others run without any.
@@ -59,6 +61,7 @@ class Corpus(NamedTuple):
 class Trained(NamedTuple):
     """What the second flow makes, and the champion that it was compared with."""
 
+    examples: Artifact
     pretrained: Artifact
     model: Artifact
     evaluation: Artifact
@@ -83,7 +86,12 @@ def lifecycle(
 
 
 def walk(recipe: Recipe, run: Run, how: Callable[[Any], Callable[..., Any]]) -> None:
-    """Walk the line; `how` says whether the parts run as flows or as plain functions."""
+    """Walk the line; `how` says whether the parts run as flows or as plain functions.
+
+    Examples in files are read once before anything else: a wrong line must not cost the hours before it.
+    """
+    if isinstance(recipe.examples, FilesExamples) and not run.planning and "examples" not in run.skipped:
+        read_examples(recipe.examples)
     made = how(corpus)(recipe, run)
     if run.skipped.issuperset(TRAIN):
         return
@@ -112,7 +120,7 @@ def corpus(recipe: Recipe, run: Run | None = None) -> Corpus:
 def train(recipe: Recipe, run: Run | None = None, made: Corpus | None = None) -> Trained | None:
     """Pretrain, fine-tune and judge; alone, it takes the corpus that is there.
 
-    None where the recipe has nothing to fine-tune for: then the pretrained model is the product.
+    None where the recipe has no examples to fine-tune with: then the pretrained model is the product.
     """
     if run is None:
         with Session(recipe, given=CORPUS) as run:
@@ -120,22 +128,25 @@ def train(recipe: Recipe, run: Run | None = None, made: Corpus | None = None) ->
     assert made is not None
     if recipe.pretrain is None:
         raise RecipeError(f"{recipe.name}: the recipe has no `pretrain` section, so it ends with its corpus")
-    pretrained = pretrain(made.tokens, recipe.pretrain, run)
-    if recipe.fine_tune is None:
-        if not run.planning:
+    if recipe.examples is None or recipe.fine_tune is None:
+        pretrained = pretrain(made.tokens, recipe.pretrain, run)
+        if not run.planning and pretrained.digest != PENDING:
             log_pretraining(recipe.registration.model, pretrained, run.store)
         return None
-    model = fine_tune(made.cleaned, made.tokens, pretrained, recipe.fine_tune, run)
+    of_documents = (made.cleaned, made.tokens) if recipe.examples.kind == "documents" else (None, None)
+    labelled = examples(example_files(recipe.examples), *of_documents, recipe.examples, run)
+    pretrained = pretrain(made.tokens, recipe.pretrain, run)
+    model = fine_tune(labelled, pretrained, recipe.fine_tune, run)
     champion = None if model.digest == PENDING else champion_before(recipe.registration.model, model)
-    evaluation = evaluate(made.tokens, pretrained, model, champion, recipe.evaluate, run)
-    return Trained(pretrained, model, evaluation, champion)
+    evaluation = evaluate(made.tokens, labelled, pretrained, model, champion, recipe.evaluate, run)
+    return Trained(labelled, pretrained, model, evaluation, champion)
 
 
 @flow(name="release", flow_run_name="release of {recipe.name}")
 def release(
     recipe: Recipe, run: Run | None = None, made: Corpus | None = None, trained: Trained | None = None
 ) -> None:
-    """Register, export and deploy; alone, it takes the model that is there."""
+    """Register, and where the task can be served export and deploy; alone, it takes the model that is there."""
     if run is None:
         with Session(recipe, given=CORPUS + TRAIN) as run:
             made = corpus.fn(recipe, run)
@@ -148,14 +159,15 @@ def release(
     assert made is not None
     assert trained is not None
     registered = register(*made, *trained, recipe.registration, run)
-    exported = export(trained.model, registered, recipe.export, run)
-    deploy(trained.model, registered, exported, recipe.deploy, run)
+    if recipe.is_served:
+        exported = export(trained.examples, trained.model, registered, recipe.export, run)
+        deploy(trained.examples, registered, exported, recipe.deploy, run)
 
 
 def last_stage(recipe: Recipe) -> str:
     """The stage with which a recipe's line ends."""
-    if recipe.fine_tune:
-        return RELEASE[-1]
+    if recipe.examples:
+        return "deploy" if recipe.is_served else "register"
     return "pretrain" if recipe.pretrain else CORPUS[-1]
 
 

@@ -19,10 +19,12 @@ from tasks.collect import CollectConfig
 from tasks.deploy import DeployConfig
 from tasks.errors import RecipeError
 from tasks.evaluate import EvaluateConfig
+from tasks.examples import DocumentsExamples, ExamplesConfig, FilesExamples
 from tasks.export import ExportConfig
 from tasks.fine_tune import FineTuneConfig
 from tasks.pretrain import PretrainConfig
 from tasks.register import RegisterConfig
+from tasks.registry import SERVED_TASK
 from tasks.sources.files import FilesSource
 from tasks.sources.hub import HubSource
 from tasks.sources.packages import PackagesSource
@@ -36,15 +38,16 @@ KINDS = {
     kind.model_fields["kind"].default: kind for kind in (PackagesSource, FilesSource, HubSource, WebSource)
 }
 SMOKE_SUFFIX = "-smoke"
+EXAMPLES = {"files": FilesExamples, "documents": DocumentsExamples}
 SOURCES = (["collect", "sources"], ["collect", "evaluation_sets"])
 # Whose special tokens a model family reads: tokenize.family by pretrain.family.
 TOKENS_OF = {"modernbert": "bert", "bert": "bert", "gpt2": "gpt", "llama": "llama", "t5": "t5"}
 
 
 class Recipe(Config):
-    """One product: its twelve stages, and the questions put to the endpoint when it is live.
+    """One product: its thirteen stages, and the questions put to the endpoint when it is live.
 
-    Without a `fine_tune` section the line ends with the pretrained model, without a `pretrain` section too
+    Without an `examples` section the line ends with the pretrained model, without a `pretrain` section too
     with the corpus.
     """
 
@@ -60,6 +63,7 @@ class Recipe(Config):
     clean: CleanConfig = CleanConfig()
     validation: ValidateConfig = Field(ValidateConfig(), alias="validate")
     tokenize: TokenizeConfig = TokenizeConfig()
+    examples: ExamplesConfig | None = None
     pretrain: PretrainConfig | None = None
     fine_tune: FineTuneConfig | None = None
     evaluate: EvaluateConfig = EvaluateConfig()
@@ -72,7 +76,8 @@ class Recipe(Config):
     def _read_and_name(cls, values: Any) -> Any:
         """A deployment may name its recipe; a model is named after the recipe unless that says otherwise.
 
-        What is fine-tuned has been pretrained, with the defaults if there is nothing to say about it.
+        Examples are for fine-tuning, and what is fine-tuned has been pretrained; with the defaults where there
+        is nothing to say about it.
         """
         if isinstance(values, str):
             values = _read(_find(values))
@@ -81,20 +86,31 @@ class Recipe(Config):
         completed = dict(values)
         if isinstance(values.get("name"), str):
             completed.setdefault("register", {"model": values["name"]})
+        if completed.get("examples") is not None and completed.get("fine_tune") is None:
+            completed["fine_tune"] = {}
         if completed.get("fine_tune") is not None and completed.get("pretrain") is None:
             completed["pretrain"] = {}
         return completed
 
+    @property
+    def is_served(self) -> bool:
+        """Whether the line ends with an endpoint: classification of single texts; others are registered."""
+        return (
+            self.examples is not None
+            and self.examples.task == SERVED_TASK
+            and "second" not in self.examples.columns
+        )
+
     @model_validator(mode="after")
-    def _the_encoder_fits(self) -> Self:
+    def _the_model_fits(self) -> Self:
         if self.pretrain is None or self.fine_tune is None:
             return self
-        if self.pretrain.family != "modernbert":
+        if self.examples is None:
             raise ValueError(
-                f"fine_tune is for pretrain.family modernbert, this is {self.pretrain.family}; leave out "
-                "fine_tune, and the recipe ends with the pretrained model"
+                "fine_tune needs examples to learn from: add the section `examples`, or leave out fine_tune, "
+                "and the recipe ends with the pretrained model"
             )
-        if self.pretrain.start_from:
+        if self.pretrain.start_from or self.pretrain.family == "t5":  # T5's positions have no end
             return self
         if self.fine_tune.max_length > (positions := self.pretrain.shape.max_positions):
             raise ValueError(
@@ -262,6 +278,8 @@ def _explain(fault: Mapping[str, Any]) -> str:
     allowed = _allowed_keys(location[:-1])
     if location[:2] in SOURCES:
         del location[3:4]  # the kind of the source, which is no key of the file
+    elif location[:1] == ["examples"]:
+        del location[1:2]  # the kind of the examples, too
     key = ".".join(map(str, location)) or "recipe"
     if fault["type"] == "extra_forbidden":
         close = difflib.get_close_matches(str(location[-1]), allowed, n=1)
@@ -269,10 +287,11 @@ def _explain(fault: Mapping[str, Any]) -> str:
         return f"{key}: unknown key; {hint}"
     if fault["type"] == "missing":
         return f"{key}: is missing"
+    kinds = EXAMPLES if location[:1] == ["examples"] else KINDS
     if fault["type"] == "union_tag_not_found":
-        return f"{key}.kind: is missing; give one of {', '.join(KINDS)}"
+        return f"{key}.kind: is missing; give one of {', '.join(kinds)}"
     if fault["type"] == "union_tag_invalid":
-        return f"{key}.kind: found {fault['input']['kind']!r}; give one of {', '.join(KINDS)}"
+        return f"{key}.kind: found {fault['input']['kind']!r}; give one of {', '.join(kinds)}"
     found, wrong = fault["input"], fault["msg"].removeprefix("Value error, ")
     if isinstance(found, dict) and fault["type"] == "value_error":
         return f"{key}: {wrong}"  # values of the section that don't go together
@@ -284,6 +303,8 @@ def _allowed_keys(location: Sequence[Any]) -> list[str]:
     model: Any = Recipe
     if list(location[:2]) in SOURCES:
         model, location = KINDS.get(location[-1]), ()
+    elif list(location[:1]) == ["examples"] and len(location) > 1:
+        model, location = EXAMPLES.get(location[1]), location[2:]
     for part in location:
         model = _fields(model).get(part)
     return sorted(_fields(model))

@@ -26,7 +26,7 @@ from tasks.store import Store
 TEMPLATE = "report_template.html"
 STAGES = (
     *("collect", "validate_raw", "clean", "validate_clean", "tokenize", "validate_tokens"),
-    *("pretrain", "fine_tune", "evaluate"),
+    *("examples", "pretrain", "fine_tune", "evaluate"),
     *("register", "export", "deploy"),
 )
 TRAINED = {"Pretraining": "pretrain", "Fine-tuning": "fine_tune"}
@@ -163,7 +163,7 @@ def _verdict(record: RunRecord) -> tuple[str, str]:
     if states.get("register") in ("made", "cached"):
         return "good", f"{version} is registered"
     last = [o.stage for o in record.outcomes if o.state in ("made", "cached")][-1:]
-    if last == ["pretrain"] and not record.settings.get("fine_tune"):
+    if last == ["pretrain"] and not record.settings.get("examples"):
         return "good", "The model is pretrained"
     return "good", f"Completed up to {_words(last[0])}" if last else "Completed"
 
@@ -180,8 +180,8 @@ def _held_out(manifest: Manifest | None) -> dict[str, float]:
     return {
         "loss": metrics["loss"],
         "perplexity": metrics["perplexity"],
-        "masked_accuracy": metrics["accuracy"],
-        "tokens": int(metrics["targets"]),
+        "accuracy": metrics["accuracy"],
+        "targets": int(metrics["targets"]),
     }
 
 
@@ -192,13 +192,15 @@ def _figures(
     parity: Mapping[str, Any],
 ) -> list[tuple[str, str]]:
     """The few numbers under the headline, those that exist."""
-    baselines = [scores["f1_macro"] for scores in evaluation.get("baselines", {}).values()]
+    metric = evaluation.get("metric", "")
+    name = metric.replace("_", " ")
+    baselines = [scores[metric] for scores in evaluation.get("baselines", {}).values()]
     found = {
         "documents kept": manifests["clean"].counts.get("kept") if "clean" in manifests else None,
         "held-out perplexity": pretrained.get("perplexity"),
         "accuracy": evaluation.get("model", {}).get("accuracy"),
-        "macro F1": evaluation.get("model", {}).get("f1_macro"),
-        "macro F1 of the best baseline": max(baselines, default=None),
+        name: evaluation.get("model", {}).get(metric),
+        f"{name} of the best baseline": max(baselines, default=None),
     }
     figures = [(name, format_number(value)) for name, value in found.items() if value is not None]
     if "onnx_bytes" in parity:
@@ -263,14 +265,14 @@ def _loss_curve(history: list[dict[str, Any]], final: float | None) -> Chart | N
 
 
 def _contenders(evaluation: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """(name, scores) of the new model, the champion and the baselines; best macro F1 first."""
+    """(name, scores) of the new model, the champion and the baselines; the best by the main metric first."""
     champion = evaluation.get("champion")
     named = [("this model", evaluation.get("model"))]
     if champion:
         named.append((f"champion, version {champion.get('version')}", champion))
     named += [(name.replace("_", " "), scores) for name, scores in evaluation.get("baselines", {}).items()]
     present = [(name, scores) for name, scores in named if scores]
-    return sorted(present, key=lambda item: -item[1].get("f1_macro", 0.0))
+    return sorted(present, key=lambda item: -item[1].get(evaluation["metric"], 0.0))
 
 
 def _curl(manifest: Manifest | None, triton: str | None) -> str | None:
@@ -306,8 +308,10 @@ def format_number(value: object) -> str:
 
 
 def format_score(value: object) -> str:
-    """A score from 0 to 1 with three decimals."""
-    return f"{value:.3f}" if isinstance(value, int | float) else "–"
+    """A score from 0 to 1 with three decimals, one up to 100 with one."""
+    if not isinstance(value, int | float):
+        return "–"
+    return f"{value:.3f}" if abs(value) <= 1 else f"{value:.1f}"
 
 
 def format_percent(value: object) -> str:

@@ -92,7 +92,7 @@ class Session:
     def _publish(self, report: Path) -> None:
         """Attach the report and the Data Docs to the MLflow run, and link them from the Prefect UI."""
         record = self.recorder.record
-        logged = "register" if self.recipe.fine_tune else "pretrain"
+        logged = "register" if self.recipe.examples else "pretrain"
         outcome = next((o for o in record.outcomes if o.stage == logged), None)
         if outcome and outcome.state in MARKS:
             from tasks.tracking import attach

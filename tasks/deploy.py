@@ -1,4 +1,4 @@
-"""Stage 10: serve the new version on Triton, once it has answered like the registered model.
+"""Stage 12: serve the new version on Triton, once it has answered like the registered model.
 
 The version is loaded beside the live one and questioned first. Then the endpoint is switched and the alias
 `champion` follows; a run that was killed between the two finds the difference and finishes the move.
@@ -18,7 +18,7 @@ from deploy import live, repository, triton_server
 from deploy.errors import TritonError
 from tasks.artifact import Artifact, Manifest
 from tasks.errors import ParityError, ServerError
-from tasks.fine_tune import read_examples
+from tasks.labelled.artifact import read_split
 from tasks.register import registered_version
 from tasks.registry import CHAMPION, by_alias, client, reachable
 from tasks.stage import Config, Run, Workspace, stage
@@ -46,7 +46,7 @@ def still_live(manifest: Manifest, config: DeployConfig, run: Run) -> bool:
 
 @stage(runs=("deploy.",), holds=still_live)
 def deploy(
-    model: Artifact, registered: Artifact, exported: Artifact, config: DeployConfig, workspace: Workspace
+    examples: Artifact, registered: Artifact, exported: Artifact, config: DeployConfig, workspace: Workspace
 ) -> None:
     """Move endpoint and alias to the version; write `endpoint.json` and `deployment.json` (the comparison).
 
@@ -59,8 +59,8 @@ def deploy(
     name, version = to_deploy.model, to_deploy.version
     server = _running_server(workspace.store.home / TRITON_HOME)
     mlflow = client()
-    texts, _ = read_examples(workspace.path(model) / "labelled", "test")
-    texts = texts[: config.compare]
+    test = read_split(workspace.path(examples), "test")
+    texts = [example["text"] for example in test[: config.compare]]
     expected = _registered_answers(name, version, texts)
     with workspace.store.lock("endpoint", name):
         comparison = _go_live(

@@ -1,87 +1,96 @@
-"""Stage 7: measure the models on the test split, against baselines and the champion, and judge."""
+"""Stage 9: measure the models on the test examples, against baselines and the champion, and judge."""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from tasks.artifact import Artifact
-from tasks.cleaning.words import is_unspaced
-from tasks.fine_tune import read_examples
+from tasks.errors import StageError
+from tasks.labelled.artifact import read_split
 from tasks.plots import plot_confusion_matrix, plot_loss_curves
 from tasks.registry import ModelVersion, predict_with
 from tasks.stage import Config, Workspace, stage
+
+if TYPE_CHECKING:
+    from model_code.task_types.task import Field as ExampleField
+    from model_code.task_types.task import TaskType
+
+SAMPLES = 12
+Predictions = Sequence[Any]
 
 
 class EvaluateConfig(Config):
     """What the gate demands of a model before it may be registered."""
 
-    min_accuracy: float = Field(0.0, ge=0, le=1, description="On the test split.")
-    min_f1_macro: float = Field(0.0, ge=0, le=1, description="On the test split, all labels alike.")
-    min_f1_over_majority: float = Field(
-        0.1, ge=-1, le=1, description="How far macro F1 must lie above always answering the commonest label."
+    at_least: dict[str, float] = Field(
+        {}, description="Lowest value on the test examples, by metric of the task."
+    )
+    over_baseline: float = Field(
+        0.0, description="How far the task's main metric must lie above that of the most trivial baseline."
     )
     max_perplexity: float | None = Field(None, gt=1, description="Of the pretrained model on held-out text.")
-    max_f1_below_champion: float = Field(
-        0.005, ge=0, le=1, description="How far macro F1 may lie below the champion's on the same examples."
+    below_champion: float = Field(
+        0.005,
+        ge=0,
+        description="How far the task's main metric may lie below the champion's on the same examples.",
     )
-    batch_size: int = Field(64, ge=1, description="Texts classified at once.")
+    batch_size: int = Field(64, ge=1, description="Examples predicted at once.")
 
 
-@stage()
+@stage(runs=("model_code.task_types.",))
 def evaluate(
     tokens: Artifact,
+    examples: Artifact,
     pretrained: Artifact,
     model: Artifact,
     champion: ModelVersion | None,
     config: EvaluateConfig,
     workspace: Workspace,
 ) -> None:
-    """Write `evaluation.json` with every figure and the gate's verdict, predictions, and two plots.
+    """Write `evaluation.json` with every figure and the gate's verdict, `predictions.jsonl`, and the plots.
 
     A refusal is a result, not an error, here: `register` logs it and then stops the line.
+
+    Raises:
+        StageError: the champion can't be asked, or the gate demands a metric that the task does not have.
     """
-    from model_code.predict import classify
+    from model_code.predict import Predictor
     from model_code.pretrain import held_out_metrics
 
-    model_path, labelled = workspace.path(model) / "model", workspace.path(model) / "labelled"
-    texts, truth = read_examples(labelled, "test")
-    train_texts, train_truth = read_examples(labelled, "train")
-    labels = json.loads((labelled / "report.json").read_text())["labels"]
-
+    train, test = (read_split(workspace.path(examples), split) for split in ("train", "test"))
+    predictor = Predictor(workspace.path(model) / "model")
+    task, settings = predictor.task, predictor.settings
+    predicted = predictor.predict(test, config.batch_size)
     training = workspace.manifest(pretrained).config
     held_out = held_out_metrics(
         workspace.path(pretrained) / "model", workspace.path(tokens) / "tokens", "test", training
     )
-    logits = classify(model_path, texts, config.batch_size)
-    predicted = [labels[index] for index in logits.argmax(axis=1)]
-    baselines = {
-        "majority": scores(truth, _majority(train_truth, len(truth)), labels),
-        "tfidf_logistic_regression": scores(truth, _tfidf(train_texts, train_truth, texts), labels),
-    }
+    rivals = task.baselines(train, test, settings)
     evaluation: dict[str, Any] = {
-        "labels": labels,
-        "test_examples": len(texts),
-        "pretrained": {
-            "loss": held_out["loss"],
-            "perplexity": held_out["perplexity"],
-            "masked_accuracy": held_out["accuracy"],
-            "tokens": held_out["targets"],
-        },
-        "model": scores(truth, predicted, labels),
-        "per_label": per_label(truth, predicted, labels),
-        "confusion_matrix": confusion_matrix(truth, predicted, labels),
-        "baselines": baselines,
-        "champion": _champion_scores(champion, texts, truth, labels, workspace),
+        "task": settings.task,
+        "metric": task.METRIC,
+        "labels": list(settings.labels),
+        "test_examples": len(test),
+        "pretrained": {name: held_out[name] for name in ("loss", "perplexity", "accuracy", "targets")},
+        "model": task.metrics(test, predicted, settings),
+        "baselines": {name: task.metrics(test, said, settings) for name, said in rivals.items()},
+        "champion": None,
+        "seeds": _over_seeds(workspace.path(model), test, config.batch_size),
+        "samples": samples(task, test, predicted),
     }
+    if champion:
+        workspace.say(f"comparing with the champion, version {champion.version}")
+        said = predict_with(champion, settings.task, test)
+        evaluation["champion"] = {"version": champion.version} | task.metrics(test, said, settings)
+    evaluation |= _by_label(task, test, predicted, settings.labels)
     evaluation["gate"] = judge(evaluation, config)
-    _write(evaluation, workspace)
-    plot_confusion_matrix(
-        evaluation["confusion_matrix"], labels, workspace.directory / "confusion_matrix.png"
-    )
+    _write(evaluation, test, predicted, workspace)
     plot_loss_curves(
         {
             name: workspace.path(a) / "history.jsonl"
@@ -92,18 +101,74 @@ def evaluate(
     _show(evaluation, workspace)
 
 
-def scores(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> dict[str, float]:
-    """Accuracy, and macro precision, recall and F1 over `labels`; undefined precision counts as 0."""
-    from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+def _over_seeds(model: Path, test: Sequence[Any], batch_size: int) -> dict[str, Any]:
+    """Mean and standard deviation of every metric over several seeds; empty for a single one."""
+    from model_code.predict import Predictor
 
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        truth, predicted, labels=labels, average="macro", zero_division=0
-    )
+    listed = model / "seeds.json"
+    if not listed.is_file():
+        return {}
+    found = []
+    for seed in json.loads(listed.read_text()):
+        predictor = Predictor(model / seed["model"])
+        figures = predictor.task.metrics(test, predictor.predict(test, batch_size), predictor.settings)
+        found.append({"seed": seed["seed"]} | figures)
+    names = [name for name in found[0] if name != "seed"]
     return {
-        "accuracy": float(accuracy_score(truth, predicted)),
-        "precision_macro": float(precision),
-        "recall_macro": float(recall),
-        "f1_macro": float(f1),
+        "models": found,
+        "mean": {name: sum(one[name] for one in found) / len(found) for name in names},
+        "standard_deviation": {name: _deviation([one[name] for one in found]) for name in names},
+    }
+
+
+def _deviation(values: Sequence[float]) -> float:
+    """The standard deviation of a sample."""
+    mean = sum(values) / len(values)
+    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
+
+
+def target_of(task: TaskType) -> tuple[str, ExampleField]:
+    """The field that a task predicts."""
+    return next((name, field) for name, field in task.FIELDS.items() if field.target)
+
+
+def samples(task: TaskType, test: Sequence[Any], predicted: Predictions) -> list[dict[str, str]]:
+    """Some examples as a person reads them: what was given, what the model says, what is right."""
+    target, field = target_of(task)
+    if field.kind == "score":
+        return []
+    every = max(1, len(test) // SAMPLES)
+    return [
+        {
+            "given": "\n".join(
+                _text(example[name]) for name in task.FIELDS if name in example and name != target
+            ),
+            "model": _text(said),
+            "right": _text(example[target]),
+        }
+        for example, said in list(zip(test, predicted, strict=True))[::every][:SAMPLES]
+    ]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return _text(value.get("content", value.get("text", "")))
+    return " ".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _by_label(
+    task: TaskType, test: Sequence[Any], predicted: Predictions, labels: Sequence[str]
+) -> dict[str, Any]:
+    """Figures of each label and the confusion matrix, where an example has one label."""
+    target, field = target_of(task)
+    if field.kind != "label":
+        return {}
+    truth = [example[target] for example in test]
+    return {
+        "per_label": per_label(truth, predicted, labels),
+        "confusion_matrix": confusion_matrix(truth, predicted, labels),
     }
 
 
@@ -126,14 +191,20 @@ def confusion_matrix(
 
 
 def judge(evaluation: dict[str, Any], config: EvaluateConfig) -> dict[str, Any]:
-    """The gate's verdict: every demand of the recipe, what was found, and whether all are met."""
-    model, majority = evaluation["model"], evaluation["baselines"]["majority"]
-    over_majority = model["f1_macro"] - majority["f1_macro"]
-    demands = [
-        _at_least("accuracy", model["accuracy"], config.min_accuracy),
-        _at_least("macro F1", model["f1_macro"], config.min_f1_macro),
-        _at_least("macro F1 over majority baseline", over_majority, config.min_f1_over_majority),
-    ]
+    """The gate's verdict: every demand of the recipe, what was found, and whether all are met.
+
+    Raises:
+        StageError: a metric is demanded that the task does not have.
+    """
+    model, metric = evaluation["model"], evaluation["metric"]
+    if unknown := sorted(config.at_least.keys() - model.keys()):
+        raise StageError(
+            f"evaluate: the task has no metric {unknown[0]!r}; evaluate.at_least may name {', '.join(model)}"
+        )
+    demands = [_at_least(name, model[name], lowest) for name, lowest in config.at_least.items()]
+    trivial, figures = next(iter(evaluation["baselines"].items()))
+    over = model[metric] - figures[metric]
+    demands.append(_at_least(f"{metric} over the baseline {trivial}", over, config.over_baseline))
     if config.max_perplexity is not None:
         found = evaluation["pretrained"]["perplexity"]
         demands.append(
@@ -145,10 +216,8 @@ def judge(evaluation: dict[str, Any], config: EvaluateConfig) -> dict[str, Any]:
             }
         )
     if champion := evaluation["champion"]:
-        lowest = champion["f1_macro"] - config.max_f1_below_champion
-        demands.append(
-            _at_least(f"macro F1 against champion {champion['version']}", model["f1_macro"], lowest)
-        )
+        lowest = champion[metric] - config.below_champion
+        demands.append(_at_least(f"{metric} against champion {champion['version']}", model[metric], lowest))
     return {"passed": all(demand["passed"] for demand in demands), "demands": demands}
 
 
@@ -156,64 +225,49 @@ def _at_least(name: str, found: float, lowest: float) -> dict[str, Any]:
     return {"name": name, "demand": f"at least {lowest:.4g}", "found": found, "passed": bool(found >= lowest)}
 
 
-def _majority(train: Sequence[str], size: int) -> list[str]:
-    return [max(sorted(set(train)), key=train.count)] * size
-
-
-def _tfidf(train_texts: Sequence[str], train_truth: Sequence[str], texts: Sequence[str]) -> list[str]:
-    """Predictions of the baseline that everyone would try first, at scikit-learn's usual settings."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    unspaced = 2 * sum(map(is_unspaced, texts)) > len(texts)
-    units: dict[str, Any] = {"analyzer": "char", "ngram_range": (1, 3)} if unspaced else {}
-    baseline = make_pipeline(
-        TfidfVectorizer(sublinear_tf=True, max_features=50_000, **units),
-        LogisticRegression(C=10, max_iter=200, tol=1e-3),
-    )
-    baseline.fit(train_texts, train_truth)
-    return [str(label) for label in baseline.predict(texts)]
-
-
-def _champion_scores(
-    champion: ModelVersion | None,
-    texts: Sequence[str],
-    truth: Sequence[str],
-    labels: Sequence[str],
-    workspace: Workspace,
-) -> dict[str, Any] | None:
-    """The champion on the same examples, through its registered model as a user would load it."""
-    if champion is None:
-        return None
-    workspace.say(f"comparing with the champion, version {champion.version}")
-    return {"version": champion.version, **scores(truth, predict_with(champion, texts), labels)}
-
-
-def _write(evaluation: dict[str, Any], workspace: Workspace) -> None:
+def _write(
+    evaluation: dict[str, Any], test: Sequence[Any], predicted: Predictions, workspace: Workspace
+) -> None:
     text = json.dumps(evaluation, indent=2, ensure_ascii=False) + "\n"
     (workspace.directory / "evaluation.json").write_text(text)
+    rows = ({"id": example["id"], "predicted": said} for example, said in zip(test, predicted, strict=True))
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (workspace.directory / "predictions.jsonl").write_text(lines)
+    if "confusion_matrix" in evaluation:
+        plot_confusion_matrix(
+            evaluation["confusion_matrix"], evaluation["labels"], workspace.directory / "confusion_matrix.png"
+        )
 
 
 def _show(evaluation: dict[str, Any], workspace: Workspace) -> None:
-    model, gate = evaluation["model"], evaluation["gate"]
+    model, gate, metric = evaluation["model"], evaluation["gate"], evaluation["metric"]
     workspace.counts |= {"test examples": evaluation["test_examples"], "labels": len(evaluation["labels"])}
     workspace.metrics |= model | {f"pretrained {k}": float(v) for k, v in evaluation["pretrained"].items()}
     rivals = {"textmill": model, **evaluation["baselines"]}
     if evaluation["champion"]:
         rivals["champion"] = evaluation["champion"]
-    names = ("accuracy", "precision_macro", "recall_macro", "f1_macro")
-    rows = [(rival, *(figures[name] for name in names)) for rival, figures in rivals.items()]
-    workspace.table("Against the baselines", ["", *names], rows)
-    labels = [tuple(row.values()) for row in evaluation["per_label"]]
-    workspace.table("Per label", ["label", "precision", "recall", "F1", "test examples"], labels)
+    rows = [(rival, *(figures[name] for name in model)) for rival, figures in rivals.items()]
+    workspace.table("Against the baselines", ["", *model], rows)
+    if seeds := evaluation["seeds"]:
+        figures = ("mean", "standard_deviation")
+        rows = [(name, *(seeds[figure][name] for figure in figures)) for name in model]
+        workspace.table(f"Over {len(seeds['models'])} seeds", ["", "mean", "standard deviation"], rows)
+        workspace.metrics |= {f"{metric} over seeds, {figure}": seeds[figure][metric] for figure in figures}
+    if "per_label" in evaluation:
+        labels = [tuple(row.values()) for row in evaluation["per_label"]]
+        workspace.table("Per label", ["label", "precision", "recall", "F1", "test examples"], labels)
+    elif evaluation["samples"]:
+        shown = [tuple(sample.values()) for sample in evaluation["samples"]]
+        workspace.table("Samples", ["given", "the model", "right"], shown)
     demands = [tuple(demand.values()) for demand in gate["demands"]]
     workspace.table(
         "Gate: " + ("passed" if gate["passed"] else "refused"), ["", "demand", "found", "met"], demands
     )
-    f1 = {rival: figures["f1_macro"] for rival, figures in rivals.items()}
+    others = ", ".join(
+        f"{name.replace('_', ' ')} {figures[metric]:.3f}" for name, figures in evaluation["baselines"].items()
+    )
     workspace.say(
-        f"macro F1 {f1['textmill']:.3f} (majority {f1['majority']:.3f}, TF-IDF + logistic regression "
-        f"{f1['tfidf_logistic_regression']:.3f}); perplexity {evaluation['pretrained']['perplexity']:.1f}; "
+        f"{metric.replace('_', ' ')} {model[metric]:.3f} ({others}); "
+        f"perplexity {evaluation['pretrained']['perplexity']:.1f}; "
         + ("[green]gate passed[/]" if gate["passed"] else "[red]gate refused[/]")
     )

@@ -1,4 +1,4 @@
-"""Stage 9: build the ONNX model, prove that it answers like PyTorch, add it to the registered version."""
+"""Stage 11: build the ONNX model, prove that it answers like PyTorch, add it to the registered version."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import Field
 from tasks.artifact import Artifact, Manifest
 from tasks.child import run_child
 from tasks.errors import ParityError
-from tasks.fine_tune import read_examples
+from tasks.labelled.artifact import read_split
 from tasks.register import registered_version
 from tasks.registry import ModelVersion, client, logged_model, reachable
 from tasks.stage import Config, Run, Workspace, stage
@@ -39,7 +39,9 @@ def still_in_registry(manifest: Manifest, config: ExportConfig, run: Run) -> boo
 
 
 @stage(runs=(EXPORTER,), holds=still_in_registry)
-def export(model: Artifact, registered: Artifact, config: ExportConfig, workspace: Workspace) -> None:
+def export(
+    examples: Artifact, model: Artifact, registered: Artifact, config: ExportConfig, workspace: Workspace
+) -> None:
     """Write `onnx/` (model.onnx, tokenizer.json, settings.json) and `parity.json`.
 
     The folder is everything that serving needs; it joins the files of the registered model version.
@@ -50,18 +52,18 @@ def export(model: Artifact, registered: Artifact, config: ExportConfig, workspac
     import onnx
 
     source = workspace.path(model)
-    trained = workspace.manifest(model).config
+    max_length = workspace.manifest(model).config["max_length"]
     folder = workspace.directory / "onnx"
     folder.mkdir()
     job = {"model": source / "model", "output": folder, "config": {}}
     opset = run_child(EXPORTER, job, "tracing the graph", workspace)["metrics"]["opset"]
-    _write_settings(source, trained["max_length"], folder)
+    _write_settings(source, max_length, folder)
     try:
         onnx.checker.check_model(folder / "model.onnx", full_check=True)
     except onnx.checker.ValidationError as error:
         raise ParityError(f"export: the ONNX build is not valid: {error}") from error
-    texts, _ = read_examples(source / "labelled", "test")
-    cases = list(_compare(source / "model", folder, texts, trained["max_length"]))
+    texts = [example["text"] for example in read_split(workspace.path(examples), "test")]
+    cases = list(_compare(source / "model", folder, texts, max_length))
     worst = max(case["max_abs_difference"] for case in cases)
     parity = {
         "cases": cases,
@@ -86,7 +88,7 @@ def export(model: Artifact, registered: Artifact, config: ExportConfig, workspac
 def _write_settings(model: Path, max_length: int, folder: Path) -> None:
     shutil.copyfile(model / "model" / "tokenizer.json", folder / "tokenizer.json")
     config = json.loads((model / "model" / "config.json").read_text())
-    labels = json.loads((model / "labelled" / "report.json").read_text())["labels"]
+    labels = json.loads((model / "model" / "task.json").read_text())["labels"]
     settings = {"labels": labels, "max_length": max_length, "pad_id": config["pad_token_id"]}
     (folder / "settings.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
 

@@ -1,8 +1,10 @@
-"""Stage 8: log the run in MLflow and, when the gate let the model through, register a version."""
+"""Stage 10: log the run in MLflow and, when the gate let the model through, register a version."""
 
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version as installed
 from pathlib import Path
@@ -13,10 +15,13 @@ from pydantic import Field
 
 from tasks.artifact import Artifact, Manifest
 from tasks.errors import GateRefused
+from tasks.labelled.artifact import read_split, task_of
+from tasks.model_card import model_card
 from tasks.registry import (
     CHALLENGER,
     COMPARED_TAG,
     MODEL_TAG,
+    SERVED_TASK,
     ModelVersion,
     by_digest,
     by_version,
@@ -26,8 +31,13 @@ from tasks.registry import (
 from tasks.stage import Config, Run, Workspace, stage
 from tasks.tracking import find_or_create_run, log_run
 
-PYFUNC_CODE = Path(__file__).with_name("pyfunc_model.py")
-SERVING_PACKAGES = ("mlflow-skinny", "numpy", "onnxruntime", "pandas", "tokenizers")
+SERVED_CODE = Path(__file__).with_name("pyfunc_model.py")
+SERVED_PACKAGES = ("mlflow-skinny", "numpy", "onnxruntime", "pandas", "tokenizers")
+TASK_CODE = Path(__file__).with_name("pyfunc_task.py")
+TASK_PACKAGES = ("mlflow-skinny", "numpy", "pandas", "safetensors", "tokenizers", "torch", "transformers")
+MODEL_CODE = Path(__file__).resolve().parent.parent / "model_code"
+ADAPTER = "-adapter"
+CARD = "model_card.md"
 
 
 class RegisterConfig(Config):
@@ -47,11 +57,12 @@ def still_registered(manifest: Manifest, config: RegisterConfig, run: Run) -> bo
     return found is not None and found.digest == manifest.inputs["model"]["digest"]
 
 
-@stage(runs=("tasks.pyfunc_model",), holds=still_registered)
+@stage(runs=("tasks.pyfunc_model", "tasks.pyfunc_task", "model_code.task_types."), holds=still_registered)
 def register(
     collected: Artifact,
     cleaned: Artifact,
     tokens: Artifact,
+    examples: Artifact,
     pretrained: Artifact,
     model: Artifact,
     evaluation: Artifact,
@@ -61,13 +72,14 @@ def register(
 ) -> None:
     """Log parameters, metrics, data sets and plots; register the checkpoint with the alias `challenger`.
 
+    The model card goes with it, and an adapter is registered by itself too, as `NAME-adapter`.
     A repeated call finds the run and the version of the first one by their tags and finishes them.
 
     Raises:
         GateRefused: the gate refused the model; it is logged, and registered nowhere.
         ServerError: MLflow does not answer.
     """
-    made = (collected, cleaned, tokens, pretrained, model, evaluation)
+    made = (collected, cleaned, tokens, examples, pretrained, model, evaluation)
     manifests = {artifact.stage: workspace.manifest(artifact) for artifact in made}
     result = json.loads((workspace.path(evaluation) / "evaluation.json").read_text())
     mlflow = client()
@@ -82,10 +94,19 @@ def register(
             f"register: the gate refused the model: {reasons}. It is logged as run {run_id} in MLflow and "
             "registered nowhere; improve the data or the training, or change `evaluate` in the recipe"
         )
+    card = model_card(config.model, manifests, result)
+    (workspace.directory / CARD).write_text(card)
+    workspace.shown.append(card)
     version = by_digest(mlflow, config.model, model.digest)
     if version is None:
-        version = _register(mlflow, run_id, config, workspace.path(model) / "model", model, champion)
+        logged = _log_model(mlflow, run_id, config.model, _is_served(examples, workspace), workspace, model)
+        compared = {COMPARED_TAG: str(champion.version) if champion else ""}
+        version = _new_version(mlflow, run_id, config.model, logged, model.digest, compared, card)
         mlflow.set_registered_model_alias(config.model, CHALLENGER, str(version.version))
+    adapter = workspace.path(model) / "adapter"
+    if adapter.is_dir() and by_digest(mlflow, config.model + ADAPTER, model.digest) is None:
+        logged = _log_files(mlflow, run_id, config.model + ADAPTER, adapter)
+        _new_version(mlflow, run_id, config.model + ADAPTER, logged, model.digest, {}, card)
     mlflow.set_tag(run_id, "textmill.gate", "passed")
     mlflow.set_terminated(run_id, "FINISHED")
     content = {"model": config.model, "digest": model.digest}
@@ -102,43 +123,75 @@ def registered_version(registered: Artifact, workspace: Workspace) -> ModelVersi
     return ModelVersion(model=content["model"], version=version, digest=content["digest"])
 
 
-def _register(
-    mlflow: Any,
-    run_id: str,
-    config: RegisterConfig,
-    checkpoint: Path,
-    model: Artifact,
-    champion: ModelVersion | None,
-) -> ModelVersion:
-    """Upload the checkpoint with its pyfunc code as a logged model, and make a version of it."""
-    from mlflow.entities import LoggedModelOutput
-    from mlflow.exceptions import MlflowException
+def _is_served(examples: Artifact, workspace: Workspace) -> bool:
+    """Whether the line goes on to the endpoint, so that the version gets an ONNX build of its model."""
+    directory = workspace.path(examples)
+    return task_of(directory) == SERVED_TASK and "second" not in read_split(directory, "test")[0]
 
-    experiment_id = mlflow.get_run(run_id).info.experiment_id
-    logged = mlflow.create_logged_model(experiment_id, name=config.model, source_run_id=run_id)
+
+def _log_model(
+    mlflow: Any, run_id: str, name: str, served: bool, workspace: Workspace, model: Artifact
+) -> str:
+    """Upload the checkpoint with its card and the code that loads it; returns the id of the logged model."""
+    logged = _new_logged_model(mlflow, run_id, name)
     with TemporaryDirectory() as temporary:
         directory = Path(temporary) / "model"
-        _save_pyfunc(directory, checkpoint, logged.model_id, run_id)
-        mlflow.log_model_artifacts(logged.model_id, str(directory))
-    mlflow.finalize_logged_model(logged.model_id, "READY")
-    mlflow.log_outputs(run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    tags = {MODEL_TAG: model.digest, COMPARED_TAG: str(champion.version) if champion else ""}
+        _save_pyfunc(directory, workspace.path(model) / "model", served, logged, run_id)
+        shutil.copyfile(workspace.directory / CARD, directory / "README.md")
+        mlflow.log_model_artifacts(logged, str(directory))
+    return _finished(mlflow, run_id, logged)
+
+
+def _log_files(mlflow: Any, run_id: str, name: str, directory: Path) -> str:
+    """Upload a folder as it is; returns the id of the logged model."""
+    logged = _new_logged_model(mlflow, run_id, name)
+    mlflow.log_model_artifacts(logged, str(directory))
+    return _finished(mlflow, run_id, logged)
+
+
+def _new_logged_model(mlflow: Any, run_id: str, name: str) -> str:
+    experiment_id = mlflow.get_run(run_id).info.experiment_id
+    return str(mlflow.create_logged_model(experiment_id, name=name, source_run_id=run_id).model_id)
+
+
+def _finished(mlflow: Any, run_id: str, logged: str) -> str:
+    from mlflow.entities import LoggedModelOutput
+
+    mlflow.finalize_logged_model(logged, "READY")
+    mlflow.log_outputs(run_id, [LoggedModelOutput(logged, step=0)])
+    return logged
+
+
+def _new_version(
+    mlflow: Any, run_id: str, name: str, logged: str, digest: str, tags: Mapping[str, str], card: str
+) -> ModelVersion:
+    """A version of the registered model `name` that consists of the logged model's files."""
+    from mlflow.exceptions import MlflowException
+
     with suppress(MlflowException):  # it exists already
-        mlflow.create_registered_model(config.model)
+        mlflow.create_registered_model(name)
     version = mlflow.create_model_version(
-        config.model, source=f"models:/{logged.model_id}", run_id=run_id, tags=tags, model_id=logged.model_id
+        name,
+        source=f"models:/{logged}",
+        run_id=run_id,
+        tags={MODEL_TAG: digest, **tags},
+        model_id=logged,
+        description=card,
     )
-    return ModelVersion(model=config.model, version=int(version.version), digest=model.digest)
+    return ModelVersion(model=name, version=int(version.version), digest=digest)
 
 
-def _save_pyfunc(directory: Path, checkpoint: Path, model_id: str, run_id: str) -> None:
+def _save_pyfunc(directory: Path, checkpoint: Path, served: bool, model_id: str, run_id: str) -> None:
     import mlflow
     from mlflow.models import Model
 
+    packages = SERVED_PACKAGES if served else TASK_PACKAGES
     mlflow.pyfunc.save_model(
         directory,
-        python_model=str(PYFUNC_CODE),
+        python_model=str(SERVED_CODE if served else TASK_CODE),
         artifacts={"checkpoint": str(checkpoint)},
-        pip_requirements=[f"{package}=={installed(package)}" for package in SERVING_PACKAGES],
+        code_paths=None if served else [str(MODEL_CODE)],
+        # "+cpu" and the like name a build that is on no index.
+        pip_requirements=[f"{package}=={installed(package).partition('+')[0]}" for package in packages],
         mlflow_model=Model(model_id=model_id, run_id=run_id),
     )

@@ -12,7 +12,7 @@ making anything twice.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -21,6 +21,7 @@ from tasks.artifact import Artifact
 from tasks.errors import ServerError, StageError
 
 CHAMPION, CHALLENGER = "champion", "challenger"
+SERVED_TASK = "classification"  # of single texts: the others end with the registered model
 MODEL_TAG, COMPARED_TAG, KEY_TAG = "textmill.model", "textmill.compared_with", "textmill.key"
 
 
@@ -117,11 +118,11 @@ def logged_model(versions: Any, version: ModelVersion) -> str:
     return source.removeprefix("models:/")
 
 
-def predict_with(version: ModelVersion, texts: Sequence[str]) -> list[str]:
-    """Labels that a registered version gives to the texts, loaded as its users load it.
+def predict_with(version: ModelVersion, task: str, examples: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """What a registered version says about the examples of a task, loaded as its users load it.
 
     Raises:
-        StageError: it can't be loaded.
+        StageError: it can't be loaded, or can't do this task.
     """
     client()
     import mlflow
@@ -129,11 +130,13 @@ def predict_with(version: ModelVersion, texts: Sequence[str]) -> list[str]:
     uri = f"models:/{version.model}/{version.version}"
     try:
         model = mlflow.pyfunc.load_model(uri)
-        return [str(label) for label in model.predict(list(texts))["label"]]
+        if task == SERVED_TASK and "second" not in examples[0]:
+            return [str(label) for label in model.predict([example["text"] for example in examples])["label"]]
+        return list(model.predict(list(examples))["prediction"])
     except Exception as error:  # whatever a stored model raises, it is not fit to be compared with
         raise StageError(
-            f"evaluate: the champion {uri} can't be loaded ({error}); take the alias {CHAMPION!r} from it "
-            "in MLflow to go on without a comparison"
+            f"evaluate: the champion {uri} can't be loaded or asked ({error}); take the alias {CHAMPION!r} "
+            "from it in MLflow to go on without a comparison"
         ) from error
 
 

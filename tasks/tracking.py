@@ -19,7 +19,7 @@ METRICS_PER_REQUEST = 1000
 # Without it MLflow guesses the kind of an experiment, and shows pages for chat applications.
 TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 CURVES = {"pretrain": "pretrain", "fine_tune": "fine-tune"}
-DATASETS = ("collect", "clean", "tokenize")
+DATASETS = ("collect", "clean", "tokenize", "examples")
 
 
 def find_or_create_run(mlflow: Any, experiment: str, key: str, name: str = "run") -> str:
@@ -66,8 +66,8 @@ def log_run(
     if not run.inputs.dataset_inputs:
         mlflow.log_inputs(run_id, list(_datasets(manifests)))
     judged = path(manifests["evaluate"].artifact)
-    for name in ("evaluation.json", "confusion_matrix.png", "loss_curves.png"):
-        mlflow.log_artifact(run_id, str(judged / name))
+    for file in sorted(judged.glob("*")):
+        mlflow.log_artifact(run_id, str(file))
 
 
 def log_pretraining(experiment: str, pretrained: Artifact, store: Store) -> None:

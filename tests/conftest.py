@@ -188,8 +188,13 @@ def _recipe(corpus: Path) -> dict[str, Any]:
             "max_length": 64,
             "epochs": 2,
             "learning_rate": 0.01,
-            "labels": {"field": "topic", "min_documents": 20},
         },
-        "evaluate": {"min_f1_over_majority": 0.1, "max_f1_below_champion": 0.5},
+        "examples": {
+            "kind": "documents",
+            "task": "classification",
+            "columns": {"label": "topic"},
+            "min_documents": 20,
+        },
+        "evaluate": {"over_baseline": 0.1, "below_champion": 0.5},
         "deploy": {"compare": 10},
     }

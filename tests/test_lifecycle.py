@@ -24,7 +24,7 @@ from deploy.errors import TritonError
 
 STAGES = (
     *("collect", "validate_raw", "clean", "validate_clean", "tokenize", "validate_tokens"),
-    *("pretrain", "fine_tune", "evaluate"),
+    *("examples", "pretrain", "fine_tune", "evaluate"),
     *("register", "export", "deploy"),
 )
 
@@ -125,7 +125,7 @@ def test_pretraining_was_seen_in_mlflow_while_it_ran(mill: Any, first: dict[str,
 
 
 def test_a_label_that_occurs_once_is_left_out_and_named(mill: Any, first: dict[str, str]) -> None:
-    place = next((mill.home / "artifacts" / "fine_tune").glob("*/labelled/report.json"))
+    place = next((mill.home / "artifacts" / "examples").glob("*/report.json"))
     report = json.loads(place.read_text())
     assert report["labels"] == ["garden", "harbour", "kitchen"]
     assert report["left_out"] == {"museum": "1 documents, fewer than 20"}
@@ -170,7 +170,7 @@ def test_a_refused_model_is_logged_and_changes_nothing(
             "631 of them by too_short; relax clean.filters.thresholds.all.too_short",
         ),
         ("validate.clean.max_characters=50", 1, "topics.jsonl#"),
-        ("fine_tune.labels.min_documents=500", 1, "two labels are needed, 0 of meta.topic is large enough"),
+        ("examples.min_documents=500", 1, "two labels are needed, 0 of meta.topic is large enough"),
         (
             "pretrain.learning_rate=5",
             2,

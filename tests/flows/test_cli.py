@@ -80,7 +80,7 @@ def test_plan_of_an_empty_home_makes_nothing(home: Path, tmp_path: Path) -> None
     recipe = {
         "name": "small",
         "collect": {"sources": [{"kind": "files", "path": str(tmp_path / "corpus")}]},
-        "fine_tune": {"labels": {"field": "topic"}},
+        "examples": {"kind": "documents", "task": "classification", "columns": {"label": "topic"}},
     }
     (tmp_path / "small.yaml").write_text(json.dumps(recipe))  # JSON is YAML
     planned = textmill("plan", str(tmp_path / "small.yaml"))
@@ -88,10 +88,10 @@ def test_plan_of_an_empty_home_makes_nothing(home: Path, tmp_path: Path) -> None
     lines = [line.split(maxsplit=1) for line in planned.output.splitlines()]
     stages = (
         "collect validate_raw clean validate_clean tokenize validate_tokens "
-        "pretrain fine_tune evaluate register export deploy"
+        "examples pretrain fine_tune evaluate register export deploy"
     )
-    assert " ".join(line[0] for line in lines[:12]) == stages
-    assert {line[1].strip() for line in lines[:12]} == {"would run"}
+    assert " ".join(line[0] for line in lines[:13]) == stages
+    assert {line[1].strip() for line in lines[:13]} == {"would run"}
     assert not (home / "artifacts").exists()
 
 

@@ -14,8 +14,9 @@ questions: [what is this]
 collect:
   sources:
     - {kind: files, path: corpus}
-fine_tune:
-  labels:
+examples:
+  kind: documents
+  task: classification
     field: topic
 """
 
@@ -60,7 +61,7 @@ def test_defaults_and_the_name_of_the_model(small: Path) -> None:
         ("export.zzz=1", "export.zzz", "unknown key; allowed here: tolerance"),
         ("pretrain.steps=many", "pretrain.steps", "found 'many'; Input should be a valid integer"),
         ("pretrain.steps=0", "pretrain.steps", "found 0; Input should be greater than or equal to 1"),
-        ("evaluate.min_accuracy=.nan", "evaluate.min_accuracy", "found nan;"),
+        ("evaluate.max_perplexity=.nan", "evaluate.max_perplexity", "found nan;"),
         ("pretrain.precision=half", "pretrain.precision", "found 'half'; Input should be 'auto', 'float32'"),
         (
             "pretrain.width=102",
@@ -72,8 +73,12 @@ def test_defaults_and_the_name_of_the_model(small: Path) -> None:
             "recipe",
             "fine_tune.max_length 1024 is more than pretrain.max_positions",
         ),
-        ("fine_tune.labels.aliases.files=5", "fine_tune.labels.aliases.files", "found 5;"),
-        ("fine_tune.labels.aliases.x=['']", "fine_tune.labels.aliases.x.0", "found ''; String should match"),
+        ("examples.aliases.files=5", "examples.aliases.files", "found 5;"),
+        ("examples.aliases.x=['']", "examples.aliases.x.0", "found ''; String should match"),
+        ("examples.task=poetry", "examples.task", "no such task type; choose one of classification"),
+        ("examples.min_docs=9", "examples.min_docs", "unknown key; did you mean 'min_documents'?"),
+        ("examples={task: classification}", "examples.kind", "is missing; give one of files, documents"),
+        ("examples.kind=web", "examples.kind", "found 'web'; give one of files, documents"),
         ("collect.sources.0.kind=ftp", "collect.sources.0.kind", "found 'ftp'; give one of"),
         ("collect.sources.0={path: texts}", "collect.sources.0.kind", "is missing; give one of"),
         ("collect.sources.0={kind: web}", "collect.sources.0", "give `start` or `sitemaps`"),
@@ -84,7 +89,7 @@ def test_defaults_and_the_name_of_the_model(small: Path) -> None:
         ),
         ("collect.sources=[]", "collect.sources", "found []; Tuple should have at least 1 item"),
         ("name=Small", "name", "found 'Small'; String should match pattern"),
-        ("fine_tune={}", "fine_tune.labels", "is missing"),
+        ("examples=null", "recipe", "fine_tune needs examples to learn from: add the section `examples`"),
     ],
 )
 def test_what_is_wrong_is_named(small: Path, override: str, key: str, said: str) -> None:
@@ -141,7 +146,7 @@ def test_overrides_reach_nested_values_lists_and_absent_sections(small: Path) ->
         "evaluate.max_perplexity=null",
         "collect.sources.0.path=a=b",
         "questions.0=why",
-        "fine_tune.labels.only=[a, b]",
+        "examples.only=[a, b]",
         "description=",
         "description=2024-02-31",
     ]
@@ -150,7 +155,7 @@ def test_overrides_reach_nested_values_lists_and_absent_sections(small: Path) ->
     assert recipe.evaluate.max_perplexity is None
     assert recipe.collect.sources[0].path == "a=b"  # type: ignore[union-attr]
     assert recipe.questions == ("why",)
-    assert recipe.fine_tune.labels.only == ("a", "b")
+    assert recipe.examples.only == ("a", "b")
     assert recipe.description == "2024-02-31"  # no date, so a text
 
 
@@ -223,13 +228,8 @@ def test_built_in_recipes_have_a_smoke_form(name: str) -> None:
     assert load_recipe(name, smoke=True).name == f"{name}-smoke"
 
 
-def test_another_family_cannot_be_fine_tuned_yet(small: Path) -> None:
-    said = "fine_tune is for pretrain.family modernbert, this is gpt2; leave out fine_tune"
-    assert said in refusal(small, "pretrain.family=gpt2")
-
-
 def test_the_tokenizer_is_of_the_models_family(small: Path) -> None:
-    small.write_text(SMALL.partition("fine_tune")[0] + "pretrain: {family: gpt2}\n")
+    small.write_text(SMALL.partition("examples")[0] + "pretrain: {family: gpt2}\n")
     said = "tokenize.family is bert, pretrain.family gpt2 reads gpt; set tokenize.family to gpt"
     assert said in refusal(small)
     assert load_recipe(str(small), ["tokenize.family=gpt"]).pretrain
@@ -237,6 +237,6 @@ def test_the_tokenizer_is_of_the_models_family(small: Path) -> None:
 
 def test_a_recipe_without_a_section_ends_before_it(small: Path) -> None:
     assert load_recipe(str(small)).pretrain
-    small.write_text(SMALL.partition("fine_tune")[0])
+    small.write_text(SMALL.partition("examples")[0])
     assert load_recipe(str(small)).pretrain is None
     assert load_recipe(str(small), ["pretrain.steps=5"]).pretrain

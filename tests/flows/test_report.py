@@ -33,7 +33,7 @@ COUNTS = {
     | {"dropped by exact_duplicate": 12_877, "dropped by near_duplicate": 7_102},
     "validate_clean": {"rules": 12},
     "tokenize": {"train tokens": 9_840_112, "vocabulary": 8_192},
-    "fine_tune": {"examples": 14_400},
+    "examples": {"train examples": 14_400},
     "evaluate": {"test examples": 1_800},
 }
 
@@ -52,9 +52,11 @@ def evaluation(passed: bool = True, labels: list[str] = LABELS) -> dict[str, Any
         for i in range(len(labels))
     ]
     return {
+        "task": "classification",
+        "metric": "f1_macro",
         "labels": labels,
         "test_examples": sum(map(sum, matrix)),
-        "pretrained": {"loss": 3.412, "perplexity": 30.33, "masked_accuracy": 0.381, "tokens": 204_800},
+        "pretrained": {"loss": 3.412, "perplexity": 30.33, "accuracy": 0.381, "targets": 204_800},
         "model": scores(0.912, 0.874),
         "per_label": [
             {"label": label, "precision": 0.95 - 0.02 * i, "recall": 0.96 - 0.03 * i}
@@ -81,7 +83,7 @@ def history(start: float, end: float, steps: int, every: int) -> str:
         loss = end + (start - end) * 0.985 ** (step * 300 / steps) + 0.03 * ((step * 7919) % 13 - 6)
         rows.append({"step": step, "loss": loss})
         if step % every == 0:
-            rows.append({"step": step, "validation": {"loss": loss + 0.08, "macro_f1": 0.8}})
+            rows.append({"step": step, "validation": {"loss": loss + 0.08, "f1_macro": 0.8}})
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
@@ -220,7 +222,7 @@ def test_complete_run_shows_every_part(store: Store, tmp_path: Path) -> None:
     assert "Masked personal data email 212" in page.text
     assert page.tags.count("svg") == 2
     assert page.tags.count("path") == 4
-    assert "champion, version 2 0.905 0.869" in page.text
+    assert "champion, version 2 0.905 0.873 0.866 0.869" in page.text
     assert "macro F1 against champion 2 at least 0.869 0.874 ✓ passed" in page.text
     assert "loss 3.41, perplexity 30.3, guessed right 38.1 %" in page.text
     assert "opset 20, 5.8 MB" in page.text

@@ -1,0 +1,34 @@
+"""A model of any task as `mlflow.pyfunc.load_model` gives it: examples in, predictions out, with torch.
+
+MLflow stores this file beside the model, and the package `model_code` that made it.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow.pyfunc.model import PythonModel
+
+from model_code.predict import Predictor
+
+
+class TaskModel(PythonModel):
+    """Predicts what the model was fine-tuned for."""
+
+    def load_context(self, context: Any) -> None:
+        """Load the checkpoint."""
+        self.predictor = Predictor(Path(context.artifacts["checkpoint"]))
+
+    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """A row per example with its `prediction`.
+
+        An example is a dictionary with the fields of the task but its target (a DataFrame has them as
+        columns), or a string where the task takes one text.
+        """
+        rows = model_input.to_dict("records") if isinstance(model_input, pd.DataFrame) else list(model_input)
+        examples: list[Any] = [{"text": row} if isinstance(row, str) else row for row in rows]
+        return pd.DataFrame({"prediction": self.predictor.predict(examples)})
+
+
+mlflow.models.set_model(TaskModel())
