@@ -57,6 +57,29 @@ def plot_rates(curve: Sequence[Mapping[str, float]], suggested: float, path: Pat
     _save(figure, path)
 
 
+def plot_search(
+    scores: Sequence[float], states: Sequence[str], importances: Mapping[str, float], path: Path
+) -> None:
+    """Draw the score of each trial with the best one so far, and how much each searched value mattered."""
+    figure = _figure(9, 3.4)
+    history, bars = figure.subplots(1, 2)
+    for state, marker in (("complete", "o"), ("pruned", "x")):
+        numbers = [number for number, found in enumerate(states, 1) if found == state]
+        history.scatter(numbers, [scores[number - 1] for number in numbers], marker=marker, label=state, s=20)
+    best = [max(scores[:number]) for number in range(1, len(scores) + 1)]
+    history.plot(range(1, len(scores) + 1), best, linewidth=1, color="grey", label="best so far")
+    history.set_xlabel("trial")
+    history.set_ylabel("score on validation")
+    history.xaxis.get_major_locator().set_params(integer=True)
+    history.legend(fontsize=8)
+    history.grid(alpha=0.3)
+    names = sorted(importances, key=lambda name: importances[name])
+    bars.barh(names, [importances[name] for name in names])
+    bars.set_xlabel("importance")
+    bars.set_xlim(0, 1)
+    _save(figure, path)
+
+
 def _figure(width: float, height: float) -> Any:
     from matplotlib.figure import Figure  # not pyplot: no display, no global state, safe in threads
 

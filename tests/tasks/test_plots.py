@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib.image
 import pytest
 
-from tasks.plots import plot_confusion_matrix, plot_loss_curves
+from tasks.plots import plot_confusion_matrix, plot_loss_curves, plot_search
 
 
 def shape(path: Path) -> tuple[int, ...]:
@@ -35,3 +35,14 @@ def test_loss_curves_stand_side_by_side(tmp_path: Path, losses: list[float]) -> 
     plot_loss_curves({"pretrain": history}, tmp_path / "one.png")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert shape(tmp_path / "a.png")[1] == 2 * shape(tmp_path / "one.png")[1]
+
+
+def test_search_is_drawn_with_trials_that_ended_early_or_failed(tmp_path: Path) -> None:
+    scores = [0.5, 0.4, float("-inf"), 0.7]
+    states = ["complete", "pruned", "failed", "complete"]
+    for name in ("a.png", "b.png"):
+        plot_search(scores, states, {"learning_rate": 0.8, "batch_size": 0.2}, tmp_path / name)
+    plot_search(scores, states, {}, tmp_path / "c.png")
+    first, second, other = ((tmp_path / name).read_bytes() for name in ("a.png", "b.png", "c.png"))
+    assert first == second != other
+    assert shape(tmp_path / "a.png")[2] == 4

@@ -1,0 +1,284 @@
+"""Hyperparameter search: Optuna proposes values, a training tries them, the best ones make the model.
+
+TPE (Bergstra et al. 2011) learns from the trials so far; a trial that is below the median of the others after
+an epoch ends there. The first trial has the recipe's own values, so no search is worse than none. Trials run
+in turn and the sampler is seeded anew for each by its number: the same search makes the same trials, and one
+that was killed goes on as if it had not been, from the journal in the stage's scratch.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self, TypeVar
+
+from pydantic import AfterValidator, Field, model_validator
+
+from tasks.child import Event
+from tasks.errors import StageError
+from tasks.live_search import LiveSearch
+from tasks.plots import plot_search
+from tasks.stage import Config, Workspace
+from tasks.trainings import Trainings
+from tasks.visible import format_cell, plain
+
+if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial
+
+Number = TypeVar("Number", int, float)
+
+
+def _rising(bounds: tuple[Number, Number]) -> tuple[Number, Number]:
+    if bounds[0] >= bounds[1]:
+        raise ValueError("give the lowest value, then a higher one")
+    return bounds
+
+
+def _different(choices: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(choices)) < max(2, len(choices)):
+        raise ValueError("give two values or more, each once")
+    return choices
+
+
+Rate = Annotated[float, Field(gt=0, le=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Rates = Annotated[tuple[Rate, Rate], AfterValidator(_rising)]
+Shares = Annotated[tuple[Share, Share], AfterValidator(_rising)]
+Counts = Annotated[tuple[Count, Count], AfterValidator(_rising)]
+Choices = Annotated[tuple[Count, ...], AfterValidator(_different)]
+# Random trials before TPE has something to learn from, and whole ones before any is ended early.
+STARTUP = 5
+
+
+class SearchConfig(Config):
+    """What is searched: values of fine_tune by their names, each with its lowest and its highest."""
+
+    trials: int = Field(12, ge=2, le=1000, description="Trainings; the first has the recipe's own values.")
+    seed: int = Field(0, ge=0, description="Of the values that are tried.")
+    learning_rate: Rates | None = Field(None, description="On a logarithmic scale.")
+    muon_learning_rate: Rates | None = Field(None, description="On a logarithmic scale.")
+    batch_size: Choices | None = Field(None, description="The sizes to choose from.")
+    epochs: Counts | None = Field(None, description="The learning rate falls over a trial's own epochs.")
+    warmup_fraction: Shares | None = Field(None, description="On a linear scale, as all that follow.")
+    weight_decay: Shares | None = None
+    label_smoothing: Shares | None = None
+    head_dropout: Shares | None = None
+
+    @property
+    def space(self) -> dict[str, tuple[Any, ...]]:
+        """What is searched, and between which values."""
+        values = self.model_dump(exclude={"trials", "seed"})
+        return {name: bounds for name, bounds in values.items() if bounds}
+
+    @model_validator(mode="after")
+    def _searches_something(self) -> Self:
+        if not self.space:
+            names = [name for name in type(self).model_fields if name not in ("trials", "seed")]
+            raise ValueError(f"names nothing to search; name one or more of {', '.join(names)}")
+        return self
+
+
+class Trial(NamedTuple):
+    """A trial that is over; `epochs` are the scores after each, `score` is the best, and higher is better."""
+
+    number: int
+    state: Literal["complete", "pruned", "failed"]
+    values: Mapping[str, Any]
+    score: float
+    epochs: Mapping[int, float]
+    seconds: float
+    error: str
+
+
+def search(
+    config: SearchConfig, trainings: Trainings, workspace: Workspace, experiment: str
+) -> dict[str, Any]:
+    """Run the trials; write `search.json` and `search.png` into the artifact, and return the best values.
+
+    What decides is the score on the validation split. With an MLflow `experiment` each trial is a run there.
+
+    Raises:
+        StageError: the first trial failed. Of a later one (a loss that is not a number) it is told and noted.
+    """
+    study = _open_study(workspace.scratch / "search.journal")
+    with LiveSearch(experiment, workspace.key, config.space) as live:
+        for trial in _trials(study):
+            live.trial(trial)
+        for number in range(len(_trials(study)) + 1, config.trials + 1):
+            _run_trial(study, number, config, trainings)
+            trials = _trials(study)
+            best = _best(trials)
+            for trial in trials:
+                if trial.values != best.values:
+                    trainings.forget(trial.values)
+            live.trial(trials[-1])
+            workspace.say(f"{_described(trials[-1], config.trials)}; best so far {best.score:.4f}")
+    trials = _trials(study)
+    _write(trials, _importances(study), workspace)
+    return dict(_best(trials).values)
+
+
+def _run_trial(study: Study, number: int, config: SearchConfig, trainings: Trainings) -> None:
+    """Ask for the values of trial `number` (from 1), train with them, and tell what came of it."""
+    from numpy.random import SeedSequence
+    from optuna import TrialPruned
+    from optuna.samplers import TPESampler
+    from optuna.trial import TrialState
+
+    for attempt in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(attempt.number, state=TrialState.FAIL)  # the process was killed; the same is asked again
+    seed = int(SeedSequence([config.seed, number]).generate_state(1)[0])
+    study.sampler = TPESampler(seed=seed, n_startup_trials=STARTUP)
+    if number == 1 and not study.get_trials(states=(TrialState.WAITING,)):
+        study.enqueue_trial(_own_values(config, trainings.config))
+    trial = study.ask({name: _distribution(name, bounds) for name, bounds in config.space.items()})
+    epochs = (dict(trainings.config) | trial.params)["epochs"]
+    reported: dict[int, float] = {}
+
+    def listen(event: Event) -> None:
+        if event.get("event") == "evaluation" and event["epoch"] not in reported:
+            reported[event["epoch"]] = event["score"]
+            trial.report(event["score"], event["epoch"])
+            if event["epoch"] < epochs and trial.should_prune():
+                raise TrialPruned
+
+    started = time.monotonic()
+    score = None
+    try:
+        for attempt in study.get_trials(states=(TrialState.FAIL,)):
+            for epoch, seen in attempt.intermediate_values.items() if attempt.params == trial.params else ():
+                listen({"event": "evaluation", "epoch": epoch, "score": seen})
+        score = trainings.run(trial.params, f"trial {number} of {config.trials}", listen).score
+        if not math.isfinite(score):
+            raise StageError(f"the score of the training is {score}")
+    except TrialPruned:
+        pass
+    except StageError as error:
+        if number == 1:
+            raise
+        score = None
+        trial.set_user_attr("error", str(error))
+    trial.set_user_attr("seconds", round(time.monotonic() - started, 2))
+    # To TPE a pruned trial that reported nothing is the worst of all.
+    study.tell(trial, score, state=TrialState.COMPLETE if score is not None else TrialState.PRUNED)
+
+
+def _open_study(journal: Path) -> Study:
+    """The study as far as it has come. The stage's lock is held: nobody else reads or writes the journal."""
+    import optuna
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if journal.exists():
+        written = journal.read_bytes()
+        journal.write_bytes(written[: written.rfind(b"\n") + 1])  # without a line that was torn
+    Path(f"{journal}.lock").unlink(missing_ok=True)  # a killed process left it
+    return optuna.create_study(
+        storage=JournalStorage(JournalFileBackend(str(journal))),
+        study_name="search",
+        direction="maximize",
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=STARTUP),
+        load_if_exists=True,
+    )
+
+
+def _distribution(name: str, bounds: tuple[Any, ...]) -> BaseDistribution:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if name == "batch_size":
+        return CategoricalDistribution(bounds)
+    if name == "epochs":
+        return IntDistribution(*bounds)
+    lowest, highest = bounds
+    return FloatDistribution(lowest, highest, log=name.endswith("learning_rate"))
+
+
+def _own_values(config: SearchConfig, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The recipe's own values, as far as they are among those that are searched."""
+    own = {name: (recipe[name], bounds) for name, bounds in config.space.items()}
+    return {
+        name: value
+        for name, (value, bounds) in own.items()
+        if (value in bounds if name == "batch_size" else bounds[0] <= value <= bounds[-1])
+    }
+
+
+def _trials(study: Study) -> list[Trial]:
+    """The trials that are over, numbered from 1; attempts that were killed are not among them."""
+    from optuna.trial import TrialState
+
+    over = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+    return [_trial(number, frozen) for number, frozen in enumerate(over, 1)]
+
+
+def _trial(number: int, frozen: FrozenTrial) -> Trial:
+    from optuna.trial import TrialState
+
+    error, epochs = frozen.user_attrs.get("error", ""), frozen.intermediate_values
+    complete = frozen.state == TrialState.COMPLETE
+    return Trial(
+        number=number,
+        state="complete" if complete else "failed" if error else "pruned",
+        values=frozen.params,
+        score=frozen.values[0] if complete else max(epochs.values(), default=-math.inf),
+        epochs=epochs,
+        seconds=frozen.user_attrs["seconds"],
+        error=error,
+    )
+
+
+def _best(trials: Sequence[Trial]) -> Trial:
+    return max((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.score)
+
+
+def _importances(study: Study) -> dict[str, float]:
+    """How much each value decides about the score, 1 together (PED-ANOVA, Watanabe et al. 2023)."""
+    from optuna.importance import get_param_importances
+
+    scores = {trial.score for trial in _trials(study) if trial.state == "complete"}
+    return get_param_importances(study) if len(scores) > 1 else {}
+
+
+def _described(trial: Trial, of: int) -> str:
+    values = ", ".join(f"{name} {format_cell(value)}" for name, value in trial.values.items())
+    match trial.state:
+        case "complete":
+            came = f"score {trial.score:.4f}"
+        case "pruned":
+            came = f"ended after epoch {max(trial.epochs)}, score {trial.score:.4f} is below the median"
+        case "failed":
+            came = f"[yellow]failed: {plain(trial.error.partition(chr(10))[0])}[/]"
+    return f"trial {trial.number} of {of}: {values}: {came}"
+
+
+def _write(trials: Sequence[Trial], importances: Mapping[str, float], workspace: Workspace) -> None:
+    best = _best(trials)
+    found = {
+        "best": best.number,
+        "values": best.values,
+        "score": best.score,
+        "importances": importances,
+        "trials": [trial._asdict() | {"score": trial.score if trial.epochs else None} for trial in trials],
+    }
+    (workspace.directory / "search.json").write_text(json.dumps(found, indent=2) + "\n")
+    workspace.volatile.add("search.json")  # it holds seconds
+    plot_search(
+        [trial.score for trial in trials],
+        [trial.state for trial in trials],
+        importances,
+        workspace.directory / "search.png",
+    )
+    names = list(best.values)
+    rows = [
+        (t.number, *(t.values[name] for name in names), t.state, f"{t.score:.4f}", t.seconds) for t in trials
+    ]
+    workspace.table("Trials", ["trial", *names, "state", "score", "seconds"], rows)
+    workspace.counts |= {"trials": len(trials), "trials pruned": sum(t.state == "pruned" for t in trials)}
+    workspace.metrics |= {"search_first_score": trials[0].score, "search_best_score": best.score}
