@@ -8,6 +8,7 @@ inside the page, so it opens without a network and asks nobody for anything.
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -72,16 +73,16 @@ class FailingDocument:
     uri: str
 
 
-class Demands(BaseModel):
+class Demands(BaseModel, ABC):
     """The thresholds of a checkpoint, and which of its rules warn instead of stopping the line."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     warn_only: tuple[str, ...] = Field((), description="names of rules that warn and let the line go on")
 
+    @abstractmethod
     def rules(self) -> list[Rule]:
         """The rules that can follow from these thresholds, in the order in which they are reported."""
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _known_rules(self) -> Self:

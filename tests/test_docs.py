@@ -112,7 +112,7 @@ def test_recipes_in_pages_are_valid(page: Path, tmp_path: Path) -> None:
         file = tmp_path / "recipe.yaml"
         missing = {key: value for key, value in AROUND.items() if key not in yaml.safe_load(block)}
         file.write_text(f"{block}\n{yaml.safe_dump(missing) if missing else ''}", encoding="utf-8")
-        load_recipe(str(file))
+        assert load_recipe(str(file)).collect.sources
 
 
 def test_the_recipe_page_has_an_example_of_everything() -> None:
