@@ -1,12 +1,24 @@
-"""The examples to fine-tune with: read, checked, divided, and shown before hours are spent on a model."""
+"""Stage 7: the examples to fine-tune with, read, checked, divided and shown before a model is trained."""
 
 from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from tasks.artifact import Artifact
 from tasks.labelled.config import DocumentsExamples, ExamplesConfig, FilesExamples
+from tasks.labelled.documents import document_examples
+from tasks.labelled.files import digest_of
+from tasks.labelled.reading import read_examples
+from tasks.labelled.splits import SPLITS, Split, Splits
 from tasks.stage import Workspace, stage
+
+if TYPE_CHECKING:  # it imports torch
+    from model_code.task_types.task import TaskType
 
 __all__ = [
     "DocumentsExamples",
@@ -15,7 +27,14 @@ __all__ = [
     "FilesExamples",
     "example_files",
     "examples",
+    "read_examples",
 ]
+
+MOST_LABELS = 50
+LONGEST_SHOWN = 300  # characters
+EXAMPLES_SHOWN = 5
+
+LabelCounts = dict[str, dict[Split, int]]
 
 
 class ExampleFiles(BaseModel):
@@ -34,7 +53,9 @@ def example_files(config: FilesExamples | DocumentsExamples) -> ExampleFiles | N
     Raises:
         StageError: a file is not there or can't be read.
     """
-    raise NotImplementedError
+    if isinstance(config, DocumentsExamples):
+        return None
+    return ExampleFiles(digests={path: digest_of(path) for path in config.paths})
 
 
 @stage(runs=("model_code.task_types.",))
@@ -52,4 +73,77 @@ def examples(
     Raises:
         StageError: an example is wrong, with its file and line; or the set can't be learnt from.
     """
-    raise NotImplementedError
+    from model_code.task_types.task import task_named
+
+    if isinstance(config, FilesExamples):
+        splits = read_examples(config)
+    else:
+        assert cleaned is not None
+        assert tokens is not None
+        splits = document_examples(
+            workspace.path(cleaned) / "documents", workspace.path(tokens) / "splits.parquet", config
+        )
+    counts = _label_counts(splits, task_named(config.task))
+    _write(splits, counts, config.task, workspace)
+    _show(splits, counts, workspace)
+
+
+def _label_counts(splits: Splits, task: TaskType) -> LabelCounts:
+    """Examples that have a label, by label and split."""
+    counted: dict[Split, Counter[str]] = {
+        split: Counter(label for example in found for label in task.labels_of([example]))
+        for split, found in splits.examples.items()
+    }
+    return {label: {split: counted[split][label] for split in SPLITS} for label in splits.labels}
+
+
+def _write(splits: Splits, counts: LabelCounts, task: str, workspace: Workspace) -> None:
+    for split, found in splits.examples.items():
+        with (workspace.directory / f"{split}.jsonl").open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(example, ensure_ascii=False) + "\n" for example in found)
+    report = {
+        "task": task,
+        "labels": splits.labels,
+        "counts": {split: len(found) for split, found in splits.examples.items()},
+        "label_counts": counts,
+        "remarks": splits.remarks,
+        "left_out": splits.left_out,
+    }
+    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    (workspace.directory / "report.json").write_text(text, encoding="utf-8")
+
+
+def _show(splits: Splits, counts: LabelCounts, workspace: Workspace) -> None:
+    sizes = {split: len(splits.examples[split]) for split in SPLITS}
+    workspace.counts |= {f"{split} examples": size for split, size in sizes.items()}
+    workspace.counts |= {"labels": len(splits.labels), "labels left out": len(splits.left_out)}
+    rows = [("all", *sizes.values())]
+    rows += [(label, *counts[label].values()) for label in splits.labels[:MOST_LABELS]]
+    workspace.table("Examples", ["label", *SPLITS], rows)
+    workspace.say(", ".join(f"{size:,} {split} examples" for split, size in sizes.items()) + _labels(counts))
+    remarks = {remark: count for remark, count in splits.remarks.items() if count}
+    if remarks:
+        workspace.table("To know", ["what", "how many"], list(remarks.items()))
+        workspace.say("; ".join(f"{count:,} {remark}" for remark, count in remarks.items()))
+    if splits.left_out:
+        workspace.table("Labels left out", ["label", "reason"], list(splits.left_out.items()))
+        reasons = [f"{label} ({reason})" for label, reason in splits.left_out.items()]
+        more = f", and {len(reasons) - 8} more in report.json" if len(reasons) > 8 else ""
+        workspace.say(f"labels left out: {', '.join(reasons[:8])}{more}")
+    shown = splits.examples["train"][:: max(1, sizes["train"] // EXAMPLES_SHOWN)][:EXAMPLES_SHOWN]
+    fields = list(dict.fromkeys(name for example in shown for name in example))
+    cells = [[_shortened(example.get(name, "")) for name in fields] for example in shown]
+    workspace.table("Some training examples", fields, cells)
+
+
+def _labels(counts: Mapping[str, Mapping[Split, int]]) -> str:
+    if not counts:
+        return ""
+    sizes = [f"{label} ({sum(by_split.values()):,})" for label, by_split in counts.items()]
+    more = f", … {len(sizes)} in all" if len(sizes) > MOST_LABELS else ""
+    return f"; labels: {', '.join(sizes[:MOST_LABELS])}{more}"
+
+
+def _shortened(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

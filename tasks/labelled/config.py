@@ -8,10 +8,11 @@ from pydantic import Field, field_validator, model_validator
 
 from model_code.task_types import task_types
 from tasks.stage import Config
+from tasks.tokenizing.division import Split
 
 Format = Literal["auto", "tsv", "csv", "json", "jsonl", "conll", "parallel", "squad"]
 Columns = dict[str, str | int]
-Path = Annotated[str, Field(min_length=1)]
+File = Annotated[str, Field(min_length=1)]
 
 
 class _Examples(Config):
@@ -35,21 +36,21 @@ class FilesExamples(_Examples):
     """Examples in files; what is not named is made of the training file by the line."""
 
     kind: Literal["files"] = "files"
-    train: Path | dict[str, Path] = Field(
+    train: File | dict[str, File] = Field(
         description="File (or glob, or URL) of the training examples, also compressed; of parallel texts "
         "one for each field, as in `{source: train.en.gz, target: train.de.gz}`."
     )
-    validation: Path | dict[str, Path] | None = Field(
+    validation: File | dict[str, File] | None = Field(
         None, description="Examples by which the best epoch is chosen; none: a part of the training examples."
     )
-    test: Path | dict[str, Path] | None = Field(
+    test: File | dict[str, File] | None = Field(
         None, description="Examples that models are judged on; none: a part of the training examples."
     )
     format: Format = Field(
         "auto",
-        description="What the files hold; auto: what their names say. conll: a word and its columns per line, "
-        "blank lines between sentences; parallel: line n of one file belongs to line n of the other; squad: "
-        "SQuAD's JSON, version 1 or 2.",
+        description="What the files hold; auto: what their names say. conll: a word and its columns per "
+        "line, blank lines between sentences; parallel: line n of one file belongs to line n of the other; "
+        "squad: SQuAD's JSON, version 1 or 2.",
     )
     header: bool = Field(
         True, description="TSV and CSV begin with the columns' names; without, they are 1, 2, 3."
@@ -63,7 +64,7 @@ class FilesExamples(_Examples):
         ",", min_length=1, description="Stands between the labels where a column holds several."
     )
     strip_prefix: str = Field(
-        "", description="Taken off the beginning of every word of CoNLL, such as `en:` in WikiANN."
+        "", description="Taken off the beginning of every line of CoNLL, such as `en:` in WikiANN."
     )
     group_by: str | int = Field(
         "",
@@ -77,10 +78,20 @@ class FilesExamples(_Examples):
     )
 
     @property
-    def files(self) -> dict[str, str | dict[str, str]]:
+    def files(self) -> dict[Split, str | dict[str, str]]:
         """The named files by split."""
-        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        named: dict[Split, str | dict[str, str] | None] = {
+            "train": self.train,
+            "validation": self.validation,
+            "test": self.test,
+        }
         return {split: files for split, files in named.items() if files is not None}
+
+    @property
+    def paths(self) -> list[str]:
+        """Every path that is named."""
+        named = [files if isinstance(files, str) else list(files.values()) for files in self.files.values()]
+        return [path for paths in named for path in ([paths] if isinstance(paths, str) else paths)]
 
     @model_validator(mode="after")
     def _files_fit_the_format(self) -> Self:
@@ -105,8 +116,8 @@ class DocumentsExamples(_Examples):
     kind: Literal["documents"] = "documents"
     columns: dict[str, str] = Field(
         {},
-        description="Part of a document (`text`, `first_sentence`, `rest`) or key of its `meta`, by field of the "
-        "task; a field that is not named is the part of its own name.",
+        description="Part of a document (`text`, `first_sentence`, `rest`) or key of its `meta`, by field of "
+        "the task; a field that is not named is the part of its own name.",
     )
     min_words: dict[str, int] = Field(
         {}, description="Fewest words of a text, by field of the task; shorter examples are left out."

@@ -19,7 +19,7 @@ def text_of(record: Mapping[str, Any], path: str) -> str:
     Raises:
         LeftOut: there is nothing at `path`, or what is there is no text.
     """
-    found = _find(record, path)
+    found = value_at(record, path)
     if isinstance(found, str):
         return found
     if found is None:
@@ -34,7 +34,7 @@ def meta_of(record: Mapping[str, Any], paths: Sequence[str]) -> dict[str, str]:
     found = {}
     for path in paths:
         try:
-            value = _find(record, path)
+            value = value_at(record, path)
         except LeftOut:
             continue
         if value is not None:
@@ -42,17 +42,21 @@ def meta_of(record: Mapping[str, Any], paths: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _find(record: Any, path: str) -> Any:
-    """The value at `path`; a key that itself has dots in it is found too, a list gives a flat list."""
+def value_at(record: Any, path: str) -> Any:
+    """The value at `path`; a key that itself has dots in it is found too, a list gives a flat list.
+
+    Raises:
+        LeftOut: there is nothing at `path`.
+    """
     if isinstance(record, list) and record:
-        found = [_find(entry, path) for entry in record]
+        found = [value_at(entry, path) for entry in record]
         return [part for value in found for part in (value if isinstance(value, list) else [value])]
     if isinstance(record, Mapping):
         if path in record:
             return record[path]
         first, dot, rest = path.partition(".")
         if dot and first in record:
-            return _find(record[first], rest)
+            return value_at(record[first], rest)
         raise LeftOut(
             NO_TEXT_FIELD, f"no field {path!r}; found {', '.join(map(str, record))[:300] or 'nothing'}"
         )

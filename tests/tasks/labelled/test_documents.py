@@ -1,6 +1,7 @@
-"""The labelled set: no name gives a label away, and what is too small is left out and named."""
+"""Examples of documents: no name gives a label away, and what is too small is left out and named."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 
 from tasks.documents import Document, document_id, to_batches, write_shards
 from tasks.errors import StageError
-from tasks.labels import LabelledSet, LabelsConfig, first_sentence, label_documents, names_pattern
+from tasks.labelled.config import DocumentsExamples
+from tasks.labelled.documents import document_examples, first_sentence
+from tasks.labelled.splits import Splits
 
 ALIASES = {"numpy": ("np",), "torch": ("pytorch",), "sklearn": ("scikit-learn", "hugging face")}
 TEXTS = {
@@ -21,7 +24,16 @@ TEXTS = {
 }
 
 
-def labelled(folder: Path, counts: dict[str, int], **config: Any) -> LabelledSet:
+def made_of(folder: Path, documents: list[Document], **config: Any) -> Splits:
+    """Examples of documents; of ten in a row 6 are for training, 2 for validation and 2 for the test."""
+    write_shards(to_batches(documents), folder / "documents")
+    splits = [["train", "train", "train", "validation", "test"][n // 2 % 5] for n in range(len(documents))]
+    ids = [document_id(document.text) for document in documents]
+    pq.write_table(pa.table({"id": ids, "split": splits}), folder / "splits.parquet")
+    return document_examples(folder / "documents", folder / "splits.parquet", DocumentsExamples(**config))
+
+
+def labelled(folder: Path, counts: dict[str, int], **config: Any) -> Splits:
     """The set from that many documents per label; in tens, 6 train, 2 validation and 2 test."""
     documents = [
         Document(TEXTS[label].format(n), "s", f"u{label}{n}", meta={"library": label, "n": str(n)})
@@ -29,24 +41,27 @@ def labelled(folder: Path, counts: dict[str, int], **config: Any) -> LabelledSet
         for n in range(count)
     ]
     documents.append(Document("A text without a label.", "s", "u"))
-    write_shards(to_batches(documents), folder / "documents")
-    splits = [["train", "train", "train", "validation", "test"][n // 2 % 5] for n in range(len(documents))]
-    ids = [document_id(document.text) for document in documents]
-    pq.write_table(pa.table({"id": ids, "split": splits}), folder / "splits.parquet")
-    defaults: dict[str, Any] = {"field": "library", "min_documents": 10, "min_held_out": 2}
-    return label_documents(
-        folder / "documents", folder / "splits.parquet", LabelsConfig(**(defaults | config))
-    )
+    defaults: dict[str, Any] = {"columns": {"label": "library"}, "min_documents": 10, "min_held_out": 2}
+    return made_of(folder, documents, task="classification", **(defaults | config))
 
 
-def texts(found: LabelledSet) -> list[str]:
+def sizes(found: Splits) -> dict[str, Counter[str]]:
+    """Examples of each label by split."""
+    by_label: dict[str, Counter[str]] = {label: Counter() for label in found.labels}
+    for split, examples in found.examples.items():
+        for example in examples:
+            by_label[example["label"]][split] += 1
+    return by_label
+
+
+def texts(found: Splits) -> list[str]:
     return [example["text"] for examples in found.examples.values() for example in examples]
 
 
 def test_examples_follow_the_division_of_the_corpus(tmp_path: Path) -> None:
     found = labelled(tmp_path, {"numpy": 20, "torch": 10})
     assert found.labels == ["numpy", "torch"]
-    assert found.counts() == {
+    assert sizes(found) == {
         "numpy": {"train": 12, "validation": 4, "test": 4},
         "torch": {"train": 6, "validation": 2, "test": 2},
     }
@@ -65,14 +80,6 @@ def test_no_name_of_any_label_is_left(tmp_path: Path, summaries: bool) -> None:
     assert any("an input of [MASK].nn or pandas" in text for text in texts(found))
 
 
-def test_names_are_found_in_compounds_and_broken_lines_but_not_inside_words() -> None:
-    pattern = names_pattern({"numpy", "np", "hugging face", "C++"})
-    hidden = "NumPyArray, my_numpy2, np.sum, np2, NpArray, 使用np计算, Hugging\n    face, c++"
-    kept = "input, snp, npm, hugging a face, C+"
-    assert pattern.sub("*", hidden) == "*Array, my_*2, *.sum, *2, *Array, 使用*计算, *, *"
-    assert pattern.sub("*", kept) == kept
-
-
 def test_small_labels_are_left_out_and_named(tmp_path: Path) -> None:
     found = labelled(tmp_path, {"numpy": 10, "torch": 20, "tiny": 9})
     assert found.labels == ["numpy", "torch"]
@@ -87,12 +94,12 @@ def test_labels_that_can_not_be_judged_are_named(tmp_path: Path) -> None:
 def test_missing_label_and_too_few_labels_are_errors(tmp_path: Path) -> None:
     with pytest.raises(StageError, match=r"label 'tiny' has 3 documents, fewer than 10; collect more"):
         labelled(tmp_path / "a", {"numpy": 10, "torch": 10, "tiny": 3}, only=("numpy", "torch", "tiny"))
-    with pytest.raises(StageError, match=r"label 'jax' has no documents; .*fine_tune\.labels\.only"):
+    with pytest.raises(StageError, match=r"label 'jax' has no documents; .*examples\.only"):
         labelled(tmp_path / "b", {"numpy": 10, "torch": 10}, only=("numpy", "torch", "jax"))
-    with pytest.raises(StageError, match=r"1 of meta\.library is large enough.*torch: 9 documents"):
+    with pytest.raises(StageError, match=r"1 of library is large enough.*torch: 9 documents"):
         labelled(tmp_path / "c", {"numpy": 10, "torch": 9})
-    with pytest.raises(StageError, match=r"0 of meta\.topic is large enough\. Left out: none"):
-        labelled(tmp_path / "d", {"numpy": 10, "torch": 10}, field="topic")
+    with pytest.raises(StageError, match=r"0 of topic is large enough\. Left out: none"):
+        labelled(tmp_path / "d", {"numpy": 10, "torch": 10}, columns={"label": "topic"})
 
 
 def test_only_the_named_labels_are_used(tmp_path: Path) -> None:
@@ -107,7 +114,7 @@ def test_large_labels_are_sampled_the_same_way_every_time(tmp_path: Path) -> Non
         for name, seed in (("a", 1), ("b", 1), ("c", 2))
     )
     assert first == second != other
-    assert sum(first.counts()["numpy"].values()) == 15
+    assert sum(sizes(first)["numpy"].values()) == 15
 
 
 def test_first_sentences_are_added_to_train_alone(tmp_path: Path) -> None:
@@ -134,3 +141,53 @@ def test_first_sentences_are_added_to_train_alone(tmp_path: Path) -> None:
 )
 def test_first_sentence(text: str, first: str) -> None:
     assert first_sentence(text) == first
+
+
+PARTS = [
+    "Return the mean of an array.  It is taken along an axis, or over all of them.",
+    "Short. No",
+    "A text of one sentence alone.",
+]
+
+
+def pairs(folder: Path, **config: Any) -> Splits:
+    """Pairs from ten documents that are of the shapes of `PARTS`, one after the other."""
+    documents = [
+        Document(f"{PARTS[n % 3]} Number {n}" if n % 3 == 0 else f"{PARTS[n % 3][:-1]}{n}.", "s", f"u{n}")
+        for n in range(30)
+    ]
+    columns = {"source": "rest", "target": "first_sentence"}
+    return made_of(folder, documents, task="seq2seq", **({"columns": columns} | config))
+
+
+def test_pairs_are_the_first_sentence_and_the_rest(tmp_path: Path) -> None:
+    found = pairs(tmp_path, min_words={"source": 3}, max_words={"target": 6})
+    assert {split: len(examples) for split, examples in found.examples.items()} == {
+        "train": 6,
+        "validation": 2,
+        "test": 2,
+    }
+    assert {example["target"] for examples in found.examples.values() for example in examples} == {
+        "Return the mean of an array."
+    }
+    first = min((e for e in found.examples["train"]), key=lambda example: len(example["source"]))
+    assert first["source"].startswith("It is taken along an axis, or over all of them. Number ")
+    assert found.remarks == {
+        "documents with fewer than 3 words in rest": 10,
+        "documents without rest": 10,
+    }
+    assert found.labels == []
+
+
+def test_what_no_document_offers_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"20 documents without summary.*A document offers text, first_sent"):
+        pairs(tmp_path / "a", columns={"source": "rest", "target": "summary"})
+    with pytest.raises(StageError, match=r"columns names 'first', which is no field.*source, target"):
+        pairs(tmp_path / "b", columns={"first": "rest", "target": "first_sentence"})
+
+
+def test_training_examples_can_be_limited(tmp_path: Path) -> None:
+    all_of_them, some = (pairs(tmp_path / str(limit), limit=limit).examples for limit in (0, 4))
+    assert len(some["train"]) == 4
+    assert all(example in all_of_them["train"] for example in some["train"])
+    assert some["test"] == all_of_them["test"]

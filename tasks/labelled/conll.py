@@ -1,0 +1,52 @@
+"""CoNLL's columns: a word per line with what is said about it, a blank line between sentences.
+
+Columns are separated by tabs (then words may have spaces in them, and lines that begin with `#` are
+comments, as in CoNLL-U) or by white space (as in CoNLL-2003).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tasks.labelled.files import File
+from tasks.labelled.rows import Row, wrong
+
+_DOCUMENT = "-DOCSTART-"
+
+
+def read(file: File, *, strip_prefix: str = "") -> Iterator[Row]:
+    """A row per sentence: each column, from "1", is a list; so are `words`, the first, and `tags`, the last.
+
+    Raises:
+        StageError: a line has another number of columns than the one before it.
+    """
+    tabs = "\t" in file.text
+    columns = first = 0
+    sentence: list[list[str]] = []
+    for line, text in enumerate(file.text.split("\n"), start=1):
+        text = text.rstrip("\r").removeprefix(strip_prefix)
+        if not text.strip() or text.startswith(_DOCUMENT):
+            if sentence:
+                yield _row(file, first, sentence)
+            sentence = []
+            continue
+        if tabs and text.startswith("#") and "\t" not in text:
+            continue
+        cells = text.split("\t") if tabs else text.split()
+        columns = columns or len(cells)
+        if len(cells) != columns:
+            raise wrong(
+                file.uri,
+                line,
+                f"{len(cells)} columns, where the lines before have {columns}; correct the line",
+            )
+        first = first if sentence else line
+        sentence.append(cells)
+    if sentence:
+        yield _row(file, first, sentence)
+
+
+def _row(file: File, line: int, sentence: list[list[str]]) -> Row:
+    columns = [list(column) for column in zip(*sentence, strict=True)]
+    numbered = {str(number): column for number, column in enumerate(columns, start=1)}
+    return Row(file.uri, line, numbered | {"words": columns[0], "tags": columns[-1]})

@@ -1,0 +1,48 @@
+"""JSON: an object per line, objects one after the other, or an array of objects."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from tasks.labelled.files import File
+from tasks.labelled.rows import Row, wrong
+
+_BETWEEN = re.compile(r"[\s,]*")
+_DECODER = json.JSONDecoder()
+
+
+def read(file: File) -> Iterator[Row]:
+    """A row per object, its values by key.
+
+    Raises:
+        StageError: what comes from here on is no JSON object.
+    """
+    position, line, counted = 0, 1, 0
+    is_array = file.text.lstrip().startswith("[")
+    if is_array:
+        position = file.text.index("[") + 1
+    while True:
+        position = _end_of_match(_BETWEEN, file.text, position)
+        if position == len(file.text):
+            if is_array:
+                raise wrong(file.uri, file.text.count("\n") + 1, "the file ends in its array; is it whole?")
+            return
+        if is_array and file.text[position] == "]":
+            return
+        line, counted = line + file.text.count("\n", counted, position), position
+        try:
+            value, position = _DECODER.raw_decode(file.text, position)
+        except json.JSONDecodeError as error:
+            raise wrong(file.uri, error.lineno, f"not JSON ({error.msg}, column {error.colno})") from error
+        except RecursionError as error:
+            raise wrong(file.uri, line, "JSON that is nested too deeply") from error
+        if not isinstance(value, dict):
+            raise wrong(file.uri, line, f"a JSON {type(value).__name__}; an example is an object")
+        yield Row(file.uri, line, value)
+
+
+def _end_of_match(pattern: re.Pattern[str], text: str, position: int) -> int:
+    match = pattern.match(text, position)
+    return match.end() if match else position

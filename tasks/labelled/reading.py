@@ -1,0 +1,153 @@
+"""Examples in files: read, checked, and divided where the recipe names no file for a split."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from tasks.errors import StageError
+from tasks.labelled import conll, json_objects, parallel, squad, tables
+from tasks.labelled.checks import Found, check_labels, repetitions
+from tasks.labelled.config import FilesExamples
+from tasks.labelled.fields import Fields
+from tasks.labelled.files import File, files_of
+from tasks.labelled.rows import Row
+from tasks.labelled.splits import SPLITS, Split, Splits
+from tasks.labelled.splitting import divided, limited, strata_of
+from tasks.sources.fields import value_at
+from tasks.sources.left_out import LeftOut
+
+if TYPE_CHECKING:  # it imports torch
+    from model_code.task_types.task import TaskType
+
+_BY_SUFFIX = {
+    **{".tsv": "tsv", ".tab": "tsv", ".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json"},
+    **{".conll": "conll", ".bio": "conll", ".iob": "conll", ".iob2": "conll"},
+}
+_FEWEST_LABELS = {"label": 2, "tags": 2, "labels": 1}
+
+
+def read_examples(config: FilesExamples) -> Splits:
+    """The examples of the files that a recipe names.
+
+    Raises:
+        StageError: a file is not there, a row is not what the recipe says, an example can't be learnt from,
+            or the set can't; with file and line.
+    """
+    from model_code.task_types.task import task_named
+
+    task = task_named(config.task)
+    fields = Fields(task.FIELDS, config.columns, config.separator)
+    found = {split: _found(config, split, fields, task) for split in config.files}
+    splits = _limited(_divided(found, config), config)
+    labels = check_labels(splits, _fewest_labels(task))
+    start = len(_folder([row.row.file for split in SPLITS for row in splits[split]]))
+    return Splits(
+        {split: [{"id": _id(row.row, start), **row.example} for row in splits[split]] for split in SPLITS},
+        labels,
+        repetitions(splits) | dict(fields.remarks),
+    )
+
+
+def _found(config: FilesExamples, split: Split, fields: Fields, task: TaskType) -> list[Found]:
+    """The examples of the files that are named for a split."""
+    targets = frozenset(name for name, field in task.FIELDS.items() if field.target)
+    found = []
+    for row in _rows(config, config.files[split]):
+        example = fields.example(row)
+        if fault := task.fault(example):
+            raise row.wrong(fault)
+        found.append(Found(row, example, task.labels_of([example]), targets))
+    if not found:
+        raise StageError(f"examples: {_named(config.files[split])}: no example in it; {split} needs some")
+    return found
+
+
+def _rows(config: FilesExamples, files: str | Mapping[str, str]) -> Iterator[Row]:
+    if isinstance(files, str):
+        for file in files_of(files):
+            yield from _rows_of(file, config)
+    else:
+        read = {field: list(files_of(path)) for field, path in files.items()}
+        if len({len(several) for several in read.values()}) > 1:
+            counts = ", ".join(f"{files[field]} {len(several)}" for field, several in read.items())
+            raise StageError(f"examples: parallel texts need as many files for each field, found {counts}")
+        for together in zip(*read.values(), strict=True):
+            yield from parallel.read(dict(zip(read, together, strict=True)))
+
+
+def _rows_of(file: File, config: FilesExamples) -> Iterator[Row]:
+    suffix = PurePosixPath(file.name).suffix.lower()
+    match _BY_SUFFIX.get(suffix) if config.format == "auto" else config.format:
+        case "tsv" | "csv" as format:
+            return tables.read(file, tabs=format == "tsv", header=config.header)
+        case "json" | "jsonl":
+            return json_objects.read(file)
+        case "conll":
+            return conll.read(file, strip_prefix=config.strip_prefix)
+        case "squad":
+            return squad.read(file)
+    raise StageError(
+        f"examples: {file.uri}: its name does not say what it holds (known are {' '.join(_BY_SUFFIX)}); set "
+        "examples.format"
+    )
+
+
+def _divided(found: Mapping[Split, Sequence[Found]], config: FilesExamples) -> dict[Split, Sequence[Found]]:
+    """The three splits; one that has no file is a part of the training file."""
+    asked: dict[Split, float] = {"validation": config.validation_share, "test": config.test_share}
+    shares = {split: share for split, share in asked.items() if split not in found}
+    if not shares:
+        return dict(found)
+    train = found["train"]
+    groups = [_group(example, config) for example in train]
+    codes = divided(strata_of([example.labels for example in train]), groups, shares, config.seed)
+    parts = {
+        split: [example for example, code in zip(train, codes, strict=True) if code == split]
+        for split in ("train", *shares)
+    }
+    if empty := [split for split in shares if not parts[split]]:
+        raise StageError(
+            f"examples: {_named(config.train)}: the {len(train):,} examples in {len(set(groups)):,} groups "
+            f"are too few to divide: none is left for {empty[0]}; name a file for it, or give more examples"
+        )
+    return {**found, **parts}
+
+
+def _group(found: Found, config: FilesExamples) -> str:
+    """What is never on both sides of a division: examples of one group, or with equal inputs."""
+    if not config.group_by:
+        return found.inputs
+    try:
+        return str(value_at(found.row.values, str(config.group_by)))
+    except LeftOut as missing:
+        raise found.row.wrong(f"{missing.detail}; correct examples.group_by") from None
+
+
+def _limited(splits: Mapping[Split, Sequence[Found]], config: FilesExamples) -> dict[Split, Sequence[Found]]:
+    train = splits["train"]
+    if not 0 < config.limit < len(train):
+        return dict(splits)
+    strata = strata_of([example.labels for example in train])
+    chosen = limited(strata, [example.inputs for example in train], config.limit, config.seed)
+    return {**splits, "train": [train[index] for index in chosen]}
+
+
+def _fewest_labels(task: TaskType) -> int:
+    return max(_FEWEST_LABELS.get(field.kind, 0) if field.target else 0 for field in task.FIELDS.values())
+
+
+def _named(files: str | Mapping[str, str]) -> str:
+    return files if isinstance(files, str) else ", ".join(files.values())
+
+
+def _folder(files: Sequence[str]) -> str:
+    """The beginning that all addresses share, up to a slash."""
+    shared = os.path.commonprefix(files)  # noqa: RUF071  (commonpath would change URLs)
+    return shared[: shared.rfind("/") + 1]
+
+
+def _id(row: Row, start: int) -> str:
+    return row.id or f"{row.file[start:]}:{row.line}"

@@ -1,0 +1,31 @@
+"""What a reader of a format yields, and how an error says where it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.errors import StageError
+
+
+def wrong(file: str, line: int, what: str) -> StageError:
+    """The one error of a bad example: its place, what was found, and the way out."""
+    return StageError(f"examples: {file}, line {line}: {what}")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One example as its file has it: values by column, and the line where it begins, from 1.
+
+    `id` is the file's own name for it, empty where it has none.
+    """
+
+    file: str
+    line: int
+    values: Mapping[str, Any]
+    id: str = ""
+
+    def wrong(self, what: str) -> StageError:
+        """The error about this row."""
+        return wrong(self.file, self.line, what)

@@ -1,0 +1,56 @@
+"""SQuAD's JSON, version 1 and 2 (https://rajpurkar.github.io/SQuAD-explorer)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from tasks.labelled.files import File
+from tasks.labelled.rows import Row, wrong
+
+
+def read(file: File) -> Iterator[Row]:
+    """A row per question: `question`, `context`, `answers` (none where it has no answer), `title`.
+
+    Raises:
+        StageError: it is no JSON, or not SQuAD's.
+    """
+    try:
+        articles = json.loads(file.text)["data"]
+    except json.JSONDecodeError as error:
+        raise wrong(file.uri, error.lineno, f"not JSON ({error.msg}, column {error.colno})") from error
+    except (KeyError, TypeError, RecursionError) as error:
+        raise _not_squad(file, 1, 'no list "data" of articles') from error
+    position, line = 0, 1
+    for article, paragraph, question in _questions(file, articles):
+        # The line of a question is that of its id; a file without line ends has one line.
+        found = file.text.find(json.dumps(str(question.get("id"))), position)
+        if found >= 0:
+            line, position = line + file.text.count("\n", position, found), found
+        try:
+            values = {
+                "title": article.get("title", ""),
+                "context": paragraph["context"],
+                "question": question["question"],
+                "answers": [] if question.get("is_impossible") else question["answers"],
+            }
+        except KeyError as error:
+            raise _not_squad(file, line, f"a question or its paragraph has no {error}") from error
+        yield Row(file.uri, line, values, str(question.get("id", "")))
+
+
+def _questions(file: File, articles: Any) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
+    try:
+        for article in articles:
+            for paragraph in article["paragraphs"]:
+                for question in paragraph["qas"]:
+                    yield article, paragraph, question
+    except (KeyError, TypeError) as error:
+        raise _not_squad(
+            file, 1, f'"data" is no list of articles with paragraphs and qas ({error})'
+        ) from error
+
+
+def _not_squad(file: File, line: int, what: str) -> Exception:
+    return wrong(file.uri, line, f"not SQuAD's JSON: {what}; set examples.format to what the file holds")
