@@ -8,8 +8,8 @@ inside the page, so it opens without a network and asks nobody for anything.
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
