@@ -1,0 +1,310 @@
+"""The answer to a question as a piece of a given text, after SQuAD (Rajpurkar et al. 2016, arXiv 1606.05250).
+
+The model reads `[CLS] question [SEP] context [SEP]` and says of each token of the context how likely the
+answer begins and ends there. A long context is cut into overlapping windows; where a window lacks the answer
+both point to [CLS] (Devlin et al. 2019). The best span of all windows is the one that is most likely against
+[CLS] in its own: the raw logits of two windows have no common zero.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForQuestionAnswering, PreTrainedModel
+
+from model_code.data.vocabulary import Vocabulary
+from model_code.data.windows import windows
+from model_code.errors import TrainingError
+from model_code.models.checkpoints import load_model
+from model_code.objectives.objective import Batch, Score
+from model_code.runtime import Runtime
+from model_code.task_types.task import Example, Field, Settings
+from model_code.task_types.texts import outputs, padded
+
+FAMILIES = ("modernbert", "bert")
+FIELDS = {
+    "question": Field("text"),
+    "context": Field("text"),
+    "answers": Field("answers", target=True),
+}
+METRIC = SELECTION = "f1"
+
+Answer = dict[str, Any]
+"""`text`, as it stands in the context, and `start`, its first character there; "" and -1 for no answer."""
+NONE: Answer = {"text": "", "start": -1}
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_UNSPACED = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff])")  # kana and Han: each a word
+_SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s)|[。！？]|$)", re.DOTALL)
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class Options:
+    """`overlap` of neighbouring windows and `max_answer` are in tokens; `no_answer`: there may be none."""
+
+    overlap: int = 64
+    max_answer: int = 30
+    no_answer: bool = False
+
+
+def fault(example: Example) -> str:
+    """A question or context without text, or an answer that is not where it is said to be."""
+    for name in ("question", "context"):
+        if not example[name].strip():
+            return f"its {name} is empty"
+    for answer in example.get("answers", ()):
+        if not answer["text"].strip():
+            return "it has an answer without text; a question without an answer has an empty list of them"
+        if answer["start"] < 0 or not example["context"].startswith(answer["text"], answer["start"]):
+            return f"the answer {answer['text']!r} is not at character {answer['start']} of its context"
+    return ""
+
+
+def labels_of(examples: Sequence[Example]) -> list[str]:
+    """None: what is chosen among are the tokens of a context."""
+    return []
+
+
+def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrainedModel:
+    """An encoder with two logits for each token: that the answer begins there, and that it ends there."""
+    model: PreTrainedModel = load_model(
+        directory,
+        AutoModelForQuestionAnswering,
+        num_labels=2,
+        classifier_dropout=settings.head_dropout,
+    )
+    return model
+
+
+@dataclass(frozen=True)
+class Passages:
+    """Windows of contexts, each after its question.
+
+    `contexts` are one for each question, everything else is one for each window: its question's number, where
+    its part of the context begins in the row, the characters of that part's tokens (int64 [tokens, 2]), and
+    the row's first and last token of the answer.
+    """
+
+    contexts: Sequence[str]
+    ids: Sequence[Sequence[int]]
+    questions: Sequence[int]
+    begins: Sequence[int]
+    characters: Sequence[np.ndarray]
+    targets: np.ndarray | None
+    pad: int
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each window with its question, int64 [windows]."""
+        return np.array([len(ids) for ids in self.ids], np.int64)
+
+    def batch(self, items: np.ndarray) -> Batch:
+        """`input_ids`, `attention_mask`, `token_type_ids` (1: context), `allowed` [B, S]; `targets` [B, 2].
+
+        Allowed are the tokens of the context, and [CLS].
+        """
+        ids, mask = padded([self.ids[i] for i in items], self.pad)
+        begins = torch.tensor([self.begins[i] for i in items])[:, None]
+        ends = begins + torch.tensor([len(self.characters[i]) for i in items])[:, None]
+        places = torch.arange(ids.shape[1])
+        tensors = {
+            "input_ids": ids,
+            "attention_mask": mask,
+            "token_type_ids": ((begins <= places) & (places <= ends)).long(),
+            "allowed": ((begins <= places) & (places < ends)) | (places == 0),
+        }
+        counts = {}
+        if self.targets is not None:
+            tensors["targets"] = torch.from_numpy(self.targets[items])
+            counts["span"] = 2.0 * len(items)
+        return Batch(tensors, counts, int(mask.sum()))
+
+
+def encode(
+    examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
+) -> Passages:
+    """Windows of `max_length` tokens at most, question and special tokens included.
+
+    A question takes half of that at most. Of several answers the first is learnt.
+    """
+    vocabulary.need("pad", "cls", "sep", why="question answering")
+    assert vocabulary.pad is not None and vocabulary.cls is not None and vocabulary.sep is not None
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    different = list(dict.fromkeys(example["context"] for example in examples))  # many questions share one
+    found = tokenizer.encode_batch(different, add_special_tokens=False)
+    contexts = dict(zip(different, found, strict=True))
+    asked = tokenizer.encode_batch([e["question"] for e in examples], add_special_tokens=False)
+    ids, questions, begins, characters, targets = [], [], [], [], []
+    for number, (example, question) in enumerate(zip(examples, asked, strict=True)):
+        context = contexts[example["context"]]
+        if not context.ids:
+            raise TrainingError(f"example {example.get('id', '?')}: its context has no text")
+        offsets = np.array(context.offsets, np.int64)
+        answer = _span(example, offsets, settings.options) if "answers" in example else None
+        start = [vocabulary.cls, *question.ids[: settings.max_length // 2], vocabulary.sep]
+        room = settings.max_length - len(start) - 1
+        for window in windows(len(context.ids), room, min(settings.options.overlap, room // 2)):
+            ids.append([*start, *context.ids[window.start : window.end], vocabulary.sep])
+            questions.append(number)
+            begins.append(len(start))
+            characters.append(offsets[window.start : window.end])
+            if answer is not None:
+                inside = window.start <= answer[0] and answer[1] < window.end
+                targets.append(answer + len(start) - window.start if inside else (0, 0))
+    return Passages(
+        [example["context"] for example in examples],
+        ids,
+        questions,
+        begins,
+        characters,
+        np.array(targets, np.int64) if targets else None,
+        vocabulary.pad,
+    )
+
+
+def _span(example: Example, offsets: np.ndarray, options: Options) -> np.ndarray:
+    """First and last token of the first answer, int64 [2]; -1 and -1 where there is none."""
+    if not example["answers"]:
+        if not options.no_answer:
+            raise TrainingError(
+                f"example {example.get('id', '?')} has no answer; set fine_tune.options.no_answer to true, "
+                "or take such questions out"
+            )
+        return np.array([-1, -1])
+    answer = example["answers"][0]
+    start, end = answer["start"], answer["start"] + len(answer["text"])
+    first = np.searchsorted(offsets[:, 1], start, side="right")
+    last = np.searchsorted(offsets[:, 0], end, side="left") - 1
+    if last < first:
+        raise TrainingError(
+            f"example {example.get('id', '?')}: the tokenizer makes nothing of the answer {answer['text']!r}"
+        )
+    return np.array([first, last])
+
+
+def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Logits over the tokens of each row, float32 [2 B, S]: for the first one and the last one, in turn."""
+    types = {"token_type_ids": tensors["token_type_ids"]} if model.config.model_type == "bert" else {}
+    out = model(input_ids=tensors["input_ids"], attention_mask=tensors["attention_mask"], **types)
+    both = torch.stack([out.start_logits, out.end_logits], 1).float()
+    # Finite, so that nothing is multiplied to no number.
+    lowest = torch.finfo(both.dtype).min / 2
+    return both.masked_fill(~tensors["allowed"][:, None], lowest).flatten(0, 1)
+
+
+def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
+    """Cross-entropy of the first and of the last token of the answer."""
+    found, targets = logits(model, tensors), tensors["targets"].flatten()
+    loss = cross_entropy(found, targets, reduction="sum")
+    return {"span": Score(loss, torch.zeros_like(loss), (found.argmax(-1) == targets).sum())}
+
+
+def predict(
+    model: Any, data: Passages, runtime: Runtime, batch_size: int, settings: Settings
+) -> list[Answer]:
+    """The best answer to each question, cut out of its context."""
+    threshold = 0.0 if settings.options.no_answer else -np.inf
+    best = [(threshold, NONE)] * len(data.contexts)
+    for items, found in outputs(lambda batch: logits(model, batch.tensors), model, data, runtime, batch_size):
+        for item, (starts, ends) in zip(items, found.cpu().numpy().reshape(len(items), 2, -1), strict=True):
+            question, characters = data.questions[item], data.characters[item]
+            part = slice(data.begins[item], data.begins[item] + len(characters))
+            first, last = best_span(starts[part], ends[part], settings.options.max_answer)
+            score = starts[part][first] + ends[part][last] - starts[0] - ends[0]
+            if score > best[question][0]:
+                answer = _cut(data.contexts[question], characters[first, 0], characters[last, 1])
+                best[question] = (score, answer)
+    return [answer for _, answer in best]
+
+
+def best_span(starts: np.ndarray, ends: np.ndarray, longest: int) -> tuple[int, int]:
+    """First and last token of the span with the highest sum of both logits, float [T] each.
+
+    It has at least one token and at most `longest`.
+    """
+    size = len(starts)
+    possible = np.tri(size, k=longest - 1, dtype=bool) & ~np.tri(size, k=-1, dtype=bool)
+    sums = np.where(possible, starts[:, None] + ends, -np.inf)
+    first, last = divmod(int(sums.argmax()), size)
+    return first, last
+
+
+def _cut(context: str, start: int, end: int) -> Answer:
+    text = context[start:end].lstrip()  # a token may begin with the space before its word
+    return {"text": text.rstrip(), "start": int(end) - len(text)}
+
+
+def figures(
+    examples: Sequence[Example], predictions: Sequence[Answer], settings: Settings
+) -> dict[str, float]:
+    """Exact match and F1 of words as SQuAD's own script has them, as shares; the best of several answers."""
+    best = [
+        [max(column) for column in zip(*pairs, strict=True)]
+        for pairs in (
+            [_agreement(answer["text"], said["text"]) for answer in example["answers"] or [NONE]]
+            for example, said in zip(examples, predictions, strict=True)
+        )
+    ]
+    exact, f1 = np.mean(best, axis=0)
+    return {"exact_match": float(exact), "f1": float(f1)}
+
+
+metrics = figures  # the official script needs no library
+
+
+def normalized(text: str) -> str:
+    """Lower case without punctuation and articles, its words divided by one space each.
+
+    As SQuAD's script does; besides, each character of Chinese and Japanese counts as a word (Lewis et al.
+    2020, MLQA).
+    """
+    bare = _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION))
+    return " ".join(_UNSPACED.sub(r" \1 ", bare).split())
+
+
+def _agreement(truth: str, said: str) -> tuple[float, float]:
+    """Whether two texts are the same, and the F1 of their words, once they are normalized."""
+    true, found = normalized(truth), normalized(said)
+    if not true or not found:
+        return float(true == found), float(true == found)
+    words, found_words = Counter(true.split()), Counter(found.split())
+    common = (words & found_words).total()
+    return float(true == found), 2 * common / (words.total() + found_words.total())
+
+
+def baselines(
+    train: Sequence[Example], test: Sequence[Example], settings: Settings
+) -> dict[str, list[Answer]]:
+    """The context's first sentence; and the one that has most words of the question."""
+    sentences = [list(_sentences(example["context"])) for example in test]
+    return {
+        "first_sentence": [every[0] for every in sentences],
+        "most_shared_words": [
+            max(every, key=partial(_shared_words, example["question"]))
+            for example, every in zip(test, sentences, strict=True)
+        ],
+    }
+
+
+def _shared_words(question: str, sentence: Answer) -> int:
+    asked, said = (set(_WORD.findall(text.lower())) for text in (question, sentence["text"]))
+    return len(asked & said)
+
+
+def _sentences(context: str) -> Iterator[Answer]:
+    for match in _SENTENCE.finditer(context):
+        yield {"text": match[0].rstrip(), "start": match.start()}

@@ -1,0 +1,267 @@
+"""A tag for each word of a sentence: names of people and places, parts of an address (BIO tags).
+
+Words are joined by spaces, since that is how the encoder was pretrained to see them, and the first token of a
+word answers for it. A sentence that is too long is cut into overlapping windows; each word is taken from the
+one that shows most of what surrounds it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Encoding, Tokenizer
+from torch.nn.functional import cross_entropy
+from transformers import AutoModelForTokenClassification, PreTrainedModel
+
+from model_code.data.vocabulary import Vocabulary
+from model_code.data.windows import windows
+from model_code.errors import TrainingError
+from model_code.models.checkpoints import load_model
+from model_code.objectives.objective import Batch, Score
+from model_code.runtime import Runtime
+from model_code.task_types.task import Example, Field, Settings
+from model_code.task_types.texts import outputs, padded
+
+FAMILIES = ("modernbert", "bert")
+FIELDS = {"words": Field("words"), "tags": Field("tags", target=True)}
+METRIC = SELECTION = "f1"
+OUTSIDE = "O"
+BIO = re.compile(r"O|[BI]-.+")
+OVERLAP = 1 / 4  # of two neighbouring windows
+
+Tags = list[str]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Nothing of its own."""
+
+
+def fault(example: Example) -> str:
+    """A sentence without words, another number of tags than of words, or tags that are not BIO."""
+    words, tags = example["words"], example.get("tags")
+    if not words:
+        return "it has no words"
+    if tags is None:
+        return ""
+    if len(words) != len(tags):
+        return f"it has {len(words)} words and {len(tags)} tags; every word needs one"
+    if foreign := [tag for tag in tags if not BIO.fullmatch(tag)]:
+        return f"the tag {foreign[0]!r} is none of BIO; write O, or B- or I- and a type"
+    if astray := [tag for tag, begun in zip(tags, repaired(tags), strict=True) if tag != begun]:
+        return f"the tag {astray[0]!r} continues nothing; an entity begins with B-"
+    return ""
+
+
+def labels_of(examples: Sequence[Example]) -> list[str]:
+    """O, and B and I of every type that occurs, sorted."""
+    types = {tag[2:] for example in examples for tag in example["tags"]} - {""}
+    return sorted({OUTSIDE} | {f"{place}-{kind}" for place in "BI" for kind in types})
+
+
+def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrainedModel:
+    """A classifier of tokens with one logit for each tag."""
+    model: PreTrainedModel = load_model(
+        directory,
+        AutoModelForTokenClassification,
+        num_labels=len(settings.labels),
+        id2label=dict(enumerate(settings.labels)),
+        label2id={label: i for i, label in enumerate(settings.labels)},
+        classifier_dropout=settings.head_dropout,
+    )
+    return model
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """Windows of sentences: their tokens, the places of the words that each answers for, and which these are.
+
+    Words are numbered through all sentences: those of sentence i from `borders[i]` to `borders[i + 1]`.
+    """
+
+    ids: Sequence[Sequence[int]]
+    places: Sequence[np.ndarray]
+    words: Sequence[np.ndarray]
+    borders: np.ndarray
+    targets: np.ndarray | None
+    weights: np.ndarray
+    pad: int
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each window, int64 [windows]."""
+        return np.array([len(ids) for ids in self.ids], np.int64)
+
+    def words_of(self, items: np.ndarray) -> np.ndarray:
+        """The numbers of the words in the batch of these windows, in its order; int64 [words]."""
+        return np.concatenate([self.words[i] for i in items])
+
+    def batch(self, items: np.ndarray) -> Batch:
+        """`input_ids`, `attention_mask` [B, S]; `at`, where words begin in the flattened rows; `targets`."""
+        ids, mask = padded([self.ids[i] for i in items], self.pad)
+        at = np.concatenate([row * ids.shape[1] + self.places[i] for row, i in enumerate(items)])
+        tensors = {"input_ids": ids, "attention_mask": mask, "at": torch.from_numpy(at)}
+        counts = {}
+        if self.targets is not None:
+            targets = self.targets[self.words_of(items)]
+            tensors["targets"] = torch.from_numpy(targets)
+            counts["tag"] = float(self.weights[targets].sum())
+        return Batch(tensors, counts, int(mask.sum()))
+
+
+def encode(
+    examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
+) -> Sentences:
+    """Windows of `max_length` tokens at most, special tokens included.
+
+    A word that the tokenizer makes nothing of (a control character) has no place: it is not trained on, and
+    is predicted to be outside.
+    """
+    vocabulary.need("pad", "cls", "sep", why="token classification")
+    assert vocabulary.pad is not None and vocabulary.cls is not None and vocabulary.sep is not None
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    encodings = tokenizer.encode_batch([" ".join(e["words"]) for e in examples], add_special_tokens=False)
+    borders = np.cumsum([0, *(len(example["words"]) for example in examples)])
+    room = settings.max_length - 2
+    ids, places, words = [], [], []
+    for example, encoding, first in zip(examples, encodings, borders[:-1], strict=True):
+        begins, known = _first_tokens(example["words"], encoding)
+        for window in windows(len(encoding), room, int(room * OVERLAP)):
+            own = known & (window.own_start <= begins) & (begins < window.own_end)
+            ids.append([vocabulary.cls, *encoding.ids[window.start : window.end], vocabulary.sep])
+            places.append(begins[own] - window.start + 1)
+            words.append(first + np.flatnonzero(own))
+    return Sentences(
+        ids,
+        places,
+        words,
+        borders,
+        _targets(examples, settings) if "tags" in examples[0] else None,
+        np.array(settings.label_weights or np.ones(len(settings.labels))),
+        vocabulary.pad,
+    )
+
+
+def _first_tokens(words: Sequence[str], encoding: Encoding) -> tuple[np.ndarray, np.ndarray]:
+    """The first token of each word, int64 [words], and whether it has one."""
+    starts, ends = np.array(encoding.offsets, np.int64).reshape(-1, 2).T
+    sizes = np.array([len(word) for word in words])
+    word_ends = np.cumsum(sizes + 1) - 1
+    # A token may begin with the space before the word, so it counts where it ends.
+    begins = np.searchsorted(ends, word_ends - sizes, side="right")
+    known = np.append(starts, word_ends[-1])[begins] < word_ends
+    return begins, known
+
+
+def _targets(examples: Sequence[Example], settings: Settings) -> np.ndarray:
+    index = {label: i for i, label in enumerate(settings.labels)}
+    tags = [(tag, example) for example in examples for tag in example["tags"]]
+    for tag, example in tags:
+        if tag not in index:
+            raise TrainingError(
+                f"{example['id']}: the tag {tag!r} is in no training example; "
+                f"there are {', '.join(settings.labels)}"
+            )
+    return np.array([index[tag] for tag, _ in tags], np.int64)
+
+
+def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Logits of the words in a batch, float32 [words, tags]."""
+    tokens = model(input_ids=tensors["input_ids"], attention_mask=tensors["attention_mask"]).logits
+    words: torch.Tensor = tokens.flatten(0, 1)[tensors["at"]].float()
+    return words
+
+
+def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
+    """Cross-entropy of the words' tags, weighted and smoothed as the settings say."""
+    found = logits(model, tensors)
+    weights = torch.tensor(settings.label_weights, device=found.device) if settings.label_weights else None
+    loss = cross_entropy(
+        found,
+        tensors["targets"],
+        weight=weights,
+        label_smoothing=settings.label_smoothing,
+        reduction="sum",
+    )
+    return {"tag": Score(loss, torch.zeros_like(loss), (found.argmax(-1) == tensors["targets"]).sum())}
+
+
+def predict(model: Any, data: Sentences, runtime: Runtime, batch_size: int, settings: Settings) -> list[Tags]:
+    """The most probable tags of each sentence among those that are valid BIO."""
+    found = np.zeros((data.borders[-1], len(settings.labels)), np.float32)
+    found[:, settings.labels.index(OUTSIDE)] = 1  # where nothing else is said, of words without a place
+    for items, words in outputs(lambda batch: logits(model, batch.tensors), model, data, runtime, batch_size):
+        found[data.words_of(items)] = words.cpu().numpy()
+    best = [settings.labels[i] for i in found.argmax(1)]
+    return [repaired(best[start:end]) for start, end in pairwise(data.borders)]
+
+
+def repaired(tags: Sequence[str]) -> Tags:
+    """BIO in which every entity begins with B: an I that continues nothing begins one (as in conlleval)."""
+    found, previous = [], OUTSIDE
+    for tag in tags:
+        if tag.startswith("I-") and previous[2:] != tag[2:]:
+            tag = f"B-{tag[2:]}"
+        found.append(tag)
+        previous = tag
+    return found
+
+
+def entities(tags: Sequence[str]) -> list[tuple[str, int, int]]:
+    """Type, first word and the word after the last one of each entity of valid BIO, in order."""
+    closed = [*tags, OUTSIDE]
+    begins = [place for place, tag in enumerate(closed) if tag.startswith("B-")]
+    ends = (
+        next(place for place in range(begin + 1, len(closed)) if not closed[place].startswith("I-"))
+        for begin in begins
+    )
+    return [(closed[begin][2:], begin, end) for begin, end in zip(begins, ends, strict=True)]
+
+
+def figures(examples: Sequence[Example], predictions: Sequence[Tags], settings: Settings) -> dict[str, float]:
+    """F1 of whole entities (type and both borders right), and the share of words with the right tag."""
+    truth = [example["tags"] for example in examples]
+    true, found = (
+        {(number, *entity) for number, tags in enumerate(sentences) for entity in entities(tags)}
+        for sentences in (truth, predictions)
+    )
+    return {
+        "accuracy": float(np.mean(np.concatenate(truth) == np.concatenate(predictions))),
+        "f1": 2 * len(true & found) / max(1, len(true) + len(found)),
+    }
+
+
+def metrics(examples: Sequence[Example], predictions: Sequence[Tags], settings: Settings) -> dict[str, float]:
+    """Precision, recall and F1 of whole entities, micro and by type (Tjong Kim Sang 2002, by seqeval)."""
+    from seqeval.metrics import accuracy_score, classification_report
+
+    truth = [example["tags"] for example in examples]
+    report = classification_report(truth, predictions, output_dict=True, zero_division=0)
+    micro, *_ = (report.pop(mean) for mean in ("micro avg", "macro avg", "weighted avg"))
+    rows = {"": micro} | {f"_{kind}": row for kind, row in report.items()}
+    figures = {"precision": "precision", "recall": "recall", "f1": "f1-score"}
+    return {"accuracy": float(accuracy_score(truth, predictions))} | {
+        f"{name}{kind}": float(row[key]) for kind, row in rows.items() for name, key in figures.items()
+    }
+
+
+def baselines(train: Sequence[Example], test: Sequence[Example], settings: Settings) -> dict[str, list[Tags]]:
+    """No entity at all; and of each word the tag that it has most often in training, of others none."""
+    seen: dict[str, Counter[str]] = defaultdict(Counter)
+    for example in train:
+        for word, tag in zip(example["words"], example["tags"], strict=True):
+            seen[word][tag] += 1
+    usual = {word: min(tags, key=lambda tag: (-tags[tag], tag)) for word, tags in seen.items()}
+    return {
+        "outside": [[OUTSIDE] * len(example["words"]) for example in test],
+        "majority_tag": [repaired([usual.get(word, OUTSIDE) for word in e["words"]]) for e in test],
+    }
