@@ -141,7 +141,9 @@ def encode(
     A question takes half of that at most. Of several answers the first is learnt.
     """
     vocabulary.need("pad", "cls", "sep", why="question answering")
-    assert vocabulary.pad is not None and vocabulary.cls is not None and vocabulary.sep is not None
+    assert vocabulary.pad is not None
+    assert vocabulary.cls is not None
+    assert vocabulary.sep is not None
     tokenizer.no_padding()
     tokenizer.no_truncation()
     different = list(dict.fromkeys(example["context"] for example in examples))  # many questions share one

@@ -126,7 +126,9 @@ def encode(
     is predicted to be outside.
     """
     vocabulary.need("pad", "cls", "sep", why="token classification")
-    assert vocabulary.pad is not None and vocabulary.cls is not None and vocabulary.sep is not None
+    assert vocabulary.pad is not None
+    assert vocabulary.cls is not None
+    assert vocabulary.sep is not None
     tokenizer.no_padding()
     tokenizer.no_truncation()
     encodings = tokenizer.encode_batch([" ".join(e["words"]) for e in examples], add_special_tokens=False)
