@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedModel
 
+from model_code.comparison import Distill, Distillation, RDrop, require_logits, teacher_of
 from model_code.data.vocabulary import Vocabulary, load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
 from model_code.job import Job, Reporter, config_from, fingerprint, main, write_json, write_json_lines
 from model_code.models.kernels import fast_attention
 from model_code.objectives.objective import Batch, Score
+from model_code.privacy import Mechanism, Privacy, key_of, mechanism_of
 from model_code.runtime import Runtime, prepare
 from model_code.task_types.task import (
     Data,
@@ -42,6 +45,12 @@ from model_code.training.faults import machine_faults_told
 from model_code.training.loop import Loop, Plan
 from model_code.training.meter import Meter
 from model_code.training.optimizer import MixedOptimizer
+from model_code.training.private_step import (
+    PrivateStep,
+    drawn_batches,
+    freeze_embeddings,
+    require_separable,
+)
 from model_code.training.ranks import Ranks
 from model_code.training.schedule import linear
 from model_code.training.step import Step
@@ -66,6 +75,10 @@ class FinetuneConfig:
     patience: int = 2
     head_dropout: float = 0.1
     clip: float = 1.0
+    layer_decay: float = 1.0
+    r_drop: float = 0.0
+    privacy: dict[str, Any] | None = None
+    distill: dict[str, Any] | None = None
     seed: int = 0
     checkpoint_every: int = 200
     precision: str = "auto"
@@ -78,6 +91,7 @@ def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
     or the loss stops being a number.
     """
     config = config_from(FinetuneConfig, job.values)
+    run = fingerprint(config, *_digests(job))
     runtime = prepare(config.precision)
     task = task_named(config.task)
     tokenizer, vocabulary = load_tokenizer(job.paths["model"]), vocabulary_of(job.paths["model"])
@@ -90,30 +104,37 @@ def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
         train = task.encode(examples, tokenizer, vocabulary, settings)
         held_out = task.encode(validation, tokenizer, vocabulary, plain)
         model.to(runtime.device)  # type: ignore[arg-type]
+        module = _module(model, task, settings, tokenizer, config).to(runtime.device)
         order = _Order(train, config)
-        muon = config.muon_learning_rate if config.optimizer == "muon" else None
+        total_steps = order.steps_per_epoch * config.epochs
+        mechanism: Mechanism | None = None
+        if config.privacy is not None:
+            require_separable(module, train, len(examples), runtime)
+            mechanism = _mechanism(config, len(examples), total_steps, job.paths["scratch"], run)
+            freeze_embeddings(model)
+        optimizer = MixedOptimizer(
+            model,
+            config.learning_rate,
+            config.weight_decay,
+            config.muon_learning_rate if config.optimizer == "muon" else None,
+            layer_decay=config.layer_decay,
+        )
         loop = Loop(
             Plan(
-                total_steps=order.steps_per_epoch * config.epochs,
+                total_steps=total_steps,
                 steps_per_epoch=order.steps_per_epoch,
                 learning_rate=config.learning_rate,
-                factor=lambda step: linear(
-                    step, order.steps_per_epoch * config.epochs, config.warmup_fraction
-                ),
+                factor=lambda step: linear(step, total_steps, config.warmup_fraction),
                 evaluate_every=order.steps_per_epoch,
                 checkpoint_every=config.checkpoint_every,
                 seed=config.seed,
                 spikes=False,  # the loss of one small batch of labels may well leap
             ),
             model,
-            Step(
-                FineTuning(model, task, settings),
-                MixedOptimizer(model, config.learning_rate, config.weight_decay, muon),
-                runtime,
-                Ranks(),
-                config.clip,
-            ),
-            Checkpoints(job.paths["scratch"], fingerprint(config, *_digests(job))),
+            PrivateStep(module, optimizer, runtime, mechanism)
+            if mechanism
+            else Step(module, optimizer, runtime, Ranks(), config.clip),
+            Checkpoints(job.paths["scratch"], run),
             Meter(runtime),
             reporter,
             Ranks(),
@@ -128,18 +149,22 @@ def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
             )
             return {"loss": loss} | task.figures(validation, predictions, plain)
 
-        with fast_attention(model, runtime):
-            loop.run(order.batches, lambda: _keep_if_best(loop, task, config, measured(runtime)))
+        batches_of = partial(drawn_batches, train, mechanism) if mechanism else order.batches
+        # Opacus' hooks and compiled layers don't go together.
+        with fast_attention(model, runtime, compiled="off" if mechanism else "auto"):
+            loop.run(batches_of, lambda: _keep_if_best(loop, task, config, measured(runtime)))
 
     copy_weights(loop.kept, model)
     # The figures that are written are those of the model as it is served.
-    metrics = measured(prepare("float32")) | {
+    metrics: dict[str, Any] = measured(prepare("float32")) | {
         "best_epoch": loop.notes["best_epoch"],
         "epochs": loop.notes["epochs"],
         "train_examples": len(examples),
         "validation_examples": len(validation),
     }
-    metrics["score"] = metrics[task.SELECTION]
+    metrics |= {"score": _score(task, metrics), "selection": task.SELECTION}
+    if mechanism:
+        metrics |= mechanism.figures(loop.step + loop.guard.passed_over)
     output = job.paths["output"]
     model.save_pretrained(output / "model")
     _save_tokenizer(tokenizer, job.paths["model"], output / "model")
@@ -248,6 +273,35 @@ def require_family(directory: Path, name: str, task: TaskType) -> None:
         )
 
 
+def _module(
+    model: PreTrainedModel, task: TaskType, settings: Settings, tokenizer: Tokenizer, config: FinetuneConfig
+) -> nn.Module:
+    if config.r_drop and config.distill:
+        raise TrainingError("r_drop and distill each replace the loss; leave one of them out")
+    if config.r_drop:
+        require_logits(task, config.task, "r_drop")
+        return RDrop(model, task, settings, config.r_drop)
+    if config.distill:
+        require_logits(task, config.task, "distill")
+        distill = config_from(Distill, config.distill)
+        teacher = teacher_of(distill, task, settings, tokenizer, config.max_length)
+        return Distillation(model, task, settings, teacher, distill)
+    return FineTuning(model, task, settings)
+
+
+def _mechanism(config: FinetuneConfig, examples: int, total_steps: int, scratch: Path, run: str) -> Mechanism:
+    for name, value, why in (
+        ("class_weights", config.class_weights, "counts labels of the examples without noise"),
+        ("distill", config.distill, "has a teacher that has seen examples without noise"),
+        ("optimizer muon", config.optimizer == "muon", "makes the noise as large as the gradient"),
+    ):
+        if value:
+            raise TrainingError(f"{name} {why}; leave it out, or leave privacy out")
+    privacy = config_from(Privacy, config.privacy or {})
+    key = key_of(privacy, config.seed, scratch, run)
+    return mechanism_of(privacy, examples, config.batch_size, total_steps, key)
+
+
 def _loss(
     task: TaskType, model: nn.Module, data: Data, runtime: Runtime, batch_size: int, settings: Settings
 ) -> float:
@@ -263,13 +317,22 @@ def _loss(
     return float(sum(losses[name] / max(1, targets[name]) for name in targets))
 
 
+def _score(task: TaskType, figures: Mapping[str, Any]) -> float:
+    """The figure by which epochs are compared; higher is better."""
+    figure = float(figures[task.SELECTION])
+    return -figure if task.SELECTION == "loss" else figure
+
+
 def _keep_if_best(loop: Loop, task: TaskType, config: FinetuneConfig, figures: Mapping[str, float]) -> None:
-    """Note the figures of an epoch; keep the best weights, and end the run when patience is over."""
+    """Note the figures of an epoch; keep the best weights, and end the run when patience is over.
+
+    With privacy the last weights are kept: to choose by validation examples would tell about them.
+    """
     epoch = loop.step // loop.plan.steps_per_epoch
-    score = figures[task.SELECTION] * (-1 if task.SELECTION == "loss" else 1)
+    score = _score(task, figures)
     loop.reporter.event("evaluation", step=loop.step, epoch=epoch, score=score, **figures)
     loop.history[-1] |= {"epoch": epoch, "validation": dict(figures)}
-    if score > loop.notes.get("best_score", -float("inf")):
+    if config.privacy or score > loop.notes.get("best_score", -float("inf")):
         loop.notes |= {"best_score": score, "best_epoch": epoch}
         loop.kept = {name: p.detach().clone() for name, p in loop.model.named_parameters()}
     loop.notes |= {"epochs": epoch, "finished": epoch - loop.notes["best_epoch"] >= config.patience}
@@ -285,6 +348,8 @@ def _save_tokenizer(tokenizer: Tokenizer, source: Path, directory: Path) -> None
 
 def _digests(job: Job) -> list[str]:
     files = [job.paths["model"] / "model.safetensors"]
+    if distill := job.values.get("distill"):
+        files += sorted(Path(distill.get("teacher", "")).glob("*.safetensors"))
     files += [job.paths["data"] / f"{split}.jsonl" for split in ("train", "validation")]
     return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
 
