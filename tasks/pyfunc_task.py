@@ -20,7 +20,8 @@ class TaskModel(PythonModel):
         """Load the checkpoint."""
         self.predictor = Predictor(Path(context.artifacts["checkpoint"]))
 
-    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    # MLflow would take a type of `model_input` for the schema of an example, which differs from task to task.
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         """A row per example with its `prediction`.
 
         An example is a dictionary with the fields of the task but its target (a DataFrame has them as

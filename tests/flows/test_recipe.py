@@ -17,7 +17,7 @@ collect:
 examples:
   kind: documents
   task: classification
-    field: topic
+  columns: {label: topic}
 """
 
 
@@ -89,7 +89,6 @@ def test_defaults_and_the_name_of_the_model(small: Path) -> None:
         ),
         ("collect.sources=[]", "collect.sources", "found []; Tuple should have at least 1 item"),
         ("name=Small", "name", "found 'Small'; String should match pattern"),
-        ("examples=null", "recipe", "fine_tune needs examples to learn from: add the section `examples`"),
     ],
 )
 def test_what_is_wrong_is_named(small: Path, override: str, key: str, said: str) -> None:
@@ -111,8 +110,8 @@ def test_all_faults_are_listed(small: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (SMALL + "name: again\n", ", line 9: not valid YAML: the key 'name' occurs twice"),
-        (SMALL + "fine_tune: [\n", ", line 10: not valid YAML: "),
+        (SMALL + "name: again\n", ", line 10: not valid YAML: the key 'name' occurs twice"),
+        (SMALL + "fine_tune: [\n", ", line 11: not valid YAML: "),
         (SMALL + "description: 2024-02-31\n", ": not valid YAML: day is out of range"),
         (SMALL + "description: \x01\n", ": not valid YAML: unacceptable character #x0001"),
         ("[" * 1000, ": not valid YAML: maximum recursion depth exceeded"),
@@ -226,6 +225,11 @@ def test_what_is_wrong_in_a_smoke_section_is_named(small: Path, section: str, sa
 @pytest.mark.parametrize("name", built_in_recipes())
 def test_built_in_recipes_have_a_smoke_form(name: str) -> None:
     assert load_recipe(name, smoke=True).name == f"{name}-smoke"
+
+
+def test_fine_tuning_needs_examples(small: Path) -> None:
+    small.write_text(SMALL.partition("examples")[0] + "fine_tune: {epochs: 1}\n")
+    assert "fine_tune needs examples to learn from: add the section `examples`" in refusal(small)
 
 
 def test_the_tokenizer_is_of_the_models_family(small: Path) -> None:
