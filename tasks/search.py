@@ -27,6 +27,7 @@ from tasks.visible import format_cell, plain
 
 if TYPE_CHECKING:
     from optuna import Study
+    from optuna import Trial as OptunaTrial
     from optuna.distributions import BaseDistribution
     from optuna.trial import FrozenTrial
 
@@ -126,47 +127,70 @@ def search(
 
 def _run_trial(study: Study, number: int, config: SearchConfig, trainings: Trainings) -> None:
     """Ask for the values of trial `number` (from 1), train with them, and tell what came of it."""
-    from numpy.random import SeedSequence
     from optuna import TrialPruned
-    from optuna.samplers import TPESampler
     from optuna.trial import TrialState
 
-    for attempt in study.get_trials(states=(TrialState.RUNNING,)):
-        study.tell(attempt.number, state=TrialState.FAIL)  # the process was killed; the same is asked again
-    seed = int(SeedSequence([config.seed, number]).generate_state(1)[0])
-    study.sampler = TPESampler(seed=seed, n_startup_trials=STARTUP)
-    if number == 1 and not study.get_trials(states=(TrialState.WAITING,)):
-        study.enqueue_trial(_own_values(config, trainings.config))
-    trial = study.ask({name: _distribution(name, bounds) for name, bounds in config.space.items()})
-    epochs = (dict(trainings.config) | trial.params)["epochs"]
-    reported: dict[int, float] = {}
-
-    def listen(event: Event) -> None:
-        if event.get("event") == "evaluation" and event["epoch"] not in reported:
-            reported[event["epoch"]] = event["score"]
-            trial.report(event["score"], event["epoch"])
-            if event["epoch"] < epochs and trial.should_prune():
-                raise TrialPruned
-
+    trial = _ask(study, number, config, trainings.config)
     started = time.monotonic()
     score = None
     try:
-        for attempt in study.get_trials(states=(TrialState.FAIL,)):
-            for epoch, seen in attempt.intermediate_values.items() if attempt.params == trial.params else ():
-                listen({"event": "evaluation", "epoch": epoch, "score": seen})
-        score = trainings.run(trial.params, f"trial {number} of {config.trials}", listen).score
-        if not math.isfinite(score):
-            raise StageError(f"the score of the training is {score}")
+        score = _score(trial, trainings, f"trial {number} of {config.trials}")
     except TrialPruned:
         pass
     except StageError as error:
         if number == 1:
             raise
-        score = None
         trial.set_user_attr("error", str(error))
     trial.set_user_attr("seconds", round(time.monotonic() - started, 2))
     # To TPE a pruned trial that reported nothing is the worst of all.
     study.tell(trial, score, state=TrialState.COMPLETE if score is not None else TrialState.PRUNED)
+
+
+def _ask(study: Study, number: int, config: SearchConfig, recipe: Mapping[str, Any]) -> OptunaTrial:
+    """The values of a trial, which follow from its number and the trials before it alone."""
+    from numpy.random import SeedSequence
+    from optuna.samplers import TPESampler
+    from optuna.trial import TrialState
+
+    for killed in study.get_trials(states=(TrialState.RUNNING,)):
+        study.tell(killed.number, state=TrialState.FAIL)
+    seed = int(SeedSequence([config.seed, number]).generate_state(1)[0])
+    study.sampler = TPESampler(seed=seed, n_startup_trials=STARTUP)
+    if number == 1 and not study.get_trials(states=(TrialState.WAITING,)):
+        study.enqueue_trial(_own_values(config, recipe))
+    return study.ask({name: _distribution(name, bounds) for name, bounds in config.space.items()})
+
+
+def _score(trial: OptunaTrial, trainings: Trainings, what: str) -> float:
+    """Train with the values of a trial and report each epoch.
+
+    Raises TrialPruned after an epoch below the median, and StageError when the training failed.
+    """
+    from optuna import TrialPruned
+    from optuna.trial import TrialState
+
+    epochs = (dict(trainings.config) | trial.params)["epochs"]
+    reported: set[int] = set()
+
+    def listen(event: Event) -> None:
+        if event.get("event") == "evaluation" and event["epoch"] not in reported:
+            reported.add(event["epoch"])
+            trial.report(event["score"], event["epoch"])
+            if event["epoch"] < epochs and trial.should_prune():
+                raise TrialPruned
+
+    # The same values give the same figures: those of an attempt that was killed, or of a trial before.
+    over = (found for found in trial.study.get_trials() if found.state.is_finished())
+    alike = [found for found in over if found.params == trial.params]
+    for epoch, score in (item for found in alike for item in found.intermediate_values.items()):
+        listen({"event": "evaluation", "epoch": epoch, "score": score})
+    for found in alike:
+        if found.state == TrialState.COMPLETE:
+            return float(found.values[0])
+    training = trainings.run(trial.params, what, listen)
+    if not math.isfinite(training.score):
+        raise StageError(f"the score of the training is {training.score}")
+    return training.score
 
 
 def _open_study(journal: Path) -> Study:
@@ -265,7 +289,10 @@ def _write(trials: Sequence[Trial], importances: Mapping[str, float], workspace:
         "values": best.values,
         "score": best.score,
         "importances": importances,
-        "trials": [trial._asdict() | {"score": trial.score if trial.epochs else None} for trial in trials],
+        "trials": [
+            trial._asdict() | {"score": trial.score if math.isfinite(trial.score) else None}
+            for trial in trials
+        ],
     }
     (workspace.directory / "search.json").write_text(json.dumps(found, indent=2) + "\n")
     workspace.volatile.add("search.json")  # it holds seconds

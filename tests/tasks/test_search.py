@@ -1,7 +1,7 @@
 """Search: reproducible, not disturbed by a kill, and honest about trials that were ended or failed.
 
-The trainer is a small one whose score is a known function of its values; like the real one it says each
-epoch, goes on from a checkpoint, and ends on SIGTERM. It notes every epoch that it trains.
+The trainer is a small one whose score is a known function of its values; like the real one it goes on from a
+checkpoint, says the epochs before that again, and ends on SIGTERM. It notes every epoch that it trains.
 """
 
 from __future__ import annotations
@@ -39,10 +39,12 @@ if values["learning_rate"] > values["diverges_above"]:
     say(event="error", message=f"the loss is not a number at rate {values['learning_rate']}")
     sys.exit(1)
 quality = -abs(math.log10(values["learning_rate"]) + 3) - values["batch_size"] / 1000
-for epoch in range(int(checkpoint.read_text()) + 1 if checkpoint.exists() else 1, values["epochs"] + 1):
-    with log.open("a") as lines:
-        print(f"{values['learning_rate']:.6g} {epoch}", file=lines)
-    time.sleep(values["seconds"])
+done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+for epoch in range(1, values["epochs"] + 1):
+    if epoch > done:
+        with log.open("a") as lines:
+            print(f"{values['learning_rate']:.6g} {epoch}", file=lines)
+        time.sleep(values["seconds"])
     say(event="evaluation", step=10 * epoch, epoch=epoch, score=quality + epoch / 100)
     checkpoint.write_text(str(epoch))
 (pathlib.Path(job["output"]) / "model").write_text(repr(quality))
@@ -61,13 +63,14 @@ SPACE: dict[str, Any] = {"trials": 9, "learning_rate": [1e-5, 0.1], "batch_size"
 def run(home: Path, experiment: str = "", **own: Any) -> tuple[dict[str, Any], Workspace]:
     """Search in a home of its own; returns the best values, and the workspace with what was written."""
     (home / "trainer.py").write_text(TRAINER)
-    os.environ["PYTHONPATH"] = str(home)
     config = SearchConfig(**{name: own.pop(name, value) for name, value in SPACE.items()})
     artifact = home / "artifact"
     artifact.mkdir(exist_ok=True)
     workspace = Workspace("fine_tune", "k" * 64, Store(home), artifact)
     trainings = Trainings("trainer", {"log": home / "log"}, OWN | own, workspace)
-    return search(config, trainings, workspace, experiment), workspace
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(home))
+        return search(config, trainings, workspace, experiment), workspace
 
 
 def found(home: Path) -> dict[str, Any]:
@@ -76,11 +79,6 @@ def found(home: Path) -> dict[str, Any]:
     for trial in written["trials"]:
         assert trial.pop("seconds") >= 0
     return written
-
-
-@pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONPATH", "")
 
 
 @pytest.fixture(scope="module")
