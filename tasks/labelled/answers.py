@@ -18,7 +18,9 @@ def answers_in(value: Any) -> list[dict[str, Any]]:
     if isinstance(value, str):
         return [{"text": value, "start": -1}] if value else []
     if isinstance(value, Mapping) and isinstance(texts := value.get("text"), list):
-        starts = value.get("answer_start", value.get("start", [-1] * len(texts)))
+        starts = value.get("answer_start", [-1] * len(texts))
+        if not isinstance(starts, list) or len(starts) != len(texts):
+            raise ValueError(f"holds the answers {texts!r} and the starts {starts!r}, not as many of each")
         value = [{"text": text, "start": start} for text, start in zip(texts, starts, strict=True)]
     if not isinstance(value, list):
         raise ValueError(f"holds {type(value).__name__}, not a list of answers")

@@ -22,7 +22,15 @@ class _Examples(Config):
     limit: int = Field(
         0, ge=0, description="Most training examples, every label in its share; 0: all. For short trials."
     )
+    held_out_limit: int = Field(
+        0, ge=0, description="Most validation examples, and most test examples, chosen likewise; 0: all."
+    )
     seed: int = Field(0, ge=0, description="Another seed gives another division and another choice.")
+
+    @property
+    def limits(self) -> dict[Split, int]:
+        """The most examples of each split; 0: all."""
+        return {"train": self.limit, "validation": self.held_out_limit, "test": self.held_out_limit}
 
     @field_validator("task")
     @classmethod
@@ -120,10 +128,13 @@ class DocumentsExamples(_Examples):
         "the task; a field that is not named is the part of its own name.",
     )
     min_words: dict[str, int] = Field(
-        {}, description="Fewest words of a text, by field of the task; shorter examples are left out."
+        {},
+        description="Fewest words (by white space) of a text, by field of the task; shorter ones are "
+        "left out.",
     )
     max_words: dict[str, int] = Field(
-        {}, description="Most words of a text, by field of the task; longer examples are left out."
+        {},
+        description="Most words (by white space) of a text, by field of the task; longer ones are left out.",
     )
     only: tuple[str, ...] = Field((), description="Labels to use; empty: all with enough documents.")
     mask_names: bool = Field(False, description="Replace the labels' names in the texts.")

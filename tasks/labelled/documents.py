@@ -43,6 +43,8 @@ def document_examples(documents: Path, splits: Path, config: DocumentsExamples) 
 
     task = task_named(config.task)
     fields = Fields(task.FIELDS, config.columns)
+    fields.check(config.min_words, "min_words")
+    fields.check(config.max_words, "max_words")
     label = next((name for name, field in task.FIELDS.items() if field.kind == "label" and field.target), "")
     texts = [name for name, field in task.FIELDS.items() if field.kind == "text"]
     split_of = _read_splits(splits)
@@ -68,8 +70,8 @@ def document_examples(documents: Path, splits: Path, config: DocumentsExamples) 
         )
     if config.summaries:
         divided["train"] = _with_summaries(divided["train"], texts)
-    divided["train"] = _limited(divided["train"], task, config)
-    return Splits(divided, labels, dict(fields.remarks), left_out)
+    chosen = {split: _limited(divided[split], task, config.limits[split], config.seed) for split in SPLITS}
+    return Splits(chosen, labels, dict(fields.remarks), left_out)
 
 
 def first_sentence(text: str) -> str:
@@ -179,11 +181,9 @@ def _each_text(example: Example, texts: Sequence[str], change: Callable[[str], s
     return example | {name: change(example[name]) for name in texts if name in example}
 
 
-def _limited(examples: list[Example], task: TaskType, config: DocumentsExamples) -> list[Example]:
-    if not 0 < config.limit < len(examples):
-        return examples
+def _limited(examples: Sequence[Example], task: TaskType, limit: int, seed: int) -> list[Example]:
     strata = strata_of([task.labels_of([example]) for example in examples])
-    chosen = limited(strata, [example["id"] for example in examples], config.limit, config.seed)
+    chosen = limited(strata, [example["id"] for example in examples], limit, seed)
     return [examples[index] for index in chosen]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +38,17 @@ class Fields:
     remarks: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        if unknown := self.columns.keys() - self.fields.keys():
+        self.check(self.columns, "columns")
+
+    def check(self, names: Iterable[str], key: str) -> None:
+        """Refuse names that are no fields of the task, which a key of the recipe gives.
+
+        Raises:
+            StageError: there is one.
+        """
+        if unknown := sorted(set(names) - self.fields.keys()):
             raise StageError(
-                f"examples: columns names {min(unknown)!r}, which is no field of the task; its fields are "
+                f"examples: {key} names {unknown[0]!r}, which is no field of the task; its fields are "
                 f"{', '.join(self.fields)}"
             )
 
@@ -70,10 +78,11 @@ class Fields:
         """What the column of a field holds; None where a field that may be absent is."""
         try:
             value = value_at(row.values, self.column(name))
-        except LeftOut as missing:
+        except LeftOut:
             if asked.required or name in self.columns:
                 raise row.wrong(
-                    f"{missing.detail}; set examples.columns.{name} to one of these, or examples.header"
+                    f"no column {self.column(name)!r} for {name}; there are {', '.join(row.values)[:300]}; "
+                    "name the right one in examples.columns, or set examples.header"
                 ) from None
             return None
         if value is None and asked.required:

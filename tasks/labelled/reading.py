@@ -110,8 +110,9 @@ def _divided(found: Mapping[Split, Sequence[Found]], config: FilesExamples) -> d
     }
     if empty := [split for split in shares if not parts[split]]:
         raise StageError(
-            f"examples: {_named(config.train)}: the {len(train):,} examples in {len(set(groups)):,} groups "
-            f"are too few to divide: none is left for {empty[0]}; name a file for it, or give more examples"
+            f"examples: {_named(config.train)}: the {len(train):,} examples with {len(set(groups)):,} "
+            f"different {config.group_by or 'inputs'} are too few to divide: none is left for {empty[0]}; "
+            "name a file for it, or give more examples"
         )
     return {**found, **parts}
 
@@ -122,17 +123,20 @@ def _group(found: Found, config: FilesExamples) -> str:
         return found.inputs
     try:
         return str(value_at(found.row.values, str(config.group_by)))
-    except LeftOut as missing:
-        raise found.row.wrong(f"{missing.detail}; correct examples.group_by") from None
+    except LeftOut:
+        raise found.row.wrong(
+            f"no column {config.group_by!r} to group by; there are {', '.join(found.row.values)[:300]}; "
+            "correct examples.group_by"
+        ) from None
 
 
 def _limited(splits: Mapping[Split, Sequence[Found]], config: FilesExamples) -> dict[Split, Sequence[Found]]:
-    train = splits["train"]
-    if not 0 < config.limit < len(train):
-        return dict(splits)
-    strata = strata_of([example.labels for example in train])
-    chosen = limited(strata, [example.inputs for example in train], config.limit, config.seed)
-    return {**splits, "train": [train[index] for index in chosen]}
+    chosen: dict[Split, Sequence[Found]] = {}
+    for split, found in splits.items():
+        strata = strata_of([example.labels for example in found])
+        keys = [example.inputs for example in found]
+        chosen[split] = [found[index] for index in limited(strata, keys, config.limits[split], config.seed)]
+    return chosen
 
 
 def _fewest_labels(task: TaskType) -> int:

@@ -57,7 +57,9 @@ def divided(
 
 
 def limited(strata: Sequence[str], keys: Sequence[str], limit: int, seed: int) -> list[int]:
-    """The numbers of `limit` examples, ascending; every stratum in its share, and at least one of each."""
+    """The numbers of `limit` examples (0: of all), ascending; of every stratum its share and at least one."""
+    if not 0 < limit < len(keys):
+        return list(range(len(keys)))
     wanted = apportioned(Counter(strata), limit, 1)
     chosen: list[int] = []
     for index in sorted(range(len(keys)), key=lambda index: (_position(keys[index], seed), index)):

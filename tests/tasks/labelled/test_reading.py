@@ -1,0 +1,396 @@
+"""Examples as people have them in files: each format is read, and each mistake is one clear error."""
+
+import bz2
+import gzip
+import json
+import re
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tasks.errors import StageError
+from tasks.labelled.config import FilesExamples
+from tasks.labelled.reading import read_examples
+from tasks.labelled.splits import Example, Splits
+
+ROWS = [(f"text {number} of {label}", label) for number in range(10) for label in ("good", "bad")]
+TSV = "".join(f"{text}\t{label}\n" for text, label in ROWS)
+BY_NUMBER: dict[str, Any] = {"header": False, "columns": {"text": 1, "label": 2}}
+SENTENCE = "Rome B-LOC\nis O\nold O\n"
+CONTEXT = "Rome is old. Rome is large."
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recipes name files from the folder in which the command runs."""
+    monkeypatch.chdir(tmp_path)
+
+
+def write(folder: Path, **contents: str | bytes) -> None:
+    """Write files, each name with `__` for its dot."""
+    for name, content in contents.items():
+        data = content if isinstance(content, bytes) else content.encode()
+        (folder / name.replace("__", ".")).write_bytes(data)
+
+
+def read(task: str, train: Any, **config: Any) -> Splits:
+    """The examples that such a section of a recipe gives."""
+    return read_examples(FilesExamples(task=task, train=train, **config))
+
+
+def all_of(task: str, train: Any, **config: Any) -> list[Example]:
+    """Every example, sorted by where it comes from."""
+    splits = read(task, train, **config).examples.values()
+    return sorted((example for split in splits for example in split), key=lambda example: str(example["id"]))
+
+
+def texts_and_labels(examples: list[Example]) -> list[tuple[str, str]]:
+    return sorted((example["text"], example["label"]) for example in examples)
+
+
+def squad(*answers: dict[str, Any], context: str = CONTEXT) -> str:
+    """Five paragraphs, each with one question that has these answers."""
+    paragraphs = [
+        {
+            "context": f"{context} {number}",
+            "qas": [{"id": f"q{number}", "question": "What?", "answers": answers}],
+        }
+        for number in range(5)
+    ]
+    return json.dumps({"version": "1.1", "data": [{"title": "Rome", "paragraphs": paragraphs}]}, indent=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "config"),
+    [
+        ("a.tsv", TSV.encode(), BY_NUMBER),
+        ("a.tsv", b"\xef\xbb\xbf" + b"text\tn\tlabel\r\n" + TSV.replace("\t", "\t1\t").encode(), {}),
+        ("a.tsv.gz", gzip.compress(TSV.encode()), BY_NUMBER),
+        ("a.txt.bz2", bz2.compress(TSV.encode()), {**BY_NUMBER, "format": "tsv"}),
+        ("a.tsv", TSV.encode("utf-16"), BY_NUMBER),
+        ("a.csv", ("label,text\n" + "".join(f'{b},"{a}"\r\n' for a, b in ROWS)).encode(), {}),
+        (
+            "a.jsonl",
+            "".join(json.dumps({"data": {"said": a}, "label": b}) + "\n\n" for a, b in ROWS).encode(),
+            {"columns": {"text": "data.said"}},
+        ),
+        ("a.json", json.dumps([{"text": a, "label": b} for a, b in ROWS], indent=1).encode(), {}),
+    ],
+)
+def test_tables_and_json_of_every_make_give_the_same(
+    tmp_path: Path, name: str, content: bytes, config: dict[str, Any]
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    assert texts_and_labels(all_of("classification", name, **config)) == sorted(ROWS)
+
+
+def test_quotes_are_text_in_tsv_and_hold_lines_together_in_csv(tmp_path: Path) -> None:
+    write(tmp_path, a__tsv=TSV + 'he said "no\tgood\n')
+    assert ('he said "no', "good") in texts_and_labels(all_of("classification", "a.tsv", **BY_NUMBER))
+    rows = "".join(f'"{text},\nand ""more""",{label}\n' for text, label in ROWS)
+    write(tmp_path, a__csv="text,label\n" + rows)
+    examples = {example["id"]: example["text"] for example in all_of("classification", "a.csv")}
+    assert examples["a.csv:4"] == 'text 0 of bad,\nand "more"'
+
+
+def test_ids_are_the_place_in_the_file(tmp_path: Path) -> None:
+    for folder in ("train", "test"):
+        (tmp_path / "set" / folder).mkdir(parents=True)
+        (tmp_path / "set" / folder / "a.tsv").write_text("\n" + TSV)
+    found = read("classification", "set/train/a.tsv", test="set/test/a.tsv", **BY_NUMBER)
+    assert found.examples["test"][0] == {"id": "test/a.tsv:2", "text": "text 0 of good", "label": "good"}
+    assert {example["id"] for example in found.examples["train"]} < {f"train/a.tsv:{n}" for n in range(2, 22)}
+
+
+def test_members_of_an_archive_are_read_together(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("1.tsv", TSV)
+        archive.writestr("2.tsv", TSV)
+    found = read("classification", "a.zip", **BY_NUMBER)
+    assert len(all_of("classification", "a.zip", **BY_NUMBER)) == 40
+    assert found.remarks["training examples that repeat another"] > 0
+
+
+def test_conll_by_white_space_or_tabs_with_documents_comments_and_a_prefix(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        a__conll="-DOCSTART- -X- O\n\n" + "\n".join(f"EU{n} NNP{n} B-ORG\n# NN O\n" for n in range(9)),
+        b__txt="# id = 1\n" + "\r\n".join(f"en:New York\tB-LOC\r\nen:{n}\tO\r\n" for n in range(9)),
+    )
+    first = all_of("token_classification", "a.conll")[0]
+    assert first == {"id": "a.conll:12", "words": ["EU3", "#"], "tags": ["B-ORG", "O"]}
+    by_column = all_of("token_classification", "a.conll", columns={"words": 2})[0]
+    assert by_column["words"] == ["NNP3", "NN"]
+    first = all_of("token_classification", "b.txt", format="conll", strip_prefix="en:")[0]
+    assert first == {"id": "b.txt:11", "words": ["New York", "3"], "tags": ["B-LOC", "O"]}
+
+
+def test_tags_in_another_spelling_are_rewritten_and_counted(tmp_path: Path) -> None:
+    write(tmp_path, a__conll="".join(f"New I-LOC\nYork I-LOC\n{n} O\nRome S-LOC\n\n" for n in range(6)))
+    found = read("token_classification", "a.conll")
+    assert found.examples["train"][0]["tags"] == ["B-LOC", "I-LOC", "O", "B-LOC"]
+    assert found.remarks["sentences with tags rewritten as BIO"] == 6
+    assert found.labels == ["B-LOC", "I-LOC", "O"]
+
+
+def test_parallel_files_are_read_line_by_line(tmp_path: Path) -> None:
+    write(tmp_path, a__en="".join(f"one {n}\r\n" for n in range(9)))
+    (tmp_path / "a.de.gz").write_bytes(gzip.compress("\n".join(f"eins {n}" for n in range(9)).encode()))
+    examples = all_of("seq2seq", {"source": "a.en", "target": "a.de.gz"})
+    assert examples[3] == {"id": "a.en:4", "source": "one 3", "target": "eins 3"}
+
+
+def test_squad_with_and_without_answers(tmp_path: Path) -> None:
+    write(tmp_path, a__json=squad({"text": "old", "answer_start": 8}))
+    first = all_of("question_answering", "a.json", format="squad")[0]
+    assert first == {
+        "id": "q0",
+        "question": "What?",
+        "context": f"{CONTEXT} 0",
+        "answers": [{"text": "old", "start": 8}],
+    }
+    write(tmp_path, b__json=squad().replace('"answers"', '"is_impossible": true, "answers"'))
+    assert all_of("question_answering", "b.json", format="squad")[0]["answers"] == []
+
+
+def test_a_shifted_answer_is_moved_where_it_stands_once(tmp_path: Path) -> None:
+    write(tmp_path, a__json=squad({"text": "large", "answer_start": 20}))
+    found = read("question_answering", "a.json", format="squad")
+    assert found.examples["train"][0]["answers"] == [{"text": "large", "start": 21}]
+    assert found.remarks["answers moved to where their text stands"] == 5
+
+
+def test_several_labels_in_a_column_or_a_list(tmp_path: Path) -> None:
+    rows = [("x", ["a", "b"]), ("y", []), ("z", ["b"])]
+    write(
+        tmp_path,
+        a__tsv="".join(f"{text} {n}\t{'|'.join(labels)}\n" for n in range(5) for text, labels in rows),
+        a__jsonl="".join(
+            json.dumps({"text": f"{text} {n}", "labels": labels}) + "\n"
+            for n in range(5)
+            for text, labels in rows
+        ),
+    )
+    in_column = all_of("multi_label", "a.tsv", separator="|", header=False, columns={"text": 1, "labels": 2})
+    in_list = all_of("multi_label", "a.jsonl")
+    assert [example["labels"] for example in in_column] == [example["labels"] for example in in_list]
+    assert sorted(map(tuple, (e["labels"] for e in in_list)))[::5] == [(), ("a", "b"), ("b",)]
+
+
+def test_messages_are_read_from_json_lines(tmp_path: Path) -> None:
+    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello", "weight": 1}]
+    lines = "".join(json.dumps({"chat": messages, "n": n}) + "\n" for n in range(9))
+    write(tmp_path, a__jsonl=lines)
+    first = all_of("instructions", "a.jsonl", columns={"messages": "chat"}, group_by="n")[0]
+    assert first["messages"] == [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+
+
+def test_what_occurs_twice_is_counted_and_stops_nobody(tmp_path: Path) -> None:
+    again = "text 0 of good\tgood\ntext 1 of good\tbad\n"
+    write(
+        tmp_path,
+        train__tsv=TSV + again,
+        test__tsv="text 2 of bad\tbad\nnew\tgood\n",
+        dev__tsv="".join(TSV.splitlines(True)[:2]),
+    )
+    found = read("classification", "train.tsv", validation="dev.tsv", test="test.tsv", **BY_NUMBER)
+    assert len(found.examples["train"]) == 22
+    assert found.remarks == {
+        "training examples that repeat another": 1,
+        "training inputs with several answers": 1,
+        "validation examples whose input is in training": 2,
+        "test examples whose input is in training": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("files", "task", "config", "message"),
+    [
+        # A label that is missing from train, or only in test.
+        (
+            {"a__tsv": TSV, "b__tsv": "x\tgood\ny\tugly\n"},
+            "classification",
+            {"test": "b.tsv", **BY_NUMBER},
+            "b.tsv, line 2: no training example has the label 'ugly' of this test example; they have bad",
+        ),
+        (
+            {
+                "a__conll": "".join(f"{n} O\n{SENTENCE}\n" for n in range(9)),
+                "b__conll": f"{SENTENCE}\nBonn B-PER\n",
+            },
+            "token_classification",
+            {"test": "b.conll"},
+            "b.conll, line 5: no training example has the label 'B-PER'",
+        ),
+        # All labels equal; none at all.
+        (
+            {"a__tsv": TSV.replace("bad\n", "good\n")},
+            "classification",
+            BY_NUMBER,
+            "a.tsv: every training example has the label 'good'; two are needed",
+        ),
+        (
+            {"a__tsv": "text\tlabels\n" + "".join(f"{n}\t\n" for n in range(9))},
+            "multi_label",
+            {},
+            "a.tsv: no training example has a label",
+        ),
+        # Empty splits.
+        (
+            {"a__tsv": TSV, "b__tsv": "\n\n"},
+            "classification",
+            {"validation": "b.tsv", **BY_NUMBER},
+            "b.tsv: no example in it; validation needs some",
+        ),
+        (
+            {"a__tsv": "x\tgood\ny\tbad\n"},
+            "classification",
+            BY_NUMBER,
+            "a.tsv: the 2 examples with 2 different inputs are too few to divide: none is left for",
+        ),
+        # Words and tags; BIO that is none.
+        (
+            {"a__jsonl": '{"words": ["a", "b"], "tags": ["O"]}\n'},
+            "token_classification",
+            {},
+            "a.jsonl, line 1: 2 words and 1 tags; every word has one tag",
+        ),
+        (
+            {"a__conll": f"{SENTENCE}\nBonn LOC\n"},
+            "token_classification",
+            {},
+            "a.conll, line 5: the tag 'LOC' is none of BIO",
+        ),
+        ({"a__conll": "Rome O\nis O X\n"}, "token_classification", {}, "a.conll, line 2: 3 columns, where"),
+        # Answers.
+        (
+            {"a__json": squad({"text": "new", "answer_start": 8})},
+            "question_answering",
+            {"format": "squad"},
+            "a.json, line 11: the answer 'new' is not in its context",
+        ),
+        (
+            {"a__json": squad({"text": "Rome", "answer_start": 8})},
+            "question_answering",
+            {"format": "squad"},
+            "a.json, line 11: the answer 'Rome' is not at position 8 of its context, and elsewhere more than",
+        ),
+        (
+            {"a__json": "[]"},
+            "question_answering",
+            {"format": "squad"},
+            "a.json, line 1: not SQuAD's JSON: no l",
+        ),
+        (
+            {"a__json": '{"data": [{"paragraphs": [{"qas": [{"id": "x"}]}]}]}'},
+            "question_answering",
+            {"format": "squad"},
+            "a.json, line 1: not SQuAD's JSON: a question or its paragraph has no 'context'",
+        ),
+        # Ragged rows, missing columns, empty values.
+        (
+            {"a__tsv": TSV + "only one\n"},
+            "classification",
+            BY_NUMBER,
+            "a.tsv, line 21: 1 columns, where the first row has 2 (1, 2); correct or remove the row",
+        ),
+        (
+            {"a__csv": 'text,label\nx,a\n"y,b\nz,a\n'},
+            "classification",
+            {},
+            "a.csv, line 3: not a row of CSV (unexpected end of data)",
+        ),
+        (
+            {"a__tsv": "sentence\tpolarity\nx\ta\n"},
+            "classification",
+            {},
+            "a.tsv, line 2: no column 'text' for text; there are sentence, polarity; name the right one in",
+        ),
+        (
+            {"a__tsv": TSV},
+            "classification",
+            {**BY_NUMBER, "columns": {"text": 1, "sentiment": 2}},
+            "columns names 'sentiment', which is no field of the task; its fields are text, second, label",
+        ),
+        (
+            {"a__tsv": TSV},
+            "classification",
+            {**BY_NUMBER, "group_by": "author"},
+            "a.tsv, line 1: no column 'author' to group by; there are 1, 2",
+        ),
+        ({"a__tsv": TSV + " \tgood\n"}, "classification", BY_NUMBER, "a.tsv, line 21: 'text' is empty; fill"),
+        ({"a__tsv": TSV + "x\t\n"}, "classification", BY_NUMBER, "a.tsv, line 21: 'label' is empty; every"),
+        ({"a__jsonl": '{"text": "x", "label": null}'}, "classification", {}, "line 1: 'label' is null"),
+        (
+            {"a__jsonl": '{"text": 7, "label": "a"}'},
+            "classification",
+            {},
+            "line 1: 'text' holds int, not text",
+        ),
+        (
+            {"a__jsonl": '{"first": "x", "second": "y", "score": "high"}'},
+            "similarity",
+            {},
+            "line 1: 'score' holds 'high', not a number",
+        ),
+        (
+            {"a__jsonl": '{"messages": [{"role": "bot", "content": "Hi"}]}'},
+            "instructions",
+            {},
+            "line 1: 'messages' has a message of role 'bot'; roles are system, user, assistant",
+        ),
+        # Files that are not what they are said to be.
+        (
+            {"a__jsonl": '{"text": "x", "label": "a"}\n\n{"text: 1}\n'},
+            "classification",
+            {},
+            "line 3: not JSON (Invalid control",
+        ),
+        (
+            {"a__jsonl": '"text"\n'},
+            "classification",
+            {},
+            "a.jsonl, line 1: a JSON str; an example is an object",
+        ),
+        ({"a__json": '[{"text": "x"'}, "classification", {}, "a.json, line 1: not JSON"),
+        ({"a__txt": TSV}, "classification", {}, "a.txt: its name does not say what it holds"),
+        ({"a__tsv": b"\x89PNG\r\n\x1a\n\0\0"}, "classification", {}, "a.tsv can't be read: binary"),
+        ({"a__gz": b"no gzip"}, "classification", {}, "a.gz can't be read: damaged"),
+        ({}, "classification", {}, "nothing matches 'a.tsv'; give an existing file"),
+    ],
+)
+def test_a_mistake_is_one_error_that_names_its_place(
+    tmp_path: Path, files: dict[str, Any], task: str, config: dict[str, Any], message: str
+) -> None:
+    write(tmp_path, **files)
+    train = next((name.replace("__", ".") for name in files), "a.tsv")
+    with pytest.raises(StageError, match=re.escape(message)) as raised:
+        read(task, train, **config)
+    assert str(raised.value).startswith("examples: ")
+    assert "\n" not in str(raised.value)
+
+
+def test_parallel_files_of_different_length(tmp_path: Path) -> None:
+    write(tmp_path, a__en="one\ntwo\nthree\n", a__de="eins\nzwei\n")
+    message = "a.de, line 2: the file ends here, another one goes on (lines: a.en 3, a.de 2)"
+    with pytest.raises(StageError, match=re.escape(message)):
+        read("seq2seq", {"source": "a.en", "target": "a.de"})
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"task": "sentiment", "train": "a.tsv"}, "no such task type; choose one of classification, "),
+        ({"task": "seq2seq", "train": "a.en", "format": "parallel"}, "needs? a file for each field"),
+        ({"task": "seq2seq", "train": {"source": "a", "target": "b"}, "test": "c"}, "otherwise than train"),
+        ({"task": "seq2seq", "train": {"source": "a"}}, "for two or more of format parallel"),
+    ],
+)
+def test_what_does_not_go_together_is_said_before_any_file_is_read(
+    config: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        read(**config)

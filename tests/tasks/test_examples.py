@@ -1,0 +1,100 @@
+"""The stage: what it writes and says, and when it runs anew."""
+
+import json
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks.artifact import Artifact
+from tasks.documents import Document, document_id, to_batches, write_shards
+from tasks.errors import StageError
+from tasks.examples import example_files, examples
+from tasks.labelled.config import DocumentsExamples, FilesExamples
+from tasks.stage import Run
+from tasks.store import Store
+from tests.published import publish
+
+CONFIG = FilesExamples(
+    task="classification", train="train.tsv", header=False, columns={"text": 1, "label": 2}
+)
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "train.tsv").write_text("".join(f"第{n}个文本\t{n % 2}\n" for n in range(40)))
+
+
+def made(config: FilesExamples, run: Run) -> Artifact:
+    return examples.fn(example_files(config), None, None, config, run)
+
+
+def test_files_become_splits_and_a_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = Run(tmp_path / "home")
+    folder = run.store.path(made(CONFIG, run))
+    lines = [
+        (folder / f"{split}.jsonl").read_text().splitlines() for split in ("train", "validation", "test")
+    ]
+    assert [len(split) for split in lines] == [32, 4, 4]
+    assert lines[0][0] == '{"id": "train.tsv:1", "text": "第0个文本", "label": "0"}'
+    assert json.loads((folder / "report.json").read_text()) == {
+        "task": "classification",
+        "labels": ["0", "1"],
+        "counts": {"train": 32, "validation": 4, "test": 4},
+        "label_counts": {
+            "0": {"train": 16, "validation": 2, "test": 2},
+            "1": {"train": 16, "validation": 2, "test": 2},
+        },
+        "remarks": {
+            "training examples that repeat another": 0,
+            "training inputs with several answers": 0,
+            "validation examples whose input is in training": 0,
+            "test examples whose input is in training": 0,
+        },
+        "left_out": {},
+    }
+    said = capsys.readouterr().out
+    assert "32 train examples, 4 validation examples, 4 test examples; labels: 0 (20), 1 (20)" in said
+    assert "repeat" not in said
+
+
+def test_a_changed_file_makes_it_run_anew(tmp_path: Path) -> None:
+    run = Run(tmp_path / "home")
+    first = made(CONFIG, run)
+    assert made(CONFIG, run) == first
+    with (tmp_path / "train.tsv").open("a") as file:
+        file.write("第0个文本\t1\n")
+    second = made(CONFIG, run)
+    assert second.key != first.key
+    report = json.loads((run.store.path(second) / "report.json").read_text())
+    assert report["remarks"]["training inputs with several answers"] == 1
+
+
+def test_a_file_that_is_gone_is_said_before_anything_runs() -> None:
+    with pytest.raises(StageError, match=r"examples: nothing matches 'no\.tsv'; give an existing file"):
+        example_files(CONFIG.model_copy(update={"test": "no.tsv"}))
+
+
+def test_documents_become_examples_in_the_division_of_the_corpus(tmp_path: Path) -> None:
+    run = Run(tmp_path / "home")
+    documents = [Document(f"Return the mean of {n}. Then take it.", "s", f"u{n}") for n in range(10)]
+    store = Store(tmp_path / "home")
+    directory = store.begin("clean", "c" * 64)
+    write_shards(to_batches(documents), directory / "documents")
+    cleaned = publish(store, directory, "clean", "c" * 64)
+    directory = store.begin("tokenize", "d" * 64)
+    splits = [*["train"] * 8, "validation", "test"]
+    ids = [document_id(document.text) for document in documents]
+    pq.write_table(pa.table({"id": ids, "split": splits}), directory / "splits.parquet")
+    tokens = publish(store, directory, "tokenize", "d" * 64)
+    columns = {"source": "rest", "target": "first_sentence"}
+    config = DocumentsExamples(task="seq2seq", columns=columns)
+    assert example_files(config) is None
+    folder = run.store.path(examples.fn(None, cleaned, tokens, config, run))
+    assert json.loads((folder / "test.jsonl").read_text()) == {
+        "id": ids[9],
+        "source": "Then take it.",
+        "target": "Return the mean of 9.",
+    }
