@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedModel
 
+from model_code.adapters import Adapter, Lora
 from model_code.comparison import Distill, Distillation, RDrop, require_logits, teacher_of
 from model_code.data.vocabulary import Vocabulary, load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
@@ -40,7 +41,7 @@ from model_code.task_types.task import (
     write_settings,
 )
 from model_code.task_types.texts import bucketed_order, outputs
-from model_code.training.checkpoint import Checkpoints, copy_weights
+from model_code.training.checkpoint import Checkpoints, copy_weights, trained
 from model_code.training.faults import machine_faults_told
 from model_code.training.loop import Loop, Plan
 from model_code.training.meter import Meter
@@ -79,6 +80,7 @@ class FinetuneConfig:
     r_drop: float = 0.0
     privacy: dict[str, Any] | None = None
     distill: dict[str, Any] | None = None
+    lora: dict[str, Any] | None = None
     seed: int = 0
     checkpoint_every: int = 200
     precision: str = "auto"
@@ -103,6 +105,7 @@ def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
         model = _model(job.paths["model"], task, vocabulary, settings, config)
         train = task.encode(examples, tokenizer, vocabulary, settings)
         held_out = task.encode(validation, tokenizer, vocabulary, plain)
+        adapter = None if config.lora is None else Adapter(model, config_from(Lora, config.lora))
         model.to(runtime.device)  # type: ignore[arg-type]
         module = _module(model, task, settings, tokenizer, config).to(runtime.device)
         order = _Order(train, config)
@@ -155,19 +158,25 @@ def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
             loop.run(batches_of, lambda: _keep_if_best(loop, task, config, measured(runtime)))
 
     copy_weights(loop.kept, model)
+    output, trained_parameters = job.paths["output"], sum(p.numel() for p in trained(model).values())
+    if adapter:
+        adapter.save(output / "adapter")
+        adapter.merge()
     # The figures that are written are those of the model as it is served.
     metrics: dict[str, Any] = measured(prepare("float32")) | {
         "best_epoch": loop.notes["best_epoch"],
         "epochs": loop.notes["epochs"],
+        "trained_parameters": trained_parameters,
         "train_examples": len(examples),
         "validation_examples": len(validation),
     }
     metrics |= {"score": _score(task, metrics), "selection": task.SELECTION}
     if mechanism:
         metrics |= mechanism.figures(loop.step + loop.guard.passed_over)
-    output = job.paths["output"]
     model.save_pretrained(output / "model")
     _save_tokenizer(tokenizer, job.paths["model"], output / "model")
+    for name, text in getattr(task, "FILES", {}).items():
+        (output / "model" / name).write_text(text)
     write_settings(plain, output / "model")
     write_json(output / "metrics.json", metrics)
     write_json_lines(output / "history.jsonl", loop.history)
@@ -334,7 +343,7 @@ def _keep_if_best(loop: Loop, task: TaskType, config: FinetuneConfig, figures: M
     loop.history[-1] |= {"epoch": epoch, "validation": dict(figures)}
     if config.privacy or score > loop.notes.get("best_score", -float("inf")):
         loop.notes |= {"best_score": score, "best_epoch": epoch}
-        loop.kept = {name: p.detach().clone() for name, p in loop.model.named_parameters()}
+        loop.kept = {name: p.detach().clone() for name, p in trained(loop.model).items()}
     loop.notes |= {"epochs": epoch, "finished": epoch - loop.notes["best_epoch"] >= config.patience}
 
 

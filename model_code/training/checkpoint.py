@@ -193,10 +193,15 @@ class SavedTensors(Mapping[str, torch.Tensor]):
         return len(self._rows)
 
 
+def trained(model: torch.nn.Module) -> dict[str, torch.nn.Parameter]:
+    """The parameters that training moves, by name: what rests need not be kept."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
 def copy_weights(tensors: Mapping[str, torch.Tensor], model: torch.nn.Module) -> None:
-    """Overwrite the parameters of `model`, sharded or not, with the whole tensors of the same names."""
+    """Overwrite what is trained of `model`, sharded or not, with the whole tensors of the same names."""
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for name, parameter in trained(model).items():
             parameter.copy_(placed(tensors[name], parameter))
 
 

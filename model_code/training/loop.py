@@ -19,7 +19,7 @@ from model_code.errors import TrainingError
 from model_code.job import Reporter
 from model_code.objectives.objective import Batch
 from model_code.training.average import Average
-from model_code.training.checkpoint import Checkpoint, Checkpoints, copy_weights
+from model_code.training.checkpoint import Checkpoint, Checkpoints, copy_weights, trained
 from model_code.training.guard import IN_A_ROW, Guard
 from model_code.training.meter import Meter
 from model_code.training.ranks import Ranks
@@ -194,7 +194,7 @@ class Loop:
     def _checkpoint(self) -> None:
         """Write down everything that the rest of the run depends on."""
         parts: dict[str, Mapping[str, torch.Tensor]] = {
-            "model": dict(self.model.named_parameters()),
+            "model": trained(self.model),
             "optimizer": self._step.optimizer.state(),
             "average": self.average.state() if self.average else {},
             "kept": self.kept,
