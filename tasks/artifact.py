@@ -105,3 +105,9 @@ def content_digest(stage: str, files: Mapping[str, StoredFile]) -> str:
     """The artifact's digest: the sha256 over its stage and its files' names and digests."""
     content = {name: file.sha256 for name, file in files.items() if not file.volatile}
     return sha256_text(canonical({"stage": stage, "files": content}))
+
+
+def folder_digest(name: str) -> str:
+    """The digest of a folder that a recipe names; "" for no name, or what is no folder (a hub's model)."""
+    folder = Path(name)
+    return content_digest("folder", describe_files(folder, frozenset())) if name and folder.is_dir() else ""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -116,15 +116,9 @@ def _over_seeds(model: Path, test: Sequence[Any], batch_size: int) -> dict[str, 
     names = [name for name in found[0] if name != "seed"]
     return {
         "models": found,
-        "mean": {name: sum(one[name] for one in found) / len(found) for name in names},
-        "standard_deviation": {name: _deviation([one[name] for one in found]) for name in names},
+        "mean": {name: mean(one[name] for one in found) for name in names},
+        "standard_deviation": {name: stdev(one[name] for one in found) for name in names},
     }
-
-
-def _deviation(values: Sequence[float]) -> float:
-    """The standard deviation of a sample."""
-    mean = sum(values) / len(values)
-    return math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def target_of(task: TaskType) -> tuple[str, ExampleField]:

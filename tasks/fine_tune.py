@@ -8,12 +8,13 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from tasks.artifact import Artifact
+from tasks.adaptation import DistillConfig, LoraConfig, PrivacyConfig
+from tasks.artifact import Artifact, Manifest, folder_digest
 from tasks.labelled.artifact import task_of
 from tasks.pretrain import EXPERIMENT
 from tasks.search import SearchConfig, search
 from tasks.seeds import write_seeds
-from tasks.stage import Config, Workspace, stage
+from tasks.stage import Config, Run, Workspace, stage
 from tasks.trainings import Trainings
 
 TRAINER = "model_code.finetune"
@@ -42,11 +43,22 @@ class FineTuneConfig(Config):
     )
     class_weights: bool = Field(False, description="Weigh labels by the inverse of their frequency.")
     head_dropout: float = Field(0.1, ge=0, lt=1, description="Before the classification layer.")
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="Each layer learns at this share of the rate of the one above it."
+    )
+    r_drop: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the difference of two passes with dropout (R-Drop); 5 is usual.",
+    )
     seed: int = Field(0, ge=0, description="Of the head's weights and the order of the data.")
     seeds: int = Field(
         1, ge=1, le=100, description="Models to train, with this seed and those after it; the best is kept."
     )
     search: SearchConfig | None = Field(None, description="Find better values before the model is trained.")
+    lora: LoraConfig | None = Field(None, description="Train adapters instead of all weights.")
+    privacy: PrivacyConfig | None = Field(None, description="Train with differential privacy.")
+    distill: DistillConfig | None = Field(None, description="Learn from the answers of a larger model too.")
 
     @model_validator(mode="after")
     def _search_has_an_effect(self) -> Self:
@@ -57,18 +69,49 @@ class FineTuneConfig(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _methods_fit_together(self) -> Self:
+        if self.r_drop and self.distill:
+            raise ValueError("r_drop and distill each replace the loss; leave one of them out")
+        leaks = {
+            "class_weights": self.class_weights,
+            "distill": self.distill,
+            "search": self.search,
+            "seeds": self.seeds > 1,
+            "optimizer muon": self.optimizer == "muon",
+        }
+        if self.privacy and (leaking := [name for name, used in leaks.items() if used]):
+            raise ValueError(
+                f"privacy does not hold with {leaking[0]}: what is published then depends on the examples in "
+                f"another way; leave {leaking[0]} out, or leave privacy out"
+            )
+        return self
 
-@stage(runs=(TRAINER, "model_code.task_types."))
+
+def _same_teacher(manifest: Manifest, config: FineTuneConfig, run: Run) -> bool:
+    """Whether the folder of the teacher holds what it did."""
+    return manifest.external.get("teacher", "") == _teacher_digest(config)
+
+
+def _teacher_digest(config: FineTuneConfig) -> str:
+    return folder_digest(config.distill.teacher) if config.distill else ""
+
+
+@stage(runs=(TRAINER, "model_code.task_types."), holds=_same_teacher)
 def fine_tune(examples: Artifact, pretrained: Artifact, config: FineTuneConfig, workspace: Workspace) -> None:
     """Write `model/` (a Hugging Face checkpoint with `task.json`), `metrics.json` and `history.jsonl`.
 
     Of several seeds the one with the best score on the validation examples is `model/`; all are in `seeds/`,
     by `seeds.json`. A search leaves `search.json` and `search.png`. What was killed goes on where it was.
 
+    With adapters there is `adapter/` besides.
+
     Raises:
         StageError: the model can't learn this task, or training failed.
     """
     given = workspace.path(examples)
+    if digest := _teacher_digest(config):
+        workspace.external["teacher"] = digest
     job = {"model": workspace.path(pretrained) / "model", "data": given}
     values = config.model_dump(mode="json", exclude={"seeds", "search"}) | {"task": task_of(given)}
     trainings = Trainings(TRAINER, job, values, workspace)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -12,7 +11,7 @@ from pydantic import Field, model_validator
 from model_code.models.presets import preset_shape
 from model_code.models.shape import Shape
 from model_code.objectives.names import OBJECTIVES
-from tasks.artifact import Artifact, Manifest, content_digest, describe_files
+from tasks.artifact import Artifact, Manifest, folder_digest
 from tasks.child import processes_for, run_child
 from tasks.live import LiveRun
 from tasks.plots import plot_loss_curves
@@ -174,7 +173,7 @@ class PretrainConfig(Config):
 
 def _same_start(manifest: Manifest, config: PretrainConfig, run: Run) -> bool:
     """Whether the folder that the training started from holds what it did."""
-    return manifest.external.get("start_from", "") == _start_digest(config.start_from)
+    return manifest.external.get("start_from", "") == folder_digest(config.start_from)
 
 
 @stage(runs=(TRAINER,), holds=_same_start)
@@ -188,7 +187,7 @@ def pretrain(tokens: Artifact, config: PretrainConfig, workspace: Workspace) -> 
     """
     made, directory = workspace.path(tokens), workspace.directory
     values = config.model_dump(mode="json")
-    if digest := _start_digest(config.start_from):
+    if digest := folder_digest(config.start_from):
         workspace.external["start_from"] = digest
     job = {
         "tokens": made / "tokens",
@@ -206,14 +205,6 @@ def pretrain(tokens: Artifact, config: PretrainConfig, workspace: Workspace) -> 
         f"held-out loss {metrics['loss']:.3f}, perplexity {metrics['perplexity']:.1f}, "
         f"accuracy {metrics['accuracy']:.3f}, {metrics['tokens_per_second']:,.0f} tokens/s"
     )
-
-
-def _start_digest(start_from: str) -> str:
-    """The digest of a folder; "" for random weights, and for the hub, whose revision says it all."""
-    folder = Path(start_from)
-    if not start_from or not folder.is_dir():
-        return ""
-    return content_digest("start_from", describe_files(folder, frozenset()))
 
 
 def _show(workspace: Workspace) -> None:

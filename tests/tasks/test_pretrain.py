@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.pretrain import PretrainConfig, _same_start, _start_digest, pretrain
+from tasks.artifact import folder_digest
+from tasks.pretrain import PretrainConfig, _same_start, pretrain
 
 
 @pytest.mark.parametrize(
@@ -55,8 +56,8 @@ def test_where_and_how_it_runs_is_no_part_of_the_key() -> None:
 def test_a_changed_checkpoint_to_start_from_is_noticed(tmp_path: Path) -> None:
     config = PretrainConfig(start_from=str(tmp_path))
     (tmp_path / "model.safetensors").write_bytes(b"weights")
-    made = SimpleNamespace(external={"start_from": _start_digest(config.start_from)})
+    made = SimpleNamespace(external={"start_from": folder_digest(config.start_from)})
     assert _same_start(made, config, None)  # type: ignore[arg-type]
     (tmp_path / "model.safetensors").write_bytes(b"other weights")
     assert not _same_start(made, config, None)  # type: ignore[arg-type]
-    assert _start_digest("") == _start_digest("someone/model@0123abc") == ""
+    assert folder_digest("") == folder_digest("someone/model@0123abc") == ""
