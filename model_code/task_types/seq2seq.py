@@ -1,0 +1,233 @@
+"""A text for a text, by an encoder and a decoder: translation, summarisation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from transformers import PreTrainedModel, T5ForConditionalGeneration
+
+from model_code.data.vocabulary import Vocabulary
+from model_code.models import t5
+from model_code.models.checkpoints import load_model
+from model_code.objectives.cross_entropy import scored
+from model_code.objectives.objective import Batch, Score
+from model_code.runtime import Runtime
+from model_code.task_types.task import Example, Field, Settings
+from model_code.task_types.texts import outputs, padded
+from model_code.task_types.tfidf import tfidf
+
+FAMILIES = ("t5",)
+FIELDS = {"source": Field("text"), "target": Field("text", target=True)}
+# Of the figures the one that is as good for a summary as for a translation, and for every script.
+METRIC = "chrf"
+SELECTION = "loss"
+
+_NO_SPACES = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"  # Thai, Lao, Burmese, Khmer, Japanese
+_HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[{_HAN}{_NO_SPACES}]|[^\W_]+?(?=[{_HAN}{_NO_SPACES}]|\b|_)")
+
+
+@dataclass(frozen=True)
+class Options:
+    """`dropout` is that of every layer in training. A target is never longer than `max_target_length` tokens.
+
+    With `beams` > 1 that many continuations are followed at a time, and the likeliest text is taken.
+    """
+
+    dropout: float = 0.1
+    max_target_length: int = 128
+    beams: int = 1
+
+
+def fault(example: Example) -> str:
+    """Nothing can be wrong with a pair of texts."""
+    return ""
+
+
+def labels_of(examples: Sequence[Example]) -> list[str]:
+    """A text has no label."""
+    return []
+
+
+def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrainedModel:
+    """The whole T5: it was pretrained with all that the task needs."""
+    dropout = settings.options.dropout
+    model: PreTrainedModel = load_model(directory, T5ForConditionalGeneration, dropout_rate=dropout)
+    return model
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Token ids of each source and, in training, of each target; both end with the end token."""
+
+    sources: Sequence[Sequence[int]]
+    targets: Sequence[Sequence[int]] | None
+    tokenizer: Tokenizer
+    pad: int
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each pair, int64 [pairs]."""
+        targets = self.targets or [()] * len(self.sources)
+        return np.array([len(s) + len(t) for s, t in zip(self.sources, targets, strict=True)], np.int64)
+
+    def batch(self, items: np.ndarray) -> Batch:
+        """`input_ids` and `attention_mask` [B, S], `decoder_ids` and `decoder_mask` [B, T], the rest [N].
+
+        What the decoder is given lags a token behind its targets, and `places` are where these stand among
+        its tokens, row after row, without the padding.
+        """
+        ids, mask = padded([self.sources[i] for i in items], self.pad)
+        tensors = {"input_ids": ids, "attention_mask": mask}
+        if self.targets is None:
+            return Batch(tensors, {}, int(mask.sum()))
+        target_ids, decoder_mask = padded([self.targets[i] for i in items], self.pad)
+        places = decoder_mask.flatten().nonzero().squeeze(1)
+        tensors |= {
+            "decoder_ids": target_ids.roll(1, dims=1).index_fill(1, torch.tensor([0]), self.pad),
+            "decoder_mask": decoder_mask,
+            "places": places,
+            "targets": target_ids.flatten()[places],
+        }
+        return Batch(tensors, {"target": len(places)}, int(mask.sum()) + len(places))
+
+
+def encode(
+    examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
+) -> Pairs:
+    """Sources of `max_length` tokens at most, and targets of `max_target_length`, if there are any."""
+    vocabulary.need("pad", "eos", why="a model that writes texts")
+    assert vocabulary.pad is not None
+    eos = vocabulary.eos
+    assert eos is not None
+
+    def cut(name: str, length: int) -> list[list[int]]:
+        encodings = tokenizer.encode_batch([example[name] for example in examples], add_special_tokens=False)
+        return [[*encoding.ids[: length - 1], eos] for encoding in encodings]
+
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    sources = cut("source", settings.max_length)
+    targets = cut("target", settings.options.max_target_length) if "target" in examples[0] else None
+    return Pairs(sources, targets, tokenizer, vocabulary.pad)
+
+
+def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
+    """Cross-entropy of each target's tokens, given those before; smoothing is a penalty beside it."""
+    states = t5.hidden_states(
+        model,
+        tensors["input_ids"],
+        tensors["attention_mask"],
+        tensors["decoder_ids"],
+        # A decoder's padding sees the encoder's, or if there is none the padding tokens before it.
+        tensors["decoder_mask"],
+    )
+    hidden = states.flatten(0, 1).index_select(0, tensors["places"])
+    score = scored(hidden, tensors["targets"], lambda states: t5.logits(model, states))
+    if settings.label_smoothing and torch.is_grad_enabled():
+        penalty = settings.label_smoothing * _overconfidence(model, hidden, tensors["targets"])
+        score = score._replace(penalty=score.penalty + penalty)
+    return {"target": score}
+
+
+def _overconfidence(model: Any, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """How far the logits of the targets lie above the mean of all logits, summed over the targets.
+
+    Label smoothing (Szegedy et al. 2016, arXiv 1512.00567) adds this to the cross-entropy, times its share:
+    (1 - e) * -log p(target) + e * mean(-log p) = -log p(target) + e * (logit(target) - mean(logits)), since
+    the denominator of the softmax is the same for all. So the logits need not exist as a whole.
+    """
+    rows = model.get_output_embeddings().weight
+    scale = model.model_dim**-0.5 if model.config.scale_decoder_outputs else 1.0
+    return (hidden.float() * scale * (rows[targets] - rows.mean(0))).sum()
+
+
+def predict(model: Any, data: Pairs, runtime: Runtime, batch_size: int, settings: Settings) -> list[str]:
+    """The texts that the model writes: always the likeliest token, or the likeliest text of a beam search."""
+
+    def written(batch: Batch) -> list[list[int]]:
+        ids: list[list[int]] = model.generate(
+            input_ids=batch.tensors["input_ids"],
+            attention_mask=batch.tensors["attention_mask"],
+            max_new_tokens=settings.options.max_target_length,
+            num_beams=settings.options.beams,
+            do_sample=False,
+        ).tolist()
+        return ids
+
+    texts = [""] * len(data.sources)
+    for items, ids in outputs(written, model, data, runtime, batch_size):
+        for item, text in zip(items, data.tokenizer.decode_batch(ids, skip_special_tokens=True), strict=True):
+            texts[item] = text.strip()
+    return texts
+
+
+def figures(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> dict[str, float]:
+    """None: the loss chooses the epoch, since writing takes longer than reading."""
+    return {}
+
+
+def metrics(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> dict[str, float]:
+    """BLEU and chrF of the whole split by sacrebleu, mean ROUGE by rouge_score, all from 0 to 100.
+
+    BLEU divides what is written without spaces into characters. ROUGE takes such characters for words, and
+    letters of all alphabets for letters, where rouge_score alone would drop all but a to z.
+    """
+    from rouge_score.rouge_scorer import RougeScorer
+    from sacrebleu import corpus_bleu, corpus_chrf
+
+    references = [example["target"] for example in examples]
+    kinds = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
+    scorer = RougeScorer(list(kinds.values()), tokenizer=_Words())
+    found = [scorer.score(*pair) for pair in zip(references, predictions, strict=True)]
+    return {
+        "bleu": corpus_bleu(predictions, [references], tokenize=_bleu_tokenizer(references)).score,
+        "chrf": corpus_chrf(predictions, [references]).score,
+        **{name: 100 * float(np.mean([f[kind].fmeasure for f in found])) for name, kind in kinds.items()},
+    }
+
+
+def baselines(train: Sequence[Example], test: Sequence[Example], settings: Settings) -> dict[str, list[str]]:
+    """The source itself, its first words, and the target of the training source that is most like it."""
+    from sklearn.neighbors import NearestNeighbors
+
+    sources, asked = ([example["source"] for example in examples] for examples in (train, test))
+    usual = round(median(len(_WORD.findall(example["target"])) for example in train))
+    vectorizer = tfidf(sources)
+    neighbours = NearestNeighbors(n_neighbors=1, metric="cosine").fit(vectorizer.fit_transform(sources))
+    nearest = neighbours.kneighbors(vectorizer.transform(asked), return_distance=False)[:, 0]
+    return {
+        "copy": asked,
+        "lead": [_lead(source, usual) for source in asked],
+        "nearest": [train[i]["target"] for i in nearest],
+    }
+
+
+class _Words:
+    """The tokenizer that rouge_score is given."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return _WORD.findall(text.lower())
+
+
+def _lead(text: str, words: int) -> str:
+    """The text up to the end of its first so many words."""
+    ends = [match.end() for match in _WORD.finditer(text)]
+    return text[: ends[words - 1]] if len(ends) > words else text
+
+
+def _bleu_tokenizer(texts: Sequence[str]) -> str:
+    """sacrebleu's tokenizer for the script that most of the letters belong to."""
+    text = "".join(texts)
+    half = len(re.findall(r"\w", text)) / 2
+    if len(re.findall(f"[{_HAN}]", text)) > half:
+        return "zh"
+    return "char" if len(re.findall(f"[{_HAN}{_NO_SPACES}]", text)) > half else "13a"
