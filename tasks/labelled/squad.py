@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from tasks.errors import StageError
 from tasks.labelled.files import File
 from tasks.labelled.rows import Row, wrong
 
@@ -25,7 +26,7 @@ def read(file: File) -> Iterator[Row]:
     position, line = 0, 1
     for article, paragraph, question in _questions(file, articles):
         # The line of a question is that of its id; a file without line ends has one line.
-        found = file.text.find(json.dumps(str(question.get("id"))), position)
+        found = file.text.find(json.dumps(str(question["id"])), position) if "id" in question else -1
         if found >= 0:
             line, position = line + file.text.count("\n", position, found), found
         try:
@@ -45,12 +46,12 @@ def _questions(file: File, articles: Any) -> Iterator[tuple[dict[str, Any], dict
         for article in articles:
             for paragraph in article["paragraphs"]:
                 for question in paragraph["qas"]:
-                    yield article, paragraph, question
-    except (KeyError, TypeError) as error:
+                    yield article, paragraph, dict(question)
+    except (KeyError, TypeError, ValueError) as error:
         raise _not_squad(
             file, 1, f'"data" is no list of articles with paragraphs and qas ({error})'
         ) from error
 
 
-def _not_squad(file: File, line: int, what: str) -> Exception:
+def _not_squad(file: File, line: int, what: str) -> StageError:
     return wrong(file.uri, line, f"not SQuAD's JSON: {what}; set examples.format to what the file holds")

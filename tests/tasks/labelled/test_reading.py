@@ -188,6 +188,20 @@ def test_messages_are_read_from_json_lines(tmp_path: Path) -> None:
     assert first["messages"] == [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 
 
+def test_a_group_is_on_one_side_and_limits_keep_the_labels(tmp_path: Path) -> None:
+    rows = [f"text {n}\t{n % 2}\tauthor {n % 20}\n" for n in range(200)]
+    write(tmp_path, a__tsv="text\tlabel\tauthor\n" + "".join(rows))
+    found = read("classification", "a.tsv", group_by="author", limit=20, held_out_limit=4).examples
+    assert {split: len(examples) for split, examples in found.items()} == {
+        "train": 20,
+        "validation": 4,
+        "test": 4,
+    }
+    authors = {split: {int(e["text"][5:]) % 20 for e in examples} for split, examples in found.items()}
+    assert not authors["train"] & authors["validation"] | authors["train"] & authors["test"]
+    assert all(sum(e["label"] == "0" for e in found[split]) * 2 == len(found[split]) for split in found)
+
+
 def test_what_occurs_twice_is_counted_and_stops_nobody(tmp_path: Path) -> None:
     again = "text 0 of good\tgood\ntext 1 of good\tbad\n"
     write(
