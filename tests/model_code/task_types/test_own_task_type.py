@@ -1,0 +1,48 @@
+"""The task type that docs/recipes.md shows is found by its name, learns, and predicts."""
+
+import importlib
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from model_code import task_types
+from model_code.finetune import finetune
+from model_code.predict import Predictor
+from model_code.task_types.task import task_named
+from tests.model_code.conftest import finetune_job, quiet_reporter, sentences
+
+PAGE = Path(__file__).parents[3] / "docs" / "recipes.md"
+
+
+@pytest.fixture
+def regression(tmp_path: Path) -> Iterator[None]:
+    (code,) = re.findall(r'```python\n("""A number for a text\..*?)```', PAGE.read_text(), re.S)
+    (tmp_path / "types").mkdir()
+    (tmp_path / "types" / "regression.py").write_text(code)
+    task_types.__path__.append(str(tmp_path / "types"))
+    importlib.invalidate_caches()
+    yield
+    task_types.__path__.pop()
+    sys.modules.pop("model_code.task_types.regression", None)
+
+
+def test_the_documented_task_type_learns_and_predicts(
+    regression: None, pretrained: Path, tmp_path: Path
+) -> None:
+    job = finetune_job(pretrained, tmp_path)
+    for split, count, seed in (("train", 400, 3), ("validation", 60, 4)):
+        rows = [{"text": text, "score": text.count(" ") / 10} for text in sentences(count, seed)]
+        (tmp_path / "data" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    finetune(replace(job, values=job.values | {"task": "regression"}), quiet_reporter())
+    test = [{"text": text, "score": text.count(" ") / 10} for text in sentences(60, seed=5)]
+    predictor = Predictor(tmp_path / "output" / "model")
+    said = predictor.predict(test)
+    task = task_named("regression")
+    assert task.metrics(test, said, predictor.settings)["r2"] > 0.5
+    (mean,) = task.baselines(test, test, predictor.settings).values()
+    assert task.metrics(test, mean, predictor.settings)["r2"] == pytest.approx(0)
