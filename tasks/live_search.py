@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import queue
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.live import LiveRun
@@ -29,15 +31,21 @@ class LiveSearch(LiveRun):
     def __init__(self, experiment: str, key: str, space: Mapping[str, Any]) -> None:
         super().__init__(experiment, STAGE, f"{key}/{STAGE}", space)
         self._trials: queue.SimpleQueue[Trial] = queue.SimpleQueue()
+        self._files: queue.SimpleQueue[Path] = queue.SimpleQueue()
 
     def trial(self, trial: Trial) -> None:
         """Take a trial that is over; one that is there already is passed over."""
         self._trials.put(trial)
 
+    def attach(self, file: Path) -> None:
+        """Take a file that says what was found."""
+        self._files.put(file)
+
     def _send_points(self, mlflow: Any, run_id: str) -> None:
-        super()._send_points(mlflow, run_id)
         while not self._trials.empty():
             self._send_trial(mlflow, run_id, self._trials.get())
+        while not self._files.empty():
+            mlflow.log_artifact(run_id, str(self._files.get()))
 
     def _send_trial(self, mlflow: Any, parent: str, trial: Trial) -> None:
         name = f"trial-{trial.number}"
@@ -50,4 +58,6 @@ class LiveSearch(LiveRun):
         mlflow.log_batch(run_id, params=list(params("fine_tune", trial.values, run.data.params)))
         points = [point("score", score, step=epoch) for epoch, score in trial.epochs.items()]
         log_points(mlflow, run_id, [*points, point("seconds", trial.seconds, step=0)])
+        if math.isfinite(trial.score):
+            log_points(mlflow, parent, [point("score", trial.score, step=trial.number)])
         mlflow.set_terminated(run_id, "FAILED" if trial.state == "failed" else "FINISHED")

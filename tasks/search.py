@@ -120,8 +120,9 @@ def search(
                     trainings.forget(trial.values)
             live.trial(trials[-1])
             workspace.say(f"{_described(trials[-1], config.trials)}; best so far {best.score:.4f}")
-    trials = _trials(study)
-    _write(trials, _importances(study), workspace)
+        trials = _trials(study)
+        for file in _write(trials, _importances(study), workspace):
+            live.attach(file)
     return dict(_best(trials).values)
 
 
@@ -282,30 +283,30 @@ def _described(trial: Trial, of: int) -> str:
     return f"trial {trial.number} of {of}: {values}: {came}"
 
 
-def _write(trials: Sequence[Trial], importances: Mapping[str, float], workspace: Workspace) -> None:
-    best = _best(trials)
+def _write(
+    trials: Sequence[Trial], importances: Mapping[str, float], workspace: Workspace
+) -> tuple[Path, Path]:
+    """Write what was found and its plot; show it, and return the two files."""
+    best, names = _best(trials), list(trials[0].values)
+    scores = [trial.score for trial in trials]
     found = {
         "best": best.number,
         "values": best.values,
         "score": best.score,
         "importances": importances,
         "trials": [
-            trial._asdict() | {"score": trial.score if math.isfinite(trial.score) else None}
-            for trial in trials
+            trial._asdict() | {"score": score if math.isfinite(score) else None}
+            for trial, score in zip(trials, scores, strict=True)
         ],
     }
-    (workspace.directory / "search.json").write_text(json.dumps(found, indent=2) + "\n")
-    workspace.volatile.add("search.json")  # it holds seconds
-    plot_search(
-        [trial.score for trial in trials],
-        [trial.state for trial in trials],
-        importances,
-        workspace.directory / "search.png",
-    )
-    names = list(best.values)
+    written, plot = workspace.directory / "search.json", workspace.directory / "search.png"
+    written.write_text(json.dumps(found, indent=2) + "\n")
+    workspace.volatile.add(written.name)  # it holds seconds
+    plot_search(scores, [trial.state for trial in trials], importances, plot)
     rows = [
         (t.number, *(t.values[name] for name in names), t.state, f"{t.score:.4f}", t.seconds) for t in trials
     ]
     workspace.table("Trials", ["trial", *names, "state", "score", "seconds"], rows)
     workspace.counts |= {"trials": len(trials), "trials pruned": sum(t.state == "pruned" for t in trials)}
     workspace.metrics |= {"search_first_score": trials[0].score, "search_best_score": best.score}
+    return written, plot

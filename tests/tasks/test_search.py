@@ -161,6 +161,7 @@ def test_each_trial_is_a_run_below_that_of_the_search(
     from mlflow import MlflowClient
 
     mlflow = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    mlflow.create_experiment("sentiment", artifact_location=(tmp_path / "files").as_uri())
     monkeypatch.setattr("tasks.live.client", lambda: mlflow)
     monkeypatch.setattr("tasks.live.SECONDS_BETWEEN_REQUESTS", 0.0)
     for _ in range(2):  # whoever finds the search done adds nothing
@@ -171,6 +172,9 @@ def test_each_trial_is_a_run_below_that_of_the_search(
     parent = runs.pop("search-kkkkkkkk")
     assert sorted(runs) == ["trial-1-kkkkkkkk", "trial-2-kkkkkkkk"]
     assert {run.data.tags["mlflow.parentRunId"] for run in runs.values()} == {parent.info.run_id}
+    assert [file.path for file in mlflow.list_artifacts(parent.info.run_id)] == ["search.json", "search.png"]
+    trials = mlflow.get_metric_history(parent.info.run_id, "score")
+    assert [point.step for point in trials] == [1, 2]
     first, trial = runs["trial-1-kkkkkkkk"], found(tmp_path)["trials"][0]
     assert first.data.params == {f"fine_tune.{name}": str(value) for name, value in trial["values"].items()}
     scores = mlflow.get_metric_history(first.info.run_id, "score")
