@@ -1,0 +1,200 @@
+"""Any number of labels for a text, none included: each is a question of its own, answered by a sigmoid."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from torch.nn.functional import binary_cross_entropy_with_logits
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+from model_code.data.vocabulary import Vocabulary
+from model_code.errors import TrainingError
+from model_code.models.checkpoints import load_model
+from model_code.objectives.objective import Batch, Score
+from model_code.runtime import Runtime
+from model_code.task_types.task import Example, Field, Settings
+from model_code.task_types.texts import outputs, padded
+from model_code.task_types.tfidf import tfidf
+
+FAMILIES = ("modernbert", "bert")
+FIELDS = {"text": Field("text"), "labels": Field("labels", target=True)}
+METRIC = SELECTION = "f1_macro"
+
+Answer = Mapping[str, Any]
+"""The `labels` of a text, a sorted list, and the `probabilities` of all labels, {label: float}."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """A text has the labels whose probability is at least the `threshold`."""
+
+    threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.threshold < 1:
+            raise TrainingError(f"the threshold is {self.threshold}; probabilities lie between 0 and 1")
+
+
+def fault(example: Example) -> str:
+    """A label can't be there twice."""
+    counts = Counter[str](example["labels"])
+    twice = sorted(label for label, count in counts.items() if count > 1)
+    return f"it has the label {twice[0]!r} twice" if twice else ""
+
+
+def labels_of(examples: Sequence[Example]) -> list[str]:
+    """The labels that occur, sorted."""
+    return sorted({label for example in examples for label in example["labels"]})
+
+
+def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrainedModel:
+    """A classifier of texts with one logit for each label."""
+    model: PreTrainedModel = load_model(
+        directory,
+        AutoModelForSequenceClassification,
+        num_labels=len(settings.labels),
+        id2label=dict(enumerate(settings.labels)),
+        label2id={label: i for i, label in enumerate(settings.labels)},
+        classifier_dropout=settings.head_dropout,
+        problem_type="multi_label_classification",
+    )
+    return model
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Token ids of each text, and which labels it has, float32 [texts, labels]."""
+
+    ids: Sequence[Sequence[int]]
+    targets: np.ndarray | None
+    pad: int
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each text, int64 [texts]."""
+        return np.array([len(ids) for ids in self.ids], np.int64)
+
+    def batch(self, items: np.ndarray) -> Batch:
+        """`input_ids` and `attention_mask` [B, S]; `targets` [B, labels]."""
+        ids, mask = padded([self.ids[i] for i in items], self.pad)
+        tensors = {"input_ids": ids, "attention_mask": mask}
+        counts = {}
+        if self.targets is not None:
+            tensors["targets"] = torch.from_numpy(self.targets[items])
+            counts["label"] = tensors["targets"].numel()
+        return Batch(tensors, counts, int(mask.sum()))
+
+
+def encode(
+    examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
+) -> Texts:
+    """Texts with their special tokens, of `max_length` tokens at most."""
+    vocabulary.need("pad", why="a batch of texts of different length")
+    assert vocabulary.pad is not None
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(settings.max_length)
+    encodings = tokenizer.encode_batch([example["text"] for example in examples])
+    ids = [encoding.ids for encoding in encodings]
+    return Texts(ids, _indicators(examples, settings) if "labels" in examples[0] else None, vocabulary.pad)
+
+
+def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Logits, float32 [B, labels]."""
+    out = model(input_ids=tensors["input_ids"], attention_mask=tensors["attention_mask"])
+    found: torch.Tensor = out.logits.float()
+    return found
+
+
+def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
+    """Binary cross-entropy of every label of every text, weighted and smoothed as the settings say."""
+    found, smoothing = logits(model, tensors), settings.label_smoothing
+    weights = torch.tensor(settings.label_weights, device=found.device) if settings.label_weights else None
+    targets = tensors["targets"] * (1 - smoothing) + smoothing / 2
+    loss = binary_cross_entropy_with_logits(found, targets, weights, reduction="sum")
+    hits = ((found > 0) == (tensors["targets"] > 0)).sum()
+    return {"label": Score(loss, torch.zeros_like(loss), hits)}
+
+
+def predict(model: Any, data: Texts, runtime: Runtime, batch_size: int, settings: Settings) -> list[Answer]:
+    """The labels that are probable enough, and the probabilities of all."""
+    found = np.zeros((len(data.ids), len(settings.labels)), np.float32)
+    for items, said in outputs(lambda b: logits(model, b.tensors), model, data, runtime, batch_size):
+        found[items] = said.sigmoid().cpu().numpy()
+    return _answers(found, settings, settings.options.threshold)
+
+
+def figures(
+    examples: Sequence[Example], predictions: Sequence[Answer], settings: Settings
+) -> dict[str, float]:
+    """F1 over all labels together (micro) and the mean of that of each (macro); 0 where nothing is right."""
+    truth, said = _indicators(examples, settings), _indicators(predictions, settings)
+    right, given = (truth * said).sum(axis=0), truth.sum(axis=0) + said.sum(axis=0)
+    return {
+        "f1_micro": float(2 * right.sum() / max(1, given.sum())),
+        "f1_macro": float((2 * right / np.maximum(1, given)).mean()),
+    }
+
+
+def metrics(
+    examples: Sequence[Example], predictions: Sequence[Answer], settings: Settings
+) -> dict[str, float]:
+    """Micro and macro F1; and the mean of the average precision of labels that occur: no threshold counts."""
+    from sklearn.metrics import average_precision_score, f1_score
+
+    truth, said = _indicators(examples, settings), _indicators(predictions, settings)
+    probable = np.array([[p["probabilities"][label] for label in settings.labels] for p in predictions])
+    known = truth.any(axis=0)
+    return {
+        "f1_micro": float(f1_score(truth, said, average="micro", zero_division=0)),
+        "f1_macro": float(f1_score(truth, said, average="macro", zero_division=0)),
+        "average_precision": float(average_precision_score(truth[:, known], probable[:, known])),
+    }
+
+
+def baselines(
+    train: Sequence[Example], test: Sequence[Example], settings: Settings
+) -> dict[str, list[Answer]]:
+    """Always the commonest labels; and what everyone would try first, at scikit-learn's usual settings."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.pipeline import make_pipeline
+
+    truth, texts = _indicators(train, settings), [example["text"] for example in test]
+    frequencies, threshold = truth.mean(axis=0), settings.options.threshold
+    classifier = make_pipeline(
+        tfidf(texts), OneVsRestClassifier(LogisticRegression(C=10, max_iter=200, tol=1e-3))
+    )
+    classifier.fit([example["text"] for example in train], truth)
+    return {
+        "commonest": _answers(
+            np.tile(frequencies, (len(test), 1)), settings, min(threshold, frequencies.max())
+        ),
+        "tfidf_logistic_regression": _answers(classifier.predict_proba(texts), settings, threshold),
+    }
+
+
+def _indicators(rows: Sequence[Mapping[str, Any]], settings: Settings) -> np.ndarray:
+    """1 where a row has a label and 0 elsewhere, float32 [rows, labels]."""
+    index = {label: i for i, label in enumerate(settings.labels)}
+    found = np.zeros((len(rows), len(index)), np.float32)
+    for row, having in enumerate(rows):
+        found[row, [index[label] for label in having["labels"]]] = 1
+    return found
+
+
+def _answers(probabilities: np.ndarray, settings: Settings, threshold: float) -> list[Answer]:
+    """What is said of texts whose labels have these probabilities, [texts, labels]."""
+    return [
+        {
+            "labels": [settings.labels[i] for i in np.flatnonzero(row >= threshold)],
+            "probabilities": dict(zip(settings.labels, row.tolist(), strict=True)),
+        }
+        for row in probabilities
+    ]
