@@ -156,11 +156,11 @@ def encode(
 def _first_tokens(words: Sequence[str], encoding: Encoding) -> tuple[np.ndarray, np.ndarray]:
     """The first token of each word, int64 [words], and whether it has one."""
     starts, ends = np.array(encoding.offsets, np.int64).reshape(-1, 2).T
-    sizes = np.array([len(word) for word in words])
+    sizes = np.array([len(word) for word in words], np.int64)
     word_ends = np.cumsum(sizes + 1) - 1
     # A token may begin with the space before the word, so it counts where it ends.
     begins = np.searchsorted(ends, word_ends - sizes, side="right")
-    known = np.append(starts, word_ends[-1])[begins] < word_ends
+    known = np.append(starts, np.iinfo(np.int64).max)[begins] < word_ends
     return begins, known
 
 
@@ -170,8 +170,8 @@ def _targets(examples: Sequence[Example], settings: Settings) -> np.ndarray:
     for tag, example in tags:
         if tag not in index:
             raise TrainingError(
-                f"{example['id']}: the tag {tag!r} is in no training example; "
-                f"there are {', '.join(settings.labels)}"
+                f"example {example.get('id', '?')} has the tag {tag!r}, which no training example has "
+                f"(they have {', '.join(settings.labels)}); add some or take it out"
             )
     return np.array([index[tag] for tag, _ in tags], np.int64)
 
@@ -248,11 +248,13 @@ def metrics(examples: Sequence[Example], predictions: Sequence[Tags], settings: 
 
     truth = [example["tags"] for example in examples]
     report = classification_report(truth, predictions, output_dict=True, zero_division=0)
-    micro, *_ = (report.pop(mean) for mean in ("micro avg", "macro avg", "weighted avg"))
-    rows = {"": micro} | {f"_{kind}": row for kind, row in report.items()}
+    types = sorted({label[2:] for label in settings.labels} - {""})
+    rows = {"": report["micro avg"]} | {f"_{kind}": report.get(kind, {}) for kind in types}
     figures = {"precision": "precision", "recall": "recall", "f1": "f1-score"}
     return {"accuracy": float(accuracy_score(truth, predictions))} | {
-        f"{name}{kind}": float(row[key]) for kind, row in rows.items() for name, key in figures.items()
+        f"{name}{kind}": float(row.get(key, 0.0))
+        for kind, row in rows.items()
+        for name, key in figures.items()
     }
 
 

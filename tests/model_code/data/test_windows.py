@@ -1,0 +1,36 @@
+from itertools import pairwise, product
+
+import pytest
+
+from model_code.data.windows import windows
+
+
+def test_every_token_is_owned_once_by_a_window_that_holds_it() -> None:
+    for length, size in product((0, 1, 7, 8, 9, 23, 64), (1, 8, 13)):
+        for overlap in range(size):
+            found = windows(length, size, overlap)
+            owned = [token for window in found for token in range(window.own_start, window.own_end)]
+            assert owned == list(range(length))
+            assert all(w.start <= w.own_start <= w.own_end <= w.end <= w.start + size for w in found)
+            assert all(before.end - after.start >= overlap for before, after in pairwise(found))
+
+
+def test_a_token_is_owned_by_the_window_that_shows_most_on_both_its_sides() -> None:
+    found = windows(20, 10, 4)
+    for token in range(20):
+        margins = {
+            w.own_start <= token < w.own_end: min(token - w.start, w.end - 1 - token)
+            for w in found
+            if w.start <= token < w.end
+        }
+        inner = 5 <= token < 15  # elsewhere a window ends where the sequence does
+        assert not inner or margins[True] >= margins.get(False, 0)
+
+
+def test_what_fits_is_one_window() -> None:
+    assert [(w.start, w.end) for w in windows(8, 8, 7)] == [(0, 8)]
+
+
+def test_windows_that_would_not_move_on_are_refused() -> None:
+    with pytest.raises(ValueError, match="windows of 8 tokens can't overlap by 8"):
+        windows(20, 8, 8)
