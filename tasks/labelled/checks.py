@@ -1,38 +1,14 @@
-"""What is asked of a set as a whole: labels that can be learnt and judged, and test examples that are new."""
+"""What is asked of the labels of a set as a whole: that they can be learnt, and judged."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from hashlib import blake2b
+from collections.abc import Mapping, Sequence
 
 from tasks.errors import StageError
-from tasks.labelled.rows import Row
-from tasks.labelled.splits import Example, Split
+from tasks.labelled.found import Found
+from tasks.labelled.splits import Split
 
 SHOWN = 10
-
-
-@dataclass(frozen=True)
-class Found:
-    """An example and the row that it was read from; its labels, and the fields that are to be learnt."""
-
-    row: Row
-    example: Example
-    labels: Sequence[str]
-    targets: frozenset[str]
-
-    @cached_property
-    def inputs(self) -> str:
-        """32 hex characters: what is known of the example before its answer is."""
-        return _digest(self.example[name] for name in sorted(self.example.keys() - self.targets))
-
-    @cached_property
-    def answer(self) -> str:
-        """32 hex characters: what is to be learnt of it."""
-        return _digest(self.example[name] for name in sorted(self.example.keys() & self.targets))
 
 
 def check_labels(splits: Mapping[Split, Sequence[Found]], fewest: int) -> list[str]:
@@ -62,26 +38,3 @@ def check_labels(splits: Mapping[Split, Sequence[Found]], fewest: int) -> list[s
                     "the example out, or add training examples of it"
                 )
     return labels
-
-
-def repetitions(splits: Mapping[Split, Sequence[Found]]) -> dict[str, int]:
-    """How many examples occur again, with another answer, or in training and on a held-out side, too."""
-    answers: dict[str, set[str]] = {}
-    for found in splits["train"]:
-        answers.setdefault(found.inputs, set()).add(found.answer)
-    distinct = sum(map(len, answers.values()))
-    return {
-        "training examples that repeat another": len(splits["train"]) - distinct,
-        "training inputs with several answers": sum(len(several) > 1 for several in answers.values()),
-        "validation examples whose input is in training": _among(splits["validation"], answers),
-        "test examples whose input is in training": _among(splits["test"], answers),
-    }
-
-
-def _among(held_out: Sequence[Found], inputs: Mapping[str, object]) -> int:
-    return sum(found.inputs in inputs for found in held_out)
-
-
-def _digest(values: Iterator[object]) -> str:
-    text = json.dumps(list(values), sort_keys=True)
-    return blake2b(text.encode(), digest_size=16).hexdigest()

@@ -7,6 +7,7 @@ import random
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,16 +17,15 @@ from tasks.documents import read_documents
 from tasks.errors import StageError
 from tasks.labelled.config import DocumentsExamples
 from tasks.labelled.fields import Fields
+from tasks.labelled.found import Found, assembled, chosen, found_in
 from tasks.labelled.names import hider
 from tasks.labelled.rows import Row
-from tasks.labelled.splits import SPLITS, Example, Split, Splits
-from tasks.labelled.splitting import limited, strata_of
+from tasks.labelled.splits import SPLITS, Split, Splits
 
 if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import TaskType
 
 Parts = Mapping[str, str]
-Divided = dict[Split, list[Example]]
 
 
 def document_examples(documents: Path, splits: Path, config: DocumentsExamples) -> Splits:
@@ -45,33 +45,23 @@ def document_examples(documents: Path, splits: Path, config: DocumentsExamples) 
     fields = Fields(task.FIELDS, config.columns)
     fields.check(config.min_words, "min_words")
     fields.check(config.max_words, "max_words")
-    label = next((name for name, field in task.FIELDS.items() if field.kind == "label" and field.target), "")
-    texts = [name for name, field in task.FIELDS.items() if field.kind == "text"]
+    found, left_out = list(_found(documents, task, fields, config)), dict[str, str]()
     split_of = _read_splits(splits)
-
-    found, left_out = list(_examples(documents, task, fields, label, config)), dict[str, str]()
-    if label:
+    if label := next((name for name, field in task.FIELDS.items() if field.kind == "label"), ""):
         found, left_out = _learnable(found, label, split_of, config)
-    labels = task.labels_of(found)
-    if config.mask_names and labels:
-        hide = hider(labels, config.aliases)
-        found = [_each_text(example, texts, hide) for example in found]
-    divided: Divided = {split: [] for split in SPLITS}
-    for example in sorted(found, key=lambda example: str(example["id"])):
-        divided[split_of[example["id"]]].append(example)
-    if empty := [split for split in SPLITS if not divided[split]]:
-        reasons = (
-            ", ".join(f"{count:,} {reason}" for reason, count in fields.remarks.items()) or "no document"
-        )
-        raise StageError(
-            f"examples: no document of the {empty[0]} split gives an example ({reasons}). A document offers "
-            "text, first_sentence, rest and the keys of its meta: correct examples.columns, lower "
-            "examples.min_words, or collect more"
-        )
-    if config.summaries:
-        divided["train"] = _with_summaries(divided["train"], texts)
-    chosen = {split: _limited(divided[split], task, config.limits[split], config.seed) for split in SPLITS}
-    return Splits(chosen, labels, dict(fields.remarks), left_out)
+    labels = task.labels_of([one.example for one in found])
+    hide = hider(labels, config.aliases) if config.mask_names and labels else str
+    texts = [name for name, field in task.FIELDS.items() if field.kind == "text"]
+    divided: dict[Split, list[Found]] = {split: [] for split in SPLITS}
+    for one in sorted(found, key=lambda one: one.row.id):
+        split = split_of[one.row.id]
+        hidden = _each_text(one, texts, hide)
+        divided[split].append(hidden)
+        if config.summaries and split == "train":
+            summary = _each_text(hidden, texts, first_sentence)
+            divided[split] += [summary] if summary != hidden else []
+    _check_not_empty(divided, fields.remarks)
+    return assembled(chosen(divided, config), labels, fields.remarks, left_out)
 
 
 def first_sentence(text: str) -> str:
@@ -86,19 +76,12 @@ def _sentence_and_rest(text: str) -> tuple[str, str]:
     return " ".join(sentence.split()), text[len(sentence) :].strip()
 
 
-def _examples(
-    documents: Path, task: TaskType, fields: Fields, label: str, config: DocumentsExamples
-) -> Iterator[Example]:
+def _found(documents: Path, task: TaskType, fields: Fields, config: DocumentsExamples) -> Iterator[Found]:
     for parts in _parts(documents):
         if reason := _unfit(parts, fields, config):
             fields.remarks[reason] += 1
-            continue
-        row = Row(f"document {parts['id']}", 1, parts)
-        example = fields.example(row)
-        if fault := task.fault(example):
-            raise row.wrong(fault)
-        if not label or not config.only or example[label] in config.only:
-            yield {"id": parts["id"], **example}
+        else:
+            yield found_in(Row(f"document {parts['id']}", 1, parts, parts["id"]), fields, task)
 
 
 def _parts(documents: Path) -> Iterator[Parts]:
@@ -125,16 +108,17 @@ def _unfit(parts: Parts, fields: Fields, config: DocumentsExamples) -> str:
 
 
 def _learnable(
-    examples: Sequence[Example], label: str, split_of: Mapping[str, Split], config: DocumentsExamples
-) -> tuple[list[Example], dict[str, str]]:
+    examples: Sequence[Found], label: str, split_of: Mapping[str, Split], config: DocumentsExamples
+) -> tuple[list[Found], dict[str, str]]:
     """The examples of labels that can be learnt and judged, and why the other labels are left out."""
-    by_label: dict[str, list[Example]] = defaultdict(list)
-    for example in examples:
-        by_label[example[label]].append(example)
+    by_label: dict[str, list[Found]] = defaultdict(list)
+    for one in examples:
+        if not config.only or one.example[label] in config.only:
+            by_label[one.example[label]].append(one)
     left_out = {
         name: reason
         for name, found in sorted(by_label.items())
-        if (reason := _too_few([split_of[example["id"]] for example in found], config))
+        if (reason := _too_few([split_of[one.row.id] for one in found], config))
     }
     labels = sorted(by_label.keys() - left_out.keys())
     if missing := sorted(set(config.only) - set(labels)):
@@ -148,7 +132,7 @@ def _learnable(
             f"examples: two labels are needed, {len(labels)} of {config.columns.get(label, label)} is large "
             f"enough. Left out: {sizes}. Collect more, or lower examples.min_documents or min_held_out"
         )
-    return [example for name in labels for example in _sample(by_label[name], config)], left_out
+    return [one for name in labels for one in _sample(by_label[name], config)], left_out
 
 
 def _too_few(splits: Sequence[Split], config: DocumentsExamples) -> str:
@@ -162,29 +146,26 @@ def _too_few(splits: Sequence[Split], config: DocumentsExamples) -> str:
     return ""
 
 
-def _sample(examples: list[Example], config: DocumentsExamples) -> list[Example]:
-    examples.sort(key=lambda example: str(example["id"]))
+def _sample(examples: list[Found], config: DocumentsExamples) -> list[Found]:
+    examples.sort(key=lambda one: one.row.id)
     if len(examples) <= config.max_documents:
         return examples
     return random.Random(config.seed).sample(examples, config.max_documents)
 
 
-def _with_summaries(examples: Sequence[Example], texts: Sequence[str]) -> list[Example]:
-    """Each example, and one more of the first sentence of its text."""
-    both = ((example, _each_text(example, texts, first_sentence)) for example in examples)
-    return [
-        one for example, summary in both for one in ((example, summary) if summary != example else (example,))
-    ]
+def _each_text(one: Found, texts: Sequence[str], change: Callable[[str], str]) -> Found:
+    changed = {name: change(one.example[name]) for name in texts if name in one.example}
+    return replace(one, example=one.example | changed)
 
 
-def _each_text(example: Example, texts: Sequence[str], change: Callable[[str], str]) -> Example:
-    return example | {name: change(example[name]) for name in texts if name in example}
-
-
-def _limited(examples: Sequence[Example], task: TaskType, limit: int, seed: int) -> list[Example]:
-    strata = strata_of([task.labels_of([example]) for example in examples])
-    chosen = limited(strata, [example["id"] for example in examples], limit, seed)
-    return [examples[index] for index in chosen]
+def _check_not_empty(divided: Mapping[Split, Sequence[Found]], remarks: Mapping[str, int]) -> None:
+    if empty := [split for split in SPLITS if not divided[split]]:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in remarks.items()) or "there is none"
+        raise StageError(
+            f"examples: no document of the {empty[0]} split gives an example ({reasons}). A document offers "
+            "text, first_sentence, rest and the keys of its meta: correct examples.columns, lower "
+            "examples.min_words, or collect more"
+        )
 
 
 def _read_splits(path: Path) -> dict[str, Split]:

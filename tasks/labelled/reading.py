@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from tasks.errors import StageError
 from tasks.labelled import conll, json_objects, parallel, squad, tables
-from tasks.labelled.checks import Found, check_labels, repetitions
+from tasks.labelled.checks import check_labels
 from tasks.labelled.config import FilesExamples
 from tasks.labelled.fields import Fields
 from tasks.labelled.files import File, files_of
+from tasks.labelled.found import Found, assembled, chosen, found_in
 from tasks.labelled.rows import Row
-from tasks.labelled.splits import SPLITS, Split, Splits
-from tasks.labelled.splitting import divided, limited, strata_of
+from tasks.labelled.splits import Split, Splits
+from tasks.labelled.splitting import divided, strata_of
 from tasks.sources.fields import value_at
 from tasks.sources.left_out import LeftOut
 
@@ -41,25 +41,14 @@ def read_examples(config: FilesExamples) -> Splits:
     task = task_named(config.task)
     fields = Fields(task.FIELDS, config.columns, config.separator)
     found = {split: _found(config, split, fields, task) for split in config.files}
-    splits = _limited(_divided(found, config), config)
+    splits = chosen(_divided(found, config), config)
     labels = check_labels(splits, _fewest_labels(task))
-    start = len(_folder([row.row.file for split in SPLITS for row in splits[split]]))
-    return Splits(
-        {split: [{"id": _id(row.row, start), **row.example} for row in splits[split]] for split in SPLITS},
-        labels,
-        repetitions(splits) | dict(fields.remarks),
-    )
+    return assembled(splits, labels, fields.remarks, {})
 
 
 def _found(config: FilesExamples, split: Split, fields: Fields, task: TaskType) -> list[Found]:
     """The examples of the files that are named for a split."""
-    targets = frozenset(name for name, field in task.FIELDS.items() if field.target)
-    found = []
-    for row in _rows(config, config.files[split]):
-        example = fields.example(row)
-        if fault := task.fault(example):
-            raise row.wrong(fault)
-        found.append(Found(row, example, task.labels_of([example]), targets))
+    found = [found_in(row, fields, task) for row in _rows(config, config.files[split])]
     if not found:
         raise StageError(f"examples: {_named(config.files[split])}: no example in it; {split} needs some")
     return found
@@ -130,28 +119,9 @@ def _group(found: Found, config: FilesExamples) -> str:
         ) from None
 
 
-def _limited(splits: Mapping[Split, Sequence[Found]], config: FilesExamples) -> dict[Split, Sequence[Found]]:
-    chosen: dict[Split, Sequence[Found]] = {}
-    for split, found in splits.items():
-        strata = strata_of([example.labels for example in found])
-        keys = [example.inputs for example in found]
-        chosen[split] = [found[index] for index in limited(strata, keys, config.limits[split], config.seed)]
-    return chosen
-
-
 def _fewest_labels(task: TaskType) -> int:
     return max(_FEWEST_LABELS.get(field.kind, 0) if field.target else 0 for field in task.FIELDS.values())
 
 
 def _named(files: str | Mapping[str, str]) -> str:
     return files if isinstance(files, str) else ", ".join(files.values())
-
-
-def _folder(files: Sequence[str]) -> str:
-    """The beginning that all addresses share, up to a slash."""
-    shared = os.path.commonprefix(files)  # noqa: RUF071  (commonpath would change URLs)
-    return shared[: shared.rfind("/") + 1]
-
-
-def _id(row: Row, start: int) -> str:
-    return row.id or f"{row.file[start:]}:{row.line}"

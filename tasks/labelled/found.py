@@ -1,0 +1,109 @@
+"""Examples with the rows that they come from, and the splits that are made of them in the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from os.path import commonprefix
+from typing import TYPE_CHECKING
+
+from tasks.labelled.config import DocumentsExamples, FilesExamples
+from tasks.labelled.fields import Fields
+from tasks.labelled.rows import Row
+from tasks.labelled.splits import SPLITS, Example, Split, Splits
+from tasks.labelled.splitting import limited, strata_of
+
+if TYPE_CHECKING:  # it imports torch
+    from model_code.task_types.task import TaskType
+
+
+@dataclass(frozen=True)
+class Found:
+    """An example, still without `id`, and its row; its labels, and the fields that are to be learnt."""
+
+    row: Row
+    example: Example
+    labels: Sequence[str]
+    targets: frozenset[str]
+
+    @cached_property
+    def inputs(self) -> str:
+        """32 hex characters: what is known of the example before its answer is."""
+        return _digest(self.example[name] for name in sorted(self.example.keys() - self.targets))
+
+    @cached_property
+    def answer(self) -> str:
+        """32 hex characters: what is to be learnt of it."""
+        return _digest(self.example[name] for name in sorted(self.example.keys() & self.targets))
+
+
+def found_in(row: Row, fields: Fields, task: TaskType) -> Found:
+    """The example in a row.
+
+    Raises:
+        StageError: there is none, or the task can't use it.
+    """
+    example = fields.example(row)
+    if fault := task.fault(example):
+        raise row.wrong(fault)
+    targets = frozenset(name for name, field in task.FIELDS.items() if field.target)
+    return Found(row, example, task.labels_of([example]), targets)
+
+
+def chosen(
+    splits: Mapping[Split, Sequence[Found]], config: FilesExamples | DocumentsExamples
+) -> dict[Split, list[Found]]:
+    """As many examples of each split as the recipe allows."""
+    some = {}
+    for split, found in splits.items():
+        strata, keys = strata_of([one.labels for one in found]), [one.inputs for one in found]
+        some[split] = [found[index] for index in limited(strata, keys, config.limits[split], config.seed)]
+    return some
+
+
+def assembled(
+    splits: Mapping[Split, Sequence[Found]],
+    labels: Sequence[str],
+    remarks: Mapping[str, int],
+    left_out: Mapping[str, str],
+) -> Splits:
+    """The examples with their ids; what occurs more than once is counted beside the other remarks.
+
+    An id is the file's own name for the example, or else its file and line.
+    """
+    start = len(_folder([one.row.file for split in SPLITS for one in splits[split]]))
+    examples = {
+        split: [
+            {"id": one.row.id or f"{one.row.file[start:]}:{one.row.line}", **one.example} for one in found
+        ]
+        for split, found in splits.items()
+    }
+    return Splits(examples, list(labels), {**_repetitions(splits), **remarks}, left_out)
+
+
+def _repetitions(splits: Mapping[Split, Sequence[Found]]) -> dict[str, int]:
+    answers: dict[str, set[str]] = {}
+    for one in splits["train"]:
+        answers.setdefault(one.inputs, set()).add(one.answer)
+    held_out = {
+        split: sum(one.inputs in answers for one in splits[split]) for split in ("validation", "test")
+    }
+    return {
+        "training examples that repeat another": len(splits["train"]) - sum(map(len, answers.values())),
+        "training inputs with several answers": sum(len(several) > 1 for several in answers.values()),
+        **{f"{split} examples whose input is in training": count for split, count in held_out.items()},
+    }
+
+
+def _folder(files: Sequence[str]) -> str:
+    """The beginning that all addresses share, up to a slash."""
+    shared = commonprefix(files)  # noqa: RUF071  (commonpath would change URLs)
+    return shared[: shared.rfind("/") + 1]
+
+
+def _digest(values: Iterable[object]) -> str:
+    text = json.dumps(list(values), sort_keys=True)
+    return blake2b(text.encode(), digest_size=16).hexdigest()
