@@ -1,0 +1,329 @@
+"""A reply to what was said so far: instruction tuning of a causal model.
+
+A conversation is its turns end to end, each a role and what was said, both closed by the end token:
+
+    user<end>What is a stride?<end>assistant<end>The step from one row to the next.<end>
+
+Nobody can forge a turn: special tokens in a text are text here, so that the end token comes from this module
+alone. It is also the one token that every causal model has, so no vocabulary grows, and an adapter fits the
+model that it was made for as it stands.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM, PreTrainedModel
+
+from model_code.data.vocabulary import Vocabulary
+from model_code.errors import TrainingError
+from model_code.models.checkpoints import load_model
+from model_code.models.families import DECODERS
+from model_code.objectives.causal import Causal
+from model_code.objectives.objective import Batch, Score
+from model_code.runtime import Runtime
+from model_code.task_types import seq2seq
+from model_code.task_types.task import Example, Field, Settings
+from model_code.task_types.texts import MULTIPLE, outputs
+
+FAMILIES = tuple(DECODERS)
+# Either a conversation that ends with a reply, or what was asked and the reply to it.
+FIELDS = {
+    "messages": Field("messages", required=False),
+    "prompt": Field("text", required=False),
+    "response": Field("text", required=False, target=True),
+}
+METRIC = "rouge_l"
+SELECTION = "loss"
+FILES = {
+    # The same text by transformers' `apply_chat_template`. What others then encode takes an end token in a
+    # text for a real one, so there it is taken out.
+    "chat_template.jinja": "{{ bos_token }}"
+    "{% for message in messages %}"
+    "{{ message['role'] + eos_token + message['content'] | replace(eos_token, '') + eos_token }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'assistant' + eos_token }}{% endif %}"
+}
+ROLES = ("system", "user", "assistant")
+
+
+@dataclass(frozen=True)
+class Options:
+    """A reply is never longer than `max_reply` tokens, the end token included."""
+
+    max_reply: int = 64
+
+
+def fault(example: Example) -> str:
+    """What is wrong with a conversation to learn from; "" if nothing."""
+    if "messages" not in example:
+        both = "prompt" in example and "response" in example
+        return "" if both else "it has neither messages nor a prompt with its response"
+    roles = [message["role"] for message in example["messages"]]
+    turns = roles[1:] if roles[:1] == ["system"] else roles
+    if not turns or turns != (["user", "assistant"] * len(turns))[: len(turns)]:
+        return (
+            f"its messages are by {', '.join(roles) or 'nobody'}; after at most one of the system, "
+            "user and assistant take turns"
+        )
+    if turns[-1] != "assistant":
+        return "its last message is not by the assistant, so there is no reply to learn from"
+    return ""
+
+
+def labels_of(examples: Sequence[Example]) -> list[str]:
+    """A reply has no label."""
+    return []
+
+
+def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrainedModel:
+    """The whole language model: it was pretrained with all that the task needs."""
+    vocabulary.need("eos", why="a model that replies")
+    if settings.label_smoothing:
+        raise TrainingError("label_smoothing is not for the task instructions; leave it out")
+    if settings.options.max_reply >= settings.max_length:
+        raise TrainingError(
+            f"max_reply {settings.options.max_reply} leaves no room for a question in a max_length of "
+            f"{settings.max_length}; lower the one or raise the other"
+        )
+    model: PreTrainedModel = load_model(directory, AutoModelForCausalLM)
+    return model
+
+
+@dataclass(frozen=True)
+class Conversations:
+    """Token ids of each conversation, which of them are to be learnt, how many come before the last reply.
+
+    Several conversations share a row of `row` tokens, as long as they fit.
+    """
+
+    ids: Sequence[Sequence[int]]
+    learnt: Sequence[Sequence[bool]]
+    asked: Sequence[int]
+    row: int
+    tokenizer: Tokenizer
+    vocabulary: Vocabulary
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each conversation, int64 [conversations]."""
+        return np.array([len(ids) for ids in self.ids], np.int64)
+
+    def batch(self, items: np.ndarray) -> Batch:
+        """Conversations packed into rows, `ids`, `documents` and `positions` [R, S]; the flat `places` [N] of
+        the tokens before those to be learnt, and these, `targets` [N].
+        """
+        rows = packed([len(self.ids[i]) for i in items], self.row)
+        longest = max(sum(len(self.ids[items[k]]) for k in row) for row in rows)
+        shape = (len(rows), -(-longest // MULTIPLE) * MULTIPLE)
+        ids, documents, positions = (np.full(shape, fill, np.int64) for fill in (self.pad, -1, 0))
+        learnt = np.zeros(shape, bool)
+        for number, row in enumerate(rows):
+            end = 0
+            for document, item in enumerate(items[row]):
+                start, end = end, end + len(self.ids[item])
+                ids[number, start:end] = self.ids[item]
+                learnt[number, start:end] = self.learnt[item]
+                documents[number, start:end] = document
+                positions[number, start:end] = np.arange(end - start)
+        # No conversation begins with a token to be learnt, so the one before it belongs to the same.
+        places = np.flatnonzero(learnt) - 1
+        arrays = {"ids": ids, "documents": documents, "positions": positions, "places": places}
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        tensors["targets"] = tensors["ids"].flatten()[tensors["places"] + 1]
+        return Batch(tensors, {"reply": float(len(places))}, int((documents >= 0).sum()))
+
+    @property
+    def pad(self) -> int:
+        """What fills up a row; it is never looked at, so the end token does where there is no other."""
+        pad = self.vocabulary.eos if self.vocabulary.pad is None else self.vocabulary.pad
+        assert pad is not None
+        return pad
+
+
+@dataclass(frozen=True)
+class Questions:
+    """What was said before each last reply, and that the assistant is to speak."""
+
+    conversations: Conversations
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens of each question, int64 [questions]."""
+        return np.array(self.conversations.asked, np.int64)
+
+    def batch(self, items: np.ndarray) -> Batch:
+        """`input_ids` and `attention_mask` [B, S], filled up on the left: replies go on at the right."""
+        given, lengths = self.conversations, self.lengths[items]
+        ids = torch.full((len(items), int(lengths.max())), given.pad)
+        mask = torch.zeros_like(ids)
+        for row, (item, length) in enumerate(zip(items, lengths, strict=True)):
+            ids[row, -length:] = torch.tensor(given.ids[item][:length])
+            mask[row, -length:] = 1
+        return Batch({"input_ids": ids, "attention_mask": mask}, {}, int(mask.sum()))
+
+
+def packed(lengths: Sequence[int], room: int) -> list[list[int]]:
+    """Which of the `lengths` share a row of `room` tokens: each goes, the longest first, where it first fits.
+
+    First-fit decreasing (Johnson 1973) never takes more than 11/9 of the fewest rows, and one.
+    """
+    rows: list[list[int]] = []
+    left: list[int] = []
+    for item in sorted(range(len(lengths)), key=lambda item: -lengths[item]):
+        row = next((row for row, free in enumerate(left) if free >= lengths[item]), len(rows))
+        if row == len(rows):
+            rows.append([])
+            left.append(room)
+        rows[row].append(item)
+        left[row] -= lengths[item]
+    return rows
+
+
+def encode(
+    examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
+) -> Conversations:
+    """Conversations of `max_length` tokens at most; a question leaves room for a reply of `max_reply`.
+
+    Where one is too long its oldest turns are left out, then its last question is cut, then its reply.
+    Raises TrainingError when a system message alone is too long.
+    """
+    assert vocabulary.eos is not None  # `load` needs it
+    begin = [] if vocabulary.bos is None else [vocabulary.bos]
+    ids, learnt, asked = [], [], []
+    for example, turns in zip(examples, _turns(examples, tokenizer, vocabulary.eos), strict=True):
+        *before, reply = turns
+        room = settings.max_length - settings.options.max_reply - len(begin) - len(reply.head)
+        turns = [*_newest(before, room, example.get("id", "?")), reply]
+        tokens = begin + [token for turn in turns for token in turn.head + turn.said]
+        to_learn = [False] * len(begin)
+        for turn in turns:
+            to_learn += [False] * len(turn.head) + [turn.learnt] * len(turn.said)
+        ids.append(tokens[: settings.max_length])
+        learnt.append(to_learn[: settings.max_length])
+        asked.append(len(tokens) - len(reply.said))
+    return Conversations(ids, learnt, asked, settings.max_length, tokenizer, vocabulary)
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """Token ids of who speaks and of what is said, the end token after each."""
+
+    head: list[int]
+    said: list[int]
+    learnt: bool
+    system: bool
+
+    def __len__(self) -> int:
+        return len(self.head) + len(self.said)
+
+
+def _turns(examples: Sequence[Example], tokenizer: Tokenizer, end: int) -> Iterator[list[_Turn]]:
+    """The turns of each example; the last is the assistant's, with nothing said where there is no reply."""
+    text = Tokenizer.from_str(tokenizer.to_str())
+    text.no_truncation()
+    text.no_padding()
+    text.encode_special_tokens = True  # what spells a special token is text
+    roles = dict(zip(ROLES, text.encode_batch(list(ROLES), add_special_tokens=False), strict=True))
+    heads = {role: [*encoding.ids, end] for role, encoding in roles.items()}
+    conversations = [_messages(example) for example in examples]
+    contents = [message["content"] for messages in conversations for message in messages]
+    encodings = iter(text.encode_batch(contents, add_special_tokens=False))
+    for messages in conversations:
+        turns = [
+            _Turn(heads[role], [*next(encodings).ids, end], role == "assistant", role == "system")
+            for role in (message["role"] for message in messages)
+        ]
+        if not turns[-1].learnt:
+            turns.append(_Turn(heads["assistant"], [], True, False))
+        yield turns
+
+
+def _messages(example: Example) -> list[dict[str, str]]:
+    """A conversation as it was, or as a prompt begins it and a response, if there is one, ends it."""
+    if "messages" in example:
+        return list(example["messages"])
+    said = {"user": example.get("prompt"), "assistant": example.get("response")}
+    return [{"role": role, "content": text} for role, text in said.items() if text is not None]
+
+
+def _newest(turns: list[_Turn], room: int, id: str) -> list[_Turn]:
+    """What fits of the turns before a reply: the system's, and of the others the newest, the last one cut."""
+    first, rest = [turn for turn in turns if turn.system], [turn for turn in turns if not turn.system]
+    while (over := sum(map(len, first + rest)) - room) > 0 and len(rest) > 1:
+        rest = rest[2:]  # a question with its reply
+    if over <= 0:
+        return first + rest
+    question = rest[-1]
+    *said, end = question.said
+    if over >= len(said):
+        raise TrainingError(
+            f"example {id}: its messages leave no room for a question and a reply; shorten the one of the "
+            "system, raise fine_tune.max_length or lower max_reply"
+        )
+    return [*first, replace(question, said=[*said[:-over], end])]
+
+
+def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
+    """Cross-entropy of the assistant's tokens, each given what was said before it."""
+    objective = Causal(DECODERS[model.config.model_type])
+    return {"reply": objective.scores(model, tensors)["causal"]}
+
+
+def predict(
+    model: Any, data: Conversations, runtime: Runtime, batch_size: int, settings: Settings
+) -> list[str]:
+    """The last reply of each conversation as the model writes it, always with the likeliest token."""
+
+    def written(batch: Batch) -> list[list[int]]:
+        asked = batch.tensors["input_ids"]
+        ids: torch.Tensor = model.generate(
+            input_ids=asked,
+            attention_mask=batch.tensors["attention_mask"],
+            max_new_tokens=settings.options.max_reply,
+            do_sample=False,
+            eos_token_id=data.vocabulary.eos,
+            pad_token_id=data.pad,
+        )
+        return ids[:, asked.shape[1] :].tolist()
+
+    replies = [""] * len(data.ids)
+    for items, ids in outputs(written, model, Questions(data), runtime, batch_size):
+        for item, text in zip(items, data.tokenizer.decode_batch(ids, skip_special_tokens=True), strict=True):
+            replies[item] = text.strip()
+    return replies
+
+
+def figures(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> dict[str, float]:
+    """None: the loss chooses the epoch, since writing takes longer than reading."""
+    return {}
+
+
+def metrics(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> dict[str, float]:
+    """The share of replies that are right to the letter, from 0 to 100, and the figures of written texts."""
+    references = [_messages(example)[-1]["content"].strip() for example in examples]
+    exact = np.mean([text == reference for text, reference in zip(predictions, references, strict=True)])
+    pairs = [{"target": reference} for reference in references]
+    return {"exact_match": 100 * float(exact)} | seq2seq.metrics(pairs, predictions, settings)
+
+
+def baselines(train: Sequence[Example], test: Sequence[Example], settings: Settings) -> dict[str, list[str]]:
+    """The commonest reply, and the reply to the training question that is most like the one asked."""
+    known, asked = ([_exchange(example) for example in examples] for examples in (train, test))
+    counts = Counter(exchange["target"] for exchange in known)
+    commonest = max(sorted(counts), key=lambda reply: counts[reply])
+    nearest = seq2seq.baselines(known, asked, settings)["nearest"]
+    return {"commonest": [commonest] * len(test), "nearest": nearest}
+
+
+def _exchange(example: Example) -> dict[str, str]:
+    """The last question and its reply."""
+    question, reply = (message["content"] for message in _messages(example)[-2:])
+    return {"source": question, "target": reply}
