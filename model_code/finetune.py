@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import nn
@@ -28,11 +27,10 @@ from model_code.data.vocabulary import Vocabulary, load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
 from model_code.job import Job, Reporter, config_from, fingerprint, main, write_json, write_json_lines
 from model_code.models.kernels import fast_attention
-from model_code.objectives.objective import Batch, Score
+from model_code.objectives.objective import Score
 from model_code.privacy import Mechanism, Privacy, key_of, mechanism_of
-from model_code.runtime import Runtime, prepare
+from model_code.runtime import prepare
 from model_code.task_types.task import (
-    Data,
     Example,
     Settings,
     TaskType,
@@ -40,7 +38,7 @@ from model_code.task_types.task import (
     task_named,
     write_settings,
 )
-from model_code.task_types.texts import bucketed_order, outputs
+from model_code.task_types.texts import BucketedBatches
 from model_code.training.checkpoint import Checkpoints, copy_weights, trained
 from model_code.training.faults import machine_faults_told
 from model_code.training.loop import Loop, Plan
@@ -55,6 +53,7 @@ from model_code.training.private_step import (
 from model_code.training.ranks import Ranks
 from model_code.training.schedule import linear
 from model_code.training.step import Step
+from model_code.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -97,19 +96,22 @@ def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
     runtime = prepare(config.precision)
     task = task_named(config.task)
     tokenizer, vocabulary = load_tokenizer(job.paths["model"]), vocabulary_of(job.paths["model"])
-    examples, validation = (read_examples(job.paths["data"] / f"{s}.jsonl") for s in ("train", "validation"))
+    examples, held_out_examples = (
+        read_examples(job.paths["data"] / f"{split}.jsonl") for split in ("train", "validation")
+    )
     settings = _settings(task, examples, config)
     plain = replace(settings, label_smoothing=0.0, label_weights=())  # what the figures are measured with
 
     with machine_faults_told(job.paths["scratch"]):
         model = _model(job.paths["model"], task, vocabulary, settings, config)
         train = task.encode(examples, tokenizer, vocabulary, settings)
-        held_out = task.encode(validation, tokenizer, vocabulary, plain)
+        held_out = task.encode(held_out_examples, tokenizer, vocabulary, plain)
         adapter = None if config.lora is None else Adapter(model, config_from(Lora, config.lora))
         model.to(runtime.device)  # type: ignore[arg-type]
         module = _module(model, task, settings, tokenizer, config).to(runtime.device)
-        order = _Order(train, config)
-        total_steps = order.steps_per_epoch * config.epochs
+        validation = Validation(task, plain, model, held_out_examples, held_out, config.batch_size)
+        batches = BucketedBatches(train, config.batch_size, config.seed)
+        total_steps = batches.steps_per_epoch * config.epochs
         mechanism: Mechanism | None = None
         if config.privacy is not None:
             require_separable(module, train, len(examples), runtime)
@@ -125,10 +127,10 @@ def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
         loop = Loop(
             Plan(
                 total_steps=total_steps,
-                steps_per_epoch=order.steps_per_epoch,
+                steps_per_epoch=batches.steps_per_epoch,
                 learning_rate=config.learning_rate,
                 factor=lambda step: linear(step, total_steps, config.warmup_fraction),
-                evaluate_every=order.steps_per_epoch,
+                evaluate_every=batches.steps_per_epoch,
                 checkpoint_every=config.checkpoint_every,
                 seed=config.seed,
                 spikes=False,  # the loss of one small batch of labels may well leap
@@ -142,20 +144,13 @@ def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
             reporter,
             Ranks(),
         )
-
-        def measured(runtime: Runtime) -> dict[str, float]:
-            loss = _loss(task, model, held_out, runtime, config.batch_size, plain)
-            predictions = (
-                task.predict(model, held_out, runtime, config.batch_size, plain)
-                if task.SELECTION != "loss"
-                else []
-            )
-            return {"loss": loss} | task.figures(validation, predictions, plain)
-
-        batches_of = partial(drawn_batches, train, mechanism) if mechanism else order.batches
         # Opacus' hooks and compiled layers don't go together.
         with fast_attention(model, runtime, compiled="off" if mechanism else "auto"):
-            loop.run(batches_of, lambda: _keep_if_best(loop, task, config, measured(runtime)))
+            loop.run(
+                partial(drawn_batches, train, mechanism) if mechanism else batches,
+                # To choose by validation examples would tell about them.
+                lambda: validation.keep_if_best(loop, runtime, config.patience, always=mechanism is not None),
+            )
 
     copy_weights(loop.kept, model)
     output, trained_parameters = job.paths["output"], sum(p.numel() for p in trained(model).values())
@@ -163,21 +158,17 @@ def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
         adapter.save(output / "adapter")
         adapter.merge()
     # The figures that are written are those of the model as it is served.
-    metrics: dict[str, Any] = measured(prepare("float32")) | {
+    metrics: dict[str, Any] = validation.figures(prepare("float32")) | {
         "best_epoch": loop.notes["best_epoch"],
         "epochs": loop.notes["epochs"],
         "trained_parameters": trained_parameters,
         "train_examples": len(examples),
-        "validation_examples": len(validation),
+        "validation_examples": len(held_out_examples),
     }
-    metrics |= {"score": _score(task, metrics), "selection": task.SELECTION}
+    metrics |= {"score": validation.score(metrics), "selection": task.SELECTION}
     if mechanism:
         metrics |= mechanism.figures(loop.step + loop.guard.passed_over)
-    model.save_pretrained(output / "model")
-    _save_tokenizer(tokenizer, job.paths["model"], output / "model")
-    for name, text in getattr(task, "FILES", {}).items():
-        (output / "model" / name).write_text(text)
-    write_settings(plain, output / "model")
+    _save(model, task, tokenizer, plain, job.paths["model"], output / "model")
     write_json(output / "metrics.json", metrics)
     write_json_lines(output / "history.jsonl", loop.history)
     return metrics | loop.timings()
@@ -194,22 +185,6 @@ class FineTuning(nn.Module):
     def forward(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, Score]:
         """The scores of one batch."""
         return self.task.scores(self.model, tensors, self.settings)
-
-
-class _Order:
-    """Which examples meet in which step: a pure function of the seed and the place in the data."""
-
-    def __init__(self, data: Data, config: FinetuneConfig) -> None:
-        self._data, self._config, self._lengths = data, config, data.lengths
-        self.steps_per_epoch = -(-len(self._lengths) // config.batch_size)
-        self._epoch, self._batches = -1, list[np.ndarray]()
-
-    def batches(self, place: int) -> list[Batch]:
-        epoch, index = divmod(place, self.steps_per_epoch)
-        if epoch != self._epoch:
-            size, seed = self._config.batch_size, self._config.seed
-            self._epoch, self._batches = epoch, bucketed_order(self._lengths, size, seed, epoch)
-        return [self._data.batch(self._batches[index])]
 
 
 def read_examples(path: Path) -> list[Example]:
@@ -311,48 +286,23 @@ def _mechanism(config: FinetuneConfig, examples: int, total_steps: int, scratch:
     return mechanism_of(privacy, examples, config.batch_size, total_steps, key)
 
 
-def _loss(
-    task: TaskType, model: nn.Module, data: Data, runtime: Runtime, batch_size: int, settings: Settings
-) -> float:
-    """The mean loss in nats of a split, all terms together."""
-    losses, targets = Counter[str](), Counter[str]()
-
-    def scored(batch: Batch) -> tuple[Batch, dict[str, Score]]:
-        return batch, task.scores(model, batch.tensors, settings)
-
-    for _, (batch, scores) in outputs(scored, model, data, runtime, batch_size):
-        targets.update(batch.targets)
-        losses.update({name: score.loss.item() for name, score in scores.items()})
-    return float(sum(losses[name] / max(1, targets[name]) for name in targets))
-
-
-def _score(task: TaskType, figures: Mapping[str, Any]) -> float:
-    """The figure by which epochs are compared; higher is better."""
-    figure = float(figures[task.SELECTION])
-    return -figure if task.SELECTION == "loss" else figure
-
-
-def _keep_if_best(loop: Loop, task: TaskType, config: FinetuneConfig, figures: Mapping[str, float]) -> None:
-    """Note the figures of an epoch; keep the best weights, and end the run when patience is over.
-
-    With privacy the last weights are kept: to choose by validation examples would tell about them.
-    """
-    epoch = loop.step // loop.plan.steps_per_epoch
-    score = _score(task, figures)
-    loop.reporter.event("evaluation", step=loop.step, epoch=epoch, score=score, **figures)
-    loop.history[-1] |= {"epoch": epoch, "validation": dict(figures)}
-    if config.privacy or score > loop.notes.get("best_score", -float("inf")):
-        loop.notes |= {"best_score": score, "best_epoch": epoch}
-        loop.kept = {name: p.detach().clone() for name, p in trained(loop.model).items()}
-    loop.notes |= {"epochs": epoch, "finished": epoch - loop.notes["best_epoch"] >= config.patience}
-
-
-def _save_tokenizer(tokenizer: Tokenizer, source: Path, directory: Path) -> None:
-    """Beside the model, so that whoever serves it cuts texts where training did."""
+def _save(
+    model: PreTrainedModel,
+    task: TaskType,
+    tokenizer: Tokenizer,
+    settings: Settings,
+    source: Path,
+    directory: Path,
+) -> None:
+    """Write a checkpoint with its task and its tokenizer, which cuts texts where training did."""
+    model.save_pretrained(directory)
     tokenizer.save(str(directory / "tokenizer.json"))
     described = source / "tokenizer_config.json"
     if described.is_file() and not (directory / described.name).exists():
         (directory / described.name).write_bytes(described.read_bytes())
+    for name, text in getattr(task, "FILES", {}).items():
+        (directory / name).write_text(text)
+    write_settings(settings, directory)
 
 
 def _digests(job: Job) -> list[str]:

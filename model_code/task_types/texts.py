@@ -52,6 +52,24 @@ def bucketed_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) 
     return [batches[i] for i in random.permutation(len(batches))]
 
 
+class BucketedBatches:
+    """Which items meet in which step: a pure function of the seed and the place in the data."""
+
+    def __init__(self, data: Data, batch_size: int, seed: int) -> None:
+        """`steps_per_epoch` says how many steps see every item once."""
+        self._data, self._lengths, self._batch_size, self._seed = data, data.lengths, batch_size, seed
+        self.steps_per_epoch = -(-len(self._lengths) // batch_size)
+        self._epoch, self._batches = -1, list[np.ndarray]()
+
+    def __call__(self, place: int) -> list[Batch]:
+        """The batch of a place in the data, which is the number of a step counted from 0."""
+        epoch, index = divmod(place, self.steps_per_epoch)
+        if epoch != self._epoch:
+            self._epoch = epoch
+            self._batches = bucketed_order(self._lengths, self._batch_size, self._seed, epoch)
+        return [self._data.batch(self._batches[index])]
+
+
 def outputs(
     forward: Callable[[Batch], Output], model: Any, data: Data, runtime: Runtime, batch_size: int
 ) -> Iterator[tuple[np.ndarray, Output]]:
