@@ -14,7 +14,7 @@ from tasks.labelled.fields import Fields
 from tasks.labelled.files import File, files_of
 from tasks.labelled.found import Found, assembled, chosen, found_in
 from tasks.labelled.rows import Row
-from tasks.labelled.splits import Split, Splits
+from tasks.labelled.splits import SPLITS, Split, Splits
 from tasks.labelled.splitting import divided, strata_of
 from tasks.sources.fields import value_at
 from tasks.sources.left_out import LeftOut
@@ -88,8 +88,6 @@ def _divided(found: Mapping[Split, Sequence[Found]], config: FilesExamples) -> d
     """The three splits; one that has no file is a part of the training file."""
     asked: dict[Split, float] = {"validation": config.validation_share, "test": config.test_share}
     shares = {split: share for split, share in asked.items() if split not in found}
-    if not shares:
-        return dict(found)
     train = found["train"]
     groups = [_group(example, config) for example in train]
     codes = divided(strata_of([example.labels for example in train]), groups, shares, config.seed)
@@ -103,7 +101,7 @@ def _divided(found: Mapping[Split, Sequence[Found]], config: FilesExamples) -> d
             f"different {config.group_by or 'inputs'} are too few to divide: none is left for {empty[0]}; "
             "name a file for it, or give more examples"
         )
-    return {**found, **parts}
+    return {split: {**found, **parts}[split] for split in SPLITS}
 
 
 def _group(found: Found, config: FilesExamples) -> str:
