@@ -99,7 +99,8 @@ def _type(field: Schema) -> str:
     kind = field.get("type", "value")
     if kind == "array":
         if "prefixItems" in field:
-            return f"list of {len(field['prefixItems'])} {_type(field['prefixItems'][0])}s"
+            first = field["prefixItems"][0]
+            return f"list of {len(field['prefixItems'])} {first['type']}s{_limits(first)}"
         return f"list of {_type(field['items'])}{_limits(field)}"
     if kind == "object":
         values = field["additionalProperties"]

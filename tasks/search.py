@@ -66,10 +66,11 @@ class SearchConfig(Config):
     muon_learning_rate: Rates | None = Field(None, description="On a logarithmic scale.")
     batch_size: Choices | None = Field(None, description="The sizes to choose from.")
     epochs: Counts | None = Field(None, description="The learning rate falls over a trial's own epochs.")
-    warmup_fraction: Shares | None = Field(None, description="On a linear scale, as all that follow.")
-    weight_decay: Shares | None = None
-    label_smoothing: Shares | None = None
-    head_dropout: Shares | None = None
+    warmup_fraction: Shares | None = Field(None, description="On a linear scale.")
+    weight_decay: Shares | None = Field(None, description="On a linear scale.")
+    label_smoothing: Shares | None = Field(None, description="On a linear scale.")
+    head_dropout: Shares | None = Field(None, description="On a linear scale.")
+    layer_decay: Rates | None = Field(None, description="On a linear scale.")
 
     @property
     def space(self) -> dict[str, tuple[Any, ...]]:
@@ -308,5 +309,6 @@ def _write(
     ]
     workspace.table("Trials", ["trial", *names, "state", "score", "seconds"], rows)
     workspace.counts |= {"trials": len(trials), "trials pruned": sum(t.state == "pruned" for t in trials)}
-    workspace.metrics |= {"search_first_score": trials[0].score, "search_best_score": best.score}
+    workspace.metrics |= {"first trial score": trials[0].score, "best trial score": best.score}
+    workspace.metrics |= {f"best {name}": float(value) for name, value in best.values.items()}
     return written, plot
