@@ -30,7 +30,7 @@ class Side:
     log: Path
 
     def train(self, config: Mapping[str, Any], peer: Mapping[str, Any] | None = None) -> Run:
-        """Train once with a config of `model_code.pretrain`; `peer` is what only the Trainer is told.
+        """Train once with a config of the side's kind; `peer` is what only the Trainer is told.
 
         Raises BenchmarkError when the process ends instead.
         """
@@ -54,28 +54,40 @@ Sides = tuple[Side, Side]
 
 @contextlib.contextmanager
 def both_sides(quick: bool) -> Iterator[Sides]:
-    """Our loop and the Trainer, ready to train on the same tokens; they end with the block.
+    """Our loop and the Trainer, ready to pretrain on the same tokens; they end with the block.
 
     Raises BenchmarkError when the Trainer's environment is missing.
     """
+    require_peer()
+    corpus = prepared_tokens(1 if quick else 24)
+    paths = {"tokens": corpus / "tokens", "tokenizer": corpus / "tokenizer"}
+    with opened("loop", "trainer", paths) as sides:
+        yield sides
+
+
+def require_peer() -> None:
+    """Raise BenchmarkError when the Trainer's environment is missing."""
     if not PEER_PYTHON.exists():
         raise BenchmarkError(f"{PEER_PYTHON} is missing; make it with `make bench-env`")
-    corpus = prepared_tokens(1 if quick else 24)
+
+
+@contextlib.contextmanager
+def opened(ours: str, trainer: str, paths: Mapping[str, Path]) -> Iterator[Sides]:
+    """Two sides of `train_worker` that read the same paths."""
     with tempfile.TemporaryDirectory() as scratch, contextlib.ExitStack() as stack:
-        ours, peer = (
-            stack.enter_context(_side(python, name, _job(Path(scratch) / name, corpus)))
-            for python, name in ((Path(sys.executable), "loop"), (PEER_PYTHON, "trainer"))
+        loop, peer = (
+            stack.enter_context(_side(python, name, _job(Path(scratch) / name, paths)))
+            for python, name in ((Path(sys.executable), ours), (PEER_PYTHON, trainer))
         )
-        yield ours, peer
+        yield loop, peer
 
 
-def _job(folder: Path, corpus: Path) -> Path:
+def _job(folder: Path, paths: Mapping[str, Path]) -> Path:
     for name in ("output", "scratch"):
         (folder / name).mkdir(parents=True)
-    paths = {"tokens": corpus / "tokens", "tokenizer": corpus / "tokenizer"}
-    paths |= {"output": folder / "output", "scratch": folder / "scratch"}
     job = folder / "job.json"
-    job.write_text(json.dumps(paths, default=str))
+    own = {"output": folder / "output", "scratch": folder / "scratch"}
+    job.write_text(json.dumps({**paths, **own}, default=str))
     return job
 
 

@@ -1,10 +1,10 @@
 """One side of a training benchmark, in a process of its own: for each line on stdin, train once.
 
-    python -m benchmarks.train_worker loop|trainer JOB.json
+    python -m benchmarks.train_worker loop|trainer|finetune_loop|finetune_trainer JOB.json
 
-JOB holds the paths of a job of `model_code.pretrain`, a line its `config` and, as `peer`, what only the
-Trainer is told. The answer is one line of JSON: a `Run`. The process stays on one core: with one thread
-CPU-seconds hold no waiting.
+JOB holds the paths of a job of `model_code.pretrain` or `model_code.finetune`, a line its `config` and, as
+`peer`, what only the Trainer is told. The answer is one line of JSON: a `Run`. The process stays on one
+core: with one thread CPU-seconds hold no waiting.
 """
 
 from __future__ import annotations
@@ -22,19 +22,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from model_code.job import Job
+    from model_code.job import Job, Reporter
 
 
 @dataclass(frozen=True)
 class Run:
     """Tokens of text and CPU-seconds from the end of the first step to the end of the last.
 
-    `loss` is that on held-out text, in nats per guessed token, where it was asked for.
+    `loss` is that on held-out text, in nats per guessed token, where it was asked for; `accuracy` that on
+    test examples, where there are any.
     """
 
     tokens: int
     cpu_seconds: float
     loss: float | None = None
+    accuracy: float | None = None
 
     @property
     def speed(self) -> float:
@@ -44,26 +46,33 @@ class Run:
 
 def run_loop(job: Job, peer: dict[str, Any]) -> Run:
     """Pretrain with `model_code`."""
-    from model_code.job import Reporter
     from model_code.pretrain import PretrainConfig, pretrain
 
-    class Clock(Reporter):
-        times: dict[int, float]
+    times, metrics = timed(pretrain, job)
+    first, last = min(times), max(times)
+    config = PretrainConfig(**job.values)
+    tokens = (last - first) * config.batch_size * config.sequence_length
+    return Run(tokens, times[last] - times[first], metrics["loss"])
 
+
+def timed(
+    train: Callable[[Job, Reporter], dict[str, Any]], job: Job
+) -> tuple[dict[int, float], dict[str, Any]]:
+    """Train from the start; CPU-seconds of the process at the end of some steps, and the metrics."""
+    from model_code.job import Reporter
+
+    times: dict[int, float] = {}
+
+    class Clock(Reporter):
         def event(self, kind: str, **values: Any) -> None:
             if kind == "progress":
-                self.times[values["step"]] = time.process_time()
+                times[values["step"]] = time.process_time()
 
     for folder in ("scratch", "output"):  # a checkpoint would be continued
         shutil.rmtree(job.paths[folder], ignore_errors=True)
         job.paths[folder].mkdir()
-    clock = Clock(io.StringIO())
-    clock.times = {}
-    metrics = pretrain(job, clock)
-    first, last = min(clock.times), max(clock.times)
-    config = PretrainConfig(**job.values)
-    tokens = (last - first) * config.batch_size * config.sequence_length
-    return Run(tokens, clock.times[last] - clock.times[first], metrics["loss"])
+    metrics = train(job, Clock(io.StringIO()))
+    return times, metrics
 
 
 def run_trainer(job: Job, peer: dict[str, Any]) -> Run:
@@ -73,7 +82,24 @@ def run_trainer(job: Job, peer: dict[str, Any]) -> Run:
     return train(job, peer)
 
 
-SIDES: dict[str, Callable[[Job, dict[str, Any]], Run]] = {"loop": run_loop, "trainer": run_trainer}
+def finetune_loop(job: Job, peer: dict[str, Any]) -> Run:
+    """Fine-tune with `model_code`."""
+    from benchmarks.finetune_sides import run_loop
+
+    return run_loop(job)
+
+
+def finetune_trainer(job: Job, peer: dict[str, Any]) -> Run:
+    """Fine-tune with the Hugging Face Trainer."""
+    from benchmarks.finetune_sides import run_trainer
+
+    return run_trainer(job, peer)
+
+
+SIDES: dict[str, Callable[[Job, dict[str, Any]], Run]] = {
+    side.__name__.removeprefix("run_"): side
+    for side in (run_loop, run_trainer, finetune_loop, finetune_trainer)
+}
 
 
 def main(side: str, job_file: str) -> None:

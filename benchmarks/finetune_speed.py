@@ -1,0 +1,87 @@
+"""Fine-tuning on sentences of natural length, in turn with the Hugging Face Trainer and its default padding.
+
+    python -m benchmarks.finetune_speed [--quick] [--data DIR] [--work DIR]
+
+The sentences of SST-2, one epoch from the same random weights, in bfloat16 with fused AdamW at the same rates
+on both sides; another seed in each round. Counted are tokens of text, not padding. The accuracies on the test
+sentences stand beside the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks.bench import ROUNDS, BenchmarkError, Result, around, in_turn, machine, run
+from benchmarks.finetune_stages import RANDOM, Trial, given, options, prepare
+from benchmarks.train_sides import Sides, opened, require_peer
+from benchmarks.train_worker import Run
+
+BAR = 1.5
+CONFIG = {
+    "task": "classification",
+    "max_length": 128,
+    "batch_size": 32,
+    "epochs": 1,
+    "learning_rate": 1e-3,
+    "precision": "bfloat16",
+}
+PEER = {"attention": "eager"}
+QUICK = ("examples.limit=320", "examples.held_out_limit=64")
+
+
+def measure(arguments: argparse.Namespace, sides: Sides | None = None) -> Result:
+    """Train both in turn; the ratio is that of tokens of text per CPU-second.
+
+    Raises:
+        BenchmarkError: there are no data, the Trainer's environment is missing, or a side ended.
+    """
+    if sides is None:
+        require_peer()
+        with opened("finetune_loop", "finetune_trainer", _paths(arguments)) as both:
+            return measure(arguments, both)
+    ours, peer = sides
+    seeds = {"ours": iter(range(ROUNDS + 1)), "peer": iter(range(ROUNDS + 1))}
+
+    def loop() -> Run:
+        return ours.train(CONFIG | {"seed": next(seeds["ours"])})
+
+    def trainer() -> Run:
+        return peer.train(CONFIG | {"seed": next(seeds["peer"])}, PEER)
+
+    pairs = in_turn(loop, trainer, ROUNDS)
+    names = ("our loop, batches of similar length", "Trainer, default padding")
+    rows = [_row(name, runs) for name, runs in zip(names, zip(*pairs, strict=True), strict=True)]
+    return Result(
+        name="finetune_speed",
+        title="Fine-tuning on sentences of natural length",
+        columns=["side", "tokens of text per CPU-second", "accuracy on the test sentences"],
+        rows=rows,
+        ratios=[mine.speed / theirs.speed for mine, theirs in pairs],
+        bar=None if arguments.quick else BAR,
+        lower_is_better=False,
+        note="Ratio: tokens of text per CPU-second, our loop / Trainer, on one core; "
+        f"{ROUNDS} rounds of an epoch of SST-2 in batches of {CONFIG['batch_size']}, each with a seed of its "
+        f"own; the same ModernBERT from the same weights, bfloat16, fused AdamW. "
+        f"{machine(['torch', 'transformers'])}.",
+    )
+
+
+def _paths(arguments: argparse.Namespace) -> dict[str, Path]:
+    """Random weights, their tokenizer and the examples, made by the stages of the recipe for SST-2."""
+    prepare(arguments.work, arguments.data)
+    changes = (*RANDOM, *(QUICK if arguments.quick else ()))
+    tokens, examples, pretrained = given(Trial("sst2", changes, smoke=arguments.quick), arguments.work)
+    return {"model": pretrained / "model", "tokenizer": tokens / "tokenizer", "data": examples}
+
+
+def _row(name: str, runs: tuple[Run, ...]) -> list[str]:
+    accuracies = [one.accuracy for one in runs if one.accuracy is not None]
+    if not accuracies:
+        raise BenchmarkError(f"finetune_speed: {name} was not judged on test examples")
+    return [name, around([one.speed for one in runs], 0), around(accuracies, 3)]
+
+
+if __name__ == "__main__":
+    sys.exit(run(measure, options(argparse.ArgumentParser(prog="python -m benchmarks.finetune_speed"))))

@@ -1,0 +1,96 @@
+"""That the fine-tuning benchmarks measure what they say; nothing here says how good or fast anything is."""
+
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import finetune_methods, finetune_quality, finetune_speed
+from benchmarks.finetune_quality import FEW, SETS, Cell, Set
+from benchmarks.finetune_stages import Outcome, Trial, outcome, prepare
+from benchmarks.train_worker import Run
+from flows.recipe import load_recipe
+from tasks.errors import StageError
+
+SST2 = SETS[0]
+
+
+def found(accuracies: list[float], seconds: float = 600) -> Outcome:
+    models = [{"accuracy": accuracy} for accuracy in accuracies]
+    baseline = {SST2.baseline: {"accuracy": 0.79}}
+    evaluation = {"model": models[0], "seeds": {"models": models}, "baselines": baseline, "pretrained": {}}
+    return Outcome(evaluation, {"pretrain": seconds - 90, "fine_tune": 90}, {})
+
+
+@pytest.mark.parametrize("of", SETS, ids=lambda of: of.recipe)
+def test_a_cell_changes_the_recipe_and_nothing_else_is_needed(of: Set) -> None:
+    own = load_recipe(of.recipe)
+    assert own.fine_tune is not None
+    for pretrained, size in ((True, 0), (False, FEW)):
+        trial = Cell(of, pretrained, size).trial(own.fine_tune.epochs, quick=False)
+        changed = load_recipe(trial.recipe, trial.changes)
+        assert changed.examples is not None
+        assert changed.fine_tune is not None
+        assert changed.pretrain is not None
+        assert changed.examples.limit == size
+        assert changed.fine_tune.seeds == 3
+        assert (changed.pretrain == own.pretrain) is pretrained
+        assert changed.collect == own.collect
+
+
+@pytest.mark.parametrize("name", finetune_methods.METHODS)
+def test_a_method_is_a_change_that_the_recipe_takes(name: str) -> None:
+    for trial in finetune_methods._trials(name):
+        load_recipe(trial.recipe, trial.changes)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "seconds", "word"),
+    [([0.79, 0.81, 0.81], 600, "ok"), ([0.79, 0.80, 0.80], 600, "short"), ([0.82] * 3, 1900, "short")],
+)
+def test_the_bar_is_for_the_mean_and_the_time(accuracies: list[float], seconds: float, word: str) -> None:
+    line = finetune_quality.verdict(SST2, {Cell(SST2, True, 0): found(accuracies, seconds)}, "")
+    assert line.split()[0] == word
+    assert "baseline=0.790" in line
+
+
+def test_the_table_has_a_place_for_each_start_and_size() -> None:
+    cells: Mapping[Cell, Outcome] = {
+        Cell(SST2, pretrained, size): found([value, value + 0.02])
+        for (pretrained, size), value in zip(
+            ((False, FEW), (True, FEW), (False, 0), (True, 0)), (0.5, 0.6, 0.7, 0.8), strict=True
+        )
+    }
+    *_, row = finetune_quality.table([SST2], cells).splitlines()
+    places = [cell.strip() for cell in row.strip("|").split("|")]
+    assert [place.split()[0] for place in places[3:7]] == ["0.510", "0.610", "0.710", "0.810"]
+    assert places[-1] == "5.0"
+
+
+def test_without_data_the_file_is_named(tmp_path: Path) -> None:
+    prepare(tmp_path / "work", tmp_path / "nothing")
+    with pytest.raises(StageError, match=r"data/sst2/train\.tsv"):
+        outcome(Trial("sst2", smoke=True), tmp_path / "work")
+
+
+class Paced:
+    """A side that fine-tunes so many tokens per CPU-second."""
+
+    def __init__(self, speed: int) -> None:
+        self._speed = speed
+        self.seeds: list[int] = []
+
+    def train(self, config: dict[str, Any], peer: dict[str, Any] | None = None) -> Run:
+        self.seeds.append(config["seed"])
+        return Run(self._speed, 1.0, accuracy=0.8)
+
+
+@pytest.mark.parametrize(("speed", "passed"), [(160, True), (140, False)])
+def test_speed_is_judged_round_by_round_with_equal_seeds(speed: int, passed: bool) -> None:
+    ours, peer = Paced(speed), Paced(100)
+    result = finetune_speed.measure(Namespace(quick=False), (ours, peer))  # type: ignore[arg-type]
+    assert result.passed is passed
+    assert ours.seeds == peer.seeds == sorted(set(ours.seeds))
+    assert "0.800" in result.report()
