@@ -14,12 +14,14 @@ def read(file: File, *, tabs: bool, header: bool) -> Iterator[Row]:
     """A row per example; without a header its columns are "1", "2", ….
 
     Raises:
-        StageError: a row has another number of columns than the first one, or is none.
+        StageError: a row has another number of columns than the first one, or is none; a name occurs twice.
     """
     names: list[str] = []
     for line, cells in _tab_separated(file) if tabs else _comma_separated(file):
         if not names:
             names = cells if header else [str(column + 1) for column in range(len(cells))]
+            if twice := [name for name in names if names.count(name) > 1]:
+                raise wrong(file.uri, line, f"the column {twice[0]!r} occurs twice in the header; rename one")
             if header:
                 continue
         if len(cells) != len(names):

@@ -323,6 +323,7 @@ def test_what_occurs_twice_is_counted_and_stops_nobody(tmp_path: Path) -> None:
             {},
             "a.tsv, line 2: no column 'text' for text; there are sentence, polarity; name the right one in",
         ),
+        ({"a__tsv": "text\ttext\nx\ta\n"}, "classification", {}, "line 1: the column 'text' occurs twice"),
         (
             {"a__tsv": TSV},
             "classification",
