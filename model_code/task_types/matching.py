@@ -83,7 +83,8 @@ class Pairs:
     def lengths(self) -> np.ndarray:
         """Tokens of the longer text of each pair, int64 [pairs]."""
         counts = [[len(ids) for ids in side] for side in self.ids.values()]
-        return np.maximum.reduce(np.array(counts, np.int64))
+        longest: np.ndarray = np.array(counts, np.int64).max(axis=0)
+        return longest
 
     def batch(self, items: np.ndarray) -> Batch:
         """`first_ids`, `first_mask`, `second_ids` and `second_mask` [B, S]; `excluded` [B, B].
