@@ -5,6 +5,7 @@ Opacus (Yousefpour et al. 2021, arXiv 2109.12298) computes the gradients of sing
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -34,15 +35,11 @@ class PrivateStep(Step):
     def __init__(
         self, module: nn.Module, optimizer: MixedOptimizer, runtime: Runtime, mechanism: Mechanism
     ) -> None:
-        """`optimizer` moves what is trained; Opacus' hooks stay on the module until `close`."""
+        """`optimizer` moves what is trained; Opacus' hooks stay on the module."""
         super().__init__(module, optimizer, Runtime(runtime.device, torch.float32), Ranks(), mechanism.clip)
         self._mechanism = mechanism
         self._trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
         self._hooks = _hooks(module)
-
-    def close(self) -> None:
-        """Take Opacus' hooks off the module."""
-        self._hooks.cleanup()
 
     def gradients(self, batches: Sequence[Batch]) -> Measured:
         """The noisy sum of the clipped gradients by the expected number of examples; losses are the means.
@@ -140,6 +137,8 @@ def _hooks(module: nn.Module) -> Any:
             if kind is not nn.LayerNorm
         }
 
+    # Of the first layer, whose input are embeddings that rest; only outputs matter to Opacus.
+    warnings.filterwarnings("ignore", "Full backward hook is firing")
     return Hooks(module, loss_reduction="sum")
 
 

@@ -101,3 +101,30 @@ def test_a_private_run_stopped_after_every_step_ends_with_the_same_bytes(
     for name in ("model/model.safetensors", "metrics.json", "history.jsonl"):
         outputs = [tmp_path / run / "output" / name for run in ("whole", "torn")]
         assert outputs[0].read_bytes() == outputs[1].read_bytes()
+
+
+def test_two_runs_of_one_seed_get_different_noise(pretrained: Path, tmp_path: Path) -> None:
+    found = set()
+    for home in (tmp_path / "one", tmp_path / "other"):
+        options: dict[str, Any] = {"train": 64, "epochs": 2, "privacy": {"reproducible": False}}
+        finetune(private_job(pretrained, home, **options), quiet_reporter())
+        found.add((home / "output" / "model" / "model.safetensors").read_bytes())
+        key = (home / "scratch" / "privacy.key").read_bytes()
+        written = [path for path in (home / "output").rglob("*") if path.is_file()]
+        assert not any(key in path.read_bytes() or key.hex() in path.read_text("latin1") for path in written)
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"class_weights": True}, "class_weights counts labels of the examples without noise"),
+        ({"optimizer": "muon"}, "optimizer muon makes the noise as large as the gradient"),
+        ({"privacy": {"sigma": 1}}, r"unknown keys \['sigma'\]"),
+    ],
+)
+def test_what_would_break_the_promise_is_refused(
+    pretrained: Path, tmp_path: Path, config: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(TrainingError, match=message):
+        finetune(private_job(pretrained, tmp_path, train=48, **config), quiet_reporter())
