@@ -198,13 +198,30 @@ def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) 
 
 
 def predict(model: Any, data: Sentences, runtime: Runtime, batch_size: int, settings: Settings) -> list[Tags]:
-    """The most probable tags of each sentence among those that are valid BIO."""
-    found = np.zeros((data.borders[-1], len(settings.labels)), np.float32)
-    found[:, settings.labels.index(OUTSIDE)] = 1  # where nothing else is said, of words without a place
+    """The most probable tags of each sentence as a whole, among those that are valid BIO."""
+    found = np.full((data.borders[-1], len(settings.labels)), -np.inf, np.float32)
+    found[:, settings.labels.index(OUTSIDE)] = 0  # which stays so for words without a place
     for items, words in outputs(lambda batch: logits(model, batch.tensors), model, data, runtime, batch_size):
         found[data.words_of(items)] = words.cpu().numpy()
-    best = [settings.labels[i] for i in found.argmax(1)]
-    return [repaired(best[start:end]) for start, end in pairwise(data.borders)]
+    return [most_probable(found[start:end], settings.labels) for start, end in pairwise(data.borders)]
+
+
+def most_probable(scores: np.ndarray, labels: Sequence[str]) -> Tags:
+    """The valid BIO with the highest sum of logits [words, tags], by dynamic programming (Viterbi 1967).
+
+    Each word's best tag for itself would leave I without a B, and whole names would be lost by one word.
+    """
+    allowed = [[not tag.startswith("I-") or before[2:] == tag[2:] for tag in labels] for before in labels]
+    follows = np.where(allowed, 0.0, -np.inf)
+    best, origins = np.where([tag == OUTSIDE for tag in labels], 0.0, -np.inf), []  # as if after an O
+    for word in scores:
+        through = best[:, None] + follows
+        best = through.max(0) + word
+        origins.append(through.argmax(0))
+    path = [best.argmax()]
+    for origin in reversed(origins):
+        path.append(origin[path[-1]])
+    return [labels[i] for i in reversed(path)][1:]
 
 
 def repaired(tags: Sequence[str]) -> Tags:

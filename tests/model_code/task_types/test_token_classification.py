@@ -1,8 +1,10 @@
 import json
 import random
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from seqeval.metrics import f1_score
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
@@ -13,7 +15,7 @@ from model_code.finetune import finetune
 from model_code.predict import Predictor
 from model_code.task_types import token_classification
 from model_code.task_types.task import Settings
-from model_code.task_types.token_classification import repaired
+from model_code.task_types.token_classification import most_probable, repaired
 from tests.model_code.conftest import WORDS, finetune_job, quiet_reporter
 
 TAGS = ("B-A", "B-B", "I-A", "I-B", "O")
@@ -135,6 +137,15 @@ def test_figures_are_those_of_every_type_also_of_one_that_does_not_occur() -> No
     example = {"words": ["x", "y"], "tags": ["B-A", "I-A"]}
     found = token_classification.metrics([example], [["B-A", "I-A"]], SETTINGS)
     assert (found["f1_A"], found["f1_B"], found["precision"]) == (1, 0, 1)
+
+
+def test_the_most_probable_tags_are_those_of_a_search_through_all_valid_ones() -> None:
+    random = np.random.default_rng(0)
+    for words in (0, 1, 2, 4):
+        scores = random.normal(size=(words, len(TAGS)))
+        valid = [tags for tags in product(TAGS, repeat=words) if repaired(tags) == list(tags)]
+        best = max(valid, key=lambda tags: sum(scores[i, TAGS.index(tag)] for i, tag in enumerate(tags)))
+        assert most_probable(scores, TAGS) == list(best)
 
 
 def test_an_entity_begins_with_b() -> None:
