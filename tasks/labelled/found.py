@@ -70,7 +70,7 @@ def assembled(
     remarks: Mapping[str, int],
     left_out: Mapping[str, str],
 ) -> Splits:
-    """The examples with their ids; what occurs more than once is counted beside the other remarks.
+    """The examples with their ids, and remarks on what occurs twice and on labels that can't be judged.
 
     An id is the file's own name for the example, or else its file and line.
     """
@@ -81,7 +81,9 @@ def assembled(
         ]
         for split, found in splits.items()
     }
-    return Splits(examples, list(labels), {**_repetitions(splits), **remarks}, left_out)
+    judged = {label for one in splits["test"] for label in one.labels}
+    unjudged = {"labels that no test example has": len(set(labels) - judged)}
+    return Splits(examples, list(labels), {**_repetitions(splits), **unjudged, **remarks}, left_out)
 
 
 def _repetitions(splits: Mapping[Split, Sequence[Found]]) -> dict[str, int]:

@@ -52,6 +52,7 @@ def test_files_become_splits_and_a_report(tmp_path: Path, capsys: pytest.Capture
             "training inputs with several answers": 0,
             "validation examples whose input is in training": 0,
             "test examples whose input is in training": 0,
+            "labels that no test example has": 0,
         },
         "left_out": {},
     }

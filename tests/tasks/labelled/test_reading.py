@@ -203,7 +203,7 @@ def test_a_group_is_on_one_side_and_limits_keep_the_labels(tmp_path: Path) -> No
 
 
 def test_what_occurs_twice_is_counted_and_stops_nobody(tmp_path: Path) -> None:
-    again = "text 0 of good\tgood\ntext 1 of good\tbad\n"
+    again = "text 0 of good\tgood\ntext 1 of good\tbad\nonce\tugly\n"
     write(
         tmp_path,
         train__tsv=TSV + again,
@@ -211,12 +211,13 @@ def test_what_occurs_twice_is_counted_and_stops_nobody(tmp_path: Path) -> None:
         dev__tsv="".join(TSV.splitlines(True)[:2]),
     )
     found = read("classification", "train.tsv", validation="dev.tsv", test="test.tsv", **BY_NUMBER)
-    assert len(found.examples["train"]) == 22
+    assert len(found.examples["train"]) == 23
     assert found.remarks == {
         "training examples that repeat another": 1,
         "training inputs with several answers": 1,
         "validation examples whose input is in training": 2,
         "test examples whose input is in training": 1,
+        "labels that no test example has": 1,
     }
 
 
