@@ -55,13 +55,16 @@ Counts = Annotated[tuple[Count, Count], AfterValidator(_rising)]
 Choices = Annotated[tuple[Count, ...], AfterValidator(_different)]
 # Random trials before TPE has something to learn from, and whole ones before any is ended early.
 STARTUP = 5
+MOST_TRIALS = 1000
 
 
 class SearchConfig(Config):
     """What is searched: values of fine_tune by their names, each with its lowest and its highest."""
 
-    trials: int = Field(12, ge=2, le=1000, description="Trainings; the first has the recipe's own values.")
-    seed: int = Field(0, ge=0, description="Of the values that are tried.")
+    trials: int = Field(
+        12, ge=2, le=MOST_TRIALS, description="Trainings; the first has the recipe's own values."
+    )
+    seed: int = Field(0, ge=0, le=1_000_000, description="Of the values that are tried.")
     learning_rate: Rates | None = Field(None, description="On a logarithmic scale.")
     muon_learning_rate: Rates | None = Field(None, description="On a logarithmic scale.")
     batch_size: Choices | None = Field(None, description="The sizes to choose from.")
@@ -150,14 +153,12 @@ def _run_trial(study: Study, number: int, config: SearchConfig, trainings: Train
 
 def _ask(study: Study, number: int, config: SearchConfig, recipe: Mapping[str, Any]) -> OptunaTrial:
     """The values of a trial, which follow from its number and the trials before it alone."""
-    from numpy.random import SeedSequence
     from optuna.samplers import TPESampler
     from optuna.trial import TrialState
 
     for killed in study.get_trials(states=(TrialState.RUNNING,)):
         study.tell(killed.number, state=TrialState.FAIL)
-    seed = int(SeedSequence([config.seed, number]).generate_state(1)[0])
-    study.sampler = TPESampler(seed=seed, n_startup_trials=STARTUP)
+    study.sampler = TPESampler(seed=MOST_TRIALS * config.seed + number, n_startup_trials=STARTUP)
     if number == 1 and not study.get_trials(states=(TrialState.WAITING,)):
         study.enqueue_trial(_own_values(config, recipe))
     return study.ask({name: _distribution(name, bounds) for name, bounds in config.space.items()})
