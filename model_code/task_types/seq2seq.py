@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedModel, T5ForConditionalGeneration
 
 from model_code.data.vocabulary import Vocabulary
+from model_code.errors import TrainingError
 from model_code.models import t5
 from model_code.models.checkpoints import load_model
 from model_code.objectives.cross_entropy import scored
@@ -30,9 +31,10 @@ FIELDS = {"source": Field("text"), "target": Field("text", target=True)}
 METRIC = "chrf"
 SELECTION = "loss"
 
-_NO_SPACES = r"\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"  # Thai, Lao, Burmese, Khmer, Japanese
 _HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_HAN}{_NO_SPACES}]|[^\W_]+?(?=[{_HAN}{_NO_SPACES}]|\b|_)")
+# Besides Chinese, what is written without spaces: Thai, Lao, Burmese, Khmer, Japanese.
+_UNSPACED = rf"{_HAN}\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,14 @@ class Options:
     dropout: float = 0.1
     max_target_length: int = 128
     beams: int = 1
+
+    def __post_init__(self) -> None:
+        """Raises TrainingError for a value that is no use."""
+        least = {"dropout": 0, "max_target_length": 2, "beams": 1}
+        if wrong := [name for name, value in least.items() if getattr(self, name) < value]:
+            raise TrainingError(
+                f"options.{wrong[0]} is {getattr(self, wrong[0])}; the least is {least[wrong[0]]}"
+            )
 
 
 def fault(example: Example) -> str:
@@ -122,12 +132,12 @@ def encode(
 
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
     """Cross-entropy of each target's tokens, given those before; smoothing is a penalty beside it."""
+    # A mask numbers documents, too: 1 is the only text of its row, 0 is padding.
     states = t5.hidden_states(
         model,
         tensors["input_ids"],
         tensors["attention_mask"],
         tensors["decoder_ids"],
-        # A decoder's padding sees the encoder's, or if there is none the padding tokens before it.
         tensors["decoder_mask"],
     )
     hidden = states.flatten(0, 1).index_select(0, tensors["places"])
@@ -230,4 +240,4 @@ def _bleu_tokenizer(texts: Sequence[str]) -> str:
     half = len(re.findall(r"\w", text)) / 2
     if len(re.findall(f"[{_HAN}]", text)) > half:
         return "zh"
-    return "char" if len(re.findall(f"[{_HAN}{_NO_SPACES}]", text)) > half else "13a"
+    return "char" if len(re.findall(f"[{_UNSPACED}]", text)) > half else "13a"

@@ -98,6 +98,11 @@ def test_a_vocabulary_that_ends_nothing_is_refused(untrained: Path) -> None:
         seq2seq.encode(examples(1, 0), load_tokenizer(untrained), Vocabulary(44, pad=0), SETTINGS)
 
 
+def test_no_beam_at_all_is_refused() -> None:
+    with pytest.raises(TrainingError, match=r"options.beams is 0; the least is 1"):
+        seq2seq.Options(beams=0)
+
+
 def test_what_an_untrained_model_writes_has_an_end(untrained: Path) -> None:
     model = seq2seq.load(untrained, vocabulary_of(untrained), SETTINGS)
     texts = seq2seq.predict(model, encoded(untrained, examples(5, 0)), prepare("float32"), 2, SETTINGS)
