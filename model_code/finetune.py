@@ -144,6 +144,7 @@ def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
             reporter,
             Ranks(),
         )
+        validation.tell_again(loop)
         # Opacus' hooks and compiled layers don't go together.
         with fast_attention(model, runtime, compiled="off" if mechanism else "auto"):
             loop.run(

@@ -49,12 +49,23 @@ class Validation:
         """Measure an epoch; keep the best weights (or `always` the last), and end when patience is over."""
         figures = self.figures(runtime)
         epoch, score = loop.step // loop.plan.steps_per_epoch, self.score(figures)
-        loop.reporter.event("evaluation", step=loop.step, epoch=epoch, score=score, **figures)
         loop.history[-1] |= {"epoch": epoch, "validation": figures}
+        self._tell(loop, loop.history[-1])
         if always or score > loop.notes.get("best_score", -float("inf")):
             loop.notes |= {"best_score": score, "best_epoch": epoch}
             loop.kept = {name: p.detach().clone() for name, p in trained(loop.model).items()}
         loop.notes |= {"epochs": epoch, "finished": epoch - loop.notes["best_epoch"] >= patience}
+
+    def tell_again(self, loop: Loop) -> None:
+        """Report the epochs before an interruption: who listens may not have heard of the last one."""
+        for row in loop.history:
+            if "validation" in row:
+                self._tell(loop, row)
+
+    def _tell(self, loop: Loop, row: Mapping[str, Any]) -> None:
+        figures = row["validation"]
+        score = self.score(figures)
+        loop.reporter.event("evaluation", step=row["step"], epoch=row["epoch"], score=score, **figures)
 
     def _loss(self, runtime: Runtime) -> float:
         """The mean loss, all terms together."""

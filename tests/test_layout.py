@@ -19,7 +19,12 @@ MAY_IMPORT = {
     "expectations": {"expectations"},
     "deploy": {"deploy"},
 }
-RESERVED = {"prefect": {"flows", "tasks"}, "mlflow": {"tasks"}, "great_expectations": {"expectations"}}
+RESERVED = {
+    "prefect": {"flows", "tasks"},
+    "mlflow": {"tasks"},
+    "great_expectations": {"expectations"},
+    "optuna": {"tasks"},
+}
 BARE_GPU_MACHINE = {"torch", "transformers", "tokenizers", "safetensors", "numpy"}
 # What files of model_code import besides, inside functions: figures are made where the pipeline runs, and
 # adapters and privacy need their library only where a recipe asks for them.

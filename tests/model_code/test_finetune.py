@@ -31,6 +31,8 @@ def test_a_run_stopped_after_every_step_ends_with_the_same_bytes(pretrained: Pat
             finetune(job, reporter)
         stops += 1
     assert stops == 10
+    told = map(json.loads, reporter._stream.getvalue().splitlines())  # type: ignore[attr-defined]
+    assert [event["epoch"] for event in told if event["event"] == "evaluation"] == [1, 2, 3]
     for name in ("model/model.safetensors", "metrics.json", "history.jsonl"):
         outputs = [tmp_path / run / "output" / name for run in ("whole", "torn")]
         assert outputs[0].read_bytes() == outputs[1].read_bytes()
