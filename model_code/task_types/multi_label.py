@@ -105,16 +105,22 @@ def encode(
     return Texts(ids, _indicators(examples, settings) if "labels" in examples[0] else None, vocabulary.pad)
 
 
-def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """Logits, float32 [B, labels]."""
+def label_logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Logits of the labels, float32 [B, labels]."""
     out = model(input_ids=tensors["input_ids"], attention_mask=tensors["attention_mask"])
     found: torch.Tensor = out.logits.float()
     return found
 
 
+def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """Logits of the absence and the presence of each label, float32 [B x labels, 2]: a softmax of two."""
+    found = label_logits(model, tensors).flatten()
+    return torch.stack([torch.zeros_like(found), found], dim=-1)
+
+
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
     """Binary cross-entropy of every label of every text, weighted and smoothed as the settings say."""
-    found, smoothing = logits(model, tensors), settings.label_smoothing
+    found, smoothing = label_logits(model, tensors), settings.label_smoothing
     weights = torch.tensor(settings.label_weights, device=found.device) if settings.label_weights else None
     targets = tensors["targets"] * (1 - smoothing) + smoothing / 2
     loss = binary_cross_entropy_with_logits(found, targets, weights, reduction="sum")
@@ -125,7 +131,7 @@ def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) 
 def predict(model: Any, data: Texts, runtime: Runtime, batch_size: int, settings: Settings) -> list[Answer]:
     """The labels that are probable enough, and the probabilities of all."""
     found = np.zeros((len(data.ids), len(settings.labels)), np.float32)
-    for items, said in outputs(lambda b: logits(model, b.tensors), model, data, runtime, batch_size):
+    for items, said in outputs(lambda b: label_logits(model, b.tensors), model, data, runtime, batch_size):
         found[items] = said.sigmoid().cpu().numpy()
     return _answers(found, settings, settings.options.threshold)
 

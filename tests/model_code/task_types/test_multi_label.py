@@ -69,10 +69,12 @@ def test_the_loss_is_the_mean_over_all_labels_of_all_texts(pretrained: Path) -> 
     data = multi_label.encode(examples, load_tokenizer(directory), vocabulary_of(directory), settings)
     batch = data.batch(np.arange(6))
     score = multi_label.scores(model, batch.tensors, settings)["label"]
-    logits = multi_label.logits(model, batch.tensors)
+    logits = multi_label.label_logits(model, batch.tensors)
     truth = torch.tensor([[float(label in row["labels"]) for label in KEYWORDS] for row in examples])
     expected = binary_cross_entropy_with_logits(logits, truth * 0.8 + 0.1, torch.tensor([1, 2, 0.5]))
     assert batch.targets == {"label": 18}
+    pairs = multi_label.logits(model, batch.tensors).softmax(-1)
+    assert torch.allclose(pairs[:, 1], logits.sigmoid().flatten())
     assert (score.loss / 18).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
