@@ -14,7 +14,7 @@ from model_code.finetune import finetune
 from model_code.job import Job
 from model_code.predict import Predictor
 from model_code.task_types import matching
-from model_code.task_types.task import Settings, options_of
+from model_code.task_types.task import Settings, options_of, task_named
 from tests.model_code.conftest import WORDS, quiet_reporter
 
 SETTINGS = Settings("matching", max_length=16, options=matching.Options())
@@ -183,4 +183,4 @@ def test_a_text_without_a_partner_is_refused(pretrained: Path) -> None:
 
 def test_an_impossible_temperature_is_refused() -> None:
     with pytest.raises(TrainingError, match="the temperature is 0"):
-        options_of(matching, {"temperature": 0})
+        options_of(task_named("matching"), {"temperature": 0})

@@ -16,7 +16,7 @@ from model_code.finetune import finetune
 from model_code.job import Job
 from model_code.predict import Predictor
 from model_code.task_types import multi_label
-from model_code.task_types.task import Settings, options_of
+from model_code.task_types.task import Settings, options_of, task_named
 from tests.model_code.conftest import quiet_reporter, sentences
 
 KEYWORDS = ("bara", "sozo", "mote")
@@ -65,7 +65,7 @@ def test_the_loss_is_the_mean_over_all_labels_of_all_texts(pretrained: Path) -> 
     directory, examples = pretrained / "model", toy_examples(6, seed=6)
     settings = Settings("multi_label", KEYWORDS, 64, 0.0, 0.2, (1.0, 2.0, 0.5), multi_label.Options())
     torch.manual_seed(0)
-    model = multi_label.load(directory, vocabulary_of(directory), settings).eval()
+    model = multi_label.load(directory, vocabulary_of(directory), settings).train(False)
     data = multi_label.encode(examples, load_tokenizer(directory), vocabulary_of(directory), settings)
     batch = data.batch(np.arange(6))
     score = multi_label.scores(model, batch.tensors, settings)["label"]
@@ -98,7 +98,8 @@ def test_the_figures_are_those_of_scikit_learn() -> None:
 
 
 def test_a_label_that_the_test_lacks_does_not_count_in_the_average_precision() -> None:
-    examples, said = [{"labels": ["bara"]}, {"labels": []}], answers([["bara"], ["mote"]])
+    examples: list[dict[str, Any]] = [{"labels": ["bara"]}, {"labels": []}]
+    said = answers([["bara"], ["mote"]])
     assert multi_label.metrics(examples, said, SETTINGS)["average_precision"] == 1
 
 
@@ -106,7 +107,7 @@ def test_the_threshold_decides() -> None:
     said = multi_label._answers(np.array([[0.2, 0.3, 0.9]]), SETTINGS, 0.3)
     assert said[0]["labels"] == ["sozo", "mote"]
     with pytest.raises(TrainingError, match="the threshold is 1"):
-        options_of(multi_label, {"threshold": 1})
+        options_of(task_named("multi_label"), {"threshold": 1})
 
 
 def test_the_baselines_are_the_commonest_labels_and_one_that_learns_words() -> None:

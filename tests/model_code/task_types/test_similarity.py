@@ -1,5 +1,6 @@
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from model_code.task_types.task import Settings
 from model_code.training.optimizer import MixedOptimizer
 
 SETTINGS = Settings("similarity", max_length=16, options=similarity.Options())
-PAIRS = [
+PAIRS: list[dict[str, Any]] = [
     {"first": "bara kezo", "second": "mote lidu", "score": 0.0},
     {"first": "bara kezo", "second": "sodu pate", "score": 5.0},
     {"first": "nuvi rira", "second": "sozo lite", "score": 3.0},
@@ -31,7 +32,7 @@ def test_training_puts_pairs_in_the_order_of_their_scores(pretrained: Path) -> N
     losses = []
     for _ in range(30):
         loss = similarity.scores(model, batch.tensors, SETTINGS)["pair"].loss / batch.targets["pair"]
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step(1.0)
         losses.append(loss.item())
     assert losses[-1] < 0.5 < losses[0]
@@ -66,7 +67,10 @@ def test_equal_predictions_are_no_correlation() -> None:
 
 
 def test_the_baselines_are_a_constant_and_common_words() -> None:
-    test = [{"first": "a red cat", "second": "the red cat"}, {"first": "a red cat", "second": "two dogs"}]
+    test: list[dict[str, Any]] = [
+        {"first": "a red cat", "second": "the red cat"},
+        {"first": "a red cat", "second": "two dogs"},
+    ]
     said = similarity.baselines(PAIRS + test, test, SETTINGS)
     assert said["constant"] == [0, 0]
     assert said["tfidf"][0] > said["tfidf"][1] == 0
