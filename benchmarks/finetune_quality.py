@@ -64,7 +64,7 @@ class Cell:
 
     def trial(self, epochs: int, quick: bool) -> Trial:
         """The recipe and what is changed in it."""
-        changes = [f"fine_tune.seeds={2 if quick else SEEDS}"]
+        changes = [f"fine_tune.seeds={_seeds(quick)}"]
         changes += [] if self.pretrained else RANDOM
         if self.size:
             more = LONGER * epochs
@@ -74,6 +74,10 @@ class Cell:
                 f"fine_tune.patience={more}",
             ]
         return Trial(self.of.recipe, tuple(changes), smoke=quick)
+
+
+def _seeds(quick: bool) -> int:
+    return 2 if quick else SEEDS
 
 
 Found = Mapping[Cell, Outcome]
@@ -93,7 +97,9 @@ def measure(arguments: argparse.Namespace) -> list[str]:
     found, faults = _found(cells, arguments)
     _write(found, arguments.work / "quality.json")
     print(table(sets, found))
-    print(f"\nMean and standard deviation of {SEEDS} seeds. {machine(['torch', 'transformers'])}.\n")
+    print(
+        f"\nMean and standard deviation of {_seeds(arguments.quick)} seeds. {machine(['torch', 'transformers'])}.\n"
+    )
     return [verdict(one, found, faults.get(one.recipe, "")) for one in sets]
 
 
