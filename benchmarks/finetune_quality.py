@@ -97,9 +97,8 @@ def measure(arguments: argparse.Namespace) -> list[str]:
     found, faults = _found(cells, arguments)
     _write(found, arguments.work / "quality.json")
     print(table(sets, found))
-    print(
-        f"\nMean and standard deviation of {_seeds(arguments.quick)} seeds. {machine(['torch', 'transformers'])}.\n"
-    )
+    seeds = _seeds(arguments.quick)
+    print(f"\nMean and standard deviation of {seeds} seeds. {machine(['torch', 'transformers'])}.\n")
     return [verdict(one, found, faults.get(one.recipe, "")) for one in sets]
 
 
