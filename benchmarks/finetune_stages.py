@@ -15,6 +15,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.queues import Queue
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
@@ -79,11 +80,21 @@ def prepare(work: Path, data: Path) -> None:
 
 def outcomes(trials: Sequence[Trial], work: Path) -> Iterator[tuple[Trial, Outcome | str]]:
     """The outcome of each trial, or why it has none, as they end; each on one core."""
-    os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that are started here, and of their trainings
-    with ProcessPoolExecutor(SIDE_BY_SIDE, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    cores = context.Queue()
+    for core in sorted(os.sched_getaffinity(0))[:SIDE_BY_SIDE]:
+        cores.put(core)
+    with ProcessPoolExecutor(
+        SIDE_BY_SIDE, mp_context=context, initializer=_take_core, initargs=(cores,)
+    ) as pool:
         running = {pool.submit(_in_process, trial, work): trial for trial in trials}
         for done in as_completed(running):
             yield running[done], done.result()
+
+
+def _take_core(cores: Queue[int]) -> None:
+    """Keep this process, and the trainings that it starts, on a core of its own."""
+    os.sched_setaffinity(0, {cores.get()})
 
 
 def _in_process(trial: Trial, work: Path) -> Outcome | str:

@@ -20,7 +20,7 @@ from model_code.models.checkpoints import load_model
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.task import Example, Field, Settings
-from model_code.task_types.texts import outputs, padded
+from model_code.task_types.texts import inputs_of, outputs, padded
 from model_code.task_types.tfidf import tfidf
 
 FAMILIES = ("modernbert", "bert")
@@ -127,13 +127,7 @@ def numbers_of(examples: Sequence[Example], settings: Settings) -> np.ndarray:
 
 def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Logits, float32 [B, labels]."""
-    known = (
-        "input_ids",
-        "attention_mask",
-        *(["token_type_ids"] if model.config.model_type == "bert" else []),
-    )
-    inputs = {name: tensors[name] for name in known if name in tensors}
-    out: torch.Tensor = model(**inputs).logits.float()
+    out: torch.Tensor = model(**inputs_of(model, tensors)).logits.float()
     return out
 
 

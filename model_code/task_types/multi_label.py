@@ -20,7 +20,7 @@ from model_code.models.checkpoints import load_model
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.task import Example, Field, Settings
-from model_code.task_types.texts import outputs, padded
+from model_code.task_types.texts import inputs_of, outputs, padded
 from model_code.task_types.tfidf import tfidf
 
 FAMILIES = ("modernbert", "bert")
@@ -107,7 +107,7 @@ def encode(
 
 def label_logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Logits of the labels, float32 [B, labels]."""
-    out = model(input_ids=tensors["input_ids"], attention_mask=tensors["attention_mask"])
+    out = model(**inputs_of(model, tensors))
     found: torch.Tensor = out.logits.float()
     return found
 

@@ -30,7 +30,7 @@ from model_code.models.checkpoints import load_model
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.task import Example, Field, Settings
-from model_code.task_types.texts import outputs, padded
+from model_code.task_types.texts import inputs_of, outputs, padded
 
 FAMILIES = ("modernbert", "bert")
 FIELDS = {
@@ -200,8 +200,7 @@ def _span(example: Example, offsets: np.ndarray, options: Options) -> np.ndarray
 
 def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Logits over the tokens of each row, float32 [2 B, S]: for the first one and the last one, in turn."""
-    types = {"token_type_ids": tensors["token_type_ids"]} if model.config.model_type == "bert" else {}
-    out = model(input_ids=tensors["input_ids"], attention_mask=tensors["attention_mask"], **types)
+    out = model(**inputs_of(model, tensors))
     both = torch.stack([out.start_logits, out.end_logits], 1).float()
     # Finite, so that nothing is multiplied to no number.
     lowest = torch.finfo(both.dtype).min / 2

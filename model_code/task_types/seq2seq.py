@@ -157,7 +157,8 @@ def _overconfidence(model: Any, hidden: torch.Tensor, targets: torch.Tensor) -> 
     """
     rows = model.get_output_embeddings().weight
     scale = model.model_dim**-0.5 if model.config.scale_decoder_outputs else 1.0
-    return (hidden.float() * scale * (rows[targets] - rows.mean(0))).sum()
+    above: torch.Tensor = (hidden.float() * scale * (rows[targets] - rows.mean(0))).sum()
+    return above
 
 
 def predict(model: Any, data: Pairs, runtime: Runtime, batch_size: int, settings: Settings) -> list[str]:

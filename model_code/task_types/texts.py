@@ -6,7 +6,7 @@ items of similar length, and the batches are visited in random order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -50,6 +50,14 @@ def bucketed_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) 
         for start in range(0, len(pool), batch_size)
     ]
     return [batches[i] for i in random.permutation(len(batches))]
+
+
+def inputs_of(model: Any, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """What an encoder reads of a batch; which text a token is of only where the family tells them apart."""
+    known = ["input_ids", "attention_mask"]
+    if model.config.model_type == "bert":
+        known.append("token_type_ids")
+    return {name: tensors[name] for name in known if name in tensors}
 
 
 class BucketedBatches:

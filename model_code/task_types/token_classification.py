@@ -28,7 +28,7 @@ from model_code.models.checkpoints import load_model
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.task import Example, Field, Settings
-from model_code.task_types.texts import outputs, padded
+from model_code.task_types.texts import inputs_of, outputs, padded
 
 FAMILIES = ("modernbert", "bert")
 FIELDS = {"words": Field("words"), "tags": Field("tags", target=True)}
@@ -178,7 +178,7 @@ def _targets(examples: Sequence[Example], settings: Settings) -> np.ndarray:
 
 def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Logits of the words in a batch, float32 [words, tags]."""
-    tokens = model(input_ids=tensors["input_ids"], attention_mask=tensors["attention_mask"]).logits
+    tokens = model(**inputs_of(model, tensors)).logits
     words: torch.Tensor = tokens.flatten(0, 1)[tensors["at"]].float()
     return words
 
@@ -218,9 +218,9 @@ def most_probable(scores: np.ndarray, labels: Sequence[str]) -> Tags:
         through = best[:, None] + follows
         best = through.max(0) + word
         origins.append(through.argmax(0))
-    path = [best.argmax()]
+    path = [int(best.argmax())]
     for origin in reversed(origins):
-        path.append(origin[path[-1]])
+        path.append(int(origin[path[-1]]))
     return [labels[i] for i in reversed(path)][1:]
 
 
