@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
+from itertools import cycle
 from multiprocessing import get_context
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -82,7 +83,7 @@ def outcomes(trials: Sequence[Trial], work: Path) -> Iterator[tuple[Trial, Outco
     """The outcome of each trial, or why it has none, as they end; each on one core."""
     context = get_context("spawn")
     cores = context.Queue()
-    for core in sorted(os.sched_getaffinity(0))[:SIDE_BY_SIDE]:
+    for _, core in zip(range(SIDE_BY_SIDE), cycle(sorted(os.sched_getaffinity(0))), strict=False):
         cores.put(core)
     with ProcessPoolExecutor(
         SIDE_BY_SIDE, mp_context=context, initializer=_take_core, initargs=(cores,)

@@ -115,6 +115,20 @@ def test_only_what_the_assistant_says_is_learnt(start: Path) -> None:
     assert not encoded(start, [{"prompt": "limo?"}]).batch(np.array([0])).targets["reply"]
 
 
+def test_the_loss_of_packed_conversations_is_that_of_transformers_one_by_one(start: Path) -> None:
+    examples = [{"messages": TALK}, {"messages": TALK[1:3]}, {"prompt": "kete kete?", "response": "mote"}]
+    data, vocabulary = encoded(start, examples), vocabulary_of(start)
+    model = instructions.load(start, vocabulary, SETTINGS).train(False)
+    with torch.inference_mode():
+        ours = instructions.scores(model, data.batch(np.arange(3)).tensors, SETTINGS)["reply"].loss
+        theirs = 0.0
+        for ids, learnt in zip(data.ids, data.learnt, strict=True):
+            labels = [token if counts else -100 for token, counts in zip(ids, learnt, strict=True)]
+            loss = model(input_ids=torch.tensor([ids]), labels=torch.tensor([labels])).loss
+            theirs += float(loss) * sum(learnt)
+    assert float(ours) == pytest.approx(theirs, rel=1e-5)
+
+
 def conversations(count: int, seed: int) -> list[dict[str, Any]]:
     """Whatever is asked, the reply is the same."""
     rng = random.Random(seed)
