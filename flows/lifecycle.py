@@ -146,7 +146,7 @@ def train(recipe: Recipe, run: Run | None = None, made: Corpus | None = None) ->
 def release(
     recipe: Recipe, run: Run | None = None, made: Corpus | None = None, trained: Trained | None = None
 ) -> None:
-    """Register, and where the task can be served export and deploy; alone, it takes the model that is there."""
+    """Register; export and deploy where the task can be served. Alone, it takes the model that is there."""
     if run is None:
         with Session(recipe, given=CORPUS + TRAIN) as run:
             made = corpus.fn(recipe, run)

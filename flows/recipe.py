@@ -76,8 +76,8 @@ class Recipe(Config):
     def _read_and_name(cls, values: Any) -> Any:
         """A deployment may name its recipe; a model is named after the recipe unless that says otherwise.
 
-        Examples are for fine-tuning, and what is fine-tuned has been pretrained; with the defaults where there
-        is nothing to say about it.
+        Examples are for fine-tuning, and what is fine-tuned has been pretrained, by the defaults if there is
+        nothing to say about it.
         """
         if isinstance(values, str):
             values = _read(_find(values))
