@@ -121,15 +121,15 @@ def _over_seeds(model: Path, test: Sequence[Any], batch_size: int) -> dict[str, 
     }
 
 
-def target_of(task: TaskType) -> tuple[str, ExampleField]:
-    """The field that a task predicts."""
-    return next((name, field) for name, field in task.FIELDS.items() if field.target)
+def target_of(task: TaskType) -> tuple[str, ExampleField] | tuple[None, None]:
+    """The field that a task predicts, if it is one."""
+    return next(((name, field) for name, field in task.FIELDS.items() if field.target), (None, None))
 
 
 def samples(task: TaskType, test: Sequence[Any], predicted: Predictions) -> list[dict[str, str]]:
     """Some examples as a person reads them: what was given, what the model says, what is right."""
     target, field = target_of(task)
-    if field.kind == "score":
+    if target is None or field.kind == "score":
         return []
     every = max(1, len(test) // SAMPLES)
     return [
@@ -148,7 +148,7 @@ def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
-        return _text(value.get("content", value.get("text", "")))
+        return _text(next(value[key] for key in ("content", "text", "labels") if key in value))
     return " ".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
 
 
@@ -157,7 +157,7 @@ def _by_label(
 ) -> dict[str, Any]:
     """Figures of each label and the confusion matrix, where an example has one label."""
     target, field = target_of(task)
-    if field.kind != "label":
+    if target is None or field.kind != "label":
         return {}
     truth = [example[target] for example in test]
     return {

@@ -25,10 +25,12 @@ class TaskModel(PythonModel):
         """A row per example with its `prediction`.
 
         An example is a dictionary with the fields of the task but its target (a DataFrame has them as
-        columns), or a string where the task takes one text.
+        columns), or a string where one text is enough.
         """
         rows = model_input.to_dict("records") if isinstance(model_input, pd.DataFrame) else list(model_input)
-        examples: list[Any] = [{"text": row} if isinstance(row, str) else row for row in rows]
+        fields = self.predictor.task.FIELDS.items()
+        text = next((name for name, field in fields if field.kind == "text" and not field.target), "")
+        examples: list[Any] = [{text: row} if isinstance(row, str) else row for row in rows]
         return pd.DataFrame({"prediction": self.predictor.predict(examples)})
 
 

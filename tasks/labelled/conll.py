@@ -17,6 +17,8 @@ _DOCUMENT = "-DOCSTART-"
 def read(file: File, *, strip_prefix: str = "") -> Iterator[Row]:
     """A row per sentence: each column, from "1", is a list; so are `words`, the first, and `tags`, the last.
 
+    `text` are the words in a row, and `types` what kinds of entities the tags name.
+
     Raises:
         StageError: a line has another number of columns than the one before it.
     """
@@ -49,4 +51,8 @@ def read(file: File, *, strip_prefix: str = "") -> Iterator[Row]:
 def _row(file: File, line: int, sentence: list[list[str]]) -> Row:
     columns = [list(column) for column in zip(*sentence, strict=True)]
     numbered = {str(number): column for number, column in enumerate(columns, start=1)}
-    return Row(file.uri, line, numbered | {"words": columns[0], "tags": columns[-1]})
+    words, tags = columns[0], columns[-1]
+    types = sorted({tag.partition("-")[2] for tag in tags} - {""})
+    return Row(
+        file.uri, line, numbered | {"words": words, "tags": tags, "text": " ".join(words), "types": types}
+    )

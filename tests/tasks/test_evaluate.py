@@ -37,6 +37,16 @@ def test_samples_say_what_was_given_what_came_and_what_is_right() -> None:
     assert shown[1] == {"given": "text 8\nother", "model": "b", "right": "a"}
 
 
+def test_samples_of_tasks_without_a_target_and_with_several_labels() -> None:
+    pairs = [{"id": "1", "first": "a", "second": "b"}]
+    assert samples(task_named("matching"), pairs, [{"first": [1.0], "second": [1.0]}]) == []
+    labelled = [{"id": "1", "text": "t", "labels": ["a", "b"]}]
+    said = [{"labels": ["b"], "probabilities": {"a": 0.1, "b": 0.9}}]
+    assert samples(task_named("multi_label"), labelled, said) == [
+        {"given": "t", "model": "b", "right": "a b"}
+    ]
+
+
 def evaluation(f1: float = 0.8, accuracy: float = 0.8, **other: Any) -> dict[str, Any]:
     found = {
         "metric": "f1_macro",
