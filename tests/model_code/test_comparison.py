@@ -32,6 +32,7 @@ TENSORS = {
 
 def model(seed: int, dropout: float = 0.0) -> PreTrainedModel:
     torch.manual_seed(seed)
+    labels: dict[str, Any] = {"num_labels": 3}  # a field of every configuration, unknown to mypy
     return ModernBertForSequenceClassification(
         ModernBertConfig(
             vocab_size=50,
@@ -39,10 +40,10 @@ def model(seed: int, dropout: float = 0.0) -> PreTrainedModel:
             intermediate_size=48,
             num_hidden_layers=1,
             num_attention_heads=2,
-            num_labels=3,
             classifier_dropout=dropout,
             pad_token_id=0,
             initializer_range=0.5,
+            **labels,
         )
     )
 
