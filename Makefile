@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: install run test check bench bench-env up down
+.PHONY: install run test smoke check bench bench-env up down
 
 install: .venv/installed .venv-triton/installed
 
@@ -14,6 +14,9 @@ run: install  ## raw text to an answering Triton endpoint
 
 test: install .venv/installed-dev check
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 15
+
+smoke: install .venv/installed-dev  ## the small forms of the recipes that `make test` leaves out
+	$(BIN)/python -m pytest tests/test_smoke.py -m smoke
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .

@@ -73,12 +73,13 @@ class Mill:
 
     home: Path
     environment: dict[str, str]
+    folder: Path = ROOT
 
     def start(self, *arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
         """The command in a process group of its own."""
         return subprocess.Popen(
             [COMMAND, *map(str, arguments)],
-            cwd=ROOT,
+            cwd=self.folder,
             env=self.environment | environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -122,14 +123,16 @@ class Mill:
 
 
 @contextmanager
-def _open_mill(home: Path, **environment: str) -> Iterator[Mill]:
-    """A home on free ports; its servers are ended when it is left."""
+def _open_mill(home: Path, folder: Path = ROOT, **environment: str) -> Iterator[Mill]:
+    """A home on free ports, whose command is given in `folder`; its servers are ended when it is left."""
     numbers = free_ports(len(PORTS))
     ports = {f"TEXTMILL_{name}_PORT": str(port) for name, port in zip(PORTS, numbers, strict=True)}
     foreign = ("TEXTMILL_", "PREFECT_", "MLFLOW_")
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     kept = {k: v for k, v in os.environ.items() if k == "TEXTMILL_TRITON_ENV"}
-    mill = Mill(home, inherited | kept | {"TEXTMILL_HOME": str(home), "COLUMNS": "200"} | ports | environment)
+    mill = Mill(
+        home, inherited | kept | {"TEXTMILL_HOME": str(home), "COLUMNS": "200"} | ports | environment, folder
+    )
     try:
         yield mill
     finally:
