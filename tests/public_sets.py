@@ -1,7 +1,7 @@
 """Small data sets in the formats of the public ones, for recipes that read those from `data/`.
 
-The English is real, sentences of Python's own language reference, and labels and tags follow from words in it;
-the Chinese is made of common words.
+The English is real, sentences of Python's own language reference, and labels and tags follow from words in
+it; the Chinese is made of common words.
 """
 
 from __future__ import annotations
