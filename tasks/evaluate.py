@@ -121,16 +121,17 @@ def _over_seeds(model: Path, test: Sequence[Any], batch_size: int) -> dict[str, 
     }
 
 
-def target_of(task: TaskType) -> tuple[str, ExampleField] | tuple[None, None]:
+def target_of(task: TaskType) -> tuple[str, ExampleField] | None:
     """The field that a task predicts, if it is one."""
-    return next(((name, field) for name, field in task.FIELDS.items() if field.target), (None, None))
+    return next(((name, field) for name, field in task.FIELDS.items() if field.target), None)
 
 
 def samples(task: TaskType, test: Sequence[Any], predicted: Predictions) -> list[dict[str, str]]:
     """Some examples as a person reads them: what was given, what the model says, what is right."""
-    target, field = target_of(task)
-    if target is None or field.kind == "score":
+    found = target_of(task)
+    if found is None or found[1].kind == "score":
         return []
+    target, _ = found
     every = max(1, len(test) // SAMPLES)
     return [
         {
@@ -156,9 +157,10 @@ def _by_label(
     task: TaskType, test: Sequence[Any], predicted: Predictions, labels: Sequence[str]
 ) -> dict[str, Any]:
     """Figures of each label and the confusion matrix, where an example has one label."""
-    target, field = target_of(task)
-    if target is None or field.kind != "label":
+    found = target_of(task)
+    if found is None or found[1].kind != "label":
         return {}
+    target, _ = found
     truth = [example[target] for example in test]
     return {
         "per_label": per_label(truth, predicted, labels),
