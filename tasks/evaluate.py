@@ -139,7 +139,7 @@ def samples(task: TaskType, test: Sequence[Any], predicted: Predictions) -> list
                 _text(example[name]) for name in task.FIELDS if name in example and name != target
             ),
             "model": _text(said),
-            "right": _text(example[target]),
+            "right": _text(example.get(target, "")),
         }
         for example, said in list(zip(test, predicted, strict=True))[::every][:SAMPLES]
     ]
