@@ -53,17 +53,11 @@ TOPICS = {
 }
 
 
-# The tests of this folder share a server; elsewhere a file's tests share what it makes.
-SHARING = "tests/deploy/"
 LONGEST = ("tests/test_lifecycle.py", "tests/test_smoke.py", "tests/model_code/training/")
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `-n 2 --dist loadgroup`: what belongs together goes to one worker, the longest first."""
-    for item in items:
-        file = item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(SHARING if file.startswith(SHARING) else file))
+    """For `-n 2 --dist loadfile`: the longest files first."""
     items.sort(key=lambda item: [not item.nodeid.startswith(path) for path in LONGEST])
 
 
