@@ -78,7 +78,8 @@ def _continue(model: Any, document: torch.Tensor, tokenizer: Tokenizer, vocabula
 def _fill(model: Any, document: torch.Tensor, tokenizer: Tokenizer, vocabulary: Vocabulary) -> Any:
     assert vocabulary.mask is not None  # a model with a masked objective was trained with it
     text = document[:GIVEN]
-    hidden = torch.arange(EVERY - 1, len(text), EVERY)
+    # Of a text that is shorter than that the last token.
+    hidden = torch.arange(max(0, min(EVERY, len(text)) - 1), len(text), EVERY)
     ids = torch.cat([text.new_tensor([vocabulary.cls]), text, text.new_tensor([vocabulary.sep])])
     ids[hidden + 1] = vocabulary.mask
     found = model(input_ids=ids[None], attention_mask=torch.ones_like(ids[None])).logits[0, hidden + 1]
