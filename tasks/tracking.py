@@ -119,6 +119,7 @@ def point(name: str, value: float, step: int) -> Any:
 
 def _metrics(manifests: Mapping[str, Manifest], evaluation: Mapping[str, Any]) -> Iterator[Any]:
     figures = {"test": evaluation["model"], "pretrained": evaluation["pretrained"], **evaluation["baselines"]}
+    figures["fine_tune"] = manifests["fine_tune"].metrics  # the privacy that was spent is among them
     figures["seconds"] = {stage: manifest.seconds for stage, manifest in manifests.items()}
     for group, values in figures.items():
         for name, value in values.items():
