@@ -2,7 +2,7 @@
 
 import pkgutil
 
-SHARED = {"task", "texts", "tfidf"}
+SHARED = {"labels", "task", "texts", "tfidf"}
 
 
 def task_types() -> list[str]:

@@ -16,9 +16,9 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
-from model_code.models.checkpoints import load_model
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
+from model_code.task_types.labels import label_weights, load_labelled
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import inputs_of, outputs, padded
 from model_code.task_types.tfidf import tfidf
@@ -56,16 +56,9 @@ def labels_of(examples: Sequence[Example]) -> list[str]:
 
 def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrainedModel:
     """A classifier of texts with one logit for each label."""
-    model: PreTrainedModel = load_model(
-        directory,
-        AutoModelForSequenceClassification,
-        num_labels=len(settings.labels),
-        id2label=dict(enumerate(settings.labels)),
-        label2id={label: i for i, label in enumerate(settings.labels)},
-        classifier_dropout=settings.head_dropout,
-        problem_type="multi_label_classification",
+    return load_labelled(
+        directory, AutoModelForSequenceClassification, settings, problem_type="multi_label_classification"
     )
-    return model
 
 
 @dataclass(frozen=True)
@@ -121,7 +114,7 @@ def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
     """Binary cross-entropy of every label of every text, weighted and smoothed as the settings say."""
     found, smoothing = label_logits(model, tensors), settings.label_smoothing
-    weights = torch.tensor(settings.label_weights, device=found.device) if settings.label_weights else None
+    weights = label_weights(settings, found.device)
     targets = tensors["targets"] * (1 - smoothing) + smoothing / 2
     loss = binary_cross_entropy_with_logits(found, targets, weights, reduction="sum")
     hits = ((found > 0) == (tensors["targets"] > 0)).sum()

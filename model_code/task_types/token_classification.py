@@ -18,15 +18,14 @@ from typing import Any
 import numpy as np
 import torch
 from tokenizers import Encoding, Tokenizer
-from torch.nn.functional import cross_entropy
 from transformers import AutoModelForTokenClassification, PreTrainedModel
 
 from model_code.data.vocabulary import Vocabulary
 from model_code.data.windows import windows
 from model_code.errors import TrainingError
-from model_code.models.checkpoints import load_model
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
+from model_code.task_types.labels import choice, load_labelled
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import inputs_of, outputs, padded
 
@@ -69,15 +68,7 @@ def labels_of(examples: Sequence[Example]) -> list[str]:
 
 def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrainedModel:
     """A classifier of tokens with one logit for each tag."""
-    model: PreTrainedModel = load_model(
-        directory,
-        AutoModelForTokenClassification,
-        num_labels=len(settings.labels),
-        id2label=dict(enumerate(settings.labels)),
-        label2id={label: i for i, label in enumerate(settings.labels)},
-        classifier_dropout=settings.head_dropout,
-    )
-    return model
+    return load_labelled(directory, AutoModelForTokenClassification, settings)
 
 
 @dataclass(frozen=True)
@@ -186,15 +177,7 @@ def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
     """Cross-entropy of the words' tags, weighted and smoothed as the settings say."""
     found = logits(model, tensors)
-    weights = torch.tensor(settings.label_weights, device=found.device) if settings.label_weights else None
-    loss = cross_entropy(
-        found,
-        tensors["targets"],
-        weight=weights,
-        label_smoothing=settings.label_smoothing,
-        reduction="sum",
-    )
-    return {"tag": Score(loss, torch.zeros_like(loss), (found.argmax(-1) == tensors["targets"]).sum())}
+    return {"tag": choice(found, tensors["targets"], settings)}
 
 
 def predict(model: Any, data: Sentences, runtime: Runtime, batch_size: int, settings: Settings) -> list[Tags]:

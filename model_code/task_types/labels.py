@@ -1,0 +1,45 @@
+"""What tasks share that choose among labels: a head with a logit for each, and the loss of a choice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
+
+from model_code.models.checkpoints import load_model
+from model_code.objectives.objective import Score
+from model_code.task_types.task import Settings
+
+
+def load_labelled(directory: Path, kind: Any, settings: Settings, **config: Any) -> PreTrainedModel:
+    """A checkpoint as `kind`, one of the Auto classes, with a logit for each label."""
+    model: PreTrainedModel = load_model(
+        directory,
+        kind,
+        num_labels=len(settings.labels),
+        id2label=dict(enumerate(settings.labels)),
+        label2id={label: i for i, label in enumerate(settings.labels)},
+        classifier_dropout=settings.head_dropout,
+        **config,
+    )
+    return model
+
+
+def label_weights(settings: Settings, device: torch.device) -> torch.Tensor | None:
+    """The weights of the labels, float32 [labels]; None where all count alike."""
+    return torch.tensor(settings.label_weights, device=device) if settings.label_weights else None
+
+
+def choice(found: torch.Tensor, targets: torch.Tensor, settings: Settings) -> Score:
+    """The score of logits [N, labels] for `targets`, int64 [N]: weighted, smoothed cross-entropy."""
+    loss = cross_entropy(
+        found,
+        targets,
+        weight=label_weights(settings, found.device),
+        label_smoothing=settings.label_smoothing,
+        reduction="sum",
+    )
+    return Score(loss, torch.zeros_like(loss), (found.argmax(-1) == targets).sum())
