@@ -29,7 +29,7 @@ def model_card(name: str, manifests: Mapping[str, Manifest], evaluation: Mapping
                 ("documents of the corpus", corpus.get("kept", 0)),
                 ("pretraining steps", pretrained.config["steps"]),
                 *((what, number) for what, number in examples.items()),
-                *((f"fine-tuning: {what}", tuned.metrics[what]) for what in ("best_epoch",)),
+                ("best epoch", tuned.metrics["best_epoch"]),
                 ("seed", tuned.config["seed"]),
             ],
         ),
