@@ -165,7 +165,7 @@ def _plain(config: PretrainConfig, job: Job) -> list[float]:
 
 def _trainer(config: PretrainConfig, job: Job) -> list[float]:
     """The Trainer with the whole model compiled; times at the end of each step."""
-    from transformers import Trainer, TrainerCallback, TrainingArguments
+    from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
     times: list[float] = []
 
@@ -176,7 +176,7 @@ def _trainer(config: PretrainConfig, job: Job) -> list[float]:
 
     gpu = torch.cuda.is_available()
     torch.use_deterministic_algorithms(False)
-    Trainer(
+    trainer = Trainer(
         model=_model(config, job),
         args=TrainingArguments(
             output_dir=str(job.paths["scratch"]),
@@ -196,7 +196,9 @@ def _trainer(config: PretrainConfig, job: Job) -> list[float]:
         ),
         callbacks=[Clock()],
         train_dataset=[{"input_ids": row, "labels": row} for row in _slices(config, job)],
-    ).train()
+    )
+    trainer.remove_callback(PrinterCallback)  # its figures would stand among ours
+    trainer.train()
     return times
 
 
