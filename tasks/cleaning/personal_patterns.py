@@ -26,6 +26,9 @@ _NEARBY = 200  # characters around a find that show the language
 _ALPHANUMERIC = re.compile(r"\w", re.ASCII)
 _HAN = re.compile(r"[\u4e00-\u9fff]")
 
+# Sets of characters are repeated possessively, groups are not: Python before 3.11.5 misses matches of
+# groups so repeated (gh-106052).
+
 
 def _matching(
     pattern: str, holds: Callable[[re.Match[str]], bool] = lambda match: True, flags: int = 0
@@ -106,12 +109,12 @@ def _is_mailbox(match: re.Match[str]) -> bool:
 email = _either(
     _matching(
         rf"(?<![{_LETTER}._%+'-]) ['._%+-]*+ (?P<value> [{_LETTER}][{_LETTER}._%+'-]{{0,63}}+ @"
-        rf"[{_LETTER}-]{{1,63}}+ (?:\.[{_LETTER}-]{{1,63}}+){{1,8}}+ ) (?![\w@(])",
+        rf"[{_LETTER}-]{{1,63}}+ (?:\.[{_LETTER}-]{{1,63}}+){{1,8}} ) (?! [\w@(] | \.[{_LETTER}-] )",
         _is_mailbox,
     ),
     _matching(  # jo [at] web [dot] de, jo AT web DOT de
         rf"(?<![\w.+'-]) (?P<value> \w[\w.+'-]{{0,63}}+ (?:\ ?[\[({{]at[\])}}]\ ?|(?-i:\ AT\ ))"
-        rf"[{_LETTER}-]{{1,63}}+ (?:{_DOT}[{_LETTER}-]{{1,63}}+){{1,8}}+ )",
+        rf"[{_LETTER}-]{{1,63}}+ (?:{_DOT}[{_LETTER}-]{{1,63}}+){{1,8}} )",
         _is_mailbox,
         re.IGNORECASE,
     ),
@@ -160,9 +163,9 @@ def _is_national(match: re.Match[str]) -> bool:
 _FIRST = r"(?<!\d\ )"
 _ENDS = r"(?! \w | [-./,]\d | \ \d )"
 phone = _either(
-    _cutting(r"\+ (?<![\w+./-]\+) \(?[1-9] (?:[\ .()/-]{0,2}\d){6,18}+", numbering.international),
+    _cutting(r"\+ (?<![\w+./-]\+) \(?[1-9] (?:[\ .()/-]{0,2}\d){6,18}", numbering.international),
     _cutting(
-        r"00 (?<![\w+.,/-]00) (?<!\d\ 00) [1-9]\d{0,2} [\ -] \(?\d (?:[\ .()/-]{0,2}\d){5,18}+",
+        r"00 (?<![\w+.,/-]00) (?<!\d\ 00) [1-9]\d{0,2} [\ -] \(?\d (?:[\ .()/-]{0,2}\d){5,18}",
         numbering.international,
     ),
     _matching(
@@ -259,7 +262,7 @@ chinese_id = _matching(
 )
 
 
-iban = _cutting(r"(?<!\w) [A-Z]{2}\d\d (?:[\ -]?[A-Z0-9]){11,34}+", numbering.iban_length)
+iban = _cutting(r"(?<!\w) [A-Z]{2}\d\d (?:[\ -]?[A-Z0-9]){11,34}", numbering.iban_length)
 passport = _either(
     _matching(r"(?<!\w) (?:E[A-HJ-NP-Z\d]|G\d)\d{7} (?!\w)"),
     _matching(
@@ -327,7 +330,7 @@ api_key = _either(
 # PEM (RFC 7468): with its end, or cut off in the middle. A header without a key is no secret.
 private_key = _matching(
     r"""-----BEGIN\ [A-Z0-9 ]{0,24}PRIVATE\ KEY(?:\ BLOCK)?-----
-        (?: (?:(?!-----)[\s\S]){40,16384}+ -----END[^-\n]{0,40}-----
-          | (?: (?:\\[nr]|[\s"',\#>*|]){0,40}+ [A-Za-z0-9+/=]{16,128}+ )+ )""",
+        (?: (?:[^-]|-(?!----)){40,16384} -----END[^-\n]{0,40}-----
+          | (?: (?:\\[nr]|[\s"',\#>*|]){0,40} [A-Za-z0-9+/=]{16,128}+ )+ )""",
     lambda match: bool(re.search(r"[A-Za-z0-9+/=]{40}", match[0])),
 )
