@@ -86,7 +86,8 @@ class TaskType(Protocol):
     FAMILIES are the model families that can do it. FIELDS are those of an example. METRIC names the figure
     of `metrics` that the gate and the comparison with the champion read; higher is better. SELECTION names
     the figure of `figures` by which the best epoch is chosen, or is `loss` (the lowest on validation).
-    Options is a frozen dataclass with defaults: what only this task needs to be told.
+    Options is a frozen dataclass with defaults: what only this task needs to be told. A module may also
+    have FILES, the texts to write beside its model by file name, such as a chat template.
     """
 
     FAMILIES: tuple[str, ...]
