@@ -41,7 +41,8 @@ SMOKE_SUFFIX = "-smoke"
 EXAMPLES = {"files": FilesExamples, "documents": DocumentsExamples}
 SOURCES = (["collect", "sources"], ["collect", "evaluation_sets"])
 # Whose special tokens a model family reads: tokenize.family by pretrain.family.
-TOKENS_OF = {"modernbert": "bert", "bert": "bert", "gpt2": "gpt", "llama": "llama", "t5": "t5"}
+TOKENS_OF = {"modernbert": "bert", "bert": "bert", "gpt2": "gpt", "llama": "llama"}
+TOKENS_OF |= dict.fromkeys(["t5", "marian"], "t5")
 
 
 class Recipe(Config):

@@ -115,4 +115,5 @@ _KINDS: dict[str, tuple[Any, Callable[..., Any]]] = {
     "gpt2": (AutoModelForCausalLM, _continue),
     "llama": (AutoModelForCausalLM, _continue),
     "t5": (AutoModelForSeq2SeqLM, _infill),
+    "marian": (AutoModelForSeq2SeqLM, _infill),
 }

@@ -34,13 +34,15 @@ class PretrainConfig(Config):
         {"micro_batch", "checkpoint_every", "keep_every", "activation_checkpointing", "parallel", "devices"}
     )
 
-    family: Literal["modernbert", "bert", "gpt2", "llama", "t5"] = Field(
+    family: Literal["modernbert", "bert", "gpt2", "llama", "t5", "marian"] = Field(
         "modernbert", description="Architecture; the checkpoint is one of transformers' own classes."
     )
     preset: str = Field(
         "tiny", description="Its size: tiny, mini, small, base; in some families larger ones."
     )
-    layers: int | None = Field(None, ge=1, le=96, description="Transformer layers; of T5: on each side.")
+    layers: int | None = Field(
+        None, ge=1, le=96, description="Transformer layers; of T5 and Marian: on each side."
+    )
     width: int | None = Field(None, ge=16, description="Size of the hidden state; a multiple of heads.")
     heads: int | None = Field(None, ge=1, description="Attention heads.")
     kv_heads: int | None = Field(
@@ -64,8 +66,10 @@ class PretrainConfig(Config):
     )
     mask_rate: float = Field(0.3, gt=0, lt=1, description="Share of tokens to be guessed (masked).")
     whole_words: bool = Field(False, description="Hide whole words, never pieces of them (masked).")
-    noise_density: float = Field(0.15, gt=0, lt=1, description="Share of tokens that are cut out (T5).")
-    mean_span: float = Field(3.0, ge=1, description="Mean length of what is cut out, in tokens (T5).")
+    noise_density: float = Field(
+        0.15, gt=0, lt=1, description="Share of tokens that are cut out (T5, Marian)."
+    )
+    mean_span: float = Field(3.0, ge=1, description="Mean length of what is cut out, in tokens (T5, Marian).")
     sequence_length: int = Field(128, ge=16, le=131_072, description="Tokens per training sequence.")
     batch_size: int = Field(32, ge=1, description="Sequences per step, on all devices together.")
     steps: int = Field(

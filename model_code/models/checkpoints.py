@@ -27,14 +27,22 @@ def load_model(directory: Path, kind: Any = None, **config: Any) -> Any:
 
     Raises TrainingError when the directory holds no such model.
     """
-    if not (directory / "config.json").is_file():
-        raise TrainingError(f"{directory}: no config.json; name the model directory of a finished training")
+    described = described_in(directory)
     try:
         if kind is None:
-            described = transformers.AutoConfig.from_pretrained(directory, local_files_only=True)
             kind = getattr(transformers, described.architectures[0])
         return kind.from_pretrained(directory, local_files_only=True, use_safetensors=True, **config)
     except Exception as error:  # transformers and safetensors share no base class
+        raise TrainingError(f"{directory}: the model can't be loaded ({error}); train it again") from error
+
+
+def described_in(directory: Path) -> Any:
+    """The configuration of a checkpoint. Raises TrainingError when the directory holds none."""
+    if not (directory / "config.json").is_file():
+        raise TrainingError(f"{directory}: no config.json; name the model directory of a finished training")
+    try:
+        return transformers.AutoConfig.from_pretrained(directory, local_files_only=True)
+    except Exception as error:  # transformers and the hub's client share no base class
         raise TrainingError(f"{directory}: the model can't be loaded ({error}); train it again") from error
 
 

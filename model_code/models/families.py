@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
-from model_code.models import bert, gpt2, llama, modernbert, t5
+from model_code.models import bert, gpt2, llama, marian, modernbert, t5
 from model_code.models.shape import Shape
 
 
@@ -36,7 +36,7 @@ class Family(Protocol):
 
 
 class SingleStack(Family, Protocol):
-    """An encoder or a decoder alone; T5, which has both, takes the rows of both (`t5.hidden_states`)."""
+    """An encoder or a decoder alone."""
 
     def hidden_states(
         self, model: PreTrainedModel, ids: torch.Tensor, documents: torch.Tensor, positions: torch.Tensor
@@ -44,9 +44,27 @@ class SingleStack(Family, Protocol):
         """The last hidden states [B, S, D] of packed rows [B, S]; no token sees another document."""
 
 
+class EncoderDecoder(Family, Protocol):
+    """An encoder, and a decoder that reads it."""
+
+    def hidden_states(
+        self,
+        model: PreTrainedModel,
+        ids: torch.Tensor,
+        documents: torch.Tensor,
+        decoder_ids: torch.Tensor,
+        decoder_documents: torch.Tensor,
+    ) -> torch.Tensor:
+        """The decoder's last hidden states [B, T, D] of packed rows [B, S] and [B, T]."""
+
+    def output_scale(self, model: PreTrainedModel) -> float:
+        """What the decoder's states are multiplied by before they meet the output embeddings."""
+
+
 ENCODERS: Mapping[str, SingleStack] = {"modernbert": modernbert, "bert": bert}
 DECODERS: Mapping[str, SingleStack] = {"gpt2": gpt2, "llama": llama}
-FAMILIES: Mapping[str, Family] = {**ENCODERS, **DECODERS, "t5": t5}
+ENCODER_DECODERS: Mapping[str, EncoderDecoder] = {"t5": t5, "marian": marian}
+FAMILIES: Mapping[str, Family] = {**ENCODERS, **DECODERS, **ENCODER_DECODERS}
 
 
 def family_named(name: str) -> Family:

@@ -15,7 +15,8 @@ from model_code.models.attention import FLEX
 from model_code.runtime import Runtime
 
 COMPILE = ("auto", "on", "off")
-# T5 is not among them: flex_attention reads its position bias by rows, and it has one row only.
+# T5 is not among them: flex_attention reads its position bias by rows, and it has one row only. Nor is
+# Marian, whose texts are short.
 FLEXIBLE = frozenset({"bert", "gpt2", "llama", "modernbert"})
 ATTENTION_DROPOUT = ("attention_dropout", "attn_pdrop", "attention_probs_dropout_prob")
 

@@ -9,6 +9,7 @@ Millions of parameters, embeddings tied, at the vocabulary that each family was 
     gpt2            50,257    6.9 (1.5)   16.2 (5.4)      51.5    124.4   354.8   1,316
     llama           49,152    6.7 (1.4)   15.7 (5.2)      48.8    134.5   361.8   1,074
     t5              32,128    4.9 (1.8)   14.5 (8.4)      66.8    222.9   (750m: 750.3)
+    marian          37,000    5.5 (1.8)   13.4 (6.0)      40.5     63.6   (big: 216.3)
 """
 
 from __future__ import annotations
@@ -56,6 +57,13 @@ PRESETS: Mapping[str, Mapping[str, Shape]] = {
         "small": Shape(layers=8, width=512, heads=8, intermediate=1024, max_positions=512),
         "base": Shape(layers=12, width=768, heads=12, intermediate=2048, max_positions=512),
         "750m": Shape(layers=24, width=1024, heads=16, intermediate=2816, max_positions=512),
+    },
+    "marian": {  # base and big: Vaswani et al. 2017, table 3
+        "tiny": Shape(layers=2, width=128, heads=2, intermediate=256, max_positions=512),
+        "mini": Shape(layers=2, width=256, heads=4, intermediate=1024, max_positions=512),
+        "small": Shape(layers=4, width=512, heads=8, intermediate=1024, max_positions=512),
+        "base": Shape(layers=6, width=512, heads=8, intermediate=2048, max_positions=512),
+        "big": Shape(layers=6, width=1024, heads=16, intermediate=4096, max_positions=1024),
     },
 }
 

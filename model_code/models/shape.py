@@ -8,7 +8,7 @@ from model_code.errors import TrainingError
 
 @dataclass(frozen=True)
 class Shape:
-    """Layers (of T5: in encoder and decoder each), width, heads and so on.
+    """Layers (of T5 and Marian: in encoder and decoder each), width, heads and so on.
 
     `intermediate` is the width of the MLP, `max_positions` the longest sequence in tokens. `kv_heads` (0: as
     many as heads) counts for Llama, `local_attention`, the whole window of a layer with local attention in

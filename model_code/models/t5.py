@@ -75,6 +75,10 @@ def hidden_states(
 
 def logits(model: Any, hidden: torch.Tensor) -> torch.Tensor:
     """Logits [N, vocabulary] of the decoder's hidden states [N, D]."""
-    scale = model.model_dim**-0.5 if model.config.scale_decoder_outputs else 1.0
-    out: torch.Tensor = model.lm_head(hidden * scale)
+    out: torch.Tensor = model.lm_head(hidden * output_scale(model))
     return out
+
+
+def output_scale(model: Any) -> float:
+    """What the decoder's states are multiplied by before they meet the output embeddings."""
+    return float(model.model_dim**-0.5) if model.config.scale_decoder_outputs else 1.0

@@ -9,4 +9,5 @@ OBJECTIVES: Mapping[str, tuple[str, ...]] = {
     "gpt2": ("causal",),
     "llama": ("causal",),
     "t5": ("span_corruption",),
+    "marian": ("span_corruption",),
 }

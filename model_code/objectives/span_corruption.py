@@ -21,7 +21,7 @@ from transformers import PreTrainedModel
 from model_code.data.batches import Rows
 from model_code.data.noise import Noise
 from model_code.data.vocabulary import Vocabulary
-from model_code.models import t5
+from model_code.models.families import ENCODER_DECODERS
 from model_code.objectives.cross_entropy import scored
 from model_code.objectives.objective import Batch, Score
 
@@ -74,7 +74,8 @@ class SpanCorruption:
 
     def scores(self, model: PreTrainedModel, tensors: Mapping[str, torch.Tensor]) -> dict[str, Score]:
         """The loss on the targets; padding has no part in it."""
-        states = t5.hidden_states(
+        family = ENCODER_DECODERS[model.config.model_type]
+        states = family.hidden_states(
             model,
             tensors["ids"],
             tensors["documents"],
@@ -83,7 +84,9 @@ class SpanCorruption:
         )
         hidden = states.flatten(0, 1).index_select(0, tensors["places"])
         return {
-            "span_corruption": scored(hidden, tensors["targets"], lambda h: t5.logits(model, h), self.z_loss)
+            "span_corruption": scored(
+                hidden, tensors["targets"], lambda h: family.logits(model, h), self.z_loss
+            )
         }
 
     def counts(self, length: int) -> tuple[int, int]:

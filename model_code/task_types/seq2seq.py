@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from transformers import PreTrainedModel, T5ForConditionalGeneration
+from transformers import AutoModelForSeq2SeqLM, PreTrainedModel
 
 from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
-from model_code.models import t5
-from model_code.models.checkpoints import load_model
+from model_code.models.checkpoints import described_in, load_model
+from model_code.models.families import ENCODER_DECODERS
 from model_code.objectives.cross_entropy import scored
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
@@ -25,7 +25,7 @@ from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs, padded
 from model_code.task_types.tfidf import tfidf
 
-FAMILIES = ("t5",)
+FAMILIES = tuple(ENCODER_DECODERS)
 FIELDS = {"source": Field("text"), "target": Field("text", target=True)}
 # Of the figures the one that is as good for a summary as for a translation, and for every script.
 METRIC = "chrf"
@@ -68,9 +68,19 @@ def labels_of(examples: Sequence[Example]) -> list[str]:
 
 
 def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrainedModel:
-    """The whole T5: it was pretrained with all that the task needs."""
-    dropout = settings.options.dropout
-    model: PreTrainedModel = load_model(directory, T5ForConditionalGeneration, dropout_rate=dropout)
+    """The whole encoder-decoder: it was pretrained with all that the task needs.
+
+    Raises TrainingError when it has no positions for the longest target.
+    """
+    described = described_in(directory)
+    positions = getattr(described, "max_position_embeddings", None)
+    if positions is not None and (longest := settings.options.max_target_length) > positions:
+        raise TrainingError(
+            f"options.max_target_length {longest} is more than the {positions} positions of the model; "
+            "lower it or pretrain with more max_positions"
+        )
+    dropouts = dict.fromkeys(ENCODER_DECODERS[described.model_type].DROPOUT, settings.options.dropout)
+    model: PreTrainedModel = load_model(directory, AutoModelForSeq2SeqLM, **dropouts)
     return model
 
 
@@ -133,7 +143,8 @@ def encode(
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
     """Cross-entropy of each target's tokens, given those before; smoothing is a penalty beside it."""
     # A mask numbers documents, too: 1 is the only text of its row, 0 is padding.
-    states = t5.hidden_states(
+    family = ENCODER_DECODERS[model.config.model_type]
+    states = family.hidden_states(
         model,
         tensors["input_ids"],
         tensors["attention_mask"],
@@ -141,7 +152,7 @@ def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) 
         tensors["decoder_mask"],
     )
     hidden = states.flatten(0, 1).index_select(0, tensors["places"])
-    score = scored(hidden, tensors["targets"], lambda states: t5.logits(model, states))
+    score = scored(hidden, tensors["targets"], lambda states: family.logits(model, states))
     if settings.label_smoothing and torch.is_grad_enabled():
         penalty = settings.label_smoothing * _overconfidence(model, hidden, tensors["targets"])
         score = score._replace(penalty=score.penalty + penalty)
@@ -156,7 +167,7 @@ def _overconfidence(model: Any, hidden: torch.Tensor, targets: torch.Tensor) -> 
     the denominator of the softmax is the same for all. So the logits need not exist as a whole.
     """
     rows = model.get_output_embeddings().weight
-    scale = model.model_dim**-0.5 if model.config.scale_decoder_outputs else 1.0
+    scale = ENCODER_DECODERS[model.config.model_type].output_scale(model)
     above: torch.Tensor = (hidden.float() * scale * (rows[targets] - rows.mean(0))).sum()
     return above
 

@@ -9,7 +9,7 @@ import torch
 
 from model_code.cost import GPU_PEAKS, free_memory, peak_flops, require_memory, step_cost
 from model_code.errors import TrainingError
-from model_code.models.families import family_named
+from model_code.models.families import FAMILIES, family_named
 from model_code.objectives.choice import objective_of
 from model_code.plan import placeholder
 from model_code.pretrain import PretrainConfig
@@ -27,7 +27,7 @@ def cost(**values: object):  # type: ignore[no-untyped-def]
     return config, step_cost(config, VOCABULARY, objective_of(config, VOCABULARY), CPU)
 
 
-@pytest.mark.parametrize("family", ["modernbert", "bert", "gpt2", "llama", "t5"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_parameters_are_those_of_the_model_that_is_trained(family: str) -> None:
     config, found = cost(family=family)
     model = family_named(family).build(config.shape, VOCABULARY)

@@ -55,6 +55,7 @@ CURVES: dict[str, tuple[tuple[str, str], dict[str, Any]]] = {
     "gpt2-causal": (("", "</s>"), {"family": "gpt2"}),
     "llama-causal": (("<s>", "</s>"), {"family": "llama", "kv_heads": 1, "z_loss": 1e-4}),
     "t5-span-corruption": (("", "</s>"), {"family": "t5"}),
+    "marian-span-corruption": (("", "</s>"), {"family": "marian"}),
 }
 
 

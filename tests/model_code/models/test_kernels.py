@@ -8,7 +8,7 @@ from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
 from model_code.models import gpt2, llama
 from model_code.models.attention import FLEX
-from model_code.models.families import FAMILIES
+from model_code.models.families import ENCODER_DECODERS, FAMILIES
 from model_code.models.kernels import (
     _quickest_attention,
     fast_attention,
@@ -19,11 +19,12 @@ from model_code.models.shape import Shape
 from model_code.runtime import prepare
 
 BLOCKS = {
-    "modernbert": "ModernBertEncoderLayer",
-    "bert": "BertLayer",
-    "gpt2": "GPT2Block",
-    "llama": "LlamaDecoderLayer",
-    "t5": "T5Block",
+    "modernbert": ["ModernBertEncoderLayer"] * 3,
+    "bert": ["BertLayer"] * 3,
+    "gpt2": ["GPT2Block"] * 3,
+    "llama": ["LlamaDecoderLayer"] * 3,
+    "t5": ["T5Block"] * 6,
+    "marian": ["MarianEncoderLayer"] * 3 + ["MarianDecoderLayer"] * 3,
 }
 
 
@@ -33,7 +34,7 @@ def gradients(family: str, model: Any) -> dict[str, torch.Tensor]:
     documents = (torch.arange(32) >= 20).long().expand(2, 32)
     positions = torch.cat([torch.arange(20), torch.arange(12)]).expand(2, 32)
     module: Any = FAMILIES[family]
-    rest = (ids, documents) if family == "t5" else (positions,)
+    rest = (ids, documents) if family in ENCODER_DECODERS else (positions,)
     hidden = module.hidden_states(model, ids, documents, *rest)
     module.logits(model, hidden).square().sum().backward()
     return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
@@ -41,7 +42,7 @@ def gradients(family: str, model: Any) -> dict[str, torch.Tensor]:
 
 def test_the_repeated_layers_are_the_blocks(family: str, vocabulary: Vocabulary, shape: Shape) -> None:
     layers = repeated_layers(FAMILIES[family].build(shape, vocabulary))
-    assert [type(layer).__name__ for layer in layers] == [BLOCKS[family]] * (6 if family == "t5" else 3)
+    assert [type(layer).__name__ for layer in layers] == BLOCKS[family]
 
 
 def test_recomputed_activations_give_the_same_gradients(family: str, vocabulary: Vocabulary) -> None:
@@ -83,7 +84,7 @@ def test_nothing_is_compiled_on_a_cpu_unless_asked_for(vocabulary: Vocabulary, s
 def test_attention_on_a_gpu(family: str, vocabulary: Vocabulary, shape: Shape) -> None:
     model = FAMILIES[family].build(shape, vocabulary)
     cuda = torch.device("cuda")
-    assert _quickest_attention(model, cuda, packed=True) == ("sdpa" if family == "t5" else FLEX)
+    assert _quickest_attention(model, cuda, packed=True) == ("sdpa" if family in ENCODER_DECODERS else FLEX)
     assert _quickest_attention(model, cuda, packed=False) == "sdpa"
     dropping = llama.build(Shape(1, 32, 2, 48, 64, dropout=0.1), vocabulary)
     assert _quickest_attention(dropping, cuda, packed=True) == "sdpa"

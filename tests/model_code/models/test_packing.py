@@ -9,18 +9,18 @@ import torch
 from model_code.data.vocabulary import Vocabulary
 from model_code.models import bert
 from model_code.models.attention import FLEX
-from model_code.models.families import DECODERS, ENCODERS, FAMILIES
+from model_code.models.families import DECODERS, ENCODER_DECODERS, ENCODERS, FAMILIES
 from model_code.models.shape import Shape
 
 LENGTHS = ([19, 1, 30, 14], [7, 50, 1, 6])
 
 
 def states(family: str, model: Any, ids: torch.Tensor, lengths: Sequence[list[int]]) -> torch.Tensor:
-    """Hidden states of packed rows; T5's decoder reads everything, rows and documents, from the end."""
+    """Hidden states of packed rows; a second stack reads everything, rows and documents, from the end."""
     documents = torch.stack([torch.arange(len(row)).repeat_interleave(torch.tensor(row)) for row in lengths])
     positions = torch.stack([torch.cat([torch.arange(length) for length in row]) for row in lengths])
     module: Any = FAMILIES[family]
-    if family == "t5":
+    if family in ENCODER_DECODERS:
         hidden = module.hidden_states(model, ids, documents, ids.flip(1), documents.flip(1))
     else:
         hidden = module.hidden_states(model, ids, documents, positions)
@@ -31,9 +31,8 @@ def states(family: str, model: Any, ids: torch.Tensor, lengths: Sequence[list[in
 @pytest.mark.filterwarnings("ignore:flex_attention called without", "ignore:_compile flag")
 @pytest.mark.parametrize(
     ("family", "attention"),
-    [(family, attention) for family in FAMILIES for attention in ("eager", "sdpa", FLEX)][
-        :-1
-    ],  # not T5's flex
+    [(family, attention) for family in FAMILIES for attention in ("eager", "sdpa")]
+    + [(family, FLEX) for family in (*ENCODERS, *DECODERS)],
 )
 def test_no_token_sees_another_document(
     family: str, attention: str, vocabulary: Vocabulary, shape: Shape
@@ -45,7 +44,7 @@ def test_no_token_sees_another_document(
     with torch.no_grad(), torch.compiler.set_stance("force_eager"):
         packed = states(family, model, ids, LENGTHS)
         for row, lengths in enumerate(LENGTHS):
-            order = -1 if family == "t5" else 1
+            order = -1 if family in ENCODER_DECODERS else 1
             together = packed[row].split(lengths[::order])[::order]
             for alone, shared in zip(ids[row].split(lengths), together, strict=True):
                 expected = states(family, model, alone[None], [[len(alone)]])[0]
@@ -59,7 +58,7 @@ def test_one_document_a_row_gives_the_logits_of_transformers(
     model: Any = FAMILIES[family].build(shape, vocabulary).train(False)
     model.set_attn_implementation(attention)
     ids = torch.randint(7, 110, (2, 64))
-    extra = {"decoder_input_ids": ids.flip(1)} if family == "t5" else {}
+    extra = {"decoder_input_ids": ids.flip(1)} if family in ENCODER_DECODERS else {}
     with torch.no_grad():
         output = model(input_ids=ids, attention_mask=torch.ones_like(ids), **extra)
         theirs = output.prediction_logits if family == "bert" else output.logits
@@ -77,11 +76,12 @@ def test_bert_judges_sentences_like_transformers(vocabulary: Vocabulary, shape: 
         assert torch.allclose(bert.sentence_logits(model, hidden[:, 0]), theirs, atol=1e-6)
 
 
+@pytest.mark.parametrize("family", ENCODER_DECODERS)
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_decoder_padding_without_a_document_is_finite(
-    attention: str, vocabulary: Vocabulary, shape: Shape
+    family: str, attention: str, vocabulary: Vocabulary, shape: Shape
 ) -> None:
-    module: Any = FAMILIES["t5"]
+    module: Any = FAMILIES[family]
     model = module.build(shape, vocabulary)
     model.set_attn_implementation(attention)
     ids = torch.randint(7, 110, (1, 8))

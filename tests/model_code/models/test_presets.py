@@ -20,6 +20,7 @@ PUBLISHED = {
         {"tiny": 6.7, "mini": 15.7, "small": 48.8, "base": 134.5, "350m": 361.8, "1b": 1073.8},
     ),
     "t5": (32128, {"tiny": 4.9, "mini": 14.5, "small": 66.8, "base": 222.9, "750m": 750.3}),
+    "marian": (37000, {"tiny": 5.5, "mini": 13.4, "small": 40.5, "base": 63.6, "big": 216.3}),
 }
 
 
@@ -84,6 +85,7 @@ def test_impossible_shapes_are_refused(family: str, shape: Shape, said: str, voc
         ("gpt2", "no token for eos, which GPT-2 needs"),
         ("llama", "no token for eos, which Llama needs"),
         ("t5", "no token for eos, sentinels, which T5 needs"),
+        ("marian", "no token for eos, sentinels, which Marian needs"),
     ],
 )
 def test_a_vocabulary_without_a_token_is_refused(family: str, said: str, shape: Shape) -> None:

@@ -28,6 +28,7 @@ OBJECTIVES: dict[tuple[str, str], Objective] = {
     ("gpt2", "causal"): Causal(gpt2),
     ("llama", "causal"): Causal(llama),
     ("t5", "span_corruption"): SpanCorruption(VOCABULARY),
+    ("marian", "span_corruption"): SpanCorruption(VOCABULARY),
 }
 SHAPE = Shape(layers=3, width=32, heads=4, intermediate=48, max_positions=64, local_attention=8, kv_heads=2)
 COLUMNS = 48

@@ -17,7 +17,8 @@ from tests.model_code.objectives.packed import VOCABULARY
 
 
 def test_every_family_has_a_usual_objective() -> None:
-    kinds = {"modernbert": Masked, "bert": Masked, "gpt2": Causal, "llama": Causal, "t5": SpanCorruption}
+    kinds = dict.fromkeys(["modernbert", "bert"], Masked) | dict.fromkeys(["gpt2", "llama"], Causal)
+    kinds |= dict.fromkeys(["t5", "marian"], SpanCorruption)
     assert OBJECTIVES.keys() == FAMILIES.keys() == kinds.keys()
     for family, kind in kinds.items():
         assert type(objective_of(PretrainConfig(family=family), VOCABULARY)) is kind

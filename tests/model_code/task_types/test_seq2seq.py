@@ -15,7 +15,7 @@ from model_code.data.vocabulary import Vocabulary, load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
 from model_code.finetune import finetune
 from model_code.job import Job
-from model_code.models import t5
+from model_code.models.families import ENCODER_DECODERS
 from model_code.models.shape import Shape
 from model_code.predict import Predictor
 from model_code.runtime import prepare
@@ -27,10 +27,15 @@ SETTINGS = Settings("seq2seq", max_length=16, options=seq2seq.Options(max_target
 SHAPE = Shape(layers=1, width=32, heads=2, intermediate=64, max_positions=64)
 
 
+@pytest.fixture(scope="module", params=ENCODER_DECODERS)
+def family(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A random T5 that knows 20 words, small and in capitals."""
-    directory = tmp_path_factory.mktemp("t5")
+def untrained(family: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random model that knows 20 words, small and in capitals."""
+    directory = tmp_path_factory.mktemp(family)
     words = WORDS[:20]
     names = ["<pad>", "</s>", "<unk>", "<extra_id_0>", *words, *map(str.upper, words)]
     tokenizer = Tokenizer(models.WordLevel({name: i for i, name in enumerate(names)}, unk_token="<unk>"))
@@ -38,7 +43,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.add_special_tokens(names[:4])
     tokenizer.save(str(directory / "tokenizer.json"))
     torch.manual_seed(0)
-    t5.build(SHAPE, vocabulary_of(directory)).save_pretrained(directory)
+    ENCODER_DECODERS[family].build(SHAPE, vocabulary_of(directory)).save_pretrained(directory)
     return directory
 
 
@@ -71,7 +76,7 @@ def test_the_loss_is_that_of_transformers(untrained: Path, smoothing: float) -> 
     )
     score = seq2seq.scores(model, tensors, settings)["target"]
     assert (score.loss + score.penalty).item() == pytest.approx(expected.item(), rel=1e-5)
-    weights = list(model.parameters())
+    weights = [p for name, p in model.named_parameters() if "embed_positions" not in name]
     theirs = torch.autograd.grad(expected, weights)
     for gradient, their in zip(torch.autograd.grad(score.loss + score.penalty, weights), theirs, strict=True):
         torch.testing.assert_close(gradient, their, rtol=1e-3, atol=1e-4)
@@ -98,6 +103,15 @@ def test_a_vocabulary_that_ends_nothing_is_refused(untrained: Path) -> None:
         seq2seq.encode(examples(1, 0), load_tokenizer(untrained), Vocabulary(44, pad=0), SETTINGS)
 
 
+def test_a_target_that_has_no_place_is_refused(family: str, untrained: Path) -> None:
+    settings = replace(SETTINGS, options=seq2seq.Options(max_target_length=65))
+    if family == "t5":  # its positions have no end
+        seq2seq.load(untrained, vocabulary_of(untrained), settings)
+        return
+    with pytest.raises(TrainingError, match=r"max_target_length 65 is more than the 64 positions of the mod"):
+        seq2seq.load(untrained, vocabulary_of(untrained), settings)
+
+
 def test_no_beam_at_all_is_refused() -> None:
     with pytest.raises(TrainingError, match=r"options.beams is 0; the least is 1"):
         seq2seq.Options(beams=0)
@@ -111,10 +125,14 @@ def test_what_an_untrained_model_writes_has_an_end(untrained: Path) -> None:
 
 
 PAIRS = examples(12, seed=3)
+RATES = {
+    "t5": {"learning_rate": 0.05, "muon_learning_rate": 0.02, "epochs": 5},
+    "marian": {"learning_rate": 0.005, "muon_learning_rate": 0.01, "epochs": 12},
+}
 
 
 @pytest.fixture(scope="module")
-def trained(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def trained(family: str, untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that read the same pairs a hundred times."""
     home = tmp_path_factory.mktemp("seq2seq")
     for split, times in (("train", 20), ("validation", 1)):
@@ -123,11 +141,9 @@ def trained(untrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = {
         "task": "seq2seq",
         "max_length": 16,
-        "epochs": 5,
         "batch_size": 12,
         "optimizer": "muon",
-        "learning_rate": 0.05,
-        "muon_learning_rate": 0.02,
+        **RATES[family],
         "options": {"dropout": 0.0, "max_target_length": 12, "beams": 2},
     }
     finetune(Job(paths, config), quiet_reporter())
