@@ -70,6 +70,12 @@ class FineTuneConfig(Config):
         return self
 
     @model_validator(mode="after")
+    def _seeds_are_searched_or_compared(self) -> Self:
+        if self.seeds > 1 and self.search and self.search.seeds:
+            raise ValueError("search.seeds chooses one seed, seeds compares several; leave one of them out")
+        return self
+
+    @model_validator(mode="after")
     def _methods_fit_together(self) -> Self:
         if self.r_drop and self.distill:
             raise ValueError("r_drop and distill each replace the loss; leave one of them out")
@@ -113,13 +119,15 @@ def fine_tune(examples: Artifact, pretrained: Artifact, config: FineTuneConfig, 
     if digest := _teacher_digest(config):
         workspace.external["teacher"] = digest
     job = {"model": workspace.path(pretrained) / "model", "data": given}
-    values = config.model_dump(mode="json", exclude={"seeds", "search"}) | {"task": task_of(given)}
-    trainings = Trainings(TRAINER, job, values, workspace)
+    shared = config.model_dump(mode="json", exclude={"seeds", "search"}) | {"task": task_of(given)}
+    trainings = Trainings(TRAINER, job, shared, workspace)
     found = {}
     if config.search:
         found = search(config.search, trainings, workspace, os.environ.get(EXPERIMENT, ""))
+    values = {"seed": config.seed} | found
     trained = [
-        trainings.run(found | {"seed": config.seed + n}, _nth(n, config.seeds)) for n in range(config.seeds)
+        trainings.run(values | {"seed": values["seed"] + n}, _nth(n, config.seeds))
+        for n in range(config.seeds)
     ]
     best = max(trained, key=lambda training: training.score)
     shutil.copytree(best.output, workspace.directory, dirs_exist_ok=True)

@@ -53,6 +53,9 @@ Rates = Annotated[tuple[Rate, Rate], AfterValidator(_rising)]
 Shares = Annotated[tuple[Share, Share], AfterValidator(_rising)]
 Counts = Annotated[tuple[Count, Count], AfterValidator(_rising)]
 Choices = Annotated[tuple[Count, ...], AfterValidator(_different)]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(_different)]
+# Values that are chosen from a list; the others lie between two bounds.
+CHOSEN = ("batch_size", "seed")
 # Random trials before TPE has something to learn from, and whole ones before any is ended early.
 STARTUP = 5
 MOST_TRIALS = 1000
@@ -68,6 +71,7 @@ class SearchConfig(Config):
     learning_rate: Rates | None = Field(None, description="On a logarithmic scale.")
     muon_learning_rate: Rates | None = Field(None, description="On a logarithmic scale.")
     batch_size: Choices | None = Field(None, description="The sizes to choose from.")
+    seeds: Seeds | None = Field(None, description="The seeds of the training to choose from.")
     epochs: Counts | None = Field(None, description="The learning rate falls over a trial's own epochs.")
     warmup_fraction: Shares | None = Field(None, description="On a linear scale.")
     weight_decay: Shares | None = Field(None, description="On a linear scale.")
@@ -77,8 +81,8 @@ class SearchConfig(Config):
 
     @property
     def space(self) -> dict[str, tuple[Any, ...]]:
-        """What is searched, and between which values."""
-        values = self.model_dump(exclude={"trials", "seed"})
+        """What is searched, by its name in `fine_tune`, and between or among which values."""
+        values = self.model_dump(exclude={"trials", "seed", "seeds"}) | {"seed": self.seeds}
         return {name: bounds for name, bounds in values.items() if bounds}
 
     @model_validator(mode="after")
@@ -219,7 +223,7 @@ def _open_study(journal: Path) -> Study:
 def _distribution(name: str, bounds: tuple[Any, ...]) -> BaseDistribution:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    if name == "batch_size":
+    if name in CHOSEN:
         return CategoricalDistribution(bounds)
     if name == "epochs":
         return IntDistribution(*bounds)
@@ -233,7 +237,7 @@ def _own_values(config: SearchConfig, recipe: Mapping[str, Any]) -> dict[str, An
     return {
         name: value
         for name, (value, bounds) in own.items()
-        if (value in bounds if name == "batch_size" else bounds[0] <= value <= bounds[-1])
+        if (value in bounds if name in CHOSEN else bounds[0] <= value <= bounds[-1])
     }
 
 

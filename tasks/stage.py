@@ -210,7 +210,9 @@ class Stage:
                 artifact = found.artifact if found else self._make(inputs, config, run, key)
         except BaseException as error:
             message = str(error) if isinstance(error, TextmillError) else repr(error)
-            self._outcome(run, Outcome(stage=self.name, state="failed", key=key, message=message))
+            seconds = time.monotonic() - started
+            failed = Outcome(stage=self.name, state="failed", key=key, message=message, seconds=seconds)
+            self._outcome(run, failed)
             raise
         now = run.store.manifest(self.name, key)
         digest = now.digest if now else artifact.digest

@@ -14,6 +14,7 @@ from tasks.fine_tune import FineTuneConfig, _same_teacher
 @pytest.mark.parametrize(
     ("values", "said"),
     [
+        ({"seeds": 3, "search": {"seeds": [1, 2]}}, "search.seeds chooses one seed, seeds compares several"),
         ({"r_drop": 5, "distill": {"teacher": "large"}}, "r_drop and distill each replace the loss"),
         ({"privacy": {"epsilon": 8}, "class_weights": True}, "privacy does not hold with class_weights"),
         ({"privacy": {"epsilon": 8}, "seeds": 3}, "privacy does not hold with seeds"),

@@ -63,7 +63,8 @@ SPACE: dict[str, Any] = {"trials": 9, "learning_rate": [1e-5, 0.1], "batch_size"
 def run(home: Path, experiment: str = "", **own: Any) -> tuple[dict[str, Any], Workspace]:
     """Search in a home of its own; returns the best values, and the workspace with what was written."""
     (home / "trainer.py").write_text(TRAINER)
-    config = SearchConfig(**{name: own.pop(name, value) for name, value in SPACE.items()})
+    searched = {**SPACE, "seeds": None}
+    config = SearchConfig(**{name: own.pop(name, value) for name, value in searched.items()})
     artifact = home / "artifact"
     artifact.mkdir(exist_ok=True)
     workspace = Workspace("fine_tune", "k" * 64, Store(home), artifact)
@@ -183,6 +184,15 @@ def test_each_trial_is_a_run_below_that_of_the_search(
     ]
 
 
+def test_a_seed_is_searched_under_its_name_in_fine_tune(tmp_path: Path) -> None:
+    best, _ = run(tmp_path, seed=4, seconds=0, trials=6, seeds=[4, 7, 9])
+    tried = [trial["values"]["seed"] for trial in found(tmp_path)["trials"]]
+    assert tried[0] == 4
+    assert len(set(tried)) > 1
+    assert set(tried) <= {4, 7, 9}
+    assert best["seed"] in tried
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -190,6 +200,7 @@ def test_each_trial_is_a_run_below_that_of_the_search(
         ({"learning_rate": [0.1, 0.01]}, "give the lowest value, then a higher one"),
         ({"learning_rate": [0, 0.01]}, "greater than 0"),
         ({"batch_size": [16]}, "give two values or more, each once"),
+        ({"seeds": [1, 1]}, "give two values or more, each once"),
         ({"epochs": [1, 2.5]}, "valid integer"),
         ({"epochs": [1, 2, 3]}, "at most 2 items"),
         ({"momentum": [0.1, 0.9]}, "Extra inputs are not permitted"),
