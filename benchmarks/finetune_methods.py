@@ -22,9 +22,15 @@ METRIC = "accuracy"
 PRIVATE = (
     "fine_tune.privacy={epsilon: 8}",
     "fine_tune.batch_size=256",
-    "fine_tune.epochs=20",
-    "fine_tune.patience=20",
-    "fine_tune.learning_rate=0.002",
+    "fine_tune.epochs=6",
+    "fine_tune.head_dropout=0",
+    "fine_tune.weight_decay=0.01",
+)
+ADAPTED = (
+    "fine_tune.learning_rate=0.01",
+    "fine_tune.epochs=4",
+    "fine_tune.patience=4",
+    "fine_tune.weight_decay=0.01",
 )
 SEARCH = (
     "{trials: 12, learning_rate: [0.0002, 0.005], batch_size: [16, 32, 64], epochs: [2, 5], "
@@ -32,8 +38,8 @@ SEARCH = (
 )
 METHODS: dict[str, tuple[str, ...]] = {
     "all": (),
-    "lora": ("fine_tune.lora={rank: 8}", "fine_tune.learning_rate=0.003"),
-    "qlora": ("fine_tune.lora={rank: 8, quantize: nf4}", "fine_tune.learning_rate=0.003"),
+    "lora": ("fine_tune.lora={rank: 8}", *ADAPTED),
+    "qlora": ("fine_tune.lora={rank: 8, quantize: nf4}", *ADAPTED),
     "privacy": PRIVATE,
     "search": (f"fine_tune.search={SEARCH}",),
     "r_drop": ("fine_tune.r_drop=1",),
