@@ -20,6 +20,7 @@ from benchmarks.finetune_stages import Outcome, Trial, options, outcomes, prepar
 SEEDS = 3
 METRIC = "accuracy"
 PRIVATE = (
+    "fine_tune.optimizer=adamw",
     "fine_tune.privacy={epsilon: 8}",
     "fine_tune.batch_size=256",
     "fine_tune.epochs=6",
@@ -27,14 +28,15 @@ PRIVATE = (
     "fine_tune.weight_decay=0.01",
 )
 ADAPTED = (
+    "fine_tune.optimizer=adamw",
     "fine_tune.learning_rate=0.01",
     "fine_tune.epochs=4",
     "fine_tune.patience=4",
     "fine_tune.weight_decay=0.01",
 )
 SEARCH = (
-    "{trials: 12, learning_rate: [0.0002, 0.005], batch_size: [16, 32, 64], epochs: [2, 5], "
-    "head_dropout: [0.0, 0.5], label_smoothing: [0.0, 0.2]}"
+    "{trials: 12, learning_rate: [0.0002, 0.005], muon_learning_rate: [0.001, 0.02], batch_size: [16, 32, 64], "
+    "epochs: [2, 5], head_dropout: [0.0, 0.5], label_smoothing: [0.0, 0.2]}"
 )
 METHODS: dict[str, tuple[str, ...]] = {
     "all": (),
@@ -43,7 +45,7 @@ METHODS: dict[str, tuple[str, ...]] = {
     "privacy": PRIVATE,
     "search": (f"fine_tune.search={SEARCH}",),
     "r_drop": ("fine_tune.r_drop=1",),
-    "muon": ("fine_tune.optimizer=muon", "fine_tune.muon_learning_rate=0.002"),
+    "adamw": ("fine_tune.optimizer=adamw",),
 }
 COLUMNS = ["method", METRIC, "seconds of fine-tuning", "to know"]
 # Figures of a training that say what was done, where it has them.
