@@ -29,7 +29,7 @@ PRIVATE = (
 )
 ADAPTED = (
     "fine_tune.optimizer=adamw",
-    "fine_tune.learning_rate=0.01",
+    "fine_tune.learning_rate=0.003",
     "fine_tune.epochs=4",
     "fine_tune.patience=4",
     "fine_tune.weight_decay=0.01",
