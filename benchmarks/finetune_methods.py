@@ -35,8 +35,8 @@ ADAPTED = (
     "fine_tune.weight_decay=0.01",
 )
 SEARCH = (
-    "{trials: 12, learning_rate: [0.0002, 0.005], muon_learning_rate: [0.001, 0.02], batch_size: [16, 32, 64], "
-    "epochs: [2, 5], head_dropout: [0.0, 0.5], label_smoothing: [0.0, 0.2]}"
+    "{trials: 12, learning_rate: [0.0002, 0.005], muon_learning_rate: [0.001, 0.02], epochs: [2, 5], "
+    "batch_size: [16, 32, 64], head_dropout: [0.0, 0.5], label_smoothing: [0.0, 0.2]}"
 )
 METHODS: dict[str, tuple[str, ...]] = {
     "all": (),
