@@ -57,7 +57,7 @@ LONGEST = ("tests/test_lifecycle.py", "tests/test_smoke.py", "tests/model_code/t
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `-n 2 --dist loadfile`: the longest files first."""
+    """For `-n 3 --dist loadfile`: the longest files first."""
     items.sort(key=lambda item: [not item.nodeid.startswith(path) for path in LONGEST])
 
 
