@@ -14,6 +14,7 @@ from typing import Any, Self, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from model_code.data.padding import padded_length
 from tasks.cleaning.config import CleanConfig
 from tasks.collect import CollectConfig
 from tasks.deploy import DeployConfig
@@ -113,10 +114,11 @@ class Recipe(Config):
             )
         if self.pretrain.start_from or self.pretrain.family == "t5":  # T5's positions have no end
             return self
-        if self.fine_tune.max_length > (positions := self.pretrain.shape.max_positions):
+        width, positions = padded_length(self.fine_tune.max_length), self.pretrain.shape.max_positions
+        if width > positions:
             raise ValueError(
-                f"fine_tune.max_length {self.fine_tune.max_length} is more than "
-                f"pretrain.max_positions {positions}; lower the one or raise the other"
+                f"fine_tune.max_length {self.fine_tune.max_length} (rows of up to {width} tokens) is "
+                f"more than pretrain.max_positions {positions}; lower the one or raise the other"
             )
         return self
 

@@ -23,6 +23,7 @@ from transformers import PreTrainedModel
 
 from model_code.adapters import Adapter, Lora
 from model_code.comparison import Distill, Distillation, RDrop, require_logits, teacher_of
+from model_code.data.padding import padded_length
 from model_code.data.vocabulary import Vocabulary, load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
 from model_code.job import Job, Reporter, config_from, fingerprint, main, write_json, write_json_lines
@@ -48,6 +49,7 @@ from model_code.training.private_step import (
     PrivateStep,
     drawn_batches,
     freeze_embeddings,
+    one_item_a_row,
     require_separable,
 )
 from model_code.training.ranks import Ranks
@@ -114,8 +116,9 @@ def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
         total_steps = batches.steps_per_epoch * config.epochs
         mechanism: Mechanism | None = None
         if config.privacy is not None:
+            train = one_item_a_row(train)
             require_separable(module, train, len(examples), runtime)
-            mechanism = _mechanism(config, len(examples), total_steps, job.paths["scratch"], run)
+            mechanism = _mechanism(task, config, len(examples), total_steps, job.paths["scratch"], run)
             freeze_embeddings(model)
         optimizer = MixedOptimizer(
             model,
@@ -134,6 +137,7 @@ def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
                 checkpoint_every=config.checkpoint_every,
                 seed=config.seed,
                 spikes=False,  # the loss of one small batch of labels may well leap
+                goes_back=mechanism is None,  # to draw examples again would spend more than was promised
             ),
             model,
             PrivateStep(module, optimizer, runtime, mechanism)
@@ -222,14 +226,21 @@ def _settings(task: TaskType, examples: Sequence[Example], config: FinetuneConfi
 
 
 def label_weights(task: TaskType, examples: Sequence[Example], labels: Sequence[str]) -> tuple[float, ...]:
-    """Inverse frequency, 1 on average over all labels given."""
+    """Inverse frequency, 1 on average over all targets; a label that never occurs has 1.
+
+    Where a text may have several labels, each is a question of its own: the weight of its presence is the
+    number of texts without it by that of texts with it.
+    """
     if not labels:
         raise TrainingError("class_weights is for tasks with labels; leave it out")
     counts = Counter[str]()
-    for name in (name for name, kind in task.FIELDS.items() if kind.target):
+    targets = {name: asked.kind for name, asked in task.FIELDS.items() if asked.target}
+    for name in targets:
         for example in examples:
             counts.update([example[name]] if isinstance(example[name], str) else example[name])
-    return tuple(counts.total() / (len(labels) * max(1, counts[label])) for label in labels)
+    if "labels" in targets.values():
+        return tuple((len(examples) - counts[label]) / counts[label] or 1.0 for label in labels)
+    return tuple(counts.total() / (len(counts) * counts[label]) if counts[label] else 1.0 for label in labels)
 
 
 def _model(
@@ -239,10 +250,10 @@ def _model(
     require_family(directory, settings.task, task)
     model = task.load(directory, vocabulary, settings)
     positions = getattr(model.config, "max_position_embeddings", None)
-    if positions is not None and config.max_length > positions:
+    if positions is not None and (width := padded_length(config.max_length)) > positions:
         raise TrainingError(
-            f"max_length {config.max_length} is more than the {positions} positions of the model; "
-            "lower it or pretrain with more max_positions"
+            f"max_length {config.max_length} (rows of up to {width} tokens) is more than the {positions} "
+            "positions of the model; lower it or pretrain with more max_positions"
         )
     return model
 
@@ -274,7 +285,14 @@ def _module(
     return FineTuning(model, task, settings)
 
 
-def _mechanism(config: FinetuneConfig, examples: int, total_steps: int, scratch: Path, run: str) -> Mechanism:
+def _mechanism(
+    task: TaskType, config: FinetuneConfig, examples: int, total_steps: int, scratch: Path, run: str
+) -> Mechanism:
+    if getattr(task, "COMPARES_EXAMPLES", False):
+        raise TrainingError(
+            f"the task {config.task} compares examples with each other, so what one of them adds can't be "
+            "bounded; leave privacy out"
+        )
     for name, value, why in (
         ("class_weights", config.class_weights, "counts labels of the examples without noise"),
         ("distill", config.distill, "has a teacher that has seen examples without noise"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
+from model_code.errors import TrainingError
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.task import Data, Example, Settings, TaskType
@@ -46,9 +48,17 @@ class Validation:
         return -figure if self.task.SELECTION == "loss" else figure
 
     def keep_if_best(self, loop: Loop, runtime: Runtime, patience: int, *, always: bool = False) -> None:
-        """Measure an epoch; keep the best weights (or `always` the last), and end when patience is over."""
+        """Measure an epoch; keep the best weights (or `always` the last), and end when patience is over.
+
+        Raises TrainingError when the figure that chooses is not a finite number.
+        """
         figures = self.figures(runtime)
         epoch, score = loop.step // loop.plan.steps_per_epoch, self.score(figures)
+        if not math.isfinite(score):
+            raise TrainingError(
+                f"the {self.task.SELECTION} on the validation examples is {score} after epoch {epoch}; lower "
+                "the learning rate or lengthen the warm-up"
+            )
         loop.history[-1] |= {"epoch": epoch, "validation": figures}
         self._tell(loop, loop.history[-1])
         if always or score > loop.notes.get("best_score", -float("inf")):

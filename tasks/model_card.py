@@ -59,6 +59,7 @@ def _privacy(metrics: Mapping[str, float]) -> str:
     found = ", ".join(f"{name.replace('_', ' ')} {format_cell(metrics[name])}" for name in PRIVATE)
     return (
         f"Fine-tuned with differential privacy (DP-SGD): {found}. This holds for the examples of the "
-        "fine-tuning. It does not cover the corpus of the pretraining, the tokenizer, the set of labels, the "
-        "figures on this page, or the choice among several models."
+        "fine-tuning and the model. It does not cover the corpus of the pretraining, the tokenizer, the set of "
+        "labels, the figures on this page, the training losses (they are without noise), or the choice "
+        "among several models."
     )

@@ -20,13 +20,13 @@ from transformers import PreTrainedModel
 
 from model_code.data.batches import Rows
 from model_code.data.noise import Noise
+from model_code.data.padding import padded_length
 from model_code.data.vocabulary import Vocabulary
 from model_code.models.families import ENCODER_DECODERS
 from model_code.objectives.cross_entropy import scored
 from model_code.objectives.objective import Batch, Score
 
 Ids = npt.NDArray[np.int64]
-MULTIPLE = 8  # matrix units want lengths that are multiples of it
 # A number of no document, for padding.
 NO_DOCUMENT = -1
 
@@ -119,7 +119,7 @@ class SpanCorruption:
     def _packed(self, rows: Sequence[Sequence[Ids]]) -> tuple[Ids, Ids]:
         """Texts end to end in rows of one length, and the number of each one's document, int64 [R, L]."""
         longest = max(sum(map(len, texts)) for texts in rows)
-        shape = (len(rows), max(1, -(-longest // MULTIPLE)) * MULTIPLE)
+        shape = (len(rows), padded_length(max(1, longest)))
         ids, documents = np.full(shape, self.vocabulary.pad), np.full(shape, NO_DOCUMENT)
         for row, texts in enumerate(rows):
             if texts:

@@ -84,10 +84,15 @@ class Texts:
 def encode(
     examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
 ) -> Texts:
-    """Texts with their special tokens, of `max_length` tokens at most; of a pair the longer one is cut."""
+    """Texts with their special tokens, of `max_length` tokens at most; of a pair the longer one is cut.
+
+    Raises TrainingError when some examples have a second text and others don't.
+    """
     vocabulary.need("pad", why="a batch of texts of different length")
     assert vocabulary.pad is not None
     pairs = any("second" in example for example in examples)
+    if pairs and (alone := [example for example in examples if "second" not in example]):
+        raise TrainingError(f"example {alone[0].get('id', '?')} has no second text, as others have")
     tokenizer.no_padding()
     tokenizer.enable_truncation(settings.max_length)
     encodings = tokenizer.encode_batch(

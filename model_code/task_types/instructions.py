@@ -22,6 +22,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from model_code.data.padding import padded_length
 from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
 from model_code.models.checkpoints import load_model
@@ -31,7 +32,7 @@ from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types import seq2seq
 from model_code.task_types.task import Example, Field, Settings
-from model_code.task_types.texts import MULTIPLE, outputs
+from model_code.task_types.texts import outputs
 
 FAMILIES = tuple(DECODERS)
 # Either a conversation that ends with a reply, or what was asked and the reply to it.
@@ -59,6 +60,11 @@ class Options:
     """A reply is never longer than `max_reply` tokens, the end token included."""
 
     max_reply: int = 64
+
+    def __post_init__(self) -> None:
+        """Raises TrainingError for a reply without room."""
+        if self.max_reply < 2:
+            raise TrainingError(f"max_reply is {self.max_reply}; the least is 2, a token and the end")
 
 
 def fault(example: Example) -> str:
@@ -122,7 +128,7 @@ class Conversations:
         """
         rows = packed([len(self.ids[i]) for i in items], self.row)
         longest = max(sum(len(self.ids[items[k]]) for k in row) for row in rows)
-        shape = (len(rows), -(-longest // MULTIPLE) * MULTIPLE)
+        shape = (len(rows), padded_length(longest))
         ids, documents, positions = (np.full(shape, fill, np.int64) for fill in (self.pad, -1, 0))
         learnt = np.zeros(shape, bool)
         for number, row in enumerate(rows):
@@ -139,6 +145,10 @@ class Conversations:
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         tensors["targets"] = tensors["ids"].flatten()[tensors["places"] + 1]
         return Batch(tensors, {"reply": float(len(places))}, int((documents >= 0).sum()))
+
+    def unpacked(self) -> Conversations:
+        """The same, each conversation in a row of its own."""
+        return replace(self, row=0)
 
     @property
     def pad(self) -> int:

@@ -34,12 +34,12 @@ def label_weights(settings: Settings, device: torch.device) -> torch.Tensor | No
 
 
 def choice(found: torch.Tensor, targets: torch.Tensor, settings: Settings) -> Score:
-    """The score of logits [N, labels] for `targets`, int64 [N]: weighted, smoothed cross-entropy."""
-    loss = cross_entropy(
-        found,
-        targets,
-        weight=label_weights(settings, found.device),
-        label_smoothing=settings.label_smoothing,
-        reduction="sum",
-    )
+    """The score of logits [N, labels] for `targets`, int64 [N]: smoothed cross-entropy, weighted by target.
+
+    torch's own `weight` also weighs the share that smoothing gives to the other labels: then a rare one of
+    large weight would be the better answer for every example.
+    """
+    losses = cross_entropy(found, targets, label_smoothing=settings.label_smoothing, reduction="none")
+    weights = label_weights(settings, found.device)
+    loss = (losses if weights is None else losses * weights[targets]).sum()
     return Score(loss, torch.zeros_like(loss), (found.argmax(-1) == targets).sum())

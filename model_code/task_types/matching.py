@@ -34,6 +34,7 @@ SIDES = ("first", "second")
 FIELDS = {"first": Field("text"), "second": Field("text", required=False)}
 METRIC = "recall_at_10"
 SELECTION = "mrr"
+COMPARES_EXAMPLES = True
 
 Vectors = Mapping[str, Sequence[float] | np.ndarray]
 """The vector of each text of an example by its field, of length 1: the dot product is the cosine."""

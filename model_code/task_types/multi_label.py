@@ -63,10 +63,11 @@ def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrai
 
 @dataclass(frozen=True)
 class Texts:
-    """Token ids of each text, and which labels it has, float32 [texts, labels]."""
+    """Token ids of each text, which labels it has, float32 [texts, labels], and what each weighs."""
 
     ids: Sequence[Sequence[int]]
     targets: np.ndarray | None
+    weights: np.ndarray
     pad: int
 
     @property
@@ -81,7 +82,7 @@ class Texts:
         counts = {}
         if self.targets is not None:
             tensors["targets"] = torch.from_numpy(self.targets[items])
-            counts["label"] = tensors["targets"].numel()
+            counts["label"] = float(np.where(self.targets[items] > 0, self.weights, 1).sum())
         return Batch(tensors, counts, int(mask.sum()))
 
 
@@ -95,7 +96,12 @@ def encode(
     tokenizer.enable_truncation(settings.max_length)
     encodings = tokenizer.encode_batch([example["text"] for example in examples])
     ids = [encoding.ids for encoding in encodings]
-    return Texts(ids, _indicators(examples, settings) if "labels" in examples[0] else None, vocabulary.pad)
+    return Texts(
+        ids,
+        _indicators(examples, settings) if "labels" in examples[0] else None,
+        np.array(settings.label_weights or np.ones(len(settings.labels))),
+        vocabulary.pad,
+    )
 
 
 def label_logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -112,12 +118,13 @@ def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
 
 
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
-    """Binary cross-entropy of every label of every text, weighted and smoothed as the settings say."""
+    """Binary cross-entropy of every label of every text, smoothed; weights are for labels that are there."""
     found, smoothing = label_logits(model, tensors), settings.label_smoothing
-    weights = label_weights(settings, found.device)
+    present, weights = tensors["targets"] > 0, label_weights(settings, found.device)
     targets = tensors["targets"] * (1 - smoothing) + smoothing / 2
-    loss = binary_cross_entropy_with_logits(found, targets, weights, reduction="sum")
-    hits = ((found > 0) == (tensors["targets"] > 0)).sum()
+    losses = binary_cross_entropy_with_logits(found, targets, reduction="none")
+    loss = (losses if weights is None else torch.where(present, losses * weights, losses)).sum()
+    hits = ((found > 0) == present).sum()
     return {"label": Score(loss, torch.zeros_like(loss), hits)}
 
 
@@ -144,16 +151,25 @@ def figures(
 def metrics(
     examples: Sequence[Example], predictions: Sequence[Answer], settings: Settings
 ) -> dict[str, float]:
-    """Micro and macro F1; and the mean of the average precision of labels that occur: no threshold counts."""
+    """Micro and macro F1; and the mean of the average precision of labels that occur: no threshold counts.
+
+    The F1 of a single label is that of its presence.
+    """
     from sklearn.metrics import average_precision_score, f1_score
 
     truth, said = _indicators(examples, settings), _indicators(predictions, settings)
     probable = np.array([[p["probabilities"][label] for label in settings.labels] for p in predictions])
-    known = truth.any(axis=0)
+    precisions = [
+        average_precision_score(truth[:, i], probable[:, i]) for i in np.flatnonzero(truth.any(axis=0))
+    ]
+    if len(settings.labels) == 1:  # to scikit-learn a single column are two classes
+        f1 = dict.fromkeys(("micro", "macro"), f1_score(truth[:, 0], said[:, 0], zero_division=0))
+    else:
+        f1 = {kind: f1_score(truth, said, average=kind, zero_division=0) for kind in ("micro", "macro")}
     return {
-        "f1_micro": float(f1_score(truth, said, average="micro", zero_division=0)),
-        "f1_macro": float(f1_score(truth, said, average="macro", zero_division=0)),
-        "average_precision": float(average_precision_score(truth[:, known], probable[:, known])),
+        "f1_micro": float(f1["micro"]),
+        "f1_macro": float(f1["macro"]),
+        "average_precision": float(np.mean(precisions)) if precisions else 0.0,
     }
 
 
@@ -171,11 +187,13 @@ def baselines(
         tfidf(texts), OneVsRestClassifier(LogisticRegression(C=10, max_iter=200, tol=1e-3))
     )
     classifier.fit([example["text"] for example in train], truth)
+    # Of a single label the first column is that of its absence.
+    probable = classifier.predict_proba(texts)[:, -len(settings.labels) :]
     return {
         "commonest": _answers(
             np.tile(frequencies, (len(test), 1)), settings, min(threshold, frequencies.max())
         ),
-        "tfidf_logistic_regression": _answers(classifier.predict_proba(texts), settings, threshold),
+        "tfidf_logistic_regression": _answers(probable, settings, threshold),
     }
 
 

@@ -59,6 +59,13 @@ class Options:
     max_answer: int = 30
     no_answer: bool = False
 
+    def __post_init__(self) -> None:
+        """Raises TrainingError for a number that is no use."""
+        if self.overlap < 0 or self.max_answer < 1:
+            raise TrainingError(
+                f"overlap is {self.overlap} and max_answer {self.max_answer} tokens; the least are 0 and 1"
+            )
+
 
 def fault(example: Example) -> str:
     """A question or context without text, or an answer that is not where it is said to be."""

@@ -14,6 +14,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForSeq2SeqLM, PreTrainedModel
 
+from model_code.data.padding import padded_length
 from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
 from model_code.models.checkpoints import described_in, load_model
@@ -74,10 +75,11 @@ def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrai
     """
     described = described_in(directory)
     positions = getattr(described, "max_position_embeddings", None)
-    if positions is not None and (longest := settings.options.max_target_length) > positions:
+    longest = settings.options.max_target_length
+    if positions is not None and (width := padded_length(longest)) > positions:
         raise TrainingError(
-            f"options.max_target_length {longest} is more than the {positions} positions of the model; "
-            "lower it or pretrain with more max_positions"
+            f"options.max_target_length {longest} (rows of up to {width} tokens) is more than the "
+            f"{positions} positions of the model; lower it or pretrain with more max_positions"
         )
     dropouts = dict.fromkeys(ENCODER_DECODERS[described.model_type].DROPOUT, settings.options.dropout)
     model: PreTrainedModel = load_model(directory, AutoModelForSeq2SeqLM, **dropouts)

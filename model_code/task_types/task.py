@@ -70,7 +70,10 @@ class Settings:
 
 
 class Data(Protocol):
-    """Encoded examples, cut into items: one or several of a length that fits the model for each example."""
+    """Encoded examples, cut into items: one or several of a length that fits the model for each example.
+
+    Where a row of a batch may hold several items, `unpacked()` is the same data with each in its own.
+    """
 
     @property
     def lengths(self) -> np.ndarray:
@@ -86,8 +89,11 @@ class TaskType(Protocol):
     FAMILIES are the model families that can do it. FIELDS are those of an example. METRIC names the figure
     of `metrics` that the gate and the comparison with the champion read; higher is better. SELECTION names
     the figure of `figures` by which the best epoch is chosen, or is `loss` (the lowest on validation).
-    Options is a frozen dataclass with defaults: what only this task needs to be told. A module may also
-    have FILES, the texts to write beside its model by file name, such as a chat template.
+    Options is a frozen dataclass with defaults: what only this task needs to be told.
+
+    A module may also have FILES, the texts to write beside its model by file name, such as a chat template;
+    and COMPARES_EXAMPLES where the loss of an example depends on the others of its batch, so that privacy,
+    which bounds what each example does alone, is refused.
     """
 
     FAMILIES: tuple[str, ...]

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
+from model_code.data.padding import padded_length
 from model_code.objectives.objective import Batch
 from model_code.runtime import Runtime
 from model_code.task_types.task import Data
 
 Output = TypeVar("Output")
-MULTIPLE = 8  # lengths are rounded up to it: few shapes, aligned rows
 POOL = 50  # batches that are sorted by length together
 
 
@@ -29,7 +29,7 @@ def padded(
     S is `width`, or the longest length rounded up to eight.
     """
     if width is None:
-        width = -(-max(1, *(len(sequence) for sequence in sequences)) // MULTIPLE) * MULTIPLE
+        width = padded_length(max(1, *(len(sequence) for sequence in sequences)))
     rows = torch.full((len(sequences), width), fill)
     mask = torch.zeros((len(sequences), width), dtype=torch.int64)
     for row, sequence in enumerate(sequences):

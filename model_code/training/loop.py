@@ -34,7 +34,8 @@ class Plan:
     """How long a run is and what stays the same in each of its steps.
 
     `evaluate_every` and `checkpoint_every` count steps; `factor` is the learning rate of a
-    step (0-based) as a share of the peak; `spikes` says whether a leap of the loss is trouble.
+    step (0-based) as a share of the peak; `spikes` says whether a leap of the loss is trouble; `goes_back`
+    whether several steps in trouble are answered by other data from the last checkpoint on, or end the run.
     """
 
     total_steps: int
@@ -45,6 +46,7 @@ class Plan:
     checkpoint_every: int
     seed: int
     spikes: bool = True
+    goes_back: bool = True
 
 
 class Loop:
@@ -148,7 +150,7 @@ class Loop:
 
     def _passed_over(self, trouble: str) -> bool:
         """Answer trouble in the step just finished: go on (True), go back (False), or stop the run."""
-        if self.guard.must_stop:
+        if self.guard.must_stop or (self.guard.must_rewind and not self.plan.goes_back):
             raise TrainingError(f"{trouble} at step {self.step} of {self.plan.total_steps}{self._way_out()}")
         if not self.guard.must_rewind:
             self._tell({"step": self.step, "trouble": trouble, "action": "the step is passed over"})

@@ -34,7 +34,7 @@ class MixedOptimizer:
         """Without `muon_learning_rate` AdamW takes the hidden matrices too.
 
         `layer_decay` is a layer's learning rate as a share of that of the layer above it; the top layer's is
-        that share of the head's, and tables of embeddings are below the lowest (Clark et al. 2020, arXiv
+        that share of the head's, and embeddings are below the lowest (Clark et al. 2020, arXiv
         2003.10555, appendix B).
         """
         parameters = {name: p for name, p in model.named_parameters() if p.requires_grad}
@@ -111,13 +111,19 @@ def _groups(
 
 def _shares(model: nn.Module, layer_decay: float) -> dict[int, float]:
     """What share of the learning rate the parameters below the head get, by identity."""
-    tables = nn.ModuleList(module for module in model.modules() if isinstance(module, nn.Embedding))
-    below = [tables, *repeated_layers(model)]
+    embedding = nn.ModuleList(module for module in model.modules() if _embeds(module))
+    below = [embedding, *repeated_layers(model)]
     return {
         id(p): layer_decay ** (len(below) - height)
         for height, part in enumerate(below)
         for p in part.parameters()
     }
+
+
+def _embeds(module: nn.Module) -> bool:
+    """Whether it is a table of embeddings, or tables with what belongs to them, such as their norm."""
+    has_table = any(isinstance(child, nn.Embedding) for child in module.children())
+    return isinstance(module, nn.Embedding) or (has_table and not repeated_layers(module))
 
 
 def _outer(model: nn.Module) -> set[int]:

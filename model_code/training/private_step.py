@@ -24,6 +24,7 @@ from model_code.training.ranks import Ranks
 from model_code.training.step import Measured, Step
 
 MICRO_BATCH = 32  # examples whose gradients are in memory together
+TRIED = 8  # examples whose loss must be the same together as alone
 
 
 class PrivateStep(Step):
@@ -90,20 +91,34 @@ def drawn_batches(data: Data, mechanism: Mechanism, place: int) -> list[Batch]:
     items = mechanism.sample(place)
     items = items[np.argsort(data.lengths[items], kind="stable")]
     starts = range(0, len(items), MICRO_BATCH)
-    return [data.batch(items[start : start + MICRO_BATCH]) for start in starts]
+    return [_a_row_each(data, items[start : start + MICRO_BATCH]) for start in starts]
+
+
+def one_item_a_row(data: Data) -> Data:
+    """The data as it is where no row of a batch holds two items, which would be clipped as one."""
+    unpacked: Data = data.unpacked() if hasattr(data, "unpacked") else data
+    return unpacked
+
+
+def _a_row_each(data: Data, items: np.ndarray) -> Batch:
+    batch = data.batch(items)
+    rows = len(next(iter(batch.tensors.values())))
+    assert rows == len(items), f"{rows} rows of {len(items)} items would be clipped as {rows}"
+    return batch
 
 
 def require_separable(module: nn.Module, data: Data, examples: int, runtime: Runtime) -> None:
     """Raise TrainingError unless every example is one item, whose loss depends on nothing but itself.
 
-    What a person's example adds to the sum is bounded only then.
+    What a person's example adds to the sum is bounded only then. A few of them are tried, which may happen to
+    be alike: a task type that compares examples has to say so (COMPARES_EXAMPLES).
     """
     if len(data.lengths) != examples:
         raise TrainingError(
             f"the {examples} examples are cut or packed into {len(data.lengths)} rows, and privacy bounds "
             "what a row does, not an example; change max_length or the task's options, or leave privacy out"
         )
-    few = np.arange(min(4, examples))
+    few = np.random.default_rng(0).permutation(examples)[:TRIED]
     together, alone = (
         sum(_loss(module, data.batch(items), runtime) for items in rows) for rows in ([few], few[:, None])
     )

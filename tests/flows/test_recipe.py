@@ -71,7 +71,7 @@ def test_defaults_and_the_name_of_the_model(small: Path) -> None:
         (
             "fine_tune.max_length=1024",
             "recipe",
-            "fine_tune.max_length 1024 is more than pretrain.max_positions",
+            "fine_tune.max_length 1024 (rows of up to 1024 tokens) is more than pretrain.max_positions",
         ),
         ("examples.aliases.files=5", "examples.aliases.files", "found 5;"),
         ("examples.aliases.x=['']", "examples.aliases.x.0", "found ''; String should match"),

@@ -7,6 +7,7 @@ import pytest
 
 from model_code.errors import TrainingError
 from model_code.finetune import finetune, label_weights
+from model_code.task_types import classification
 from model_code.task_types.task import task_named
 from tests.model_code.conftest import finetune_job, quiet_reporter
 
@@ -45,7 +46,7 @@ def test_training_ends_when_patience_does(pretrained: Path, tmp_path: Path) -> N
 
 
 def test_more_length_than_positions_is_refused(pretrained: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="max_length 65 is more than the 64 positions"):
+    with pytest.raises(TrainingError, match=r"max_length 65 \(rows of up to 72 tokens\) is more"):
         finetune(finetune_job(pretrained, tmp_path, max_length=65), quiet_reporter())
 
 
@@ -77,6 +78,15 @@ def test_a_model_of_another_architecture_is_refused(pretrained: Path, tmp_path: 
 def test_class_weights_are_one_on_average_and_inverse_to_frequency() -> None:
     task, examples = task_named("classification"), [{"label": label} for label in "aaab"]
     assert label_weights(task, examples, ["a", "b"]) == pytest.approx((4 / 6, 2))
+    assert label_weights(task, examples, ["a", "b", "never"]) == pytest.approx((4 / 6, 2, 1))
+
+
+def test_an_epoch_without_a_figure_is_one_error(
+    pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(classification, "figures", lambda *given: {"f1_macro": float("nan")})
+    with pytest.raises(TrainingError, match="f1_macro on the validation examples is nan after epoch 1"):
+        finetune(finetune_job(pretrained, tmp_path, train=32), quiet_reporter())
 
 
 def test_unknown_config_keys_are_refused(pretrained: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from opacus.accountants import PRVAccountant
 from model_code.errors import TrainingError
 from model_code.finetune import finetune
 from model_code.privacy import Mechanism, Privacy, key_of, mechanism_of
+from model_code.task_types import classification, matching, similarity
 from tests.model_code.conftest import finetune_job, quiet_reporter
 
 
@@ -128,3 +129,13 @@ def test_what_would_break_the_promise_is_refused(
 ) -> None:
     with pytest.raises(TrainingError, match=message):
         finetune(private_job(pretrained, tmp_path, train=48, **config), quiet_reporter())
+
+
+def test_a_task_that_compares_examples_is_refused(
+    pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert matching.COMPARES_EXAMPLES
+    assert similarity.COMPARES_EXAMPLES
+    monkeypatch.setattr(classification, "COMPARES_EXAMPLES", True, raising=False)
+    with pytest.raises(TrainingError, match="task classification compares examples with each other"):
+        finetune(private_job(pretrained, tmp_path, train=48), quiet_reporter())

@@ -16,9 +16,11 @@ from model_code.job import Job
 from model_code.models import gpt2, llama
 from model_code.models.shape import Shape
 from model_code.predict import Predictor
+from model_code.privacy import Mechanism
 from model_code.runtime import prepare
 from model_code.task_types import instructions
 from model_code.task_types.task import Settings
+from model_code.training.private_step import drawn_batches, one_item_a_row
 from tests.model_code.conftest import WORDS, quiet_reporter
 
 OPTIONS = instructions.Options(max_reply=8)
@@ -163,6 +165,25 @@ def test_packed_rows_score_as_conversations_alone(start: Path) -> None:
         assert torch.allclose(found, gradient, atol=1e-5)
 
 
+def test_unpacked_each_conversation_has_a_row(start: Path) -> None:
+    packed = encoded(start, conversations(9, seed=1))
+    (batch,) = drawn_batches(one_item_a_row(packed), Everything(), 0)
+    assert len(batch.tensors["ids"]) == 9
+    assert batch.targets == packed.batch(np.arange(9)).targets
+    with pytest.raises(AssertionError, match="rows of 9 items would be clipped"):
+        drawn_batches(packed, Everything(), 0)
+
+
+class Everything(Mechanism):
+    """Draws all nine conversations."""
+
+    def __init__(self) -> None:
+        super().__init__(9, 9, 1e-5, 1.0, 1.0, b"")
+
+    def sample(self, place: int) -> np.ndarray:
+        return np.arange(9)
+
+
 def test_rows_are_filled_up() -> None:
     assert instructions.packed([3, 5, 2, 8, 2], 10) == [[3, 2], [1, 0, 4]]
     lengths = random.Random(0).choices(range(1, 21), k=50)
@@ -219,17 +240,19 @@ def test_settings_that_make_no_sense_are_refused(a_llama: Path) -> None:
     vocabulary = vocabulary_of(a_llama)
     with pytest.raises(TrainingError, match="max_reply 8 leaves no room"):
         instructions.load(a_llama, vocabulary, Settings("instructions", max_length=8, options=OPTIONS))
+    with pytest.raises(TrainingError, match="max_reply is 1; the least is 2"):
+        instructions.Options(max_reply=1)
     with pytest.raises(TrainingError, match="label_smoothing is not for"):
         instructions.load(a_llama, vocabulary, Settings("instructions", label_smoothing=0.1, options=OPTIONS))
 
 
-def test_replies_are_learnt(a_llama: Path, tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    for split, count, seed in (("train", 160, 2), ("validation", 20, 3)):
+def instructions_job(model: Path, home: Path, train: int, **config: Any) -> Job:
+    (home / "data").mkdir()
+    for split, count, seed in (("train", train, 2), ("validation", 20, 3)):
         lines = (json.dumps(talk) + "\n" for talk in conversations(count, seed))
-        (tmp_path / "data" / f"{split}.jsonl").write_text("".join(lines))
-    paths = {"model": a_llama, "data": tmp_path / "data"}
-    paths |= {name: tmp_path / name for name in ("output", "scratch")}
+        (home / "data" / f"{split}.jsonl").write_text("".join(lines))
+    paths = {"model": model, "data": home / "data"}
+    paths |= {name: home / name for name in ("output", "scratch")}
     values = {
         "task": "instructions",
         "max_length": 64,
@@ -238,7 +261,16 @@ def test_replies_are_learnt(a_llama: Path, tmp_path: Path) -> None:
         "learning_rate": 1e-2,
         "options": {"max_reply": 12},
     }
-    finetune(Job(paths, values), quiet_reporter())
+    return Job(paths, values | config)
+
+
+def test_replies_are_learnt_in_private(a_llama: Path, tmp_path: Path) -> None:
+    job = instructions_job(a_llama, tmp_path, 48, epochs=1, privacy={"epsilon": 8, "reproducible": True})
+    assert 7 < finetune(job, quiet_reporter())["epsilon"] <= 8
+
+
+def test_replies_are_learnt(a_llama: Path, tmp_path: Path) -> None:
+    finetune(instructions_job(a_llama, tmp_path, 160), quiet_reporter())
     model = tmp_path / "output" / "model"
     predictor, test = Predictor(model), conversations(30, seed=4)
     replies = predictor.predict(test)

@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification
 
 from model_code.data.vocabulary import load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
-from model_code.finetune import finetune
+from model_code.finetune import finetune, label_weights
 from model_code.job import Job
 from model_code.predict import Predictor
 from model_code.task_types import multi_label
@@ -61,7 +61,7 @@ def test_every_keyword_of_a_text_is_found_and_no_other(classifier: Path) -> None
     assert config.problem_type == "multi_label_classification"
 
 
-def test_the_loss_is_the_mean_over_all_labels_of_all_texts(pretrained: Path) -> None:
+def test_the_loss_is_the_weighted_mean_over_all_labels_of_all_texts(pretrained: Path) -> None:
     directory, examples = pretrained / "model", toy_examples(6, seed=6)
     settings = Settings("multi_label", KEYWORDS, 64, 0.0, 0.2, (1.0, 2.0, 0.5), multi_label.Options())
     torch.manual_seed(0)
@@ -71,17 +71,39 @@ def test_the_loss_is_the_mean_over_all_labels_of_all_texts(pretrained: Path) -> 
     score = multi_label.scores(model, batch.tensors, settings)["label"]
     logits = multi_label.label_logits(model, batch.tensors)
     truth = torch.tensor([[float(label in row["labels"]) for label in KEYWORDS] for row in examples])
-    expected = binary_cross_entropy_with_logits(logits, truth * 0.8 + 0.1, torch.tensor([1, 2, 0.5]))
-    assert batch.targets == {"label": 18}
+    weights = torch.where(truth > 0, torch.tensor([1, 2, 0.5]), 1)
+    expected = binary_cross_entropy_with_logits(logits, truth * 0.8 + 0.1, weights, reduction="sum")
+    assert batch.targets == {"label": pytest.approx(weights.sum().item())}
     pairs = multi_label.logits(model, batch.tensors).softmax(-1)
     assert torch.allclose(pairs[:, 1], logits.sigmoid().flatten())
-    assert (score.loss / 18).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert score.loss.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def answers(rows: list[list[str]]) -> list[dict[str, Any]]:
     return [
         {"labels": row, "probabilities": {label: float(label in row) for label in KEYWORDS}} for row in rows
     ]
+
+
+def test_weights_even_out_the_texts_with_and_without_a_label() -> None:
+    examples = [{"labels": labels} for labels in (["a"], ["a", "b"], ["a"], [])]
+    assert label_weights(task_named("multi_label"), examples, ["a", "b"]) == pytest.approx((1 / 3, 3))
+
+
+def test_a_single_label_is_there_or_not() -> None:
+    settings = Settings("multi_label", ("a",), options=multi_label.Options())
+    rows = [{"text": text, "labels": labels} for text, labels in (("ham", ["a"]), ("eggs", []), ("salt", []))]
+    said = multi_label.baselines(rows, rows, settings)["tfidf_logistic_regression"]
+    assert [answer["labels"] for answer in said] == [["a"], [], []]
+    figures = multi_label.metrics(rows, said[1:] + said[:1], settings)
+    assert figures["f1_micro"] == figures["f1_macro"] == 0
+    assert multi_label.metrics(rows, said, settings)["f1_macro"] == 1
+
+
+def test_without_a_label_in_the_test_examples_nothing_is_found() -> None:
+    rows = [{"labels": []}, {"labels": []}]
+    figures = multi_label.metrics(rows, answers([[], []]), SETTINGS)
+    assert set(figures.values()) == {0.0}
 
 
 def test_the_figures_are_those_of_scikit_learn() -> None:

@@ -189,3 +189,9 @@ def test_baselines_are_sentences_of_the_context() -> None:
         "first_sentence": [{"text": "The river rises in the north.", "start": 0}],
         "most_shared_words": [{"text": "Nobody swims there.", "start": 56}],
     }
+
+
+@pytest.mark.parametrize("options", [{"overlap": -1}, {"max_answer": 0}])
+def test_options_that_are_no_use_are_refused(options: dict[str, int]) -> None:
+    with pytest.raises(TrainingError, match="the least are 0 and 1"):
+        Options(**options)

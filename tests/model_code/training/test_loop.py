@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,15 @@ def test_five_in_a_row_lead_back_and_past_the_bad_data(corpus: Path, tmp_path: P
             run(torn, until)
     run(torn)
     assert outputs(tmp_path / "torn") == outputs(tmp_path / "whole")
+
+
+def test_where_going_back_has_a_price_the_run_stops(
+    corpus: Path, tmp_path: Path, poison: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(range(33, 38))
+    monkeypatch.setattr(program, "Plan", partial(program.Plan, goes_back=False))
+    with pytest.raises(TrainingError, match="the loss is nan at step 38 of 60; lower the learning rate"):
+        run(job(corpus, tmp_path, steps=60))
 
 
 def test_a_run_that_stays_broken_stops_and_names_its_checkpoint(

@@ -60,7 +60,7 @@ def test_rates_fall_layer_by_layer_from_the_head_to_the_embeddings(muon: float |
     assert found["head.norm.weight"] == found["model.final_norm.weight"] == 0.4
     assert [found[f"model.layers.{i}.mlp_norm.weight"] for i in (1, 0)] == [0.2, 0.1]
     assert [found[f"model.layers.{i}.mlp.Wi.weight"] for i in (1, 0)] == ([0.1, 0.05] if muon else [0.2, 0.1])
-    assert found["model.embeddings.tok_embeddings.weight"] == 0.05
+    assert found["model.embeddings.tok_embeddings.weight"] == found["model.embeddings.norm.weight"] == 0.05
 
 
 def test_a_restored_state_continues_identically() -> None:
