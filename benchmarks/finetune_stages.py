@@ -125,7 +125,7 @@ def outcome(trial: Trial, work: Path) -> Outcome:
         recipe, run = _opened(trial)
         assert recipe.fine_tune is not None
         tokens, labelled, pretrained, *before = _given(recipe, run)
-        model = fine_tune(labelled, pretrained, recipe.fine_tune, run)
+        model = fine_tune(labelled, pretrained, None, recipe.fine_tune, run)
         evaluation = evaluate(tokens, labelled, pretrained, model, None, recipe.evaluate, run)
         made = (*before, tokens, labelled, pretrained, model, evaluation)
         manifests = {artifact.stage: run.store.manifest(artifact.stage, artifact.key) for artifact in made}

@@ -27,7 +27,7 @@ from tasks.errors import RecipeError
 from tasks.evaluate import evaluate
 from tasks.examples import FilesExamples, example_files, examples, read_examples
 from tasks.export import export
-from tasks.fine_tune import fine_tune
+from tasks.fine_tune import check_against_task, fine_tune, teacher_in
 from tasks.pretrain import pretrain
 from tasks.register import register
 from tasks.registry import ModelVersion, champion_before
@@ -88,16 +88,26 @@ def lifecycle(
 def walk(recipe: Recipe, run: Run, how: Callable[[Any], Callable[..., Any]]) -> None:
     """Walk the line; `how` says whether the parts run as flows or as plain functions.
 
-    Examples in files are read once before anything else: a wrong line must not cost the hours before it.
+    What the task can't do is refused, and examples in files are read once, before anything else: neither must
+    cost the hours before it.
     """
-    if isinstance(recipe.examples, FilesExamples) and not run.planning and "examples" not in run.skipped:
-        read_examples(recipe.examples)
+    if not run.planning and "examples" not in run.skipped:
+        _check_early(recipe)
     made = how(corpus)(recipe, run)
     if run.skipped.issuperset(TRAIN):
         return
     trained = how(train)(recipe, run, made)
     if trained and not run.skipped.issuperset(RELEASE):
         how(release)(recipe, run, made, trained)
+
+
+def _check_early(recipe: Recipe) -> None:
+    if recipe.examples is None or recipe.pretrain is None or recipe.fine_tune is None:
+        return
+    family = None if recipe.pretrain.start_from else recipe.pretrain.family
+    check_against_task(recipe.examples.task, family, recipe.fine_tune, recipe.evaluate.at_least)
+    if isinstance(recipe.examples, FilesExamples):
+        read_examples(recipe.examples)
 
 
 @flow(name="corpus", flow_run_name="corpus of {recipe.name}")
@@ -136,7 +146,7 @@ def train(recipe: Recipe, run: Run | None = None, made: Corpus | None = None) ->
     of_documents = (made.cleaned, made.tokens) if recipe.examples.kind == "documents" else (None, None)
     labelled = examples(example_files(recipe.examples), *of_documents, recipe.examples, run)
     pretrained = pretrain(made.tokens, recipe.pretrain, run)
-    model = fine_tune(labelled, pretrained, recipe.fine_tune, run)
+    model = fine_tune(labelled, pretrained, teacher_in(recipe.fine_tune), recipe.fine_tune, run)
     champion = None if model.digest == PENDING else champion_before(recipe.registration.model, model)
     evaluation = evaluate(made.tokens, labelled, pretrained, model, champion, recipe.evaluate, run)
     return Trained(labelled, pretrained, model, evaluation, champion)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from tasks.artifact import Artifact
 from tasks.errors import StageError
-from tasks.labelled.artifact import read_split
+from tasks.labelled.artifact import read_split, test_examples_in_training
 from tasks.plots import plot_confusion_matrix, plot_loss_curves
 from tasks.registry import ModelVersion, predict_with
 from tasks.stage import Config, Workspace, stage
@@ -77,6 +77,7 @@ def evaluate(
         "metric": task.METRIC,
         "labels": list(settings.labels),
         "test_examples": len(test),
+        "test_examples_in_training": test_examples_in_training(workspace.path(examples)),
         "pretrained": {name: held_out[name] for name in ("loss", "perplexity", "accuracy", "targets")},
         "model": task.metrics(test, predicted, settings),
         "baselines": {name: task.metrics(test, said, settings) for name, said in rivals.items()},

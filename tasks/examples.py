@@ -16,6 +16,7 @@ from tasks.labelled.files import digest_of
 from tasks.labelled.reading import read_examples
 from tasks.labelled.splits import SPLITS, Split, Splits
 from tasks.stage import Workspace, stage
+from tasks.visible import plain
 
 if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import TaskType
@@ -124,12 +125,12 @@ def _show(splits: Splits, counts: LabelCounts, workspace: Workspace) -> None:
     remarks = {remark: count for remark, count in splits.remarks.items() if count}
     if remarks:
         workspace.table("To know", ["what", "how many"], list(remarks.items()))
-        workspace.say("; ".join(f"{count:,} {remark}" for remark, count in remarks.items()))
+        workspace.say(plain("; ".join(f"{count:,} {remark}" for remark, count in remarks.items())))
     if splits.left_out:
         workspace.table("Labels left out", ["label", "reason"], list(splits.left_out.items()))
         reasons = [f"{label} ({reason})" for label, reason in splits.left_out.items()]
         more = f", and {len(reasons) - 8} more in report.json" if len(reasons) > 8 else ""
-        workspace.say(f"labels left out: {', '.join(reasons[:8])}{more}")
+        workspace.say(plain(f"labels left out: {', '.join(reasons[:8])}{more}"))
     shown = splits.examples["train"][:: max(1, sizes["train"] // EXAMPLES_SHOWN)][:EXAMPLES_SHOWN]
     fields = list(dict.fromkeys(name for example in shown for name in example))
     cells = [[_shortened(example.get(name, "")) for name in fields] for example in shown]
@@ -141,7 +142,7 @@ def _labels(counts: Mapping[str, Mapping[Split, int]]) -> str:
         return ""
     sizes = [f"{label} ({sum(by_split.values()):,})" for label, by_split in counts.items()]
     more = f", … {len(sizes)} in all" if len(sizes) > MOST_LABELS else ""
-    return f"; labels: {', '.join(sizes[:MOST_LABELS])}{more}"
+    return plain(f"; labels: {', '.join(sizes[:MOST_LABELS])}{more}")
 
 
 def _shortened(value: object) -> str:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.adaptation import DistillConfig, LoraConfig, PrivacyConfig
-from tasks.artifact import Artifact, Manifest, folder_digest
+from tasks.artifact import Artifact, folder_digest
+from tasks.errors import StageError
 from tasks.labelled.artifact import task_of
 from tasks.pretrain import EXPERIMENT
 from tasks.search import SearchConfig, search
 from tasks.seeds import write_seeds
-from tasks.stage import Config, Run, Workspace, stage
+from tasks.stage import Config, Workspace, stage
 from tasks.trainings import Trainings
 
 TRAINER = "model_code.finetune"
@@ -94,30 +97,91 @@ class FineTuneConfig(Config):
         return self
 
 
-def _same_teacher(manifest: Manifest, config: FineTuneConfig, run: Run) -> bool:
-    """Whether the folder of the teacher holds what it did."""
-    return manifest.external.get("teacher", "") == _teacher_digest(config)
+def check_against_task(
+    task_type: str, family: str | None, config: FineTuneConfig, demanded: Iterable[str]
+) -> None:
+    """Refuse what the task can't do before anything starts, by what the recipe alone says.
+
+    `family` is that of the pretrained model, None where it is not known yet; `demanded` the gate's metrics.
+
+    Raises:
+        StageError: the family, an option, a method or a metric is not for this task.
+    """
+    from model_code.errors import TrainingError
+    from model_code.task_types.task import options_of, task_named
+
+    task = task_named(task_type)
+    if family and family not in task.FAMILIES:
+        raise StageError(
+            f"fine_tune: the task {task_type} is for the families {', '.join(task.FAMILIES)}, "
+            f"pretrain.family is {family}; set it to one of them, and tokenize.family to what it reads"
+        )
+    try:
+        options_of(task, config.options)
+    except TrainingError as error:
+        raise StageError(f"fine_tune.options: {error}") from error
+    if config.class_weights and not any(
+        field.target and field.kind in ("label", "labels", "tags") for field in task.FIELDS.values()
+    ):
+        raise StageError(f"fine_tune: class_weights is for tasks with labels, not {task_type}; leave it out")
+    if config.privacy and getattr(task, "COMPARES_EXAMPLES", False):
+        raise StageError(
+            f"fine_tune: the task {task_type} compares examples with each other, so what one of them adds "
+            "can't be bounded; leave privacy out"
+        )
+    by_label = tuple(f"{metric}_" for metric in task.METRICS)
+    for name in demanded:
+        if name not in task.METRICS and not name.startswith(by_label):
+            raise StageError(
+                f"evaluate: the task {task_type} has no metric {name!r}; evaluate.at_least may name "
+                f"{', '.join(task.METRICS)}"
+            )
+    teacher_in(config)
 
 
-def _teacher_digest(config: FineTuneConfig) -> str:
-    return folder_digest(config.distill.teacher) if config.distill else ""
+class Teacher(BaseModel):
+    """The folder of the teacher at this moment, an input of the stage: another one in it is noticed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    digest: str
 
 
-@stage(runs=(TRAINER, "model_code.task_types."), holds=_same_teacher)
-def fine_tune(examples: Artifact, pretrained: Artifact, config: FineTuneConfig, workspace: Workspace) -> None:
+def teacher_in(config: FineTuneConfig) -> Teacher | None:
+    """Look at the teacher that the recipe names; None where it names none.
+
+    Raises:
+        StageError: there is no model of a task in its folder.
+    """
+    if config.distill is None:
+        return None
+    if not (Path(config.distill.teacher) / "task.json").is_file():
+        raise StageError(
+            f"fine_tune: distill.teacher {config.distill.teacher}: no task.json in it; name the folder "
+            "`model` of a finished fine_tune artifact"
+        )
+    return Teacher(digest=folder_digest(config.distill.teacher))
+
+
+@stage(runs=(TRAINER, "model_code.task_types."))
+def fine_tune(
+    examples: Artifact,
+    pretrained: Artifact,
+    teacher: Teacher | None,
+    config: FineTuneConfig,
+    workspace: Workspace,
+) -> None:
     """Write `model/` (a Hugging Face checkpoint with `task.json`), `metrics.json` and `history.jsonl`.
 
     Of several seeds the one with the best score on the validation examples is `model/`; all are in `seeds/`,
     by `seeds.json`. A search leaves `search.json` and `search.png`. What was killed goes on where it was.
 
-    With adapters there is `adapter/` besides.
+    With adapters there is `adapter/` besides. `teacher` is what the folder that the recipe names holds.
 
     Raises:
         StageError: the model can't learn this task, or training failed.
     """
     given = workspace.path(examples)
-    if digest := _teacher_digest(config):
-        workspace.external["teacher"] = digest
     job = {"model": workspace.path(pretrained) / "model", "data": given}
     shared = config.model_dump(mode="json", exclude={"seeds", "search"}) | {"task": task_of(given)}
     trainings = Trainings(TRAINER, job, shared, workspace)
@@ -131,7 +195,7 @@ def fine_tune(examples: Artifact, pretrained: Artifact, config: FineTuneConfig, 
     ]
     best = max(trained, key=lambda training: training.score)
     shutil.copytree(best.output, workspace.directory, dirs_exist_ok=True)
-    metrics = best.metrics
+    metrics = dict(best.metrics) | {"seed": best.values["seed"]}
     workspace.metrics |= {k: float(value) for k, value in metrics.items() if isinstance(value, int | float)}
     figure = metrics["selection"].replace("_", " ")
     workspace.say(

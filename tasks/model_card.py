@@ -30,11 +30,12 @@ def model_card(name: str, manifests: Mapping[str, Manifest], evaluation: Mapping
                 ("pretraining steps", pretrained.config["steps"]),
                 *((what, number) for what, number in examples.items()),
                 ("best epoch", tuned.metrics["best_epoch"]),
-                ("seed", tuned.config["seed"]),
+                ("seed", tuned.metrics["seed"]),
             ],
         ),
         "## Evaluation",
-        f"On {evaluation['test_examples']:,} test examples that training never saw:",
+        f"On {evaluation['test_examples']:,} test examples, "
+        f"{evaluation['test_examples_in_training'] or 'none'} of which training has seen:",
         markdown_table(
             ["", *evaluation["model"]],
             [
@@ -59,7 +60,7 @@ def _privacy(metrics: Mapping[str, float]) -> str:
     found = ", ".join(f"{name.replace('_', ' ')} {format_cell(metrics[name])}" for name in PRIVATE)
     return (
         f"Fine-tuned with differential privacy (DP-SGD): {found}. This holds for the examples of the "
-        "fine-tuning and the model. It does not cover the corpus of the pretraining, the tokenizer, the set of "
-        "labels, the figures on this page, the training losses (they are without noise), or the choice "
+        "fine-tuning and the model. It does not cover the corpus of the pretraining, the tokenizer, the set "
+        "of labels, the figures on this page, the training losses (they are without noise), or the choice "
         "among several models."
     )

@@ -19,10 +19,12 @@ from tasks.labelled.artifact import read_split, task_of
 from tasks.model_card import model_card
 from tasks.registry import (
     CHALLENGER,
+    CHAMPION,
     COMPARED_TAG,
     MODEL_TAG,
     SERVED_TASK,
     ModelVersion,
+    by_alias,
     by_digest,
     by_version,
     client,
@@ -38,6 +40,7 @@ TASK_PACKAGES = ("mlflow-skinny", "numpy", "pandas", "safetensors", "tokenizers"
 MODEL_CODE = Path(__file__).resolve().parent.parent / "model_code"
 ADAPTER = "-adapter"
 CARD = "model_card.md"
+LONGEST_DESCRIPTION = 5000  # characters, of MLflow's column; the whole card is among the version's files
 
 
 class RegisterConfig(Config):
@@ -50,11 +53,15 @@ class RegisterConfig(Config):
 
 
 def still_registered(manifest: Manifest, config: RegisterConfig, run: Run) -> bool:
-    """Whether the version that the artifact speaks of is in the registry."""
+    """Whether the version that the artifact speaks of is in the registry, with the alias it got for good."""
     if not reachable():
         return False
-    found = by_version(client(), config.model, int(manifest.external["version"]))
-    return found is not None and found.digest == manifest.inputs["model"]["digest"]
+    mlflow, number = client(), int(manifest.external["version"])
+    found = by_version(mlflow, config.model, number)
+    if found is None or found.digest != manifest.inputs["model"]["digest"]:
+        return False
+    champion = by_alias(mlflow, config.model, CHAMPION)
+    return manifest.external["alias"] != CHAMPION or (champion is not None and champion.version == number)
 
 
 @stage(runs=("tasks.pyfunc_model", "tasks.pyfunc_task", "model_code.task_types."), holds=still_registered)
@@ -72,6 +79,7 @@ def register(
 ) -> None:
     """Log parameters, metrics, data sets and plots; register the checkpoint with the alias `challenger`.
 
+    Where the line ends here it is the `champion` too, which the next one has to stand comparison with.
     The model card goes with it, and an adapter is registered by itself too, as `NAME-adapter`.
     A repeated call finds the run and the version of the first one by their tags and finishes them.
 
@@ -97,9 +105,9 @@ def register(
     card = model_card(config.model, manifests, result)
     (workspace.directory / CARD).write_text(card)
     workspace.shown.append(card)
-    version = by_digest(mlflow, config.model, model.digest)
+    version, served = by_digest(mlflow, config.model, model.digest), _is_served(examples, workspace)
     if version is None:
-        logged = _log_model(mlflow, run_id, config.model, _is_served(examples, workspace), workspace, model)
+        logged = _log_model(mlflow, run_id, config.model, served, workspace, model)
         compared = {COMPARED_TAG: str(champion.version) if champion else ""}
         version = _new_version(mlflow, run_id, config.model, logged, model.digest, compared, card)
         mlflow.set_registered_model_alias(config.model, CHALLENGER, str(version.version))
@@ -107,13 +115,16 @@ def register(
     if adapter.is_dir() and by_digest(mlflow, config.model + ADAPTER, model.digest) is None:
         logged = _log_files(mlflow, run_id, config.model + ADAPTER, adapter)
         _new_version(mlflow, run_id, config.model + ADAPTER, logged, model.digest, {}, card)
+    alias = CHALLENGER if served else CHAMPION
+    if not served:
+        mlflow.set_registered_model_alias(config.model, CHAMPION, str(version.version))
     mlflow.set_tag(run_id, "textmill.gate", "passed")
     mlflow.set_terminated(run_id, "FINISHED")
     content = {"model": config.model, "digest": model.digest}
     (workspace.directory / "registration.json").write_text(json.dumps(content, indent=2) + "\n")
-    workspace.external |= {"version": str(version.version), "run_id": run_id}
+    workspace.external |= {"version": str(version.version), "run_id": run_id, "alias": alias}
     workspace.external["experiment_id"] = mlflow.get_run(run_id).info.experiment_id
-    workspace.say(f"{config.model} version {version.version}, alias {CHALLENGER}")
+    workspace.say(f"{config.model} version {version.version}, alias {alias}")
 
 
 def registered_version(registered: Artifact, workspace: Workspace) -> ModelVersion:
@@ -176,7 +187,7 @@ def _new_version(
         run_id=run_id,
         tags={MODEL_TAG: digest, **tags},
         model_id=logged,
-        description=card,
+        description=card if len(card) <= LONGEST_DESCRIPTION else f"{card[: LONGEST_DESCRIPTION - 2]} …",
     )
     return ModelVersion(model=name, version=int(version.version), digest=digest)
 

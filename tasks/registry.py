@@ -1,7 +1,8 @@
 """MLflow as the line uses it: one registered model per recipe, aliases that say what is live.
 
     challenger   the newest version that passed the gate
-    champion     the version that the endpoint serves; moved by `deploy` together with the endpoint
+    champion     the version that the endpoint serves; moved by `deploy` together with the endpoint. Of a
+                 task that is not served, the newest version that passed the gate; moved by `register`
 
 A version carries the tag `textmill.model`, the digest of the fine-tuned artifact, and
 `textmill.compared_with`,

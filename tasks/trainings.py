@@ -62,7 +62,9 @@ class Trainings:
             output.mkdir(parents=True)
             job = {**self._job, "output": output, "scratch": folder, "config": {**self.config, **values}}
             metrics = run_child(self._module, job, what, self._workspace, listen)["metrics"]
-            finished.write_text(json.dumps(metrics))
+            written = finished.with_suffix(".tmp")
+            written.write_text(json.dumps(metrics))
+            written.replace(finished)
         return Training(values, json.loads(finished.read_text()), output)
 
     def forget(self, values: Mapping[str, Any]) -> None:

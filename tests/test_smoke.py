@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import resource
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from flows.recipe import built_in_recipes
+from model_code.task_types.task import task_named
 from tests.public_sets import write_public_sets
 
 ALWAYS = ("bert-next-sentence", "docs-answers", "docs-summaries", "mrpc", "python-docs", "tnews", "wikiann")
@@ -49,9 +51,7 @@ def test_the_smoke_form_runs_from_end_to_end(home: Any, name: str) -> None:
     assert states["pretrain"] == "made"
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < CPU_SECONDS, output
-    key = next(outcome["key"] for outcome in run["outcomes"] if outcome["stage"] == "pretrain")
-    made = home.home / "artifacts" / "pretrain" / key[:32]
-    samples = json.loads((made / "samples.json").read_text())
+    samples = json.loads((made_by(home, run, "pretrain") / "samples.json").read_text())
     assert samples
     assert all(sample["given"] and sample["original"] for sample in samples)
     last = list(states)[-1]
@@ -60,7 +60,11 @@ def test_the_smoke_form_runs_from_end_to_end(home: Any, name: str) -> None:
         assert pulled(home, f"{name}-smoke") >= {"model", "loss_curve.png", "samples.json", "report.html"}
     else:
         assert last == ("deploy" if name in SERVED else "register")
-        assert registered(home, f"{name}-smoke") == ["1"]
+        assert registered(home, f"{name}-smoke") == {"1": {"challenger", "champion"}}
+        evaluation = json.loads((made_by(home, run, "evaluate") / "evaluation.json").read_text())
+        known = task_named(evaluation["task"]).METRICS
+        assert set(known) <= evaluation["model"].keys()
+        assert all(figure in known or figure.rpartition("_")[0] in known for figure in evaluation["model"])
 
 
 def pulled(home: Any, experiment: str) -> set[str]:
@@ -74,9 +78,19 @@ def pulled(home: Any, experiment: str) -> set[str]:
     return {file["path"] for file in files}
 
 
-def registered(home: Any, model: str) -> list[str]:
-    """The versions of a registered model."""
+def made_by(home: Any, run: dict[str, Any], stage: str) -> Path:
+    """The artifact of a stage of a run."""
+    key = next(outcome["key"] for outcome in run["outcomes"] if outcome["stage"] == stage)
+    return Path(home.home) / "artifacts" / stage / key[:32]
+
+
+def registered(home: Any, model: str) -> dict[str, set[str]]:
+    """The versions of a registered model, and their aliases."""
     api = f"{home.url('MLFLOW')}/api/2.0/mlflow"
     query = {"filter": f"name='{model}'"}
     found = httpx.get(f"{api}/model-versions/search", params=query).raise_for_status().json()
-    return [version["version"] for version in found["model_versions"]]
+    aliases: dict[str, set[str]] = {version["version"]: set() for version in found["model_versions"]}
+    model_found = httpx.get(f"{api}/registered-models/get", params={"name": model}).json()["registered_model"]
+    for alias in model_found.get("aliases", []):
+        aliases[alias["version"]].add(alias["alias"])
+    return aliases

@@ -25,10 +25,11 @@ from model_code.task_types.tfidf import tfidf
 FAMILIES = ("modernbert", "bert")
 FIELDS = {
     "text": Field("text"),
-    "second": Field("text", required=False),
+    "second": Field("text", required=False, named=True),
     "label": Field("label", target=True),
 }
 METRIC = SELECTION = "f1_macro"
+METRICS = ("accuracy", "precision_macro", "recall_macro", "f1_macro")
 
 
 @dataclass(frozen=True)

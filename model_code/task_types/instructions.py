@@ -43,6 +43,7 @@ FIELDS = {
 }
 METRIC = "rouge_l"
 SELECTION = "loss"
+METRICS = ("exact_match", *seq2seq.METRICS)
 FILES = {
     # The same text by transformers' `apply_chat_template`. What others then encode takes an end token in a
     # text for a real one, so there it is taken out.

@@ -34,6 +34,7 @@ SIDES = ("first", "second")
 FIELDS = {"first": Field("text"), "second": Field("text", required=False)}
 METRIC = "recall_at_10"
 SELECTION = "mrr"
+METRICS = ("recall_at_1", "recall_at_5", "recall_at_10", "mrr")
 COMPARES_EXAMPLES = True
 
 Vectors = Mapping[str, Sequence[float] | np.ndarray]

@@ -26,6 +26,7 @@ from model_code.task_types.tfidf import tfidf
 FAMILIES = ("modernbert", "bert")
 FIELDS = {"text": Field("text"), "labels": Field("labels", target=True)}
 METRIC = SELECTION = "f1_macro"
+METRICS = ("f1_micro", "f1_macro", "average_precision")
 
 Answer = Mapping[str, Any]
 """The `labels` of a text, a sorted list, and the `probabilities` of all labels, {label: float}."""
@@ -157,8 +158,9 @@ def metrics(
     """
     from sklearn.metrics import average_precision_score, f1_score
 
+    predictions = _judged(predictions, settings)
     truth, said = _indicators(examples, settings), _indicators(predictions, settings)
-    probable = np.array([[p["probabilities"][label] for label in settings.labels] for p in predictions])
+    probable = np.array([list(said["probabilities"].values()) for said in predictions])
     precisions = [
         average_precision_score(truth[:, i], probable[:, i]) for i in np.flatnonzero(truth.any(axis=0))
     ]
@@ -198,12 +200,30 @@ def baselines(
 
 
 def _indicators(rows: Sequence[Mapping[str, Any]], settings: Settings) -> np.ndarray:
-    """1 where a row has a label and 0 elsewhere, float32 [rows, labels]."""
+    """1 where a row has a label and 0 elsewhere, float32 [rows, labels].
+
+    Raises TrainingError for a label that no training example has.
+    """
     index = {label: i for i, label in enumerate(settings.labels)}
     found = np.zeros((len(rows), len(index)), np.float32)
     for row, having in enumerate(rows):
+        if unknown := [label for label in having["labels"] if label not in index]:
+            raise TrainingError(
+                f"example {having.get('id', '?')} has the label {unknown[0]!r}, which no training example has"
+            )
         found[row, [index[label] for label in having["labels"]]] = 1
     return found
+
+
+def _judged(predictions: Sequence[Answer], settings: Settings) -> list[Answer]:
+    """The predictions without labels that another model knows and nobody is judged on here."""
+    return [
+        {
+            "labels": [label for label in said["labels"] if label in settings.labels],
+            "probabilities": {label: said["probabilities"].get(label, 0.0) for label in settings.labels},
+        }
+        for said in predictions
+    ]
 
 
 def _answers(probabilities: np.ndarray, settings: Settings, threshold: float) -> list[Answer]:

@@ -39,6 +39,7 @@ FIELDS = {
     "answers": Field("answers", target=True),
 }
 METRIC = SELECTION = "f1"
+METRICS = ("exact_match", "f1")
 
 Answer = dict[str, Any]
 """`text`, as it stands in the context, and `start`, its first character there; "" and -1 for no answer."""

@@ -31,6 +31,7 @@ FIELDS = {"source": Field("text"), "target": Field("text", target=True)}
 # Of the figures the one that is as good for a summary as for a translation, and for every script.
 METRIC = "chrf"
 SELECTION = "loss"
+METRICS = ("bleu", "chrf", "rouge_1", "rouge_2", "rouge_l")
 
 _HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 # Besides Chinese, what is written without spaces: Thai, Lao, Burmese, Khmer, Japanese.

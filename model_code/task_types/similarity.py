@@ -27,6 +27,7 @@ __all__ = ["FAMILIES", "Options", "labels_of", "load"]
 
 FIELDS = {"first": Field("text"), "second": Field("text"), "score": Field("score", target=True)}
 METRIC = SELECTION = "spearman"
+METRICS = ("spearman", "pearson")
 COMPARES_EXAMPLES = True
 
 

@@ -45,11 +45,15 @@ messages: list of {"role": "system" | "user" | "assistant", "content": str}.
 
 @dataclass(frozen=True)
 class Field:
-    """A field of an example. A `target` is what is to be learnt: it is absent where predictions are asked."""
+    """A field of an example. A `target` is what is to be learnt: it is absent where predictions are asked.
+
+    One that is `named` is read only where the recipe names a column for it, and then every example has it.
+    """
 
     kind: Kind
     required: bool = True
     target: bool = False
+    named: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,8 @@ class TaskType(Protocol):
     """What a module of this package offers.
 
     FAMILIES are the model families that can do it. FIELDS are those of an example. METRIC names the figure
-    of `metrics` that the gate and the comparison with the champion read; higher is better. SELECTION names
+    of `metrics` that the gate and the comparison with the champion read; higher is better. METRICS are all of
+    them; one for each label has its name and the label's, as in f1_LOC. SELECTION names
     the figure of `figures` by which the best epoch is chosen, or is `loss` (the lowest on validation).
     Options is a frozen dataclass with defaults: what only this task needs to be told.
 
@@ -99,6 +104,7 @@ class TaskType(Protocol):
     FAMILIES: tuple[str, ...]
     FIELDS: Mapping[str, Field]
     METRIC: str
+    METRICS: tuple[str, ...]
     SELECTION: str
     Options: type
 

@@ -32,6 +32,7 @@ from model_code.task_types.texts import inputs_of, outputs, padded
 FAMILIES = ("modernbert", "bert")
 FIELDS = {"words": Field("words"), "tags": Field("tags", target=True)}
 METRIC = SELECTION = "f1"
+METRICS = ("accuracy", "precision", "recall", "f1")  # and all but the first of each type, as f1_LOC
 OUTSIDE = "O"
 BIO = re.compile(r"O|[BI]-.+")
 OVERLAP = 1 / 4  # of two neighbouring windows

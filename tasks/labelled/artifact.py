@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+IN_TRAINING = "examples whose input is in training"
+
 
 def read_split(directory: Path, split: str) -> list[dict[str, Any]]:
     """The examples of one split."""
@@ -17,3 +19,9 @@ def task_of(directory: Path) -> str:
     """The task type that the examples are of."""
     task: str = json.loads((directory / "report.json").read_text())["task"]
     return task
+
+
+def test_examples_in_training(directory: Path) -> int:
+    """How many test examples have the input of a training example."""
+    count: int = json.loads((directory / "report.json").read_text())["remarks"][f"test {IN_TRAINING}"]
+    return count

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from model_code.task_types import task_types
+from tasks.sources.locations import without_credentials
 from tasks.stage import Config
 from tasks.tokenizing.division import Split
 
@@ -76,7 +77,8 @@ class FilesExamples(_Examples):
     )
     group_by: str | int = Field(
         "",
-        description="Column whose values are never on both sides of a division; empty: each example alone.",
+        description="Column whose values are never on both sides of a division; empty: each example alone, "
+        "as are those without a value.",
     )
     validation_share: float = Field(
         0.1, gt=0, lt=0.5, description="Part of the training file for validation where no file is named."
@@ -98,8 +100,23 @@ class FilesExamples(_Examples):
     @property
     def paths(self) -> list[str]:
         """Every path that is named."""
-        named = [files if isinstance(files, str) else list(files.values()) for files in self.files.values()]
-        return [path for paths in named for path in ([paths] if isinstance(paths, str) else paths)]
+        return [path for files in self.files.values() for path in _paths(files)]
+
+    @field_validator("train", "validation", "test")
+    @classmethod
+    def _without_credentials(cls, files: str | dict[str, str] | None) -> str | dict[str, str] | None:
+        for path in _paths(files or {}):
+            without_credentials(path)
+        return files
+
+    @model_validator(mode="after")
+    def _no_file_is_in_two_splits(self) -> Self:
+        if twice := [path for path in self.paths if self.paths.count(path) > 1]:
+            raise ValueError(
+                f"{twice[0]} is named twice; what is learnt can't judge, so give other examples, or leave "
+                "validation and test out and they are made of the training file"
+            )
+        return self
 
     @model_validator(mode="after")
     def _files_fit_the_format(self) -> Self:
@@ -113,6 +130,10 @@ class FilesExamples(_Examples):
             if isinstance(files, str) and self.format == "parallel":
                 raise ValueError(f"{split} names one file; parallel texts need a file for each field")
         return self
+
+
+def _paths(files: str | dict[str, str]) -> list[str]:
+    return [files] if isinstance(files, str) else list(files.values())
 
 
 class DocumentsExamples(_Examples):

@@ -47,7 +47,7 @@ def document_examples(documents: Path, splits: Path, config: DocumentsExamples) 
     fields.check(config.max_words, "max_words")
     found, left_out = list(_found(documents, task, fields, config)), dict[str, str]()
     split_of = _read_splits(splits)
-    if label := next((name for name, field in task.FIELDS.items() if field.kind == "label"), ""):
+    if label := next((name for name, field in task.FIELDS.items() if field.kind in ("label", "labels")), ""):
         found, left_out = _learnable(found, label, split_of, config)
     labels = task.labels_of([one.example for one in found])
     hide = hider(labels, config.aliases) if config.mask_names and labels else str
@@ -99,7 +99,7 @@ def _unfit(parts: Parts, fields: Fields, config: DocumentsExamples) -> str:
         column = fields.column(name)
         if (field.required or name in config.columns) and not parts.get(column):
             return f"documents without {column}"
-        words = len(parts.get(column, "").split())
+        words = len(str(parts.get(column, "")).split())
         if words < config.min_words.get(name, 0):
             return f"documents with fewer than {config.min_words[name]} words in {column}"
         if words > config.max_words.get(name, words):
@@ -110,11 +110,15 @@ def _unfit(parts: Parts, fields: Fields, config: DocumentsExamples) -> str:
 def _learnable(
     examples: Sequence[Found], label: str, split_of: Mapping[str, Split], config: DocumentsExamples
 ) -> tuple[list[Found], dict[str, str]]:
-    """The examples of labels that can be learnt and judged, and why the other labels are left out."""
+    """The examples of labels that can be learnt and judged, and why the other labels are left out.
+
+    An example with several labels keeps those that can.
+    """
     by_label: dict[str, list[Found]] = defaultdict(list)
     for one in examples:
-        if not config.only or one.example[label] in config.only:
-            by_label[one.example[label]].append(one)
+        for name in one.labels:
+            if not config.only or name in config.only:
+                by_label[name].append(one)
     left_out = {
         name: reason
         for name, found in sorted(by_label.items())
@@ -126,12 +130,16 @@ def _learnable(
             f"examples: label {missing[0]!r} has {left_out.get(missing[0], 'no documents')}; collect more, "
             "take it out of examples.only, or lower min_documents or min_held_out"
         )
-    if len(labels) < 2:
+    has_several = examples[0].fields[label].kind == "labels" if examples else False
+    if len(labels) < (1 if has_several else 2):
         sizes = "; ".join(f"{name}: {reason}" for name, reason in list(left_out.items())[:5]) or "none"
         raise StageError(
-            f"examples: two labels are needed, {len(labels)} of {config.columns.get(label, label)} is large "
-            f"enough. Left out: {sizes}. Collect more, or lower examples.min_documents or min_held_out"
+            f"examples: {'a label is' if has_several else 'two labels are'} needed, {len(labels)} of "
+            f"{config.columns.get(label, label)} is large enough. Left out: {sizes}. Collect more, or lower "
+            "examples.min_documents or min_held_out"
         )
+    if has_several:
+        return [_with_labels(one, label, sorted(set(one.labels) & set(labels))) for one in examples], left_out
     return [one for name in labels for one in _sample(by_label[name], config)], left_out
 
 
@@ -151,6 +159,10 @@ def _sample(examples: list[Found], config: DocumentsExamples) -> list[Found]:
     if len(examples) <= config.max_documents:
         return examples
     return random.Random(config.seed).sample(examples, config.max_documents)
+
+
+def _with_labels(one: Found, field: str, labels: list[str]) -> Found:
+    return replace(one, example=one.example | {field: labels}, labels=labels)
 
 
 def _each_text(one: Found, texts: Sequence[str], change: Callable[[str], str]) -> Found:

@@ -70,12 +70,14 @@ class Fields:
             try:
                 example[name] = _CONVERTERS[asked.kind](value, self.separator)
             except ValueError as error:
-                raise row.wrong(f"{name!r} {error}") from error
+                raise row.wrong(f"{name!r} {error}", self.column(name)) from error
         self._fit_together(example, row)
         return example
 
     def _value(self, row: Row, name: str, asked: Field) -> Any:
         """What the column of a field holds; None where a field that may be absent is."""
+        if asked.named and name not in self.columns:
+            return None
         try:
             value = value_at(row.values, self.column(name))
         except LeftOut:
@@ -85,8 +87,8 @@ class Fields:
                     "name the right one in examples.columns, or set examples.header"
                 ) from None
             return None
-        if value is None and asked.required:
-            raise row.wrong(f"{name!r} is null")
+        if value is None and (asked.required or name in self.columns):
+            raise row.wrong(f"{name!r} is null; fill it in or remove the example")
         return value
 
     def _fit_together(self, example: Example, row: Row) -> None:
@@ -119,6 +121,12 @@ def _text(value: Any, separator: str) -> str:
 def _label(value: Any, separator: str) -> str:
     if isinstance(value, list | Mapping):
         raise ValueError(f"holds {type(value).__name__}, not one label")
+    if value is None or value != value:  # NaN, which some write where there is nothing
+        raise ValueError(f"holds {value}, not a label")
+    if isinstance(value, bool):
+        value = str(value).lower()
+    elif isinstance(value, float) and value.is_integer():
+        value = int(value)  # a gap in a column of whole numbers makes them 1.0 and 2.0
     label = str(value).strip()
     if not label:
         raise ValueError("is empty; every example has a label")
@@ -126,7 +134,9 @@ def _label(value: Any, separator: str) -> str:
 
 
 def _labels(value: Any, separator: str) -> list[str]:
-    parts = value if isinstance(value, list) else str(value).split(separator)
+    if isinstance(value, str):
+        value = value.split(separator)
+    parts = value if isinstance(value, list) else [value]
     return sorted({_label(part, separator) for part in parts if str(part).strip()})
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from os.path import commonprefix
 from typing import TYPE_CHECKING
 
+from tasks.labelled.artifact import IN_TRAINING
 from tasks.labelled.config import DocumentsExamples, FilesExamples
 from tasks.labelled.fields import Fields
 from tasks.labelled.rows import Row
@@ -17,27 +18,36 @@ from tasks.labelled.splits import SPLITS, Example, Split, Splits
 from tasks.labelled.splitting import limited, strata_of
 
 if TYPE_CHECKING:  # it imports torch
-    from model_code.task_types.task import TaskType
+    from model_code.task_types.task import Field, TaskType
 
 
 @dataclass(frozen=True)
 class Found:
-    """An example, still without `id`, and its row; its labels, and the fields that are to be learnt."""
+    """An example, still without `id`, and its row; its labels, and the fields of its task."""
 
     row: Row
     example: Example
     labels: Sequence[str]
-    targets: frozenset[str]
+    fields: Mapping[str, Field]
 
     @cached_property
     def inputs(self) -> str:
         """32 hex characters: what is known of the example before its answer is."""
-        return _digest(self.example[name] for name in sorted(self.example.keys() - self.targets))
+        return _digest(self._parts(target=False))
 
     @cached_property
     def answer(self) -> str:
         """32 hex characters: what is to be learnt of it."""
-        return _digest(self.example[name] for name in sorted(self.example.keys() & self.targets))
+        return _digest(self._parts(target=True))
+
+    def _parts(self, *, target: bool) -> Iterator[object]:
+        """What its fields ask, or what they answer; a conversation answers with its last message."""
+        for name in sorted(self.example):
+            value, field = self.example[name], self.fields[name]
+            if field.kind == "messages":
+                yield value[-1] if target else value[:-1]
+            elif field.target == target:
+                yield value
 
 
 def found_in(row: Row, fields: Fields, task: TaskType) -> Found:
@@ -49,8 +59,11 @@ def found_in(row: Row, fields: Fields, task: TaskType) -> Found:
     example = fields.example(row)
     if fault := task.fault(example):
         raise row.wrong(fault)
-    targets = frozenset(name for name, field in task.FIELDS.items() if field.target)
-    return Found(row, example, task.labels_of([example]), targets)
+    try:
+        json.dumps([row.id, example], ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise row.wrong("it has half a character (a lone surrogate such as \\ud83d); take it out") from error
+    return Found(row, example, task.labels_of([example]), task.FIELDS)
 
 
 def chosen(
@@ -96,7 +109,7 @@ def _repetitions(splits: Mapping[Split, Sequence[Found]]) -> dict[str, int]:
     return {
         "training examples that repeat another": len(splits["train"]) - sum(map(len, answers.values())),
         "training inputs with several answers": sum(len(several) > 1 for several in answers.values()),
-        **{f"{split} examples whose input is in training": count for split, count in held_out.items()},
+        **{f"{split} {IN_TRAINING}": count for split, count in held_out.items()},
     }
 
 

@@ -1,4 +1,4 @@
-"""JSON: an object per line, objects one after the other, or an array of objects."""
+"""JSON: an object per line, objects one after the other, or arrays of objects."""
 
 from __future__ import annotations
 
@@ -19,18 +19,16 @@ def read(file: File) -> Iterator[Row]:
     Raises:
         StageError: what comes from here on is no JSON object.
     """
-    position, line, counted = 0, 1, 0
-    is_array = file.text.lstrip().startswith("[")
-    if is_array:
-        position = file.text.index("[") + 1
+    position, line, counted, in_array = 0, 1, 0, False
     while True:
         position = _end_of_match(_BETWEEN, file.text, position)
         if position == len(file.text):
-            if is_array:
+            if in_array:
                 raise wrong(file.uri, file.text.count("\n") + 1, "the file ends in its array; is it whole?")
             return
-        if is_array and file.text[position] == "]":
-            return
+        if file.text[position] == ("]" if in_array else "["):
+            in_array, position = not in_array, position + 1
+            continue
         line, counted = line + file.text.count("\n", counted, position), position
         try:
             value, position = _DECODER.raw_decode(file.text, position)

@@ -23,7 +23,8 @@ def read(files: Mapping[str, File]) -> Iterator[Row]:
             f"examples: {files[shortest].uri}, line {len(lines[shortest])}: the file ends here, another one "
             f"goes on (lines: {counts}); parallel texts have the same number of lines"
         )
-    first = next(iter(files.values()))
+    uris = {field: file.uri for field, file in files.items()}
+    first = next(iter(uris.values()))
     for line, texts in enumerate(zip(*lines.values(), strict=True), start=1):
         values = (text.removesuffix("\r") for text in texts)
-        yield Row(first.uri, line, dict(zip(lines, values, strict=True)))
+        yield Row(first, line, dict(zip(lines, values, strict=True)), files=uris)

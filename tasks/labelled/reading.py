@@ -98,8 +98,8 @@ def _divided(found: Mapping[Split, Sequence[Found]], config: FilesExamples) -> d
     if empty := [split for split in shares if not parts[split]]:
         raise StageError(
             f"examples: {_named(config.train)}: the {len(train):,} examples with {len(set(groups)):,} "
-            f"different {config.group_by or 'inputs'} are too few to divide: none is left for {empty[0]}; "
-            "name a file for it, or give more examples"
+            f"different {config.group_by or 'inputs'} can't be divided: they are too few, or one has too "
+            f"many of them, and none is left for {empty[0]}; name a file for it, or give more examples"
         )
     return {split: {**found, **parts}[split] for split in SPLITS}
 
@@ -109,7 +109,8 @@ def _group(found: Found, config: FilesExamples) -> str:
     if not config.group_by:
         return found.inputs
     try:
-        return str(value_at(found.row.values, str(config.group_by)))
+        value = value_at(found.row.values, str(config.group_by))
+        return found.inputs if value in (None, "") else str(value)
     except LeftOut:
         raise found.row.wrong(
             f"no column {config.group_by!r} to group by; there are {', '.join(found.row.values)[:300]}; "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.errors import StageError
@@ -18,14 +18,16 @@ def wrong(file: str, line: int, what: str) -> StageError:
 class Row:
     """One example as its file has it: values by column, and the line where it begins, from 1.
 
-    `id` is the file's own name for it, empty where it has none.
+    `id` is the file's own name for it, empty where it has none. `files` are those of its columns, where each
+    has one of its own.
     """
 
     file: str
     line: int
     values: Mapping[str, Any]
     id: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
-    def wrong(self, what: str) -> StageError:
-        """The error about this row."""
-        return wrong(self.file, self.line, what)
+    def wrong(self, what: str, column: str = "") -> StageError:
+        """The error about this row, or about one of its columns."""
+        return wrong(self.files.get(column, self.file), self.line, what)

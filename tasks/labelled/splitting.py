@@ -34,6 +34,9 @@ def divided(
         strata: of each example; a group's is that of most of its examples.
         groups: of each example; those of one group are in one split.
         shares: of the examples, by held-out split. A stratum of at least `ENOUGH` groups is in each.
+
+    A group of more than twice the examples that are wanted of its stratum is for training, and so is one of
+    those that have a stratum's only examples.
     """
     members: dict[str, list[int]] = defaultdict(list)
     for index, group in enumerate(groups):
@@ -42,17 +45,31 @@ def divided(
     for group in sorted(members, key=lambda group: _position(group, seed)):
         by_stratum[_commonest(strata[index] for index in members[group])].append(group)
 
+    holding: dict[str, set[str]] = defaultdict(set)
+    for stratum, group in zip(strata, groups, strict=True):
+        holding[stratum].add(group)
+    only = {next(iter(found)) for found in holding.values() if len(found) == 1}
+
     split_of: dict[str, Split] = {}
     sizes = {name: sum(len(members[group]) for group in found) for name, found in by_stratum.items()}
+    by_stratum = {name: [group for group in found if group not in only] for name, found in by_stratum.items()}
     # One end of the order is for each held-out split, so that one that grows takes from training alone.
     for (split, share), end in zip(shares.items(), (0, -1), strict=False):
         wanted = apportioned(sizes, round(share * len(strata)), ENOUGH)
         for name, waiting in by_stratum.items():
-            taken = 0
-            while taken < wanted[name] and len(waiting) > 1:
+            taken, too_large = 0, list[str]()
+            while taken < wanted[name] and waiting and len(waiting) + len(too_large) > 1:
                 group = waiting.pop(end)
+                if taken + len(members[group]) > 2 * wanted[name]:
+                    too_large.append(group)
+                    continue
                 split_of[group] = split
                 taken += len(members[group])
+            waiting += too_large
+    # A stratum that is nowhere the commonest of a group was not asked about.
+    for stratum in sorted(holding):
+        if holding[stratum] <= split_of.keys():
+            del split_of[min(holding[stratum], key=lambda group: _position(group, seed))]
     return [split_of.get(group, "train") for group in groups]
 
 
@@ -88,7 +105,7 @@ def apportioned(sizes: Mapping[str, int], total: int, enough: int) -> dict[str, 
 
 
 def _position(key: str, seed: int) -> bytes:
-    return blake2b(f"{seed}:{key}".encode(), digest_size=8).digest()
+    return blake2b(f"{seed}:{key}".encode(errors="surrogatepass"), digest_size=8).digest()
 
 
 def _commonest(names: object) -> str:

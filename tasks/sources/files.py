@@ -12,7 +12,6 @@ from contextlib import closing
 from datetime import datetime
 from importlib.metadata import version
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
@@ -24,7 +23,7 @@ from tasks.sources.formats.plain import divided
 from tasks.sources.formats.record import Record
 from tasks.sources.formats.text_styles import styled
 from tasks.sources.left_out import UNREADABLE, LeftOut, explained
-from tasks.sources.locations import listed, opened
+from tasks.sources.locations import listed, opened, without_credentials
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LIBRARIES = ("pyarrow", "resiliparse", "trafilatura", "warcio")
@@ -50,13 +49,7 @@ class FilesSource(ReadingOptions):
     @field_validator("path", "endpoint")
     @classmethod
     def _without_credentials(cls, url: str | None) -> str | None:
-        """A URL is written into the ledger and every document's address."""
-        parts = urlsplit(url or "")
-        # Elsewhere a name before the host is no secret (sftp://), or a part of the address (github://).
-        secret = parts.username if parts.scheme in ("http", "https") else parts.password
-        if secret and parts.scheme != "github":
-            raise ValueError("a URL with a user or password in it; put credentials into the environment")
-        return url
+        return url and without_credentials(url)
 
 
 def items(config: FilesSource, known: Mapping[str, str]) -> Iterator[Item]:

@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from glob import has_magic
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
+from urllib.parse import urlsplit
 
 import fsspec
 
@@ -38,6 +39,20 @@ class Opened(NamedTuple):
 def is_url(path: str) -> bool:
     """Whether `path` is not on this machine's disks."""
     return "://" in path
+
+
+def without_credentials(url: str) -> str:
+    """The URL or path, which is written into ledgers, manifests and addresses.
+
+    Raises:
+        ValueError: there is a user or a password in it.
+    """
+    parts = urlsplit(url)
+    # Elsewhere a name before the host is no secret (sftp://), or a part of the address (github://).
+    secret = parts.username if parts.scheme in ("http", "https") else parts.password
+    if secret and parts.scheme != "github":
+        raise ValueError("a URL with a user or password in it; put credentials into the environment")
+    return url
 
 
 def listed(path: str, endpoint: str | None) -> Iterator[Item]:

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.artifact import folder_digest
-from tasks.fine_tune import FineTuneConfig, _same_teacher
+import tasks.trainings
+from tasks.errors import StageError
+from tasks.fine_tune import FineTuneConfig, check_against_task, teacher_in
+from tasks.trainings import Trainings
 
 
 @pytest.mark.parametrize(
@@ -30,11 +32,80 @@ def test_what_does_not_go_together_is_said(values: dict[str, Any], said: str) ->
         FineTuneConfig.model_validate(values)
 
 
-def test_another_teacher_in_the_same_folder_is_noticed(tmp_path: Path) -> None:
+def test_another_teacher_in_the_same_folder_is_another_input(tmp_path: Path) -> None:
+    config = FineTuneConfig(distill={"teacher": str(tmp_path)})  # type: ignore[arg-type]
+    with pytest.raises(StageError, match=r"no task\.json in it; name the folder `model`"):
+        teacher_in(config)
+    (tmp_path / "task.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"weights")
-    config: Any = FineTuneConfig(distill={"teacher": str(tmp_path)})  # type: ignore[arg-type]
-    made: Any = SimpleNamespace(external={"teacher": folder_digest(str(tmp_path))})
-    run: Any = None
-    assert _same_teacher(made, config, run)
+    before = teacher_in(config)
+    assert before == teacher_in(config)
     (tmp_path / "model.safetensors").write_bytes(b"others")
-    assert not _same_teacher(made, config, run)
+    assert before != teacher_in(config)
+    assert teacher_in(FineTuneConfig()) is None
+
+
+@pytest.mark.parametrize(
+    ("task", "family", "values", "demanded", "said"),
+    [
+        (
+            "classification",
+            "gpt2",
+            {},
+            [],
+            "fine_tune: the task classification is for the families modernbert",
+        ),
+        ("seq2seq", "t5", {"options": {"beam": 4}}, [], r"fine_tune.options: .*'beam'"),
+        ("seq2seq", "t5", {"options": {"beams": 0}}, [], r"fine_tune.options: options.beams is 0"),
+        (
+            "matching",
+            "bert",
+            {"class_weights": True},
+            [],
+            "class_weights is for tasks with labels, not matching",
+        ),
+        (
+            "matching",
+            "bert",
+            {"privacy": {"epsilon": 8}},
+            [],
+            "task matching compares examples with each other",
+        ),
+        (
+            "classification",
+            "bert",
+            {},
+            ["acuracy"],
+            "has no metric 'acuracy'; evaluate.at_least may name accuracy",
+        ),
+        (
+            "classification",
+            None,
+            {"distill": {"teacher": "nowhere"}},
+            [],
+            "distill.teacher nowhere: no task.json",
+        ),
+    ],
+)
+def test_what_the_task_can_not_do_is_said_before_anything_starts(
+    task: str, family: str | None, values: dict[str, Any], demanded: list[str], said: str
+) -> None:
+    with pytest.raises(StageError, match=said):
+        check_against_task(task, family, FineTuneConfig.model_validate(values), demanded)
+
+
+def test_what_the_task_can_do_is_not_refused() -> None:
+    config = FineTuneConfig.model_validate({"class_weights": True, "privacy": None})
+    check_against_task("token_classification", "modernbert", config, ["f1", "f1_LOC"])
+
+
+def test_a_finished_training_is_never_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def trained(module: str, job: Any, *given: Any) -> Any:
+        return {"metrics": {"score": object() if len(calls) < 2 else 1.0}}
+
+    calls: list[int] = []
+    workspace: Any = SimpleNamespace(scratch=tmp_path)
+    monkeypatch.setattr(tasks.trainings, "run_child", lambda *given: (calls.append(1), trained(*given))[1])
+    with pytest.raises(TypeError, match="not JSON serializable"):  # dies while it writes
+        Trainings("module", {}, {"epochs": 1}, workspace).run({}, "training")
+    assert Trainings("module", {}, {"epochs": 1}, workspace).run({}, "training").score == 1.0

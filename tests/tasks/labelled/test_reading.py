@@ -202,6 +202,57 @@ def test_a_group_is_on_one_side_and_limits_keep_the_labels(tmp_path: Path) -> No
     assert all(sum(e["label"] == "0" for e in found[split]) * 2 == len(found[split]) for split in found)
 
 
+def test_examples_without_a_group_are_each_alone(tmp_path: Path) -> None:
+    rows = [{"text": f"text {n}", "label": str(n % 2), "author": None if n < 60 else n} for n in range(100)]
+    write(tmp_path, a__jsonl="".join(json.dumps(row) + "\n" for row in rows))
+    found = read("classification", "a.jsonl", group_by="author").examples
+    assert {split: len(examples) for split, examples in found.items()} == {
+        "train": 80,
+        "validation": 10,
+        "test": 10,
+    }
+
+
+def test_several_replies_to_one_conversation_are_on_one_side(tmp_path: Path) -> None:
+    talks = [
+        [{"role": "user", "content": f"Hi {n}"}, {"role": "assistant", "content": f"Hello {m}"}]
+        for n in range(30)
+        for m in range(3)
+    ]
+    write(tmp_path, a__jsonl="".join(json.dumps({"messages": talk}) + "\n" for talk in talks))
+    found = read("instructions", "a.jsonl")
+    asked = {
+        split: {example["messages"][0]["content"] for example in examples}
+        for split, examples in found.examples.items()
+    }
+    assert not asked["train"] & (asked["validation"] | asked["test"])
+    assert found.remarks["test examples whose input is in training"] == 0
+    assert found.remarks["training inputs with several answers"] == len(asked["train"])
+
+
+def test_labels_of_json_are_what_they_look_like(tmp_path: Path) -> None:
+    write(tmp_path, a__jsonl="".join(json.dumps({"text": f"{n}", "label": n % 2}) + "\n" for n in range(20)))
+    write(tmp_path, b__jsonl='{"text": "x", "label": 1.0}\n{"text": "y", "label": 0.0}\n')
+    assert read("classification", "a.jsonl", test="b.jsonl").labels == ["0", "1"]
+    rows = "".join(json.dumps({"text": f"{n}", "labels": [n % 2 == 0]}) + "\n" for n in range(20))
+    write(tmp_path, c__jsonl=rows)
+    assert read("multi_label", "c.jsonl").labels == ["false", "true"]
+
+
+def test_arrays_of_json_may_follow_each_other(tmp_path: Path) -> None:
+    half = json.dumps([{"text": text, "label": label} for text, label in ROWS])
+    write(tmp_path, a__json=f"{half}\n{half}\n")
+    assert len(all_of("classification", "a.json")) == 40
+
+
+def test_a_second_text_is_read_where_it_is_named(tmp_path: Path) -> None:
+    rows = "".join(f"{text}\tother\t{label}\n" for text, label in ROWS)
+    write(tmp_path, a__tsv=f"text\tsecond\tlabel\n{rows}")
+    assert all("second" not in example for example in all_of("classification", "a.tsv"))
+    pairs = all_of("classification", "a.tsv", columns={"second": "second"})
+    assert {example["second"] for example in pairs} == {"other"}
+
+
 def test_what_occurs_twice_is_counted_and_stops_nobody(tmp_path: Path) -> None:
     again = "text 0 of good\tgood\ntext 1 of good\tbad\nonce\tugly\n"
     write(
@@ -264,7 +315,7 @@ def test_what_occurs_twice_is_counted_and_stops_nobody(tmp_path: Path) -> None:
             {"a__tsv": "x\tgood\ny\tbad\n"},
             "classification",
             BY_NUMBER,
-            "a.tsv: the 2 examples with 2 different inputs are too few to divide: none is left for",
+            "a.tsv: the 2 examples with 2 different inputs can't be divided: they are too few, or one",
         ),
         # Words and tags; BIO that is none.
         (
@@ -358,7 +409,37 @@ def test_what_occurs_twice_is_counted_and_stops_nobody(tmp_path: Path) -> None:
             {},
             "line 1: 'messages' has a message of role 'bot'; roles are system, user, assistant",
         ),
+        (
+            {"a__jsonl": '{"text": "x", "labels": {"a": 1}}'},
+            "multi_label",
+            {},
+            "line 1: 'labels' holds dict, not one label",
+        ),
+        (
+            {"a__jsonl": '{"text": "x", "label": NaN}'},
+            "classification",
+            {},
+            "line 1: 'label' holds nan, not a",
+        ),
+        (
+            {"a__jsonl": '{"text": "x", "second": "y", "label": "a"}\n{"text": "x", "second": null}'},
+            "classification",
+            {"columns": {"second": "second"}},
+            "line 2: 'second' is null; fill it in",
+        ),
+        (
+            {"a__jsonl": '{"text": "cut \\ud83d", "label": "a"}'},
+            "classification",
+            {},
+            "line 1: it has half a character",
+        ),
         # Files that are not what they are said to be.
+        (
+            {"a__json": '[{"text": "x", "label": "a"}]\ngarbage'},
+            "classification",
+            {},
+            "a.json, line 2: not JSON",
+        ),
         (
             {"a__jsonl": '{"text": "x", "label": "a"}\n\n{"text: 1}\n'},
             "classification",
@@ -396,6 +477,12 @@ def test_parallel_files_of_different_length(tmp_path: Path) -> None:
         read("seq2seq", {"source": "a.en", "target": "a.de"})
 
 
+def test_an_empty_line_of_parallel_files_is_in_its_own_file(tmp_path: Path) -> None:
+    write(tmp_path, a__en="one\ntwo\nthree\n", a__de="eins\n\ndrei\n")
+    with pytest.raises(StageError, match=r"examples: a\.de, line 2: 'target' is empty"):
+        read("seq2seq", {"source": "a.en", "target": "a.de"})
+
+
 @pytest.mark.parametrize(
     ("config", "message"),
     [
@@ -403,6 +490,9 @@ def test_parallel_files_of_different_length(tmp_path: Path) -> None:
         ({"task": "seq2seq", "train": "a.en", "format": "parallel"}, "needs? a file for each field"),
         ({"task": "seq2seq", "train": {"source": "a", "target": "b"}, "test": "c"}, "otherwise than train"),
         ({"task": "seq2seq", "train": {"source": "a"}}, "for two or more of format parallel"),
+        ({"task": "classification", "train": "a.tsv", "test": "a.tsv"}, "a.tsv is named twice"),
+        ({"task": "classification", "train": "https://me:word@host/a.tsv"}, "a user or password in it"),
+        ({"task": "seq2seq", "train": {"source": "a", "target": "s3://me:word@b/t"}}, "a user or password"),
     ],
 )
 def test_what_does_not_go_together_is_said_before_any_file_is_read(

@@ -60,6 +60,23 @@ def test_a_group_is_on_one_side() -> None:
     assert Counter(splits) == {"train": 420, "validation": 60, "test": 120}
 
 
+def test_a_group_that_is_too_large_stays_in_training() -> None:
+    groups = ["large"] * 800 + ["a"] * 100 + ["b"] * 100
+    for seed in range(20):
+        splits = divided([""] * 1000, groups, {"validation": 0.1, "test": 0.1}, seed)
+        assert splits[:800] == ["train"] * 800
+        assert Counter(splits) == {"train": 800, "validation": 100, "test": 100}
+
+
+def test_the_only_group_with_a_label_stays_in_training() -> None:
+    strata = ["common", "common", "rare"] + ["common"] * 27
+    groups = [f"group {index // 3}" for index in range(30)]
+    for seed in range(20):
+        splits = divided(strata, groups, SHARES, seed)
+        assert splits[2] == "train"
+        assert len(set(splits)) == 3
+
+
 def test_the_stratum_is_the_rarest_label() -> None:
     labels = [["O", "B-PER"], ["O"], ["B-LOC", "B-PER", "O"], []]
     assert strata_of(labels) == ["B-PER", "O", "B-LOC", ""]
