@@ -14,7 +14,6 @@ from typing import Any, Self, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from model_code.data.padding import padded_length
 from tasks.cleaning.config import CleanConfig
 from tasks.collect import CollectConfig
 from tasks.deploy import DeployConfig
@@ -114,7 +113,7 @@ class Recipe(Config):
             )
         if self.pretrain.start_from or self.pretrain.family == "t5":  # T5's positions have no end
             return self
-        width, positions = padded_length(self.fine_tune.max_length), self.pretrain.shape.max_positions
+        width, positions = self.fine_tune.width, self.pretrain.shape.max_positions
         if width > positions:
             raise ValueError(
                 f"fine_tune.max_length {self.fine_tune.max_length} (rows of up to {width} tokens) is "

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from model_code.data.padding import padded_length
 from tasks.adaptation import DistillConfig, LoraConfig, PrivacyConfig
 from tasks.artifact import Artifact, folder_digest
 from tasks.errors import StageError
@@ -62,6 +63,11 @@ class FineTuneConfig(Config):
     lora: LoraConfig | None = Field(None, description="Train adapters instead of all weights.")
     privacy: PrivacyConfig | None = Field(None, description="Train with differential privacy.")
     distill: DistillConfig | None = Field(None, description="Learn from the answers of a larger model too.")
+
+    @property
+    def width(self) -> int:
+        """The tokens of the widest row of a batch."""
+        return padded_length(self.max_length)
 
     @model_validator(mode="after")
     def _search_has_an_effect(self) -> Self:
