@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from tests.free_ports import free_ports
+from tests.topics import STAGES
 
 ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).with_name("textmill")
@@ -53,7 +54,12 @@ TOPICS = {
 }
 
 
-LONGEST = ("tests/test_lifecycle.py", "tests/test_smoke.py", "tests/model_code/training/")
+LONGEST = (
+    "tests/test_kills.py",
+    "tests/test_lifecycle.py",
+    "tests/test_smoke.py",
+    "tests/model_code/training/",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -160,6 +166,17 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = folder / "topics.yaml"
     path.write_text(yaml.safe_dump(_recipe(folder / "topics.jsonl"), sort_keys=False))
     return path
+
+
+@pytest.fixture(scope="session")
+def first(mill: Mill, recipe: Path) -> dict[str, str]:
+    """The digests of an undisturbed run of the shared home."""
+    output = mill("run", recipe)
+    assert "completed" in output
+    assert set(mill.outcomes("state").values()) == {"made"}
+    digests: dict[str, str] = mill.outcomes("digest")
+    assert tuple(digests) == STAGES
+    return digests
 
 
 def _row(topic: str, numbers: random.Random) -> dict[str, str]:

@@ -1,0 +1,39 @@
+"""Killed anywhere, a run is finished by the next one: a file of its own, as it takes as long as the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.topics import STAGES, logged_runs, served_version, versions
+
+# What is there, below the home, once a stage is in the middle of its work.
+AT_WORK = {stage: f"artifacts/{stage}/.*.tmp" for stage in STAGES} | {
+    "tokenize": "artifacts/tokenize/.*.tmp/tokenizer",
+    "pretrain": "scratch/pretrain-*/step-*",
+    "fine_tune": "scratch/fine_tune-*/job.json",
+    "evaluate": "artifacts/evaluate/.*.tmp/evaluation.json",
+    "register": "mlflow/artifacts/*/models/*/artifacts/MLmodel",
+    "export": "artifacts/export/.*.tmp/onnx/model.onnx",
+    "deploy": "triton/models/topics-candidate/config.pbtxt",
+}
+
+
+def test_killed_inside_every_stage_a_run_ends_like_an_undisturbed_one(
+    first: dict[str, str], recipe: Path, open_mill: Callable[..., Any], tmp_path: Path
+) -> None:
+    with open_mill(tmp_path / "home") as mill:
+        mill("up")
+        for stage in STAGES:
+            mill.kill_when(AT_WORK[stage], "run", recipe)
+        mill("run", recipe)
+        assert mill.outcomes("digest") == first
+        assert versions(mill) == {1: ["challenger", "champion"]}
+        assert served_version(mill) == 1
+        assert [(run["status"], run["textmill.gate"]) for run in logged_runs(mill)] == [
+            ("FINISHED", "passed")
+        ]
+        assert [run["status"] for run in logged_runs(mill, "pretrain")] == ["FINISHED"]
+        assert mill("runs").count("killed") == len(STAGES)
+        assert not list((mill.home / "artifacts").glob("*/.*"))
