@@ -1,4 +1,4 @@
-"""Killed anywhere, a run is finished by the next one: a file of its own, as it takes as long as the others."""
+"""Killed anywhere, a run is finished by the next one. A file of its own: it takes as long as the others."""
 
 from __future__ import annotations
 
