@@ -63,7 +63,7 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `-n 3 --dist loadfile`: the longest files first."""
+    """For `-n 4 --dist loadfile`: the longest files first."""
     items.sort(key=lambda item: [not item.nodeid.startswith(path) for path in LONGEST])
 
 
@@ -101,7 +101,7 @@ class Mill:
         process = self.start(*arguments)
         while not any(self.home.glob(seen)):
             assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.002)
+            time.sleep(0.005)
         children = psutil.Process(process.pid).children(recursive=True)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()

@@ -19,7 +19,7 @@ from flows.recipe import built_in_recipes
 from model_code.task_types.task import task_named
 from tests.public_sets import write_public_sets
 
-ALWAYS = ("bert-next-sentence", "docs-answers", "docs-summaries", "mrpc", "python-docs", "tnews", "wikiann")
+ALWAYS = ("bert-next-sentence", "docs-answers", "docs-summaries", "mrpc", "python-docs", "tnews")
 # Their smoke form needs more text than a test can write; they run where the data are.
 ON_REAL_DATA = ("multi30k", "multi30k-matching", "sst2")
 RECIPES = [
