@@ -13,7 +13,7 @@ run: install  ## raw text to an answering Triton endpoint
 	$(BIN)/textmill run python-docs
 
 test: install .venv/installed-dev check
-	$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder --durations 15
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 15
 
 smoke: install .venv/installed-dev  ## the small forms of the recipes that `make test` leaves out
 	$(BIN)/python -m pytest tests/test_smoke.py -m smoke

@@ -25,9 +25,9 @@ from tasks.collect import collect, snapshot
 from tasks.deploy import deploy
 from tasks.errors import RecipeError
 from tasks.evaluate import evaluate
-from tasks.examples import FilesExamples, example_files, examples, read_examples
+from tasks.examples import example_files, examples
 from tasks.export import export
-from tasks.fine_tune import check_against_task, fine_tune, teacher_in
+from tasks.fine_tune import fine_tune, teacher_in
 from tasks.pretrain import pretrain
 from tasks.register import register
 from tasks.registry import ModelVersion, champion_before
@@ -86,28 +86,13 @@ def lifecycle(
 
 
 def walk(recipe: Recipe, run: Run, how: Callable[[Any], Callable[..., Any]]) -> None:
-    """Walk the line; `how` says whether the parts run as flows or as plain functions.
-
-    What the task can't do is refused, and examples in files are read once, before anything else: neither must
-    cost the hours before it.
-    """
-    if not run.planning and "examples" not in run.skipped:
-        _check_early(recipe)
+    """Walk the line; `how` says whether the parts run as flows or as plain functions."""
     made = how(corpus)(recipe, run)
     if run.skipped.issuperset(TRAIN):
         return
     trained = how(train)(recipe, run, made)
     if trained and not run.skipped.issuperset(RELEASE):
         how(release)(recipe, run, made, trained)
-
-
-def _check_early(recipe: Recipe) -> None:
-    if recipe.examples is None or recipe.pretrain is None or recipe.fine_tune is None:
-        return
-    family = None if recipe.pretrain.start_from else recipe.pretrain.family
-    check_against_task(recipe.examples.task, family, recipe.fine_tune, recipe.evaluate.at_least)
-    if isinstance(recipe.examples, FilesExamples):
-        read_examples(recipe.examples)
 
 
 @flow(name="corpus", flow_run_name="corpus of {recipe.name}")

@@ -10,7 +10,9 @@ from __future__ import annotations
 import ast
 import hashlib
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 PROJECT = frozenset({"flows", "tasks", "model_code", "expectations", "deploy"})
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,18 +28,19 @@ def code_fingerprint(modules: Iterable[str]) -> str:
     A package named with a trailing dot ("deploy.") counts with every file in it: for code and templates
     that are copied or run rather than imported.
     """
-    files: dict[str, Path] = {}
+    essences: dict[str, str] = {}
     waiting = list(modules)
     while waiting:
         name = waiting.pop()
         if name.endswith("."):
-            files |= _package_files(name.rstrip("."))
-        elif name not in files and name not in WORDS and (path := _source(name)):
-            files[name] = path
-            waiting.extend(_imports(ast.parse(path.read_bytes()), name))
+            essences |= {file: _essence(path) for file, path in _package_files(name.rstrip(".")).items()}
+        elif name not in essences and name not in WORDS and (path := _source(name)):
+            module = _module(path.read_bytes())
+            essences[name] = module.essence
+            waiting.extend(module.imports)
     digest = hashlib.sha256()
-    for name, path in sorted(files.items()):
-        digest.update(f"{name}\0{_essence(path)}\0".encode())
+    for name, essence in sorted(essences.items()):
+        digest.update(f"{name}\0{essence}\0".encode())
     return digest.hexdigest()
 
 
@@ -61,24 +64,31 @@ def _source(module: str) -> Path | None:
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
-def _imports(tree: ast.AST, module: str) -> Iterable[str]:
+def _essence(path: Path) -> str:
+    content = path.read_bytes()
+    return _module(content).essence if path.suffix == ".py" else hashlib.sha256(content).hexdigest()
+
+
+class _Module(NamedTuple):
+    """The sha256 of what a module does, and the modules that it names in imports."""
+
+    essence: str
+    imports: list[str]
+
+
+@cache
+def _module(content: bytes) -> _Module:
+    # Kept, since the stages share most of their modules and a parse takes milliseconds.
+    tree = ast.parse(content)
+    imports: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name
+            imports.extend(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
-            for alias in node.names:
-                yield f"{node.module}.{alias.name}"
-
-
-def _essence(path: Path) -> str:
-    if path.suffix != ".py":
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    tree = ast.parse(path.read_bytes())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
+            imports.append(node.module)
+            imports.extend(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and (
             ast.get_docstring(node, clean=False) is not None
         ):
             node.body = node.body[1:]
-    return ast.dump(tree)
+    return _Module(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imports)

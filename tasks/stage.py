@@ -78,6 +78,8 @@ class Run:
         given: stages that must be there already; they are never made.
         skipped: stages that are passed over.
         planning: find out what would be made, and make nothing.
+        check: is called once, before anything is made, and raises what forbids it. A run that finds all of
+            its artifacts does without.
         record: is told the outcome of every stage.
     """
 
@@ -89,6 +91,7 @@ class Run:
         given: Sequence[str] = (),
         skipped: Sequence[str] = (),
         planning: bool = False,
+        check: Callable[[], None] = lambda: None,
         record: Callable[[Outcome], None] = lambda outcome: None,
     ) -> None:
         self.store = Store(home.absolute())
@@ -97,6 +100,13 @@ class Run:
         self.skipped = frozenset(skipped)
         self.planning = planning
         self.record = record
+        self._check: Callable[[], None] | None = check
+
+    def check(self) -> None:
+        """Call the check unless it was called before."""
+        check, self._check = self._check, None
+        if check:
+            check()
 
 
 class Workspace:
@@ -203,6 +213,8 @@ class Stage:
                 f"{self.name}: its artifact is not in {run.store.home}, or was made from other inputs or by "
                 f"other code; run the recipe without --only and --from, or with --from {self.name}"
             )
+        if found is None:
+            run.check()
         try:
             if visible.in_prefect_run() and not run.planning:
                 artifact = self._task(refresh=found is None)(inputs, config, run, key)

@@ -63,7 +63,7 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `-n 4 --dist loadfile`: the longest files first."""
+    """For `-n 3 --dist loadfile`: the longest files first."""
     items.sort(key=lambda item: [not item.nodeid.startswith(path) for path in LONGEST])
 
 

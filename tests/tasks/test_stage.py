@@ -119,6 +119,20 @@ def test_refresh_given_skipped_and_planning(tmp_path: Path) -> None:
     assert walk(tmp_path, planning=True, refresh=["double"]) == ["count cached", "double pending"]
 
 
+def test_the_check_comes_once_before_the_first_stage_that_is_made(tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise StageError("double can't be made of this")
+
+    checks: list[str] = []
+    with pytest.raises(StageError, match="of this"):
+        walk(tmp_path, check=refuse)
+    assert not list(tmp_path.glob("artifacts/*/*"))
+    walk(tmp_path, check=lambda: checks.append("now"))
+    assert checks == ["now"]
+    assert walk(tmp_path, check=refuse) == ["count cached", "double cached"]
+    assert walk(tmp_path, check=refuse, planning=True) == ["count cached", "double cached"]
+
+
 def test_what_does_not_hold_outside_the_store_is_made_anew(tmp_path: Path) -> None:
     holds: list[bool] = [False, False, True]
     outside = Stage(count.function, (), (), lambda manifest, config, run: holds.pop(0))
