@@ -215,6 +215,7 @@ class Stage:
             )
         if found is None:
             run.check()
+            started = time.monotonic()  # the check's seconds are not the stage's
         try:
             if visible.in_prefect_run() and not run.planning:
                 artifact = self._task(refresh=found is None)(inputs, config, run, key)

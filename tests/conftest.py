@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ class Mill:
         process = self.start(*arguments)
         while not any(self.home.glob(seen)):
             assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.005)
+            time.sleep(0.01)
         children = psutil.Process(process.pid).children(recursive=True)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
@@ -154,28 +154,48 @@ def mill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mill]:
 
 
 @pytest.fixture(scope="session")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recipe of a few seconds: three topics, 600 generated documents, some copies, a stray label."""
-    folder = tmp_path_factory.mktemp("recipe")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of pytest-xdist share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def recipe(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recipe of a few seconds: three topics, 600 generated documents, some copies, a stray label.
+
+    At one place for all workers, since the digest of a corpus counts where its documents are.
+    """
+    folder, final = tmp_path_factory.mktemp("recipe"), shared / "recipe"
     numbers = random.Random(7)
     rows = [_row(topic, numbers) for topic in sorted(TOPICS) for _ in range(200)]
     rows += numbers.sample(rows, 30)
     rows += [{"text": "The museum shows a collection of ancient coins and medals.", "topic": "museum"}]
     numbers.shuffle(rows)
     (folder / "topics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    path = folder / "topics.yaml"
-    path.write_text(yaml.safe_dump(_recipe(folder / "topics.jsonl"), sort_keys=False))
-    return path
+    (folder / "topics.yaml").write_text(yaml.safe_dump(_recipe(final / "topics.jsonl"), sort_keys=False))
+    with suppress(OSError):  # another worker was first
+        folder.rename(final)
+    return final / "topics.yaml"
 
 
 @pytest.fixture(scope="session")
-def first(mill: Mill, recipe: Path) -> dict[str, str]:
+def undisturbed(shared: Path, request: pytest.FixtureRequest) -> Callable[[], dict[str, str]]:
+    """Ask for `first` where it may have been made by another worker."""
+    known = shared / "first.json"
+    return lambda: json.loads(known.read_text()) if known.exists() else request.getfixturevalue("first")
+
+
+@pytest.fixture(scope="session")
+def first(mill: Mill, recipe: Path, shared: Path) -> dict[str, str]:
     """The digests of an undisturbed run of the shared home."""
     output = mill("run", recipe)
     assert "completed" in output
     assert set(mill.outcomes("state").values()) == {"made"}
     digests: dict[str, str] = mill.outcomes("digest")
     assert tuple(digests) == STAGES
+    (shared / "first.tmp").write_text(json.dumps(digests))
+    (shared / "first.tmp").replace(shared / "first.json")
     return digests
 
 
