@@ -296,18 +296,36 @@ def test_missing_permission_is_said(foreign_folder: Path) -> None:
             count(CountConfig(), Run(home))
 
 
-def test_prefect_shows_the_second_call_as_cached(tmp_path: Path, mill: Any) -> None:
+@pytest.fixture
+def prefect(tmp_path: Path, open_mill: Callable[..., Any]) -> Iterator[str]:
+    """The address of a Prefect server."""
+    with open_mill(tmp_path / "servers") as mill:
+        program = "from flows import servers; servers.start('prefect')"
+        subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=mill.environment, check=True)
+        yield mill.url("PREFECT")
+
+
+def test_prefect_shows_the_second_call_as_cached(tmp_path: Path, prefect: str) -> None:
     from prefect import flow
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
-    from prefect.settings import PREFECT_API_URL, PREFECT_LOCAL_STORAGE_PATH, temporary_settings
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_LOCAL_STORAGE_PATH,
+        PREFECT_LOGGING_TO_API_ENABLED,
+        temporary_settings,
+    )
 
     @flow(name="small", flow_run_name=tmp_path.name)
     def small() -> list[str]:
         assert visible.in_prefect_run()
         return walk(tmp_path / "home")
 
-    here = {PREFECT_API_URL: f"{mill.url('PREFECT')}/api", PREFECT_LOCAL_STORAGE_PATH: tmp_path / "results"}
+    here = {
+        PREFECT_API_URL: f"{prefect}/api",
+        PREFECT_LOCAL_STORAGE_PATH: tmp_path / "results",
+        PREFECT_LOGGING_TO_API_ENABLED: False,  # it would still send when the server has ended
+    }
     with temporary_settings(here):
         assert small() == ["count made", "double made"]
         (tmp_path / "home" / "artifacts" / "double").rename(tmp_path / "gone")

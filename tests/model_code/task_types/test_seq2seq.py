@@ -130,7 +130,7 @@ def test_what_an_untrained_model_writes_has_an_end(untrained: Path) -> None:
 PAIRS = examples(12, seed=3)
 RATES = {
     "t5": {"learning_rate": 0.05, "muon_learning_rate": 0.02, "epochs": 5},
-    "marian": {"learning_rate": 0.005, "muon_learning_rate": 0.01, "epochs": 20},
+    "marian": {"learning_rate": 0.01, "muon_learning_rate": 0.02, "epochs": 10},
 }
 
 
