@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib.metadata import version as installed
@@ -197,12 +198,15 @@ def _save_pyfunc(directory: Path, checkpoint: Path, served: bool, model_id: str,
     from mlflow.models import Model
 
     packages = SERVED_PACKAGES if served else TASK_PACKAGES
-    mlflow.pyfunc.save_model(
-        directory,
-        python_model=str(SERVED_CODE if served else TASK_CODE),
-        artifacts={"checkpoint": str(checkpoint)},
-        code_paths=None if served else [str(MODEL_CODE)],
-        # "+cpu" and the like name a build that is on no index.
-        pip_requirements=[f"{package}=={installed(package).partition('+')[0]}" for package in packages],
-        mlflow_model=Model(model_id=model_id, run_id=run_id),
-    )
+    with warnings.catch_warnings():
+        # `predict` of TASK_CODE has none, for the reason that stands there.
+        warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
+        mlflow.pyfunc.save_model(
+            directory,
+            python_model=str(SERVED_CODE if served else TASK_CODE),
+            artifacts={"checkpoint": str(checkpoint)},
+            code_paths=None if served else [str(MODEL_CODE)],
+            # "+cpu" and the like name a build that is on no index.
+            pip_requirements=[f"{package}=={installed(package).partition('+')[0]}" for package in packages],
+            mlflow_model=Model(model_id=model_id, run_id=run_id),
+        )

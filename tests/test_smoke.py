@@ -45,6 +45,7 @@ def test_the_smoke_form_runs_from_end_to_end(home: Any, name: str) -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     output = home("run", name, "--smoke")
     assert "completed" in output
+    assert "Warning" not in output
     run = home.last_run()
     states = {outcome["stage"]: outcome["state"] for outcome in run["outcomes"]}
     assert run["recipe"] == f"{name}-smoke"
