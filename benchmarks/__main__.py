@@ -44,7 +44,9 @@ def main() -> int:
         show(results[-1])
         print()
     made = f"Measured on {datetime.date.today().isoformat()}{' with --quick' if arguments.quick else ''}.\n"
-    PAGE.write_text("\n".join([INTRODUCTION, made, *(result.report() for result in results)]))
+    PAGE.write_text(
+        "\n".join([INTRODUCTION, made, *(result.report() for result in results)]), encoding="utf-8"
+    )
     for result in results:
         print(result.verdict())
     return 0 if all(result.passed for result in results) else 1

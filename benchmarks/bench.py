@@ -97,7 +97,9 @@ def cpu_seconds(command: Sequence[str], cwd: Path | None = None) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     os.sched_setaffinity(0, {min(cores)})  # which the child inherits
     try:
-        ended = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+        ended = subprocess.run(
+            command, cwd=cwd, capture_output=True, text=True, check=False, encoding="utf-8"
+        )
     finally:
         os.sched_setaffinity(0, cores)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -119,7 +121,7 @@ def around(values: Sequence[float], digits: int = 2) -> str:
 
 def machine(packages: Sequence[str]) -> str:
     """Processor, cores, load average of the last minute, Python and package versions, on one line."""
-    cpu_info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    cpu_info = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
     models = [line.split(":")[1].strip() for line in cpu_info.splitlines() if line.startswith("model name")]
     processor = models[0] if models else platform.machine()
     cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]

@@ -46,7 +46,7 @@ def measure(arguments: argparse.Namespace) -> Result:
         _seconds(folder, "one")  # compiles, once per installation
         idle = median(_seconds(folder, "one") for _ in range(3))
         rounds = [_seconds(folder, "all") for _ in range(ROUNDS)]
-        counts = json.loads((folder / "output" / "report.json").read_text())["counts"]
+        counts = json.loads((folder / "output" / "report.json").read_text(encoding="utf-8"))["counts"]
     speeds = [megabytes / (seconds - idle) for seconds in rounds]
     dropped = ", ".join(f"{name} {count:,}" for name, count in counts["dropped"].items() if count)
     return Result(
@@ -79,7 +79,7 @@ def _seconds(folder: Path, collected: str) -> float:
         (folder / "output").mkdir(exist_ok=True)
         paths = {"input": folder / collected, "output": folder / "output", "scratch": scratch}
         job = Path(scratch) / "job.json"
-        job.write_text(json.dumps({**paths, "config": {"workers": 1}}, default=str))
+        job.write_text(json.dumps({**paths, "config": {"workers": 1}}, default=str), encoding="utf-8")
         return cpu_seconds([sys.executable, "-m", "tasks.cleaning.engine", str(job)], cwd=ROOT)
 
 

@@ -178,14 +178,14 @@ class _Sides:
             pq.write_table(table, scratch / f"{name}.parquet", row_group_size=_SHARD_ROWS)
             # The peer's environment has no Arrow.
             lines = (f"{json.dumps({'text': text})}\n" for text in table["text"].to_pylist())
-            (scratch / f"{name}.jsonl").write_text("".join(lines))
+            (scratch / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
 
     def run(self, command: list[str]) -> Run:
         """One run of a side on all documents, after a few for warming up."""
         suffix, out = "jsonl" if command is PEER else "parquet", self.scratch / "found.json"
         documents = [str(self.scratch / f"{name}.{suffix}") for name in ("few", "documents")]
         total = cpu_seconds([*command, *documents, str(out)], cwd=ROOT)
-        found = json.loads(out.read_text())
+        found = json.loads(out.read_text(encoding="utf-8"))
         return Run(found["seconds"], total - found["seconds"], found["clusters"])
 
 
@@ -194,7 +194,9 @@ def timed(few: Path, documents: Path, out: Path) -> None:
     find_duplicates(few)
     started = time.process_time()
     clusters = find_duplicates(documents)
-    out.write_text(json.dumps({"seconds": time.process_time() - started, "clusters": clusters}))
+    out.write_text(
+        json.dumps({"seconds": time.process_time() - started, "clusters": clusters}), encoding="utf-8"
+    )
 
 
 def find_duplicates(path: Path) -> list[int]:

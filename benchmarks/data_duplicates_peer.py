@@ -33,7 +33,9 @@ def main(few: str, lines: str, out: str) -> None:
     cluster(few)
     started = time.process_time()
     clusters = cluster(lines)
-    Path(out).write_text(json.dumps({"seconds": time.process_time() - started, "clusters": clusters}))
+    Path(out).write_text(
+        json.dumps({"seconds": time.process_time() - started, "clusters": clusters}), encoding="utf-8"
+    )
 
 
 def cluster(lines: str) -> list[int]:

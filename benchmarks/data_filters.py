@@ -94,7 +94,7 @@ class _Sides:
         pq.write_table(table, scratch / "documents.parquet")
         # The peer's environment has no Arrow.
         lines = "".join(f"{json.dumps(row)}\n" for row in table.to_pylist())
-        (scratch / "documents.jsonl").write_text(lines)
+        (scratch / "documents.jsonl").write_text(lines, encoding="utf-8")
         self.megabytes = pc.sum(pc.binary_length(table["text"])).as_py() / 1e6
         rules = [rule for name in CONFIG.sets for rule in RULE_SETS[name]]
         chinese = {rule.name: rule.threshold("zh") for rule in rules}
@@ -119,7 +119,8 @@ class _Sides:
         """
         job = self.scratch / "job.json"
         job.write_text(
-            json.dumps({**self.job, "passes": passes, "limit": limit, "alternatives": alternatives})
+            json.dumps({**self.job, "passes": passes, "limit": limit, "alternatives": alternatives}),
+            encoding="utf-8",
         )
         return cpu_seconds([*command, str(job), str(self._out(command))], cwd=ROOT)
 
@@ -128,7 +129,7 @@ class _Sides:
         alternatives = [CONFIG.sets, *((name,) for name in CONFIG.sets)]
         self.seconds(OURS, alternatives=alternatives)
         self.seconds(PEER, alternatives=alternatives)
-        verdicts = [json.loads(self._out(command).read_text()) for command in (OURS, PEER)]
+        verdicts = [json.loads(self._out(command).read_text(encoding="utf-8")) for command in (OURS, PEER)]
         return " ".join(map(_agreement, ("All sets", *CONFIG.sets), *verdicts))
 
     def _out(self, command: list[str]) -> Path:
@@ -151,10 +152,10 @@ def _agreement(name: str, ours: list[str | None], theirs: list[str | None]) -> s
 
 def filter_documents(job_file: Path, out: Path) -> None:
     """Our side: for each of the job's alternatives one reason, or null, per document."""
-    job = json.loads(job_file.read_text())
+    job = json.loads(job_file.read_text(encoding="utf-8"))
     for _ in range(job["passes"]):
         reasons = [_reasons(job, tuple(sets)) for sets in job["alternatives"]]
-    out.write_text(json.dumps(reasons))
+    out.write_text(json.dumps(reasons), encoding="utf-8")
 
 
 def _reasons(job: dict[str, Any], sets: tuple[str, ...]) -> list[str | None]:

@@ -49,8 +49,8 @@ class RegexTokenizer(word_tokenizers.WordTokenizer):
 def main(job_file: str, out: str) -> None:
     """Write for each of the job's alternatives one reason, or null, per document."""
     word_tokenizers.load_word_tokenizer = cache(lambda language: RegexTokenizer(language))
-    job = json.loads(Path(job_file).read_text())
-    Path(out).write_text(json.dumps([reasons(job, sets) for sets in job["alternatives"]]))
+    job = json.loads(Path(job_file).read_text(encoding="utf-8"))
+    Path(out).write_text(json.dumps([reasons(job, sets) for sets in job["alternatives"]]), encoding="utf-8")
 
 
 def reasons(job: dict[str, Any], sets: list[str]) -> list[str | None]:

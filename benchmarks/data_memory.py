@@ -77,12 +77,12 @@ def clean(folder: Path, workers: int) -> tuple[dict[str, Any], Peaks, float, flo
     for name in ("output", "scratch"):
         (folder / name).mkdir()
     job = {name: str(folder / name) for name in ("output", "scratch")} | {"input": str(folder / "collect")}
-    (folder / "job.json").write_text(json.dumps({**job, "config": {"workers": workers}}))
+    (folder / "job.json").write_text(json.dumps({**job, "config": {"workers": workers}}), encoding="utf-8")
     started = time.monotonic()
     command = [sys.executable, "-m", "tasks.cleaning.engine", str(folder / "job.json")]
     peaks = Peaks()
     cpu: dict[int, float] = {}
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as engine:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8") as engine:
         watcher = threading.Thread(target=_watch, args=(engine, peaks, cpu))
         watcher.start()
         assert engine.stdout is not None
@@ -189,7 +189,7 @@ def _tree(root: psutil.Process) -> Iterator[psutil.Process]:
 
 
 def _kilobytes(process: int, file: str, name: str) -> int:
-    lines = Path(f"/proc/{process}/{file}").read_text().splitlines()
+    lines = Path(f"/proc/{process}/{file}").read_text(encoding="utf-8").splitlines()
     return next((int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
 
 

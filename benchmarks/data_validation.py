@@ -185,7 +185,7 @@ def _write_tokens(directory: Path, documents: int) -> None:
                 ids[:, 0], ids[:, -1] = 1, 2
                 file.write(ids.tobytes())
         (np.arange(count + 1, dtype="<i8") * TOKENS).tofile(directory / "tokens" / f"{split}.offsets")
-        (directory / "tokens" / f"{split}.json").write_text(json.dumps({"dtype": "<u2"}))
+        (directory / "tokens" / f"{split}.json").write_text(json.dumps({"dtype": "<u2"}), encoding="utf-8")
 
 
 def _publish(store: Store, directory: Path, stage: str, documents: int) -> None:

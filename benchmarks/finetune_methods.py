@@ -67,7 +67,9 @@ def measure(arguments: argparse.Namespace) -> list[str]:
     rows = [COLUMNS, ["---"] * len(COLUMNS), *(_row(name, found[name]) for name in METHODS if name in found)]
     print("\n".join(f"| {' | '.join(row)} |" for row in rows))
     print(f"\nMean and standard deviation of {SEEDS} seeds. {machine(['torch', 'transformers'])}.\n")
-    (arguments.work / "methods.json").write_text(json.dumps(_figures(found), indent=2) + "\n")
+    (arguments.work / "methods.json").write_text(
+        json.dumps(_figures(found), indent=2) + "\n", encoding="utf-8"
+    )
     return faults
 
 

@@ -178,7 +178,7 @@ def _write(found: Found, path: Path) -> None:
         }
         for cell, outcome in found.items()
     ]
-    path.write_text(json.dumps(rows, indent=2) + "\n")
+    path.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
 
 def parser(command: str) -> argparse.ArgumentParser:

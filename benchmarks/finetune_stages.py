@@ -102,7 +102,7 @@ def _in_process(trial: Trial, work: Path) -> Outcome | str:
     from tasks.errors import TextmillError
 
     log = work.absolute() / f"trials-{os.getpid()}.log"
-    with log.open("a") as words, redirect_stdout(words):
+    with log.open("a", encoding="utf-8") as words, redirect_stdout(words):
         try:
             return outcome(trial, work)
         except TextmillError as error:
@@ -130,7 +130,7 @@ def outcome(trial: Trial, work: Path) -> Outcome:
         made = (*before, tokens, labelled, pretrained, model, evaluation)
         manifests = {artifact.stage: run.store.manifest(artifact.stage, artifact.key) for artifact in made}
         return Outcome(
-            json.loads((run.store.path(evaluation) / "evaluation.json").read_text()),
+            json.loads((run.store.path(evaluation) / "evaluation.json").read_text(encoding="utf-8")),
             {stage: manifest.seconds for stage, manifest in manifests.items() if manifest},
             manifests["fine_tune"].metrics if manifests["fine_tune"] else {},
         )

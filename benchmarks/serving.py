@@ -107,7 +107,7 @@ def _held_out_texts(store: Store) -> list[str]:
     if not made:
         raise BenchmarkError(f"{store.home} holds no held-out texts; run a recipe first: `textmill run`")
     newest = max(made, key=lambda manifest: manifest.made_at)
-    with (store.place(newest.stage, newest.key) / "test.jsonl").open() as lines:
+    with (store.place(newest.stage, newest.key) / "test.jsonl").open(encoding="utf-8") as lines:
         return [json.loads(line)["text"] for line in lines]
 
 
@@ -124,7 +124,9 @@ def _direct(models: Path, name: str) -> Ask:
     tokenizer_files, encoder_files, label_files = (models / model / str(version) for model in composing)
     tokenizer = Tokenizer.from_file(str(tokenizer_files / "tokenizer.json"))
     tokenizer.no_padding()
-    tokenizer.enable_truncation(json.loads((tokenizer_files / "settings.json").read_text())["max_length"])
+    tokenizer.enable_truncation(
+        json.loads((tokenizer_files / "settings.json").read_text(encoding="utf-8"))["max_length"]
+    )
     session = onnxruntime.InferenceSession(encoder_files / "model.onnx", providers=["CPUExecutionProvider"])
     labels = json.loads((label_files / "labels.json").read_text(encoding="utf-8"))
 

@@ -44,7 +44,7 @@ class Side:
             )
         line = self.process.stdout.readline()
         if not line:
-            words = self.log.read_text(errors="replace")[-2000:]
+            words = self.log.read_text(errors="replace", encoding="utf-8")[-2000:]
             raise BenchmarkError(f"train: the {self.log.stem} ended without a figure:\n{words}")
         return Run(**json.loads(line))
 
@@ -87,7 +87,7 @@ def _job(folder: Path, paths: Mapping[str, Path]) -> Path:
         (folder / name).mkdir(parents=True)
     job = folder / "job.json"
     own = {"output": folder / "output", "scratch": folder / "scratch"}
-    job.write_text(json.dumps({**paths, **own}, default=str))
+    job.write_text(json.dumps({**paths, **own}, default=str), encoding="utf-8")
     return job
 
 
@@ -96,7 +96,7 @@ def _side(python: Path, side: str, job: Path) -> Iterator[Side]:
     # The peer's own environment has accelerate only; the rest it finds in ours.
     paths = [str(ROOT), sysconfig.get_path("purelib")]
     log = job.with_name(f"{side}.log")
-    with log.open("w") as errors:
+    with log.open("w", encoding="utf-8") as errors:
         process = subprocess.Popen(
             [python, "-m", "benchmarks.train_worker", side, job],
             stdin=subprocess.PIPE,
@@ -105,6 +105,7 @@ def _side(python: Path, side: str, job: Path) -> Iterator[Side]:
             text=True,
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "HF_HUB_OFFLINE": "1"},
+            encoding="utf-8",
         )
         try:
             yield Side(process, log)

@@ -56,7 +56,7 @@ def _write(folder: Path, texts: list[str]) -> None:
     tokenizer = _trained(texts)
     (folder / "tokenizer").mkdir(parents=True)
     tokenizer.save(str(folder / "tokenizer" / "tokenizer.json"))
-    (folder / "tokenizer" / "tokenizer_config.json").write_text(json.dumps(_ROLES))
+    (folder / "tokenizer" / "tokenizer_config.json").write_text(json.dumps(_ROLES), encoding="utf-8")
     held_out = texts[::HELD_OUT_EVERY]
     del texts[::HELD_OUT_EVERY]
     for split, part in (("train", texts), ("validation", held_out)):

@@ -104,13 +104,15 @@ SIDES: dict[str, Callable[[Job, dict[str, Any]], Run]] = {
 
 def main(side: str, job_file: str) -> None:
     """Answer each line on stdin with one run."""
-    answers = os.fdopen(os.dup(1), "w")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # libraries print; the parent reads answers only
     with contextlib.suppress(AttributeError):  # elsewhere than on Linux
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     from model_code.job import Job
 
-    paths = {name: Path(value) for name, value in json.loads(Path(job_file).read_text()).items()}
+    paths = {
+        name: Path(value) for name, value in json.loads(Path(job_file).read_text(encoding="utf-8")).items()
+    }
     fixed = {"precision": "bfloat16", "checkpoint_every": 10**9}
     for line in sys.stdin:
         asked = json.loads(line)

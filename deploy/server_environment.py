@@ -44,7 +44,7 @@ def fetch_library() -> None:
     try:
         with tempfile.TemporaryDirectory() as folder:
             command = ["apt-get", "download", "--quiet", package]
-            subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+            subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, encoding="utf-8")
             for archive in Path(folder).glob("*.deb"):
                 subprocess.run(["dpkg", "-x", str(archive), sys.prefix], check=True)
     except (OSError, subprocess.CalledProcessError) as error:

@@ -145,7 +145,11 @@ def _find_environment() -> _Environment:
         places = " or ".join(str(place) for place in roots)
         raise TritonError(f"the Triton server is not installed: no {places}; run `make install`")
     result = subprocess.run(
-        [root / "bin" / "python", "-I", DESCRIBE], capture_output=True, text=True, check=False
+        [root / "bin" / "python", "-I", DESCRIBE],
+        capture_output=True,
+        text=True,
+        check=False,
+        encoding="utf-8",
     )
     if result.returncode:
         raise TritonError(f"{root}/bin/python does not work: {result.stderr.strip()}; run `make install`")
@@ -321,6 +325,6 @@ def _log(home: Path) -> Path:
 @contextlib.contextmanager
 def _lock(home: Path) -> Iterator[None]:
     """Two commands that start at once end with one server."""
-    with (home / "start.lock").open("w") as handle:
+    with (home / "start.lock").open("w", encoding="utf-8") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield

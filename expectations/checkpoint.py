@@ -159,4 +159,4 @@ def _offline(page: str) -> str:
     page = re.sub(r'<body>.*?(?=<div class="container-fluid)', "<body>\n", page, flags=re.DOTALL)
     page = re.sub(r"<(link|img)\b[^>]*>", "", page)
     page = re.sub(r'<a href="\.\./[^"]*"\s*>(.*?)</a>', r"\1", page, flags=re.DOTALL)
-    return page.replace("</head>", f"<style>\n{STYLE.read_text()}</style>\n</head>", 1)
+    return page.replace("</head>", f"<style>\n{STYLE.read_text(encoding='utf-8')}</style>\n</head>", 1)

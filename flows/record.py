@@ -86,7 +86,7 @@ class Recorder:
 def write(folder: Path, record: RunRecord) -> None:
     """Write a record into the folder of its run, in one step."""
     temporary = folder / f".run.json.{os.getpid()}"
-    temporary.write_text(record.model_dump_json(indent=2) + "\n")
+    temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
     temporary.replace(folder / "run.json")
 
 

@@ -159,7 +159,7 @@ def _launch(name: Name) -> None:
         mark=_mark(name),
     )
     # Remembered before it is ready: a command that is interrupted now leaves a server that is found.
-    _record_path(name).write_text(json.dumps({"process": asdict(process), "port": port}))
+    _record_path(name).write_text(json.dumps({"process": asdict(process), "port": port}), encoding="utf-8")
 
 
 def _arguments(name: Name, home: Path, port: int) -> list[str]:
@@ -201,7 +201,7 @@ def _wait_until_ready(name: Name) -> None:
         return
     reason = "ended while starting" if state == "stopped" else f"is not ready after {READY_SECONDS:.0f} s"
     _stop(name)
-    lines = _log(name).read_text(errors="replace").splitlines()[-LOG_LINES:]
+    lines = _log(name).read_text(errors="replace", encoding="utf-8").splitlines()[-LOG_LINES:]
     raise ServerError("\n".join([f"{name} {reason}; the end of {_log(name)}:", *lines]))
 
 
@@ -237,7 +237,7 @@ def _recorded(name: Name) -> _Record | None:
         found = triton_server.find(triton_home())
         return _Record(Process(found.pid, found.created), found.http_port) if found else None
     try:
-        content = json.loads(_record_path(name).read_text())
+        content = json.loads(_record_path(name).read_text(encoding="utf-8"))
         record = _Record(Process(**content["process"]), int(content["port"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None  # never started, or the file is damaged

@@ -248,15 +248,17 @@ def free_memory(runtime: Runtime, ranks: int = 1) -> int:
     """Bytes that one of `ranks` new processes can take: of its GPU, or its share of machine and cgroup."""
     if runtime.device.type == "cuda":
         return torch.cuda.mem_get_info(runtime.device)[0]
-    fields = (line.split() for line in Path("/proc/meminfo").read_text().splitlines())
+    fields = (line.split() for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines())
     free = next(int(field[1]) * 1024 for field in fields if field[0] == "MemAvailable:")
     for limit, used in (
         ("memory.max", "memory.current"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
     ):
         group = Path("/sys/fs/cgroup")
-        if (group / limit).is_file() and (most := (group / limit).read_text().strip()) != "max":
-            free = min(free, int(most) - int((group / used).read_text()))
+        if (group / limit).is_file() and (
+            most := (group / limit).read_text(encoding="utf-8").strip()
+        ) != "max":
+            free = min(free, int(most) - int((group / used).read_text(encoding="utf-8")))
     return max(0, free) // ranks
 
 

@@ -261,7 +261,7 @@ def _model(
 def require_family(directory: Path, name: str, task: TaskType) -> None:
     """Raise TrainingError when the checkpoint is of an architecture that can't do the task."""
     path = directory / "config.json"
-    found = json.loads(path.read_text()).get("model_type") if path.is_file() else None
+    found = json.loads(path.read_text(encoding="utf-8")).get("model_type") if path.is_file() else None
     if found is not None and found not in task.FAMILIES:
         raise TrainingError(
             f"the task {name} is for the families {', '.join(task.FAMILIES)}, the model in {directory} is of "
@@ -320,7 +320,7 @@ def _save(
     if described.is_file() and not (directory / described.name).exists():
         (directory / described.name).write_bytes(described.read_bytes())
     for name, text in getattr(task, "FILES", {}).items():
-        (directory / name).write_text(text)
+        (directory / name).write_text(text, encoding="utf-8")
     write_settings(settings, directory)
 
 

@@ -52,7 +52,9 @@ class Reporter:
 def main(train: Callable[[Job, Reporter], dict[str, Any]], paths: set[str]) -> None:
     """Run `train` on the job file named on the command line; `paths` are the names it must hold."""
     # torchrun numbers the processes that it starts.
-    reporter = Reporter(os.fdopen(os.dup(1), "w"), is_main=os.environ.get("RANK", "0") == "0")
+    reporter = Reporter(
+        os.fdopen(os.dup(1), "w", encoding="utf-8"), is_main=os.environ.get("RANK", "0") == "0"
+    )
     os.dup2(2, 1)
     signal.signal(signal.SIGTERM, reporter.request_stop)
     try:
@@ -67,7 +69,7 @@ def _read_job(arguments: list[str], required: set[str]) -> Job:
     if len(arguments) != 1:
         raise TrainingError(f"expected one argument, a job file, got {len(arguments)}")
     try:
-        raw = json.loads(Path(arguments[0]).read_text())
+        raw = json.loads(Path(arguments[0]).read_text(encoding="utf-8"))
         paths = {name: Path(value) for name, value in raw.items() if isinstance(value, str)}
         values = {**raw["config"], **{name: raw[name] for name in raw.keys() - paths.keys() - {"config"}}}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -97,9 +99,9 @@ def fingerprint(config: Any, *data: str, leaving_out: frozenset[str] = frozenset
 
 def write_json(path: Path, value: Any) -> None:
     """Write one value, sorted and indented, so that equal values are equal bytes."""
-    path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+    path.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def write_json_lines(path: Path, rows: list[dict[str, Any]]) -> None:
     """Write one JSON object per line."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -57,7 +57,7 @@ def run_child(
         StageError: the child reported an error, or ended without a result (with its last words).
     """
     job_file = workspace.scratch / "job.json"
-    job_file.write_text(json.dumps(job, indent=2, default=str))
+    job_file.write_text(json.dumps(job, indent=2, default=str), encoding="utf-8")
     log_file, ranks = workspace.scratch / "child.log", workspace.scratch / "ranks"
     command, environment = [sys.executable, "-m", module, str(job_file)], _environment(workspace.store.home)
     if processes > 1:
@@ -65,7 +65,7 @@ def run_child(
         ranks.mkdir()
         command = _torchrun(ranks, processes) + command[1:]
         environment |= _meeting_in(ranks)
-    with log_file.open("w") as log, _child(command, environment, log) as child:
+    with log_file.open("w", encoding="utf-8") as log, _child(command, environment, log) as child:
         assert child.stdout is not None
         with workspace.progress(what, total=1) as advance:
             for line in child.stdout:
@@ -95,7 +95,7 @@ def run_child(
 
 
 def _last_words(log_file: Path) -> str:
-    with log_file.open(errors="replace") as log:
+    with log_file.open(errors="replace", encoding="utf-8") as log:
         words = "".join(deque(log, maxlen=15))
     return f"Its last words:\n{words}" if words else "It said nothing."
 
@@ -137,7 +137,8 @@ def _meeting_in(ranks: Path) -> dict[str, str]:
 def _failed_rank(log: Path) -> tuple[int, int] | None:
     """The rank that failed first according to torchrun, and its exit code."""
     failures = re.findall(
-        r"time +: (\S+)\n.*\n +rank +: (\d+) .*\n +exitcode +: (-?\d+) ", log.read_text(errors="replace")
+        r"time +: (\S+)\n.*\n +rank +: (\d+) .*\n +exitcode +: (-?\d+) ",
+        log.read_text(errors="replace", encoding="utf-8"),
     )
     if not failures:
         return None
@@ -175,6 +176,7 @@ def _child(command: list[str], environment: dict[str, str], log: Any) -> Iterato
         env=environment,
         start_new_session=True,
         preexec_fn=_die_with_parent,
+        encoding="utf-8",
     )
     try:
         yield child

@@ -44,7 +44,7 @@ def clean(collected: Artifact, config: CleanConfig, workspace: Workspace) -> Non
         raise nothing_left(counts)
     workspace.counts |= {"collected": counts["collected"], "kept": counts["kept"]}
     workspace.counts |= {f"dropped by {name}": count for name, count in counts["dropped"].items()}
-    report = json.loads((workspace.directory / "report.json").read_text())
+    report = json.loads((workspace.directory / "report.json").read_text(encoding="utf-8"))
     _show(report, workspace)
     by_size = sorted(counts["dropped"].items(), key=lambda item: -item[1])
     top = ", ".join(f"{name} {count:,}" for name, count in by_size[:4] if count)

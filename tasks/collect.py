@@ -219,7 +219,8 @@ def _say(
 ) -> None:
     """Write `changes.json` and tell the person who watches."""
     (workspace.directory / "changes.json").write_text(
-        json.dumps({name: change.model_dump() for name, change in changes.items()}, indent=1) + "\n"
+        json.dumps({name: change.model_dump() for name, change in changes.items()}, indent=1) + "\n",
+        encoding="utf-8",
     )
     workspace.volatile.add("changes.json")
     new, changed, removed = (

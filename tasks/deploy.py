@@ -68,11 +68,15 @@ def deploy(
         )
         mlflow.set_registered_model_alias(name, CHAMPION, str(version))
     endpoint = {"model": name, "version": version, "onnx": exported.digest}
-    (workspace.directory / "endpoint.json").write_text(json.dumps(endpoint, indent=2) + "\n")
+    (workspace.directory / "endpoint.json").write_text(
+        json.dumps(endpoint, indent=2) + "\n", encoding="utf-8"
+    )
     # Triton merges requests as they come, so the last digits of the comparison differ from run to run.
     workspace.volatile.add("deployment.json")
     deployment = {"model": name, "version": version, **comparison}
-    (workspace.directory / "deployment.json").write_text(json.dumps(deployment, indent=2) + "\n")
+    (workspace.directory / "deployment.json").write_text(
+        json.dumps(deployment, indent=2) + "\n", encoding="utf-8"
+    )
     url = f"{server.url}/v2/models/{name}"
     workspace.external |= {"model": name, "version": str(version), "url": url}
     workspace.counts |= {"compared texts": len(texts)}
@@ -112,7 +116,7 @@ def _go_live(
         comparison = _compare(name, server, texts, expected)
         _demand_agreement(comparison, config, name, version)
         return comparison
-    settings = json.loads((onnx / "settings.json").read_text())
+    settings = json.loads((onnx / "settings.json").read_text(encoding="utf-8"))
     candidate = live.stage_version(
         server, name, version, onnx=onnx / "model.onnx", tokenizer=onnx / "tokenizer.json", **settings
     )

@@ -110,7 +110,7 @@ def _over_seeds(model: Path, test: Sequence[Any], batch_size: int) -> dict[str, 
     if not listed.is_file():
         return {}
     found = []
-    for seed in json.loads(listed.read_text()):
+    for seed in json.loads(listed.read_text(encoding="utf-8")):
         predictor = Predictor(model / seed["model"])
         figures = predictor.task.metrics(test, predictor.predict(test, batch_size), predictor.settings)
         found.append({"seed": seed["seed"]} | figures)
@@ -226,10 +226,10 @@ def _write(
     evaluation: dict[str, Any], test: Sequence[Any], predicted: Predictions, workspace: Workspace
 ) -> None:
     text = json.dumps(evaluation, indent=2, ensure_ascii=False) + "\n"
-    (workspace.directory / "evaluation.json").write_text(text)
+    (workspace.directory / "evaluation.json").write_text(text, encoding="utf-8")
     rows = ({"id": example["id"], "predicted": said} for example, said in zip(test, predicted, strict=True))
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (workspace.directory / "predictions.jsonl").write_text(lines)
+    (workspace.directory / "predictions.jsonl").write_text(lines, encoding="utf-8")
     if "confusion_matrix" in evaluation:
         plot_confusion_matrix(
             evaluation["confusion_matrix"], evaluation["labels"], workspace.directory / "confusion_matrix.png"

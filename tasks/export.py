@@ -72,7 +72,7 @@ def export(
         "opset": opset,
         "onnx_bytes": (folder / "model.onnx").stat().st_size,
     }
-    (workspace.directory / "parity.json").write_text(json.dumps(parity, indent=2) + "\n")
+    (workspace.directory / "parity.json").write_text(json.dumps(parity, indent=2) + "\n", encoding="utf-8")
     _demand_parity(parity)
     workspace.metrics |= {"max abs difference": worst}
     workspace.counts |= {"parity cases": len(cases), "onnx bytes": parity["onnx_bytes"]}
@@ -87,10 +87,12 @@ def export(
 
 def _write_settings(model: Path, max_length: int, folder: Path) -> None:
     shutil.copyfile(model / "model" / "tokenizer.json", folder / "tokenizer.json")
-    config = json.loads((model / "model" / "config.json").read_text())
-    labels = json.loads((model / "model" / "task.json").read_text())["labels"]
+    config = json.loads((model / "model" / "config.json").read_text(encoding="utf-8"))
+    labels = json.loads((model / "model" / "task.json").read_text(encoding="utf-8"))["labels"]
     settings = {"labels": labels, "max_length": max_length, "pad_id": config["pad_token_id"]}
-    (folder / "settings.json").write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+    (folder / "settings.json").write_text(
+        json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 def _compare(model: Path, folder: Path, texts: Sequence[str], max_length: int) -> Iterator[dict[str, Any]]:

@@ -33,7 +33,7 @@ def plot_loss_curves(histories: Mapping[str, Path], path: Path) -> None:
     """Draw the training loss by step of every `history.jsonl`, side by side."""
     figure = _figure(5 * len(histories), 3.4)
     for position, (name, history) in enumerate(histories.items(), start=1):
-        with history.open() as lines:
+        with history.open(encoding="utf-8") as lines:
             points = [point for point in map(json.loads, lines) if "step" in point and "loss" in point]
         axes = figure.add_subplot(1, len(histories), position)
         axes.plot([point["step"] for point in points], [point["loss"] for point in points], linewidth=1)

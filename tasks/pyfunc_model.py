@@ -29,7 +29,7 @@ class TextClassifier(PythonModel):
                 f"{folder}: this version has no ONNX build yet; its run stopped before the export. "
                 "Run the recipe again, or load another version"
             )
-        settings = json.loads((folder / "settings.json").read_text())
+        settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
         self.labels = settings["labels"]
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.enable_truncation(settings["max_length"])

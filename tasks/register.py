@@ -90,7 +90,7 @@ def register(
     """
     made = (collected, cleaned, tokens, examples, pretrained, model, evaluation)
     manifests = {artifact.stage: workspace.manifest(artifact) for artifact in made}
-    result = json.loads((workspace.path(evaluation) / "evaluation.json").read_text())
+    result = json.loads((workspace.path(evaluation) / "evaluation.json").read_text(encoding="utf-8"))
     mlflow = client()
     run_id = find_or_create_run(mlflow, config.model, workspace.key)
     log_run(mlflow, run_id, manifests, result, workspace.path)
@@ -104,7 +104,7 @@ def register(
             "registered nowhere; improve the data or the training, or change `evaluate` in the recipe"
         )
     card = model_card(config.model, manifests, result)
-    (workspace.directory / CARD).write_text(card)
+    (workspace.directory / CARD).write_text(card, encoding="utf-8")
     workspace.shown.append(card)
     version, served = by_digest(mlflow, config.model, model.digest), _is_served(examples, workspace)
     if version is None:
@@ -122,7 +122,9 @@ def register(
     mlflow.set_tag(run_id, "textmill.gate", "passed")
     mlflow.set_terminated(run_id, "FINISHED")
     content = {"model": config.model, "digest": model.digest}
-    (workspace.directory / "registration.json").write_text(json.dumps(content, indent=2) + "\n")
+    (workspace.directory / "registration.json").write_text(
+        json.dumps(content, indent=2) + "\n", encoding="utf-8"
+    )
     workspace.external |= {"version": str(version.version), "run_id": run_id, "alias": alias}
     workspace.external["experiment_id"] = mlflow.get_run(run_id).info.experiment_id
     workspace.say(f"{config.model} version {version.version}, alias {alias}")
@@ -130,7 +132,7 @@ def register(
 
 def registered_version(registered: Artifact, workspace: Workspace) -> ModelVersion:
     """The model version that a register artifact stands for."""
-    content = json.loads((workspace.path(registered) / "registration.json").read_text())
+    content = json.loads((workspace.path(registered) / "registration.json").read_text(encoding="utf-8"))
     version = int(workspace.manifest(registered).external["version"])
     return ModelVersion(model=content["model"], version=version, digest=content["digest"])
 

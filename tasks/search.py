@@ -306,7 +306,7 @@ def _write(
         ],
     }
     written, plot = workspace.directory / "search.json", workspace.directory / "search.png"
-    written.write_text(json.dumps(found, indent=2) + "\n")
+    written.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     workspace.volatile.add(written.name)  # it holds seconds
     plot_search(scores, [trial.state for trial in trials], importances, plot)
     rows = [

@@ -23,14 +23,14 @@ def write_seeds(trained: Sequence[Training], workspace: Workspace) -> None:
         model = f"seeds/{seed}/model"
         shutil.copytree(training.output / "model", directory / model)
         listed.append({"seed": seed, "score": training.score, "model": model})
-    (directory / "seeds.json").write_text(json.dumps(listed, indent=2) + "\n")
+    (directory / "seeds.json").write_text(json.dumps(listed, indent=2) + "\n", encoding="utf-8")
 
-    metrics = json.loads((directory / "metrics.json").read_text())
+    metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
     names = [name for name, value in metrics.items() if isinstance(value, float) and name != "score"]
     each = {name: [float(training.metrics[name]) for training in trained] for name in names}
     over = {name: {"mean": mean(found), "standard_deviation": stdev(found)} for name, found in each.items()}
     (directory / "metrics.json").write_text(
-        json.dumps(metrics | {"seeds": over}, indent=2, sort_keys=True) + "\n"
+        json.dumps(metrics | {"seeds": over}, indent=2, sort_keys=True) + "\n", encoding="utf-8"
     )
     _show([row["seed"] for row in listed], each, over, metrics["selection"], workspace)
 

@@ -294,7 +294,7 @@ class Stage:
         """An error nobody foresaw: one line for the person who watches, the traceback in a file."""
         place = run.store.scratch(self.name, key) / "traceback.txt"
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text("".join(traceback.format_exception(error)))
+        place.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
         first_line = str(error).partition("\n")[0]
         return StageError(
             f"{self.name}: {type(error).__name__}: {first_line[:300]}; the whole traceback is in {place}"

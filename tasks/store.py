@@ -88,7 +88,7 @@ class Store:
 
     def publish(self, temporary: Path, manifest: Manifest) -> None:
         """Make what was written visible under its key, in one step. Call it with the lock held."""
-        (temporary / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+        (temporary / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
         for path in temporary.rglob("*"):
             _fsync(path)
         _fsync(temporary)

@@ -127,7 +127,7 @@ def _metrics(manifests: Mapping[str, Manifest], evaluation: Mapping[str, Any]) -
 
 
 def _curve(name: str, history: Path) -> Iterator[Any]:
-    with history.open() as lines:
+    with history.open(encoding="utf-8") as lines:
         for row in map(json.loads, lines):
             if "step" in row and "loss" in row:
                 yield point(f"{name}/loss", row["loss"], step=row["step"])

@@ -63,9 +63,9 @@ class Trainings:
             job = {**self._job, "output": output, "scratch": folder, "config": {**self.config, **values}}
             metrics = run_child(self._module, job, what, self._workspace, listen)["metrics"]
             written = finished.with_suffix(".tmp")
-            written.write_text(json.dumps(metrics))
+            written.write_text(json.dumps(metrics), encoding="utf-8")
             written.replace(finished)
-        return Training(values, json.loads(finished.read_text()), output)
+        return Training(values, json.loads(finished.read_text(encoding="utf-8")), output)
 
     def forget(self, values: Mapping[str, Any]) -> None:
         """Remove what a training left."""

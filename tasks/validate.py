@@ -103,7 +103,7 @@ def validate_clean(
             "SELECT source, language, count(*), sum(characters)::BIGINT FROM documents "
             "GROUP BY source, language ORDER BY count(*) DESC, source, language"
         )
-    (workspace.directory / PROFILE).write_text(profile.model_dump_json(indent=2) + "\n")
+    (workspace.directory / PROFILE).write_text(profile.model_dump_json(indent=2) + "\n", encoding="utf-8")
     workspace.table("Personal data left", ["Kind", "Documents"], list(left.items()))
     workspace.table("Composition", ["Source", "Language", "Documents", "Characters"], composition)
     if previous is None:

@@ -86,6 +86,7 @@ class Mill:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            encoding="utf-8",
         )
 
     def __call__(self, *arguments: str | Path, code: int = 0, **environment: str) -> str:
@@ -111,7 +112,7 @@ class Mill:
     def last_run(self) -> dict[str, Any]:
         """The record of the newest run."""
         newest = max((self.home / "runs").glob("*/run.json"), key=lambda path: path.stat().st_mtime_ns)
-        return {**json.loads(newest.read_text()), "folder": newest.parent}
+        return {**json.loads(newest.read_text(encoding="utf-8")), "folder": newest.parent}
 
     def outcomes(self, field: str) -> dict[str, str]:
         """One field of what became of each stage in the newest run: `state`, `digest` or `key`."""
@@ -172,8 +173,10 @@ def recipe(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows += numbers.sample(rows, 30)
     rows += [{"text": "The museum shows a collection of ancient coins and medals.", "topic": "museum"}]
     numbers.shuffle(rows)
-    (folder / "topics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (folder / "topics.yaml").write_text(yaml.safe_dump(_recipe(final / "topics.jsonl"), sort_keys=False))
+    (folder / "topics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    (folder / "topics.yaml").write_text(
+        yaml.safe_dump(_recipe(final / "topics.jsonl"), sort_keys=False), encoding="utf-8"
+    )
     with suppress(OSError):  # another worker was first
         folder.rename(final)
     return final / "topics.yaml"
@@ -183,7 +186,9 @@ def recipe(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undisturbed(shared: Path, request: pytest.FixtureRequest) -> Callable[[], dict[str, str]]:
     """Ask for `first` where it may have been made by another worker."""
     known = shared / "first.json"
-    return lambda: json.loads(known.read_text()) if known.exists() else request.getfixturevalue("first")
+    return lambda: (
+        json.loads(known.read_text(encoding="utf-8")) if known.exists() else request.getfixturevalue("first")
+    )
 
 
 @pytest.fixture(scope="session")
@@ -194,7 +199,7 @@ def first(mill: Mill, recipe: Path, shared: Path) -> dict[str, str]:
     assert set(mill.outcomes("state").values()) == {"made"}
     digests: dict[str, str] = mill.outcomes("digest")
     assert tuple(digests) == STAGES
-    (shared / "first.tmp").write_text(json.dumps(digests))
+    (shared / "first.tmp").write_text(json.dumps(digests), encoding="utf-8")
     (shared / "first.tmp").replace(shared / "first.json")
     return digests
 

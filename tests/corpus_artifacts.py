@@ -91,7 +91,7 @@ def cleaned(
         dict.fromkeys(("id", "uri", "evaluation_uri", "ngram"), pa.string()),
     )
     counts = {"collected": len(kept) + len(dropped), "kept": len(kept)}
-    (directory / "report.json").write_text(json.dumps(_report(kept, dropped)))
+    (directory / "report.json").write_text(json.dumps(_report(kept, dropped)), encoding="utf-8")
     inputs = {"collected": made_of} if made_of else None
     return publish(store, directory, "clean", key, counts=counts, inputs=inputs)
 
@@ -147,7 +147,7 @@ def tokenized(
             offsets[[1, 2]] = offsets[[2, 1]]
         np.concatenate(encoded).astype("<u2").tofile(directory / "tokens" / f"{split}.bin")
         offsets.tofile(directory / "tokens" / f"{split}.offsets")
-        (directory / "tokens" / f"{split}.json").write_text(json.dumps({"dtype": "<u2"}))
+        (directory / "tokens" / f"{split}.json").write_text(json.dumps({"dtype": "<u2"}), encoding="utf-8")
     divided = [(row["id"], split) for split, rows in parts.items() for row in rows]
     strings = dict.fromkeys(("id", "split"), pa.string())
     _table(directory / "splits.parquet", splits or divided, strings)

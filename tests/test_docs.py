@@ -61,7 +61,7 @@ def command_lines(page: Path) -> list[list[str]]:
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
 def test_commands_exist(page: Path) -> None:
-    targets = set(re.findall(r"^([a-z][a-z -]*):", (ROOT / "Makefile").read_text(), re.M))
+    targets = set(re.findall(r"^([a-z][a-z -]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
     targets = {target for rule in targets for target in rule.split()}
     for program, *words in command_lines(page):
         if program == "make":
@@ -79,7 +79,9 @@ def test_the_readme_shows_every_verb() -> None:
 
 
 def test_both_readmes_name_every_stage() -> None:
-    lifecycle = (ROOT / "flows" / "lifecycle.py").read_text()  # importing it would set Prefect up
+    lifecycle = (ROOT / "flows" / "lifecycle.py").read_text(
+        encoding="utf-8"
+    )  # importing it would set Prefect up
     stages = sum(map(ast.literal_eval, re.findall(r"^(?:CORPUS|TRAIN|RELEASE) = (.*)$", lifecycle, re.M)), ())
     assert len(stages) == 13
     for page in ("README.md", "docs/README.zh.md"):
@@ -137,10 +139,10 @@ def test_the_reference_follows_the_models() -> None:
 
 
 def test_scheduled_runs_have_the_built_in_recipe() -> None:
-    [deployment] = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    [deployment] = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
     assert Recipe.model_validate(deployment["parameters"]["recipe"]) == load_recipe(deployment["name"])
     file, function = deployment["entrypoint"].split(":")
-    assert re.search(rf"\ndef {function}\(\s*recipe: Recipe\b", (ROOT / file).read_text())
+    assert re.search(rf"\ndef {function}\(\s*recipe: Recipe\b", (ROOT / file).read_text(encoding="utf-8"))
 
 
 def test_the_variables_in_the_readme_are_read() -> None:

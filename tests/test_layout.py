@@ -81,7 +81,7 @@ def test_code_in_a_model_repository_imports_nothing_of_ours(folder: str) -> None
 def test_the_command_answers_without_loading_a_heavy_library() -> None:
     code = "import sys, flows.cli; print(*(name for name in sys.modules if '.' not in name))"
     loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, encoding="utf-8"
     )
     assert not HEAVY & set(loaded.stdout.split())
 
@@ -89,4 +89,30 @@ def test_the_command_answers_without_loading_a_heavy_library() -> None:
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_files_stay_readable(package: str) -> None:
     for file in _files(package):
-        assert file.read_text().count("\n") <= MOST_LINES, file
+        assert file.read_text(encoding="utf-8").count("\n") <= MOST_LINES, file
+
+
+def _text_without_encoding(file: Path) -> Iterator[str]:
+    """Calls that read or write text in whatever encoding the locale happens to have."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if not isinstance(node, ast.Call):
+            continue
+        keywords = {keyword.arg: keyword.value for keyword in node.keywords}
+        if "encoding" in keywords or None in keywords:
+            continue
+        called = ast.unparse(node.func)
+        name = called.rpartition(".")[2]
+        strings = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+        mode = strings[-1] if strings and (called != "open" or len(node.args) > 1) else "r"
+        if isinstance(named := keywords.get("mode"), ast.Constant):
+            mode = str(named.value)
+        opens = name in ("open", "fdopen") and called not in ("os.open", "tarfile.open", "archive.open")
+        whole = (name == "read_text" and not node.args) or (name == "write_text" and len(node.args) == 1)
+        pipes = name in ("run", "Popen", "check_output") and {"text", "universal_newlines"} & keywords.keys()
+        if (opens and "b" not in mode) or whole or pipes:
+            yield f"{file.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)[:80]}"
+
+
+@pytest.mark.parametrize("package", [*MAY_IMPORT, "benchmarks", "tests"])
+def test_text_has_an_encoding_whatever_the_locale(package: str) -> None:
+    assert not [call for file in _files(package) for call in _text_without_encoding(file)]

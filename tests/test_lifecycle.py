@@ -45,7 +45,7 @@ def test_pretraining_was_seen_in_mlflow_while_it_ran(mill: Any, first: dict[str,
 
 def test_a_label_that_occurs_once_is_left_out_and_named(mill: Any, first: dict[str, str]) -> None:
     place = next((mill.home / "artifacts" / "examples").glob("*/report.json"))
-    report = json.loads(place.read_text())
+    report = json.loads(place.read_text(encoding="utf-8"))
     assert report["labels"] == ["garden", "harbour", "kitchen"]
     assert report["left_out"] == {"museum": "1 documents, fewer than 20"}
 
@@ -76,7 +76,7 @@ def test_a_refused_model_is_logged_and_changes_nothing(
     assert "champion" in before[served_version(mill)]
     run = mill.last_run()
     assert run["state"] == "refused"
-    assert "the gate refused the model" in (run["folder"] / "report.html").read_text()
+    assert "the gate refused the model" in (run["folder"] / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_bad_value_is_one_message(
 def test_a_corpus_without_text_is_one_message(
     mill: Any, recipe: Path, first: dict[str, str], tmp_path: Path
 ) -> None:
-    (tmp_path / "empty.txt").write_text(" \n")
+    (tmp_path / "empty.txt").write_text(" \n", encoding="utf-8")
     output = mill("run", recipe, "--set", f"collect.sources.0.path={tmp_path}", code=1)
     assert "no document in files (left out: 1 empty)" in output
 
@@ -119,7 +119,7 @@ def test_files_that_cannot_be_read_are_left_out_and_counted(mill: Any, recipe: P
     (tmp_path / "good.jsonl").write_bytes(good)
     (tmp_path / "binary.txt").write_bytes(bytes(range(256)))
     (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(good)[:-100])
-    (tmp_path / "long.jsonl").write_text(json.dumps({"text": "tide " * 10_000}) + "\n")
+    (tmp_path / "long.jsonl").write_text(json.dumps({"text": "tide " * 10_000}) + "\n", encoding="utf-8")
     source = f"collect.sources.0={{kind: files, path: {tmp_path}, max_document_bytes: 20000}}"
     output = mill("run", recipe, "--only", "collect", "--set", source)
     assert "3 records left out (left out: 1 binary, 1 damaged, 1 too large)" in output
@@ -194,7 +194,7 @@ def test_two_runs_at_once_end_with_one_artifact_and_one_version(mill: Any, secon
         assert "completed" in output
         assert "error" not in output, output
     records = sorted((mill.home / "runs").glob("*/run.json"))[-2:]
-    made = [json.loads(record.read_text())["outcomes"] for record in records]
+    made = [json.loads(record.read_text(encoding="utf-8"))["outcomes"] for record in records]
     assert [o["digest"] for o in made[0]] == [o["digest"] for o in made[1]]
     for outcome in made[0]:
         assert (mill.home / "artifacts" / outcome["stage"] / outcome["key"][:32]).is_dir()
@@ -207,7 +207,7 @@ def test_the_second_version_is_compared_with_the_first_and_goes_live_without_an_
 ) -> None:
     evaluation = next(o for o in mill.last_run()["outcomes"] if o["stage"] == "evaluate")
     place = mill.home / "artifacts" / "evaluate" / evaluation["key"][:32] / "evaluation.json"
-    assert json.loads(place.read_text())["champion"]["version"] == 1
+    assert json.loads(place.read_text(encoding="utf-8"))["champion"]["version"] == 1
     assert second.errors == []
     assert set(second.answers) == {"1", "2"}
     assert served_version(mill) == 2
@@ -235,7 +235,9 @@ print(json.dumps(found.to_dict("records")))
 """
     environment = mill.environment | {"MLFLOW_TRACKING_URI": mill.url("MLFLOW")}
     command = [sys.executable, "-c", program]
-    output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=True, encoding="utf-8"
+    ).stdout
     (answer,) = json.loads(output.splitlines()[-1])
     served = json.loads(mill("ask", "who watered the roses"))
     assert (answer["label"], served["version"]) == ("garden", 2)

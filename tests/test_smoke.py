@@ -52,7 +52,7 @@ def test_the_smoke_form_runs_from_end_to_end(home: Any, name: str) -> None:
     assert states["pretrain"] == "made"
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < CPU_SECONDS, output
-    samples = json.loads((made_by(home, run, "pretrain") / "samples.json").read_text())
+    samples = json.loads((made_by(home, run, "pretrain") / "samples.json").read_text(encoding="utf-8"))
     assert samples
     assert all(sample["given"] and sample["original"] for sample in samples)
     last = list(states)[-1]
@@ -62,7 +62,9 @@ def test_the_smoke_form_runs_from_end_to_end(home: Any, name: str) -> None:
     else:
         assert last == ("deploy" if name in SERVED else "register")
         assert registered(home, f"{name}-smoke") == {"1": {"challenger", "champion"}}
-        evaluation = json.loads((made_by(home, run, "evaluate") / "evaluation.json").read_text())
+        evaluation = json.loads(
+            (made_by(home, run, "evaluate") / "evaluation.json").read_text(encoding="utf-8")
+        )
         known = task_named(evaluation["task"]).METRICS
         assert set(known) <= evaluation["model"].keys()
         assert all(figure in known or figure.rpartition("_")[0] in known for figure in evaluation["model"])

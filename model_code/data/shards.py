@@ -122,7 +122,7 @@ class SplitWriter:
                 digest,
                 offsets_digest,
             )
-            self._description.write_text(json.dumps(asdict(self.info), indent=2) + "\n")
+            self._description.write_text(json.dumps(asdict(self.info), indent=2) + "\n", encoding="utf-8")
 
 
 class _DigestedFile:
@@ -163,7 +163,7 @@ def open_split(directory: Path, split: str) -> Split:
     """
     path = directory / f"{split}.bin"
     try:
-        info = SplitInfo(**json.loads((directory / f"{split}.json").read_text()))
+        info = SplitInfo(**json.loads((directory / f"{split}.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise TrainingError(
             f"{path}: no readable token shard ({error}); run the tokenize stage again"

@@ -83,7 +83,7 @@ def vocabulary_of(directory: Path) -> Vocabulary:
     """
     tokenizer = load_tokenizer(directory)
     described = directory / "tokenizer_config.json"
-    names = json.loads(described.read_text()) if described.is_file() else {}
+    names = json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {}
     roles = {}
     for role, usual in _USUAL.items():
         named = names.get(f"{role}_token")

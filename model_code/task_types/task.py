@@ -174,7 +174,7 @@ def read_settings(directory: Path) -> Settings:
     path = directory / "task.json"
     if not path.is_file():
         raise TrainingError(f"{path}: no such file; name the model directory of a finished fine-tuning")
-    values = json.loads(path.read_text())
+    values = json.loads(path.read_text(encoding="utf-8"))
     task = task_named(values["task"])
     return Settings(
         **values

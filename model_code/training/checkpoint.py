@@ -93,7 +93,7 @@ class Checkpoints:
             if problem:
                 print(f"checkpoint {path} is passed over: {problem}", file=sys.stderr)
             if not self._ranks.sum_of([bool(problem)])[0]:
-                about = json.loads((path / "state.json").read_text())
+                about = json.loads((path / "state.json").read_text(encoding="utf-8"))
                 return Checkpoint(about["step"], SavedTensors(_parts(path, about)), about["state"])
         return None
 
@@ -138,7 +138,7 @@ class Checkpoints:
             ) from problem
         if self._ranks.is_main:
             described = json.loads(about) | {"sha256": [digest.hex() for digest in digests]}
-            (temporary / "state.json").write_text(json.dumps(described))
+            (temporary / "state.json").write_text(json.dumps(described), encoding="utf-8")
             _sync(temporary / "state.json")
             _sync(temporary)
             shutil.rmtree(final, ignore_errors=True)
@@ -155,7 +155,7 @@ class Checkpoints:
     def _problem(self, path: Path) -> str | None:
         """Why a checkpoint can't be used, or None; each rank reads some of its files to the end."""
         try:
-            about = json.loads((path / "state.json").read_text())
+            about = json.loads((path / "state.json").read_text(encoding="utf-8"))
             if about["fingerprint"] != self._fingerprint:
                 return "it belongs to a run with another config or other data"
             files = list(zip(_parts(path, about), about["sha256"], strict=True))

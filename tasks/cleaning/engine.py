@@ -102,7 +102,7 @@ def run(job: Job, say: Say) -> dict[str, Any]:
     largest = _largest_clusters(verdicts, Features([shard.features(plan) for shard in shards]))
     report = make_report(merged(sums), job.config, cluster_sizes(verdicts.members), largest, documents)
     (job.output / "report.json").write_text(
-        json.dumps(report, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        json.dumps(report, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
     )
     counts: dict[str, Any] = report["counts"]
     return counts

@@ -17,11 +17,13 @@ def read_split(directory: Path, split: str) -> list[dict[str, Any]]:
 
 def task_of(directory: Path) -> str:
     """The task type that the examples are of."""
-    task: str = json.loads((directory / "report.json").read_text())["task"]
+    task: str = json.loads((directory / "report.json").read_text(encoding="utf-8"))["task"]
     return task
 
 
 def test_examples_in_training(directory: Path) -> int:
     """How many test examples have the input of a training example."""
-    count: int = json.loads((directory / "report.json").read_text())["remarks"][f"test {IN_TRAINING}"]
+    count: int = json.loads((directory / "report.json").read_text(encoding="utf-8"))["remarks"][
+        f"test {IN_TRAINING}"
+    ]
     return count

@@ -99,7 +99,7 @@ def _named_roles(path: Path) -> Mapping[Role, str]:
     if not file.is_file():
         return {}
     try:
-        settings = json.loads(file.read_text())
+        settings = json.loads(file.read_text(encoding="utf-8"))
         tokens = {role: settings.get(f"{role}_token") for role in Role.__args__}  # type: ignore[attr-defined]
         return {
             role: token if isinstance(token, str) else token["content"]

@@ -85,5 +85,6 @@ def test_import_stays_light():
         capture_output=True,
         text=True,
         check=True,
+        encoding="utf-8",
     )
     assert result.stdout.strip() == "set()"

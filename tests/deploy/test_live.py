@@ -99,7 +99,7 @@ def test_every_switch_under_load_is_seamless(server, bundle, deployed, tmp_path)
         live.go_live(server, deployed, 3)
     assert traffic.errors == []
     assert {answer.model_version for answer in traffic.answers} == {"2", "3"}
-    log = (Path(server.home) / "triton.log").read_text()
+    log = (Path(server.home) / "triton.log").read_text(encoding="utf-8")
     for model in composing(deployed, 2, 3):
         assert log.count(f"successfully loaded '{model}'") == 1
     expected = {str(version): bundle(version).expected("rain and wind")[0][1] for version in (2, 3)}

@@ -31,7 +31,7 @@ def test_each_version_has_models_of_its_own(tmp_path, add):
         assert (labels / str(version) / "labels.json").is_file()
         for model in (tokenizer, encoder, labels):
             assert sorted(path.name for path in model.iterdir()) == [str(version), "config.pbtxt"]
-            assert f'name: "{model.name}"' in (model / "config.pbtxt").read_text()
+            assert f'name: "{model.name}"' in (model / "config.pbtxt").read_text(encoding="utf-8")
 
 
 def test_weights_outside_the_graph_come_along(tmp_path, add, bundle):
@@ -48,7 +48,9 @@ def test_same_version_is_replaced_whole(tmp_path, add, bundle):
     add(1)
     add(1, onnx=bundle(5).onnx, max_length=12)
     assert (tmp_path / "router-v1-encoder/1/model.onnx").read_bytes() == bundle(5).onnx.read_bytes()
-    assert '"max_length": 12' in (tmp_path / "router-v1-tokenizer/1/settings.json").read_text()
+    assert '"max_length": 12' in (tmp_path / "router-v1-tokenizer/1/settings.json").read_text(
+        encoding="utf-8"
+    )
     assert sorted(path.name for path in (tmp_path / "router-v1-encoder").iterdir()) == ["1", "config.pbtxt"]
 
 
@@ -58,7 +60,7 @@ def test_ensemble_points_at_one_version(tmp_path, add):
     for version in (1, 2, 1):
         models.write_ensemble(tmp_path, "router", "router", version)
         assert models.pinned_version(tmp_path, "router") == version
-        config = (tmp_path / "router" / "config.pbtxt").read_text()
+        config = (tmp_path / "router" / "config.pbtxt").read_text(encoding="utf-8")
         for model in models.composing_models("router", version):
             assert f'model_name: "{model}"\n      model_version: {version}' in config
         assert [path.name for path in (tmp_path / "router").iterdir() if path.is_dir()] == [str(version)]

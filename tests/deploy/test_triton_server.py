@@ -82,7 +82,7 @@ def test_recycled_pid_is_never_ended(home, free_ports):
     server = triton_server.start(home, home / "models", **free_ports())
     triton_server.stop(home)
     stranger = {**vars(server), "pid": os.getpid(), "created": 1.0}
-    (home / "server.json").write_text(json.dumps(stranger))
+    (home / "server.json").write_text(json.dumps(stranger), encoding="utf-8")
     assert not triton_server.stop(home)
     assert not (home / "server.json").exists()
 
@@ -97,7 +97,9 @@ def test_environment_with_numpy_2_is_refused(home, tmp_path, monkeypatch):
     (packages / "pytriton").mkdir()
     (packages / "pytriton" / "__init__.py").touch()
     (packages / "numpy-2.1.0.dist-info").mkdir()
-    (packages / "numpy-2.1.0.dist-info" / "METADATA").write_text("Name: numpy\nVersion: 2.1.0\n")
+    (packages / "numpy-2.1.0.dist-info" / "METADATA").write_text(
+        "Name: numpy\nVersion: 2.1.0\n", encoding="utf-8"
+    )
     with pytest.raises(TritonError, match=r"has NumPy 2\.1\.0, Triton needs 1\.x"):
         triton_server.start(home, home / "models")
 

@@ -33,7 +33,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def textmill(*arguments: str) -> Ended:
-    done = subprocess.run([COMMAND, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        [COMMAND, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL, encoding="utf-8"
+    )
     assert "Traceback" not in done.stderr
     return Ended(done.returncode, done.stdout, done.stderr)
 
@@ -43,7 +45,9 @@ def test_help_lists_the_commands_and_imports_nothing_heavy(home: Path) -> None:
     assert ended.code == 0
     assert all(re.search(rf"\b{verb}\b", ended.output) for verb in ("run", "plan", "ask", "up", "down", "gc"))
     program = "import sys, flows.cli; print({'prefect', 'mlflow', 'torch', 'pydantic'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, encoding="utf-8"
+    )
     assert done.stdout == "set()\n"
     assert not home.exists()
 
@@ -76,13 +80,13 @@ def test_nothing_deployed_and_no_runs(home: Path) -> None:
 
 def test_plan_of_an_empty_home_makes_nothing(home: Path, tmp_path: Path) -> None:
     (tmp_path / "corpus").mkdir()
-    (tmp_path / "corpus" / "one.txt").write_text("A text.")
+    (tmp_path / "corpus" / "one.txt").write_text("A text.", encoding="utf-8")
     recipe = {
         "name": "small",
         "collect": {"sources": [{"kind": "files", "path": str(tmp_path / "corpus")}]},
         "examples": {"kind": "documents", "task": "classification", "columns": {"label": "topic"}},
     }
-    (tmp_path / "small.yaml").write_text(json.dumps(recipe))  # JSON is YAML
+    (tmp_path / "small.yaml").write_text(json.dumps(recipe), encoding="utf-8")  # JSON is YAML
     planned = textmill("plan", str(tmp_path / "small.yaml"))
     assert planned.code == 0
     lines = [line.split(maxsplit=1) for line in planned.output.splitlines()]
@@ -102,7 +106,7 @@ class NumberConfig(Config):
 @stage()
 def number(config: NumberConfig, workspace: Workspace) -> None:
     """Write a number."""
-    (workspace.directory / "number.txt").write_text(str(config.number))
+    (workspace.directory / "number.txt").write_text(str(config.number), encoding="utf-8")
 
 
 def finished_run(home: Path, recipe: str, *numbers: int) -> None:
@@ -129,7 +133,9 @@ def test_gc_keeps_what_the_last_runs_refer_to(home: Path) -> None:
     number.fn(NumberConfig(number=6), Run(home))
 
     def left() -> list[int]:
-        return sorted(int(path.read_text()) for path in home.glob("artifacts/number/[!.]*/number.txt"))
+        return sorted(
+            int(path.read_text(encoding="utf-8")) for path in home.glob("artifacts/number/[!.]*/number.txt")
+        )
 
     assert left() == [1, 2, 3, 4, 5, 6]
     with store.lock("number", "f" * 64):

@@ -142,7 +142,9 @@ def test_a_newer_collection_is_not_mixed_with_an_older_corpus(corpus: Corpus, tm
 
 def test_the_command_works_when_piped(corpus: Corpus, tmp_path: Path) -> None:
     def textmill(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([COMMAND, "corpus", *arguments], capture_output=True, text=True)
+        return subprocess.run(
+            [COMMAND, "corpus", *arguments], capture_output=True, text=True, encoding="utf-8"
+        )
 
     done = textmill("show", "python-docs", "--dropped", "too_short", "--count", "1")
     assert (done.returncode, done.stderr) == (0, "")

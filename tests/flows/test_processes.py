@@ -26,9 +26,9 @@ def mark(tmp_path: Path) -> Iterator[str]:
 
 def until(log: Path, word: str) -> str:
     deadline = time.monotonic() + 30
-    while word not in log.read_text() and time.monotonic() < deadline:
+    while word not in log.read_text(encoding="utf-8") and time.monotonic() < deadline:
         time.sleep(0.02)
-    return log.read_text()
+    return log.read_text(encoding="utf-8")
 
 
 def test_a_process_lives_until_it_is_ended(tmp_path: Path, mark: str) -> None:
@@ -95,8 +95,8 @@ def test_the_log_before_is_kept(tmp_path: Path, mark: str) -> None:
     for word in ("first", "second"):
         processes.spawn([sys.executable, "-c", f"print('{word}')"], {}, log, mark)
         until(log, word)
-    assert log.read_text() == "second\n"
-    assert (tmp_path / "log.previous").read_text() == "first\n"
+    assert log.read_text(encoding="utf-8") == "second\n"
+    assert (tmp_path / "log.previous").read_text(encoding="utf-8") == "first\n"
 
 
 def test_a_taken_port_has_an_owner() -> None:

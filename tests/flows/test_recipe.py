@@ -24,7 +24,7 @@ examples:
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     path = tmp_path / "small.yaml"
-    path.write_text(SMALL)
+    path.write_text(SMALL, encoding="utf-8")
     return path
 
 
@@ -127,7 +127,9 @@ def test_file_that_is_no_recipe(tmp_path: Path, content: str | bytes, said: str)
 
 
 def test_anchors_and_merges_are_read(small: Path) -> None:
-    small.write_text(SMALL + "pretrain: &sizes {seed: 7}\ntokenize:\n  <<: *sizes\n  vocabulary: 400\n")
+    small.write_text(
+        SMALL + "pretrain: &sizes {seed: 7}\ntokenize:\n  <<: *sizes\n  vocabulary: 400\n", encoding="utf-8"
+    )
     recipe = load_recipe(str(small))
     assert (recipe.tokenize.seed, recipe.tokenize.vocabulary) == (7, 400)
 
@@ -189,7 +191,7 @@ smoke:
 
 
 def test_smoke_form_is_smaller_and_stands_apart(small: Path) -> None:
-    small.write_text(SMALL + SMOKE)
+    small.write_text(SMALL + SMOKE, encoding="utf-8")
     usual, smoke = load_recipe(str(small)), load_recipe(str(small), smoke=True)
     assert (usual.name, usual.registration.model) == ("small", "small")
     assert (smoke.name, smoke.registration.model) == ("small-smoke", "small-smoke")
@@ -197,7 +199,7 @@ def test_smoke_form_is_smaller_and_stands_apart(small: Path) -> None:
     assert smoke.pretrain is not None
     assert (usual.pretrain.steps, smoke.pretrain.steps) == (1000, 3)
     assert smoke.collect.sources[0].path == "few"  # type: ignore[union-attr]
-    small.write_text(SMALL + SMOKE + "register: {model: other}\n")
+    small.write_text(SMALL + SMOKE + "register: {model: other}\n", encoding="utf-8")
     assert load_recipe(str(small), smoke=True).registration.model == "other-smoke"
     again = load_recipe(str(small), ["pretrain.steps=5"], smoke=True)
     assert again.pretrain is not None
@@ -216,7 +218,7 @@ def test_smoke_form_is_smaller_and_stands_apart(small: Path) -> None:
     ],
 )
 def test_what_is_wrong_in_a_smoke_section_is_named(small: Path, section: str, said: str) -> None:
-    small.write_text(SMALL + section)
+    small.write_text(SMALL + section, encoding="utf-8")
     with pytest.raises(RecipeError) as error:
         load_recipe(str(small), smoke=True)
     assert said in str(error.value)
@@ -228,12 +230,12 @@ def test_built_in_recipes_have_a_smoke_form(name: str) -> None:
 
 
 def test_fine_tuning_needs_examples(small: Path) -> None:
-    small.write_text(SMALL.partition("examples")[0] + "fine_tune: {epochs: 1}\n")
+    small.write_text(SMALL.partition("examples")[0] + "fine_tune: {epochs: 1}\n", encoding="utf-8")
     assert "fine_tune needs examples to learn from: add the section `examples`" in refusal(small)
 
 
 def test_the_tokenizer_is_of_the_models_family(small: Path) -> None:
-    small.write_text(SMALL.partition("examples")[0] + "pretrain: {family: gpt2}\n")
+    small.write_text(SMALL.partition("examples")[0] + "pretrain: {family: gpt2}\n", encoding="utf-8")
     said = "tokenize.family is bert, pretrain.family gpt2 reads gpt; set tokenize.family to gpt"
     assert said in refusal(small)
     assert load_recipe(str(small), ["tokenize.family=gpt"]).pretrain
@@ -241,6 +243,6 @@ def test_the_tokenizer_is_of_the_models_family(small: Path) -> None:
 
 def test_a_recipe_without_a_section_ends_before_it(small: Path) -> None:
     assert load_recipe(str(small)).pretrain
-    small.write_text(SMALL.partition("examples")[0])
+    small.write_text(SMALL.partition("examples")[0], encoding="utf-8")
     assert load_recipe(str(small)).pretrain is None
     assert load_recipe(str(small), ["pretrain.steps=5"]).pretrain

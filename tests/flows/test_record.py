@@ -61,7 +61,7 @@ def test_newest_first_and_damaged_records_are_passed_over(tmp_path: Path) -> Non
             id=folder.name, recipe="small", command="", started_at="", state="completed", pid=1, created=0
         )
         write(folder, record)
-    (tmp_path / "runs" / "20260104-000000-abcdef" / "run.json").write_text("{")
+    (tmp_path / "runs" / "20260104-000000-abcdef" / "run.json").write_text("{", encoding="utf-8")
     assert [record.id[:8] for record in records(tmp_path)] == ["20260103", "20260102", "20260101"]
     assert list(records(tmp_path / "nowhere")) == []
 
@@ -80,7 +80,7 @@ def recorded(home: Path, day: int, recipe: str, *artifacts: Artifact) -> None:
 def published(store: Store, stage: str, letter: str) -> Artifact:
     """An artifact with this letter as its content."""
     directory = store.begin(stage, letter * 64)
-    (directory / "letter.txt").write_text(letter)
+    (directory / "letter.txt").write_text(letter, encoding="utf-8")
     return publish(store, directory, stage, letter * 64)
 
 

@@ -131,7 +131,7 @@ def published(store: Store, stage: str, contents: Mapping[str, str], seconds: fl
     key = f"{STAGES.index(stage):064x}"
     directory = store.begin(stage, key)
     for name, text in contents.items():
-        (directory / name).write_text(text)
+        (directory / name).write_text(text, encoding="utf-8")
     stored = describe_files(directory, frozenset())
     manifest = Manifest(
         stage=stage,
@@ -209,7 +209,7 @@ def store(tmp_path: Path) -> Store:
 def test_complete_run_shows_every_part(store: Store, tmp_path: Path) -> None:
     run = record(walk(store, "deploy", files()))
     write_report(run, store, tmp_path / "runs" / "report.html")
-    page = Page((tmp_path / "runs" / "report.html").read_text())
+    page = Page((tmp_path / "runs" / "report.html").read_text(encoding="utf-8"))
     assert "Version 3 is deployed" in page.text
     assert "84,912 documents collected, 51,310 kept (60.4 %)" in page.text
     assert "near duplicate 7,102 8.4 % 51,310" in page.text
@@ -277,7 +277,7 @@ def test_a_checkpoint_that_refused_shows_its_rules(store: Store) -> None:
     scratch.mkdir(parents=True)
     rule = {"rule": "licenses", "description": "share without an allowed licence", "observed": 0.5}
     rule |= {"expected": "at most 0", "passed": False, "warn_only": False, "failing": []}
-    (scratch / "validation.json").write_text(json.dumps([rule]))
+    (scratch / "validation.json").write_text(json.dumps([rule]), encoding="utf-8")
     page = Page(render_report(record([*walk(store, "collect", {}), failed], state="failed"), store))
     assert "Checkpoint: raw 0 of 1 rules hold, Data Docs" in page.text
     assert "share without an allowed licence at most 0 0.500 ✗ failed" in page.text
@@ -352,7 +352,7 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
 
 
 def test_unwritable_place_is_named(store: Store, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(TextmillError, match=r"file/report\.html can't be written"):
         write_report(record([]), store, tmp_path / "file" / "report.html")
 

@@ -40,7 +40,9 @@ def family(server: servers.ServerStatus) -> list[psutil.Process]:
 def python(program: str) -> str:
     """The output of a program in a process of its own."""
     command = [sys.executable, "-c", program]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True, encoding="utf-8"
+    ).stdout
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +176,7 @@ def test_a_taken_port_is_named_with_its_owner_and_the_way_out(
 def test_a_server_that_ends_at_once_says_why(empty_home: Ports) -> None:
     database = settings.home() / "mlflow" / "mlflow.db"
     database.parent.mkdir(parents=True)
-    database.write_text("this is not a database\n" * 100)
+    database.write_text("this is not a database\n" * 100, encoding="utf-8")
     with pytest.raises(ServerError, match="mlflow ended while starting") as error:
         servers.start("mlflow")
     assert "file is not a database" in str(error.value)
@@ -185,7 +187,7 @@ def test_a_server_that_ends_at_once_says_why(empty_home: Ports) -> None:
 def test_triton_starts_with_what_was_live_and_says_what_is_broken(empty_home: Ports) -> None:
     endpoint = servers.triton_home() / "models" / "router"
     endpoint.mkdir(parents=True)
-    (endpoint / "config.pbtxt").write_text('name: "router"\nplatform: "ensemble"\n')
+    (endpoint / "config.pbtxt").write_text('name: "router"\nplatform: "ensemble"\n', encoding="utf-8")
     with pytest.raises(ServerError, match=r"(?s)triton can't start.*router"):
         servers.start("triton")
     assert servers.find("triton") is None
@@ -197,7 +199,7 @@ def test_a_process_that_got_the_pid_of_a_dead_server_is_left_alone(empty_home: P
         process = {"pid": bystander.pid, "created": psutil.Process(bystander.pid).create_time() - 3600}
         record = settings.home() / "servers" / "prefect.json"
         record.parent.mkdir()
-        record.write_text(json.dumps({"process": process, "port": empty_home.prefect}))
+        record.write_text(json.dumps({"process": process, "port": empty_home.prefect}), encoding="utf-8")
         assert servers.find("prefect") is None
         assert servers.stop("prefect") is False
         assert bystander.poll() is None
@@ -211,7 +213,7 @@ def test_a_process_that_got_the_pid_of_a_dead_server_is_left_alone(empty_home: P
 def test_a_damaged_record_is_no_server(empty_home: Ports, content: str) -> None:
     record = settings.home() / "servers" / "mlflow.json"
     record.parent.mkdir()
-    record.write_text(content)
+    record.write_text(content, encoding="utf-8")
     assert servers.status()[1].state == "stopped"
 
 

@@ -99,6 +99,7 @@ print(mlflow.MLFLOW_SERVER_ENABLE_JOB_EXECUTION.get(), mlflow.MLFLOW_TRACKING_UR
         capture_output=True,
         text=True,
         check=True,
+        encoding="utf-8",
     )
     assert answer.stdout.split() == [
         *[f"{tmp_path}/prefect", "json", f"{tmp_path}/prefect/results"],

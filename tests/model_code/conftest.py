@@ -76,7 +76,7 @@ def run_pretrain(raw: dict[str, Any]) -> dict[str, Any]:
 
 def written_history(output: Path) -> list[dict[str, Any]]:
     """The rows of a run's loss curve."""
-    return [json.loads(line) for line in (output / "history.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (output / "history.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +104,9 @@ def finetune_job(pretrained: Path, home: Path, train: int = 480, **config: Any) 
     data.mkdir(parents=True, exist_ok=True)
     for split, count, seed in (("train", train, 3), ("validation", 60, 4)):
         rows = toy_examples(count, seed)
-        (data / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (data / f"{split}.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
+        )
     paths = {
         "model": pretrained / "model",
         "data": data,

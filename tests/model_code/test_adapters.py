@@ -130,7 +130,7 @@ def test_a_classifier_is_learnt_by_its_adapter_and_its_head(pretrained: Path, tm
     whole = load_file(output / "model" / "model.safetensors")
     embeddings = "model.embeddings.tok_embeddings.weight"
     assert torch.equal(whole[embeddings], base[embeddings])
-    described = json.loads((output / "adapter" / "adapter_config.json").read_text())
+    described = json.loads((output / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))
     assert described["base_model_name_or_path"] is None
     assert described["modules_to_save"] == ["head", "classifier"]
 

@@ -128,7 +128,10 @@ def test_a_teacher_of_something_else_is_refused(classifier: Path, tmp_path: Path
         teacher_of(Distill(str(tmp_path)), TASK, settings, tokenizer, 64)
     file = Path(other.teacher) / "tokenizer.json"
     write_settings(settings, file.parent)
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"normalizer": {"type": "Lowercase"}}))
+    file.write_text(
+        json.dumps(json.loads(file.read_text(encoding="utf-8")) | {"normalizer": {"type": "Lowercase"}}),
+        encoding="utf-8",
+    )
     with pytest.raises(TrainingError, match="has another tokenizer than the pretrained model"):
         teacher_of(other, TASK, settings, tokenizer, 64)
     assert vocabulary_of(file.parent)

@@ -97,7 +97,9 @@ for values in {[wide | {"batch_size": 32}, long | {"batch_size": 4}]}:
     print(told / 1024 / (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before), flush=True)
     os._exit(0)
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, encoding="utf-8"
+    )
     ratios = [float(line) for line in done.stdout.split()]
     assert ratios == pytest.approx([1, 1], abs=0.3), done.stderr
 

@@ -39,7 +39,7 @@ def test_the_finders_try_sizes_and_rates_on_real_tokens(corpus: Path) -> None:
 def test_the_dry_run_tells_of_corpus_and_time(corpus: Path) -> None:
     paths = {"tokens": corpus / "tokens", "tokenizer": corpus / "tokenizer"}
     found = plan(Job(paths, TINY), quiet_reporter())
-    described = json.loads((corpus / "tokens" / "train.json").read_text())
+    described = json.loads((corpus / "tokens" / "train.json").read_text(encoding="utf-8"))
     assert found["corpus_tokens"] == described["tokens"]
     assert found["tokens"] == 200 * 8 * 32
     assert found["timed"] == "the whole model, 8 sequences"

@@ -13,12 +13,15 @@ from tests.model_code.conftest import finetune_job, quiet_reporter
 
 
 def test_a_keyword_task_is_learned_from_text(classifier: Path) -> None:
-    metrics = json.loads((classifier.parent / "metrics.json").read_text())
+    metrics = json.loads((classifier.parent / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["score"] == metrics["f1_macro"] > 0.9
-    config = json.loads((classifier / "config.json").read_text())
+    config = json.loads((classifier / "config.json").read_text(encoding="utf-8"))
     assert config["id2label"] == {"0": "bara", "1": "mote", "2": "sozo"}
     assert config["classifier_pooling"] == "mean"
-    assert json.loads((classifier / "tokenizer.json").read_text())["truncation"]["max_length"] == 64
+    assert (
+        json.loads((classifier / "tokenizer.json").read_text(encoding="utf-8"))["truncation"]["max_length"]
+        == 64
+    )
 
 
 def test_a_run_stopped_after_every_step_ends_with_the_same_bytes(pretrained: Path, tmp_path: Path) -> None:
@@ -60,7 +63,7 @@ def test_more_length_than_positions_is_refused(pretrained: Path, tmp_path: Path)
 )
 def test_a_bad_example_is_named(pretrained: Path, tmp_path: Path, line: str, message: str) -> None:
     job = finetune_job(pretrained, tmp_path)
-    (tmp_path / "data" / "validation.jsonl").write_text(line.replace("{", '{"id": "x:1", '))
+    (tmp_path / "data" / "validation.jsonl").write_text(line.replace("{", '{"id": "x:1", '), encoding="utf-8")
     with pytest.raises(TrainingError, match=message):
         finetune(job, quiet_reporter())
 
@@ -68,8 +71,10 @@ def test_a_bad_example_is_named(pretrained: Path, tmp_path: Path, line: str, mes
 def test_a_model_of_another_architecture_is_refused(pretrained: Path, tmp_path: Path) -> None:
     job = finetune_job(pretrained, tmp_path)
     shutil.copytree(pretrained / "model", tmp_path / "model")
-    config = json.loads((tmp_path / "model" / "config.json").read_text()) | {"model_type": "llama"}
-    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8")) | {
+        "model_type": "llama"
+    }
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     job.paths["model"] = tmp_path / "model"
     with pytest.raises(TrainingError, match=r"task classification is for .* is of the family llama"):
         finetune(job, quiet_reporter())

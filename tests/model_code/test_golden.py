@@ -81,13 +81,13 @@ def curve(name: str, home: Path) -> dict[str, Any]:
                 writer.write(np.array(encoding.ids), np.array([len(encoding.ids)]))
     paths = {part: str(home / part) for part in ("tokens", "tokenizer", "output", "scratch")}
     metrics = run_pretrain({**paths, "config": {**SIZES, **STEPS, **settings}})
-    history = map(json.loads, (home / "output" / "history.jsonl").read_text().splitlines())
+    history = map(json.loads, (home / "output" / "history.jsonl").read_text(encoding="utf-8").splitlines())
     return {"losses": [row["loss"] for row in history], "validation": metrics["loss"]}
 
 
 @pytest.mark.parametrize("name", CURVES)
 def test_the_curve_is_the_golden_one(name: str, tmp_path: Path) -> None:
-    golden = json.loads((GOLDEN / f"{name}.json").read_text())
+    golden = json.loads((GOLDEN / f"{name}.json").read_text(encoding="utf-8"))
     found = curve(name, tmp_path)
     assert len(golden["losses"]) == 50
     assert found["losses"] == pytest.approx(golden["losses"], rel=1e-4)
@@ -99,4 +99,6 @@ if __name__ == "__main__":
     GOLDEN.mkdir(exist_ok=True)
     for each in CURVES:
         with tempfile.TemporaryDirectory() as folder:
-            (GOLDEN / f"{each}.json").write_text(json.dumps(curve(each, Path(folder))) + "\n")
+            (GOLDEN / f"{each}.json").write_text(
+                json.dumps(curve(each, Path(folder))) + "\n", encoding="utf-8"
+            )

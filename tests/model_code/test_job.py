@@ -22,9 +22,9 @@ PROGRAM = (
 )
 def test_a_job_that_can_not_be_read_is_one_error_event(tmp_path: Path, text: str, message: str) -> None:
     job = tmp_path / "job.json"
-    job.write_text(text)
+    job.write_text(text, encoding="utf-8")
     command = [sys.executable, "-c", PROGRAM, job]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 1
     event = json.loads(done.stdout)
     assert event["event"] == "error"

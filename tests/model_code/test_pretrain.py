@@ -16,9 +16,11 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_loss_falls_and_the_model_is_whole(corpus: Path, pretrained: Path) -> None:
-    history = [json.loads(line) for line in (pretrained / "history.jsonl").read_text().splitlines()]
+    history = [
+        json.loads(line) for line in (pretrained / "history.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert [row["step"] for row in history] == list(range(1, 201))
-    metrics = json.loads((pretrained / "metrics.json").read_text())
+    metrics = json.loads((pretrained / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["loss"] < history[0]["loss"] - 0.8
     assert metrics["targets"] > 100
     assert (pretrained / "model" / "tokenizer.json").is_file()
@@ -26,7 +28,7 @@ def test_the_loss_falls_and_the_model_is_whole(corpus: Path, pretrained: Path) -
 
 def test_the_saved_model_has_the_loss_that_training_wrote(corpus: Path, pretrained: Path) -> None:
     metrics = held_out_metrics(pretrained / "model", corpus / "tokens", "validation", TINY)
-    written = json.loads((pretrained / "metrics.json").read_text())
+    written = json.loads((pretrained / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["loss"] == pytest.approx(written["loss"], rel=0.01)  # training may evaluate in bfloat16
 
 
@@ -36,7 +38,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes(
 ) -> None:
     raw = pretrain_job(corpus, tmp_path)
     job = tmp_path / "job.json"
-    job.write_text(json.dumps(raw))
+    job.write_text(json.dumps(raw), encoding="utf-8")
     with subprocess.Popen(
         [sys.executable, "-m", "model_code.pretrain", job],
         cwd=ROOT,
@@ -65,9 +67,15 @@ def test_an_error_is_one_event_and_exit_code_1(corpus: Path, tmp_path: Path) -> 
     write_split(tmp_path / "tokens", "train", [range(20)], 120)
     write_split(tmp_path / "tokens", "validation", [range(20)], 120)
     job = tmp_path / "job.json"
-    job.write_text(json.dumps(pretrain_job(corpus, tmp_path) | {"tokens": str(tmp_path / "tokens")}))
+    job.write_text(
+        json.dumps(pretrain_job(corpus, tmp_path) | {"tokens": str(tmp_path / "tokens")}), encoding="utf-8"
+    )
     done = subprocess.run(
-        [sys.executable, "-m", "model_code.pretrain", job], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, "-m", "model_code.pretrain", job],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
     )
     assert done.returncode == 1
     event = json.loads(done.stdout)

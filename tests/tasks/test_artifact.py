@@ -13,8 +13,8 @@ def directory(tmp_path: Path) -> Path:
     (tmp_path / "plots").mkdir()
     (tmp_path / "weights.bin").write_bytes(b"\x00\x01")
     (tmp_path / "plots" / "loss.png").write_bytes(b"png")
-    (tmp_path / "seconds.txt").write_text("3")
-    (tmp_path / "manifest.json").write_text("{}")
+    (tmp_path / "seconds.txt").write_text("3", encoding="utf-8")
+    (tmp_path / "manifest.json").write_text("{}", encoding="utf-8")
     return tmp_path
 
 
@@ -35,7 +35,7 @@ def test_digest_sees_names_and_content_and_stage_but_no_volatile_file(directory:
         return content_digest(stage, describe_files(directory, frozenset({"seconds.txt"})))
 
     first = digest()
-    (directory / "seconds.txt").write_text("4")
+    (directory / "seconds.txt").write_text("4", encoding="utf-8")
     assert digest() == first
     assert digest("other") != first
     (directory / "weights.bin").write_bytes(b"\x00\x02")
@@ -50,7 +50,7 @@ def test_canonical_text_does_not_depend_on_order() -> None:
 
 
 def test_file_and_text_have_the_same_sha256(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("abc")
+    (tmp_path / "file").write_text("abc", encoding="utf-8")
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, B.1
     assert sha256_file(tmp_path / "file") == sha256_text("abc") == expected
 

@@ -71,8 +71,8 @@ run_child(module, job, "training", workspace, processes=processes)
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """A workspace whose children find the modules `trainer` and `ranks`."""
-    (tmp_path / "trainer.py").write_text(CHILD)
-    (tmp_path / "ranks.py").write_text(RANKS)
+    (tmp_path / "trainer.py").write_text(CHILD, encoding="utf-8")
+    (tmp_path / "ranks.py").write_text(RANKS, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     return Workspace("pretrain", "k" * 64, Store(tmp_path), tmp_path)
 
@@ -114,7 +114,7 @@ def start_parent(
         stderr=subprocess.PIPE,
     )
     pids = [home / "pid"] if processes == 1 else [workspace.scratch / f"pid-{i}" for i in range(processes)]
-    while not all(pid.exists() and pid.read_text() for pid in pids):
+    while not all(pid.exists() and pid.read_text(encoding="utf-8") for pid in pids):
         assert parent.poll() is None, parent.communicate()
         time.sleep(0.02)
     return parent, psutil.Process(parent.pid).children(recursive=True)
@@ -134,14 +134,14 @@ def test_child_writes_its_checkpoint_when_the_parent_is_interrupted(workspace: W
     _, error = parent.communicate()
     assert b"KeyboardInterrupt" in error
     assert not any(child.is_running() for child in children)
-    assert (workspace.directory / "checkpoint").read_text() == "saved"
+    assert (workspace.directory / "checkpoint").read_text(encoding="utf-8") == "saved"
 
 
 def test_ranks_are_on_this_machine_only_and_a_dead_one_is_named(workspace: Workspace) -> None:
     parent, children = start_parent(workspace, "ranks", processes=2)
     open_to = {c.laddr.ip for child in children for c in child.net_connections() if c.status == "LISTEN"}
     assert open_to == {"127.0.0.1"}
-    os.kill(int((workspace.scratch / "pid-1").read_text()), signal.SIGKILL)
+    os.kill(int((workspace.scratch / "pid-1").read_text(encoding="utf-8")), signal.SIGKILL)
     started = time.monotonic()
     _, error = parent.communicate()
     assert time.monotonic() - started < 15

@@ -35,7 +35,7 @@ def _write(folder: Path, **texts: list[Any]) -> Path:
     folder.mkdir(exist_ok=True)
     for name, lines in texts.items():
         path = folder / f"{name}.jsonl"
-        path.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines))
+        path.write_text("".join(json.dumps({"text": line}) + "\n" for line in lines), encoding="utf-8")
         os.utime(path, (1_700_000_000, 1_700_000_000))
     return folder
 
@@ -59,7 +59,9 @@ def _rows(home: Path, artifact: Artifact, part: str = "documents") -> Rows:
 
 
 def _changes_of(home: Path, collected: Artifact) -> dict[str, list[str]]:
-    changes = json.loads((Run(home).store.path(collected) / "changes.json").read_text())["mine"]
+    changes = json.loads((Run(home).store.path(collected) / "changes.json").read_text(encoding="utf-8"))[
+        "mine"
+    ]
     return {kind: [Path(uri).stem for uri in changes[kind]] for kind in ("new", "changed", "removed")}
 
 

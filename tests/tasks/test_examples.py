@@ -24,7 +24,9 @@ CONFIG = FilesExamples(
 @pytest.fixture(autouse=True)
 def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "train.tsv").write_text("".join(f"第{n}个文本\t{n % 2}\n" for n in range(40)))
+    (tmp_path / "train.tsv").write_text(
+        "".join(f"第{n}个文本\t{n % 2}\n" for n in range(40)), encoding="utf-8"
+    )
 
 
 def made(config: FilesExamples, run: Run) -> Artifact:
@@ -35,11 +37,12 @@ def test_files_become_splits_and_a_report(tmp_path: Path, capsys: pytest.Capture
     run = Run(tmp_path / "home")
     folder = run.store.path(made(CONFIG, run))
     lines = [
-        (folder / f"{split}.jsonl").read_text().splitlines() for split in ("train", "validation", "test")
+        (folder / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()
+        for split in ("train", "validation", "test")
     ]
     assert [len(split) for split in lines] == [32, 4, 4]
     assert lines[0][0] == '{"id": "train.tsv:1", "text": "第0个文本", "label": "0"}'
-    assert json.loads((folder / "report.json").read_text()) == {
+    assert json.loads((folder / "report.json").read_text(encoding="utf-8")) == {
         "task": "classification",
         "labels": ["0", "1"],
         "counts": {"train": 32, "validation": 4, "test": 4},
@@ -65,11 +68,11 @@ def test_a_changed_file_makes_it_run_anew(tmp_path: Path) -> None:
     run = Run(tmp_path / "home")
     first = made(CONFIG, run)
     assert made(CONFIG, run) == first
-    with (tmp_path / "train.tsv").open("a") as file:
+    with (tmp_path / "train.tsv").open("a", encoding="utf-8") as file:
         file.write("第0个文本\t1\n")
     second = made(CONFIG, run)
     assert second.key != first.key
-    report = json.loads((run.store.path(second) / "report.json").read_text())
+    report = json.loads((run.store.path(second) / "report.json").read_text(encoding="utf-8"))
     assert report["remarks"]["training inputs with several answers"] == 1
 
 
@@ -94,7 +97,7 @@ def test_documents_become_examples_in_the_division_of_the_corpus(tmp_path: Path)
     config = DocumentsExamples(task="seq2seq", columns=columns)
     assert example_files(config) is None
     folder = run.store.path(examples.fn(None, cleaned, tokens, config, run))
-    assert json.loads((folder / "test.jsonl").read_text()) == {
+    assert json.loads((folder / "test.jsonl").read_text(encoding="utf-8")) == {
         "id": ids[9],
         "source": "Then take it.",
         "target": "Return the mean of 9.",

@@ -36,7 +36,7 @@ def test_another_teacher_in_the_same_folder_is_another_input(tmp_path: Path) -> 
     config = FineTuneConfig(distill={"teacher": str(tmp_path)})  # type: ignore[arg-type]
     with pytest.raises(StageError, match=r"no task\.json in it; name the folder `model`"):
         teacher_in(config)
-    (tmp_path / "task.json").write_text("{}")
+    (tmp_path / "task.json").write_text("{}", encoding="utf-8")
     (tmp_path / "model.safetensors").write_bytes(b"weights")
     before = teacher_in(config)
     assert before == teacher_in(config)

@@ -38,11 +38,11 @@ def codes() -> dict[str, str]:
 
 def moved_by(file: Path, old: str, new: str, before: dict[str, str]) -> set[str]:
     """The stages whose fingerprint moves with this edit, which is then taken back."""
-    text = file.read_text()
+    text = file.read_text(encoding="utf-8")
     assert old in text
-    file.write_text(text.replace(old, new, 1))
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
     after = codes()
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     return {name for name in after if after[name] != before[name]}
 
 
@@ -59,14 +59,14 @@ def test_a_change_moves_the_stages_that_reach_it_and_no_other(project: Path) -> 
 def test_comments_docstrings_and_layout_move_nothing(project: Path) -> None:
     before = codes()
     filters = project / "tasks/cleaning/filters.py"
-    docstring = filters.read_text().split('"""')[1]
+    docstring = filters.read_text(encoding="utf-8").split('"""')[1]
     assert moved_by(filters, docstring, "Said otherwise.", before) == set()
     assert moved_by(filters, "\nimport numpy", "\n\n# a comment\n\nimport numpy", before) == set()
 
 
 def test_files_that_are_copied_count_too(project: Path) -> None:
     before = code_fingerprint(["deploy."]), code_fingerprint(["deploy.errors"])
-    (project / "deploy" / "another.pbtxt").write_text("max_batch_size: 1\n")
+    (project / "deploy" / "another.pbtxt").write_text("max_batch_size: 1\n", encoding="utf-8")
     after = code_fingerprint(["deploy."]), code_fingerprint(["deploy.errors"])
     assert before[0] != after[0]
     assert before[1] == after[1]
@@ -79,5 +79,7 @@ def test_a_package_that_is_not_there_is_named(project: Path) -> None:
 
 def test_same_in_another_process_without_importing_what_is_read() -> None:
     command = [sys.executable, "-c", WITHOUT_TORCH]
-    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True, encoding="utf-8"
+    ).stdout
     assert said.split() == [clean.code, pretrain.code]

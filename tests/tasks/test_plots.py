@@ -29,7 +29,7 @@ def test_loss_curves_stand_side_by_side(tmp_path: Path, losses: list[float]) -> 
     points = [{"step": step, "loss": loss} for step, loss in enumerate(losses)]
     lines = [json.dumps(point) for point in [*points, {"step": 2, "f1": 0.5}]]
     history = tmp_path / "history.jsonl"
-    history.write_text("\n".join(lines) + "\n")
+    history.write_text("\n".join(lines) + "\n", encoding="utf-8")
     for name in ("a.png", "b.png"):
         plot_loss_curves({"pretrain": history, "fine-tune": history}, tmp_path / name)
     plot_loss_curves({"pretrain": history}, tmp_path / "one.png")

@@ -62,7 +62,7 @@ SPACE: dict[str, Any] = {"trials": 9, "learning_rate": [1e-5, 0.1], "batch_size"
 
 def run(home: Path, experiment: str = "", **own: Any) -> tuple[dict[str, Any], Workspace]:
     """Search in a home of its own; returns the best values, and the workspace with what was written."""
-    (home / "trainer.py").write_text(TRAINER)
+    (home / "trainer.py").write_text(TRAINER, encoding="utf-8")
     searched = {**SPACE, "seeds": None}
     config = SearchConfig(**{name: own.pop(name, value) for name, value in searched.items()})
     artifact = home / "artifact"
@@ -76,7 +76,7 @@ def run(home: Path, experiment: str = "", **own: Any) -> tuple[dict[str, Any], W
 
 def found(home: Path) -> dict[str, Any]:
     """What was written about the search, without its seconds."""
-    written: dict[str, Any] = json.loads((home / "artifact" / "search.json").read_text())
+    written: dict[str, Any] = json.loads((home / "artifact" / "search.json").read_text(encoding="utf-8"))
     for trial in written["trials"]:
         assert trial.pop("seconds") >= 0
     return written
@@ -106,16 +106,16 @@ def test_a_trial_below_the_median_is_ended_early(undisturbed: Path) -> None:
     pruned = [trial for trial in written["trials"] if trial["state"] == "pruned"]
     assert pruned
     assert all(len(trial["epochs"]) < OWN["epochs"] for trial in pruned)
-    trained = (undisturbed / "log").read_text().splitlines()
+    trained = (undisturbed / "log").read_text(encoding="utf-8").splitlines()
     assert len(trained) < 9 * OWN["epochs"]
 
 
 def test_the_best_model_is_not_trained_again(undisturbed: Path) -> None:
     best = found(undisturbed)["values"]
-    before = (undisturbed / "log").read_text()
+    before = (undisturbed / "log").read_text(encoding="utf-8")
     workspace = Workspace("fine_tune", "k" * 64, Store(undisturbed), undisturbed / "artifact")
     again = Trainings("trainer", {"log": undisturbed / "log"}, OWN, workspace).run(best, "training")
-    assert (undisturbed / "log").read_text() == before
+    assert (undisturbed / "log").read_text(encoding="utf-8") == before
     assert (again.output / "model").exists()
     left = list((workspace.scratch / "trainings").iterdir())
     assert left == [again.output.parent]
@@ -126,17 +126,17 @@ def test_a_killed_search_ends_as_if_it_had_not_been(undisturbed: Path, tmp_path:
     command = [sys.executable, "-c", SEARCH, str(tmp_path), "{}"]
     for trained in (4, 14):  # in the second trial, and in a later one
         process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
-        while not log.exists() or len(log.read_text().splitlines()) < trained:
+        while not log.exists() or len(log.read_text(encoding="utf-8").splitlines()) < trained:
             assert process.poll() is None
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         process.wait()
         journal = next(tmp_path.glob("scratch/*/search.journal"))
-        with journal.open("a") as lines:
+        with journal.open("a", encoding="utf-8") as lines:
             lines.write('{"op_code": 5, "torn')  # as by a disk that was full
     run(tmp_path)
     assert found(tmp_path) == found(undisturbed)
-    epochs = log.read_text().splitlines()
+    epochs = log.read_text(encoding="utf-8").splitlines()
     assert len(epochs) - len(set(epochs)) <= 2  # one that was under way is repeated after each kill
 
 

@@ -32,8 +32,8 @@ def count(config: CountConfig, workspace: Workspace) -> None:
     """Write the numbers, and how often they were written."""
     if config.fails:
         raise {"expected": StageError, "unexpected": RuntimeError}[config.fails]("first\nsecond")
-    (workspace.directory / "numbers.txt").write_text(" ".join(map(str, range(config.upto))))
-    (workspace.directory / "clock.txt").write_text(str(os.urandom(8)))
+    (workspace.directory / "numbers.txt").write_text(" ".join(map(str, range(config.upto))), encoding="utf-8")
+    (workspace.directory / "clock.txt").write_text(str(os.urandom(8)), encoding="utf-8")
     workspace.volatile.add("clock.txt")
     workspace.counts["numbers"] = config.upto
 
@@ -41,8 +41,8 @@ def count(config: CountConfig, workspace: Workspace) -> None:
 @stage()
 def double(counted: Artifact, config: CountConfig, workspace: Workspace) -> None:
     """Write the numbers twice."""
-    numbers = (workspace.path(counted) / "numbers.txt").read_text()
-    (workspace.directory / "numbers.txt").write_text(f"{numbers} {numbers}")
+    numbers = (workspace.path(counted) / "numbers.txt").read_text(encoding="utf-8")
+    (workspace.directory / "numbers.txt").write_text(f"{numbers} {numbers}", encoding="utf-8")
 
 
 def walk(home: Path, **options: object) -> list[str]:
@@ -102,7 +102,7 @@ def test_flipped_byte_is_noticed_and_made_anew(
 def test_damaged_manifest_is_made_anew(tmp_path: Path) -> None:
     made = outcomes(tmp_path)
     manifest = tmp_path / "artifacts" / "count" / made[0].key[:32] / "manifest.json"
-    manifest.write_text(manifest.read_text()[:50])
+    manifest.write_text(manifest.read_text(encoding="utf-8")[:50], encoding="utf-8")
     assert walk(tmp_path) == ["count made", "double cached"]
     assert Manifest.model_validate_json(manifest.read_bytes()).digest == made[0].digest
 
@@ -164,7 +164,7 @@ def test_expected_errors_pass_and_unexpected_ones_leave_a_traceback(tmp_path: Pa
         count(CountConfig(fails="unexpected"), run)
     [traceback] = tmp_path.glob("scratch/*/traceback.txt")
     assert str(error.value).endswith(str(traceback))
-    assert "RuntimeError: first\nsecond" in traceback.read_text()
+    assert "RuntimeError: first\nsecond" in traceback.read_text(encoding="utf-8")
     assert [(o.state, o.message) for o in found][1] == ("failed", str(error.value))
     assert list((tmp_path / "artifacts" / "count").iterdir()) == []
 
@@ -201,7 +201,9 @@ def start() -> Iterator[Callable[[Path], subprocess.Popen[str]]]:
     def begin(home: Path) -> subprocess.Popen[str]:
         command = [sys.executable, "-c", SLOW, str(home)]
         pipe = subprocess.PIPE
-        process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+        process = subprocess.Popen(
+            command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True, encoding="utf-8"
+        )
         started.append(process)
         return process
 

@@ -17,8 +17,8 @@ def published(store: Store, stage: str = "clean", key: str = KEY, text: str = "k
     """An artifact of two files, one of them volatile."""
     directory = store.begin(stage, key)
     (directory / "documents").mkdir()
-    (directory / "documents" / "part.txt").write_text(text)
-    (directory / "seconds.txt").write_text("1")
+    (directory / "documents" / "part.txt").write_text(text, encoding="utf-8")
+    (directory / "seconds.txt").write_text("1", encoding="utf-8")
     return publish(store, directory, stage, key, volatile=frozenset({"seconds.txt"}))
 
 
@@ -27,7 +27,7 @@ def test_published_artifact_is_found_and_sound(tmp_path: Path) -> None:
     assert store.manifest("clean", KEY) is None
     store.scratch("clean", KEY).mkdir(parents=True)
     artifact = published(store)
-    assert (store.path(artifact) / "documents" / "part.txt").read_text() == "kept"
+    assert (store.path(artifact) / "documents" / "part.txt").read_text(encoding="utf-8") == "kept"
     verified = store.verified("clean", KEY)
     assert verified is not None
     assert verified.artifact == artifact
@@ -37,7 +37,7 @@ def test_published_artifact_is_found_and_sound(tmp_path: Path) -> None:
 
 def test_what_is_being_written_is_not_visible(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    (store.begin("clean", KEY) / "half").write_text("half")
+    (store.begin("clean", KEY) / "half").write_text("half", encoding="utf-8")
     assert store.manifest("clean", KEY) is None
     assert list(store.manifests()) == []
     assert list(store.begin("clean", KEY).iterdir()) == []
@@ -62,7 +62,7 @@ def test_manifest_that_is_no_manifest_or_lies_is_damage(tmp_path: Path) -> None:
     path = store.place("clean", KEY) / "manifest.json"
     manifest = Manifest.model_validate_json(path.read_bytes())
     assert store.damage(manifest.model_copy(update={"digest": "0" * 64})) == ["manifest.json"]
-    path.write_text(path.read_text()[:40])
+    path.write_text(path.read_text(encoding="utf-8")[:40], encoding="utf-8")
     assert store.manifest("clean", KEY) is None
     with pytest.raises(StageError, match=f"{artifact.digest[:12]} is no longer in"):
         store.path(artifact)

@@ -76,7 +76,7 @@ def test_stage_divides_by_group_and_trains_on_train_alone(tmp_path: Path) -> Non
         ids = tokenizer(text)["input_ids"]
         assert (ids[0], ids[-1], ids.count(1)) == (2, 3, 0), name
         assert tokenizer.decode(ids[1:-1]) == unicodedata.normalize("NFC", text), name
-    settings = json.loads((made / "tokenizer" / "tokenizer.json").read_text())
+    settings = json.loads((made / "tokenizer" / "tokenizer.json").read_text(encoding="utf-8"))
     assert len(settings["model"]["vocab"]) == 400
 
     [row] = pq.read_table(made / "fertility.parquet").to_pylist()
@@ -201,10 +201,10 @@ def test_an_existing_tokenizer_is_taken_as_it_is_and_watched(tmp_path: Path) -> 
     assert (made / "tokenizer" / "tokenizer.json").read_bytes() == (own / "tokenizer.json").read_bytes()
     assert tokenize.fn(corpus, config, run) == first
 
-    settings = json.loads((own / "tokenizer.json").read_text())
+    settings = json.loads((own / "tokenizer.json").read_text(encoding="utf-8"))
     settings["truncation"] = {"direction": "Right", "max_length": 8, "strategy": "LongestFirst", "stride": 0}
     settings["normalizer"] = {"type": "Lowercase"}
-    (own / "tokenizer.json").write_text(json.dumps(settings))
+    (own / "tokenizer.json").write_text(json.dumps(settings), encoding="utf-8")
     second = tokenize.fn(corpus, config, run)
     assert second.key == first.key
     assert second.digest != first.digest

@@ -78,8 +78,8 @@ CLEAN_FAULTS: dict[str, Callable[[list[Row]], list[Row]]] = {
 def written(home: Path) -> list[Row]:
     """The rules as the refused stage wrote them, by the one message that names the place."""
     (kept,) = (home / "scratch").glob("validate_*")
-    rules: list[Row] = json.loads((kept / "validation.json").read_text())
-    assert "fa-times text-danger" in (kept / "data_docs" / "index.html").read_text()
+    rules: list[Row] = json.loads((kept / "validation.json").read_text(encoding="utf-8"))
+    assert "fa-times text-danger" in (kept / "data_docs" / "index.html").read_text(encoding="utf-8")
     return rules
 
 
@@ -89,7 +89,7 @@ def test_a_good_collection_passes(tmp_path: Path) -> None:
     skipped += [("source-1", f"file:{i}", "licence not allowed", "GPL") for i in range(99)]
     skipped += [("exam", f"file:exam{i}", "too large", "") for i in range(99)]
     artifact = validate_raw.fn(collected(tmp_path, good_rows(), skipped), RAW, Run(tmp_path))
-    report = json.loads((Store(tmp_path).path(artifact) / "validation.json").read_text())
+    report = json.loads((Store(tmp_path).path(artifact) / "validation.json").read_text(encoding="utf-8"))
     assert all(entry["passed"] and not entry["failing"] for entry in report)
     assert {entry["rule"]: entry["observed"] for entry in report}["left_out"] == pytest.approx(1 / 121)
     manifest = Store(tmp_path).verified("validate_raw", artifact.key)
@@ -132,12 +132,12 @@ def test_a_good_corpus_passes_and_is_described(tmp_path: Path) -> None:
     dropped = drop(good_rows(40, "Too short {}."), "too_short", "12")
     artifact = validate_clean.fn(cleaned(tmp_path, good_rows(), dropped), None, CLEAN, Run(tmp_path))
     directory = Store(tmp_path).path(artifact)
-    report = json.loads((directory / "validation.json").read_text())
+    report = json.loads((directory / "validation.json").read_text(encoding="utf-8"))
     assert all(entry["passed"] and not entry["failing"] for entry in report)
     observed = {entry["rule"]: entry["observed"] for entry in report}
     assert (observed["kept_share"], observed["median_length"]) == (0.75, 49)
     assert not observed.keys() & {"length_drift", "kept_share_drift"}
-    profile = Profile.model_validate_json((directory / "profile.json").read_text())
+    profile = Profile.model_validate_json((directory / "profile.json").read_text(encoding="utf-8"))
     assert profile.lengths == {"32": 120}
     assert profile.sources == {"source-0": 60, "source-1": 60}
 
@@ -195,7 +195,7 @@ def test_good_tokens_pass(tmp_path: Path) -> None:
     rows = good_rows()
     artifacts = collected(tmp_path, rows), cleaned(tmp_path, rows), tokenized(tmp_path, rows)
     artifact = validate_tokens.fn(*artifacts, TOKENS, Run(tmp_path))
-    report = json.loads((Store(tmp_path).path(artifact) / "validation.json").read_text())
+    report = json.loads((Store(tmp_path).path(artifact) / "validation.json").read_text(encoding="utf-8"))
     assert all(entry["passed"] for entry in report)
     observed = {entry["rule"]: entry["observed"] for entry in report}
     assert observed["characters_per_token"] == pytest.approx(49 / 51, abs=0.01)
@@ -246,7 +246,7 @@ def test_no_text_reaches_report_page_or_message(tmp_path: Path) -> None:
     rows = CLEAN_FAULTS["personal_data"](good_rows())
     with pytest.raises(StageError) as stop:
         validate_clean.fn(cleaned(tmp_path, rows), None, CLEAN, Run(tmp_path))
-    texts = [p.read_text() for p in (tmp_path / "scratch").rglob("*") if p.is_file()]
+    texts = [p.read_text(encoding="utf-8") for p in (tmp_path / "scratch").rglob("*") if p.is_file()]
     assert len(texts) == 2
     for text in [*texts, str(stop.value)]:
         assert "jane@" not in text
@@ -260,7 +260,7 @@ def test_warn_only_lets_the_corpus_pass(tmp_path: Path) -> None:
     manifest = Store(tmp_path).manifest("validate_clean", artifact.key)
     assert manifest is not None
     assert manifest.counts["warnings"] == 1
-    page = (Store(tmp_path).path(artifact) / "data_docs" / "index.html").read_text()
+    page = (Store(tmp_path).path(artifact) / "data_docs" / "index.html").read_text(encoding="utf-8")
     assert "(warns only)" in page
 
 

@@ -24,7 +24,7 @@ def encoder(server, bundle, request):
         repository = Path(server.repository)
         models.add_version(repository, name, 1, **bundle(1).files)
         config = repository / f"{name}-v1-encoder" / "config.pbtxt"
-        config.write_text(edit(config.read_text()) + extra)
+        config.write_text(edit(config.read_text(encoding="utf-8")) + extra, encoding="utf-8")
         client.load(f"{name}-v1-encoder", server.grpc_port)
         return f"{name}-v1-encoder"
 

@@ -12,7 +12,7 @@ from model_code.errors import TrainingError
 def test_a_missing_damaged_or_incomplete_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no such file"):
         load_tokenizer(tmp_path)
-    (tmp_path / "tokenizer.json").write_text("{}")
+    (tmp_path / "tokenizer.json").write_text("{}", encoding="utf-8")
     with pytest.raises(TrainingError, match="not a tokenizer"):
         load_tokenizer(tmp_path)
 
@@ -26,7 +26,7 @@ def test_roles_come_from_the_description_or_the_usual_names(tmp_path: Path) -> N
     with pytest.raises(TrainingError, match="no token for mask, cls, which masked language modelling needs"):
         found.need("mask", "pad", "cls", why="masked language modelling")
     names = {"cls_token": "<s>", "mask_token": {"content": "word"}}
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps(names))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(names), encoding="utf-8")
     assert (vocabulary_of(tmp_path).cls, vocabulary_of(tmp_path).mask) == (0, 9)
 
 

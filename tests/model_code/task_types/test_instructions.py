@@ -54,12 +54,12 @@ def untrained(directory: Path, family: str) -> Path:
     directory.mkdir()
     tokenizer.save(str(directory / "tokenizer.json"))
     described = {"backend": "tokenizers", "tokenizer_class": "TokenizersBackend"} | SPECIAL[family]
-    (directory / "tokenizer_config.json").write_text(json.dumps(described))
+    (directory / "tokenizer_config.json").write_text(json.dumps(described), encoding="utf-8")
     torch.manual_seed(0)
     build = {"llama": llama.build, "gpt2": gpt2.build}[family]
     build(SHAPE, vocabulary_of(directory)).save_pretrained(directory)
     for name, text in instructions.FILES.items():
-        (directory / name).write_text(text)
+        (directory / name).write_text(text, encoding="utf-8")
     return directory
 
 
@@ -250,7 +250,7 @@ def instructions_job(model: Path, home: Path, train: int, **config: Any) -> Job:
     (home / "data").mkdir()
     for split, count, seed in (("train", train, 2), ("validation", 20, 3)):
         lines = (json.dumps(talk) + "\n" for talk in conversations(count, seed))
-        (home / "data" / f"{split}.jsonl").write_text("".join(lines))
+        (home / "data" / f"{split}.jsonl").write_text("".join(lines), encoding="utf-8")
     paths = {"model": model, "data": home / "data"}
     paths |= {name: home / name for name in ("output", "scratch")}
     values = {

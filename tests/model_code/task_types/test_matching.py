@@ -42,7 +42,7 @@ def encoder(pretrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "data").mkdir()
     for split, count, seed in (("train", 640, 1), ("validation", 60, 2)):
         lines = "".join(json.dumps(row) + "\n" for row in toy_pairs(count, seed))
-        (home / "data" / f"{split}.jsonl").write_text(lines)
+        (home / "data" / f"{split}.jsonl").write_text(lines, encoding="utf-8")
     paths = {"model": pretrained / "model"} | {name: home / name for name in ("data", "output", "scratch")}
     values = {"task": "matching", "max_length": 16, "batch_size": 32, "epochs": 6, "learning_rate": 5e-3}
     finetune(Job(paths, values), quiet_reporter())

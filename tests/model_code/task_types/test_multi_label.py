@@ -41,7 +41,7 @@ def classifier(pretrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     (home / "data").mkdir()
     for split, count, seed in (("train", 480, 3), ("validation", 60, 4)):
         lines = "".join(json.dumps(row) + "\n" for row in toy_examples(count, seed))
-        (home / "data" / f"{split}.jsonl").write_text(lines)
+        (home / "data" / f"{split}.jsonl").write_text(lines, encoding="utf-8")
     paths = {"model": pretrained / "model"} | {name: home / name for name in ("data", "output", "scratch")}
     values = {"task": "multi_label", "max_length": 64, "batch_size": 16, "epochs": 4, "learning_rate": 5e-3}
     finetune(Job(paths, values), quiet_reporter())

@@ -21,9 +21,11 @@ PAGE = Path(__file__).parents[3] / "docs" / "recipes.md"
 
 @pytest.fixture
 def regression(tmp_path: Path) -> Iterator[None]:
-    (code,) = re.findall(r'```python\n("""A number for a text\..*?)```', PAGE.read_text(), re.S)
+    (code,) = re.findall(
+        r'```python\n("""A number for a text\..*?)```', PAGE.read_text(encoding="utf-8"), re.S
+    )
     (tmp_path / "types").mkdir()
-    (tmp_path / "types" / "regression.py").write_text(code)
+    (tmp_path / "types" / "regression.py").write_text(code, encoding="utf-8")
     task_types.__path__.append(str(tmp_path / "types"))
     importlib.invalidate_caches()
     yield
@@ -37,7 +39,9 @@ def test_the_documented_task_type_learns_and_predicts(
     job = finetune_job(pretrained, tmp_path)
     for split, count, seed in (("train", 400, 3), ("validation", 60, 4)):
         rows = [{"text": text, "score": text.count(" ") / 10} for text in sentences(count, seed)]
-        (tmp_path / "data" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (tmp_path / "data" / f"{split}.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
+        )
     finetune(replace(job, values=job.values | {"task": "regression"}), quiet_reporter())
     test = [{"text": text, "score": text.count(" ") / 10} for text in sentences(60, seed=5)]
     predictor = Predictor(tmp_path / "output" / "model")

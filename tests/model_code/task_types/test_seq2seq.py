@@ -139,7 +139,9 @@ def trained(family: str, untrained: Path, tmp_path_factory: pytest.TempPathFacto
     """A model that read the same pairs a hundred times."""
     home = tmp_path_factory.mktemp("seq2seq")
     for split, times in (("train", 20), ("validation", 1)):
-        (home / f"{split}.jsonl").write_text("\n".join(json.dumps(pair) for pair in PAIRS * times))
+        (home / f"{split}.jsonl").write_text(
+            "\n".join(json.dumps(pair) for pair in PAIRS * times), encoding="utf-8"
+        )
     paths = {"model": untrained, "data": home, "output": home / "output", "scratch": home / "scratch"}
     config = {
         "task": "seq2seq",

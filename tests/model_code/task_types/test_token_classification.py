@@ -56,7 +56,9 @@ def tagger(pretrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Predic
     )
     for split, count, seed in (("train", 480, 1), ("validation", 60, 2)):
         rows = sentences(count, seed)
-        (job.paths["data"] / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (job.paths["data"] / f"{split}.jsonl").write_text(
+            "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
+        )
     finetune(job, quiet_reporter())
     return Predictor(job.paths["output"] / "model")
 

@@ -72,7 +72,7 @@ def test_another_run_does_not_resume_from_it(tmp_path: Path) -> None:
 
 
 def test_a_write_that_failed_is_told_by_the_next_call(tmp_path: Path) -> None:
-    (tmp_path / "full").write_text("no directory can be made here")
+    (tmp_path / "full").write_text("no directory can be made here", encoding="utf-8")
     checkpoints = Checkpoints(tmp_path / "full", "run")
     checkpoints.save(checkpoint(10))
     with pytest.raises(TrainingError, match=r"the checkpoint of step 10 could not be written to .*full"):

@@ -180,7 +180,9 @@ def corpus_of_gpt2(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """The same corpus with a tokenizer that has an end of text."""
     home = tmp_path_factory.mktemp("gpt2") / "corpus"
     shutil.copytree(corpus, home)
-    (home / "tokenizer" / "tokenizer_config.json").write_text(json.dumps({"eos_token": "[SEP]"}))
+    (home / "tokenizer" / "tokenizer_config.json").write_text(
+        json.dumps({"eos_token": "[SEP]"}), encoding="utf-8"
+    )
     return home
 
 

@@ -49,7 +49,7 @@ def train(corpus: Path, home: Path, count: int, **config: Any) -> list[float]:
         run_pretrain(raw)
     else:
         assert exit_codes(start_ranks(count, pretrain_as_rank, raw)) == [0] * count
-    history = (home / "output" / "history.jsonl").read_text().splitlines()
+    history = (home / "output" / "history.jsonl").read_text(encoding="utf-8").splitlines()
     return [json.loads(row)["loss"] for row in history]
 
 

@@ -73,9 +73,11 @@ def start(folder: Path, collected: Path, **config: Any) -> "subprocess.Popen[str
     for path in (folder / "out", folder / "scratch"):
         path.mkdir(parents=True, exist_ok=True)
     job = {"input": str(collected), "output": str(folder / "out"), "scratch": str(folder / "scratch")}
-    (folder / "job.json").write_text(json.dumps({**job, "config": config}))
+    (folder / "job.json").write_text(json.dumps({**job, "config": config}), encoding="utf-8")
     command = [sys.executable, "-m", "tasks.cleaning.engine", str(folder / "job.json")]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True, encoding="utf-8"
+    )
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -97,7 +99,7 @@ def cleaned(tmp_path_factory: pytest.TempPathFactory, collected: Path) -> Path:
 
 
 def test_every_document_is_accounted_for(cleaned: Path) -> None:
-    report = json.loads((cleaned / "report.json").read_text())
+    report = json.loads((cleaned / "report.json").read_text(encoding="utf-8"))
     counts = report["counts"]
     assert (counts["collected"], counts["kept"]) == (355, 302)
     assert {name: number for name, number in counts["dropped"].items() if number} == {
@@ -173,7 +175,7 @@ def test_finished_shards_outlive_a_kill(tmp_path: Path, collected: Path, cleaned
 
 def test_mixing_comes_last_and_is_accounted_for(tmp_path: Path, collected: Path) -> None:
     clean(tmp_path, collected, workers=1, mix={"caps": {"s1": 40}})
-    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
     [source] = [row for row in report["mixing"] if row["source"] == "s1"]
     assert source["kept"] == 40
     assert report["counts"]["dropped"]["mix"] == source["clean"] - 40

@@ -119,6 +119,7 @@ def _cluster(folder: str) -> Iterator[str]:
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        encoding="utf-8",
     )
     assert cluster.stdout is not None
     children = []

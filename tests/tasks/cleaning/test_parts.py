@@ -39,7 +39,7 @@ def test_parts_are_joined_whether_empty_or_not(tmp_path: Path) -> None:
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
     def killed() -> None:
         with complete(tmp_path / "folder" / "file.npy") as unfinished:
-            unfinished.write_text("half")
+            unfinished.write_text("half", encoding="utf-8")
             raise KeyError
 
     with pytest.raises(KeyError):

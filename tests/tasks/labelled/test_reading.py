@@ -59,7 +59,7 @@ def test_quotes_are_text_in_tsv_and_hold_lines_together_in_csv(tmp_path: Path) -
 def test_ids_are_the_place_in_the_file(tmp_path: Path) -> None:
     for folder in ("train", "test"):
         (tmp_path / "set" / folder).mkdir(parents=True)
-        (tmp_path / "set" / folder / "a.tsv").write_text("\n" + TSV)
+        (tmp_path / "set" / folder / "a.tsv").write_text("\n" + TSV, encoding="utf-8")
     found = read("classification", "set/train/a.tsv", test="set/test/a.tsv", **BY_NUMBER)
     assert found.examples["test"][0] == {"id": "test/a.tsv:2", "text": "text 0 of good", "label": "good"}
     assert {example["id"] for example in found.examples["train"]} < {f"train/a.tsv:{n}" for n in range(2, 22)}

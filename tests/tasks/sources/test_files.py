@@ -35,10 +35,10 @@ def texts(path: Path | str, **options: object) -> tuple[list[str], dict[str, str
 
 
 def test_every_format(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("one\ntwo")
+    (tmp_path / "a.txt").write_text("one\ntwo", encoding="utf-8")
     (tmp_path / "b.md").write_bytes(b"\xef\xbb\xbf# title")
-    (tmp_path / "c.jsonl").write_text('{"text": "j1"}\n\n{"text": "第二"}\n')
-    (tmp_path / "d.csv").write_text('id,text\n1,"quoted, with\nnewline"\n2,plain\n')
+    (tmp_path / "c.jsonl").write_text('{"text": "j1"}\n\n{"text": "第二"}\n', encoding="utf-8")
+    (tmp_path / "d.csv").write_text('id,text\n1,"quoted, with\nnewline"\n2,plain\n', encoding="utf-8")
     pq.write_table(pa.table({"text": ["p1", "p2"]}), tmp_path / "e.parquet")
     (tmp_path / "f.jsonl.gz").write_bytes(gzip.compress(b'{"text": "zipped"}\n'))
     with pa.CompressedOutputStream(str(tmp_path / "g.txt.zst"), "zstd") as stream:
@@ -46,10 +46,12 @@ def test_every_format(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "h.zip", "w") as archive:
         archive.writestr("z/2.txt", "second")
         archive.writestr("z/1.csv", "text\nfirst\n")
-    (tmp_path / "i.json").write_text('[{"text": "a1"}, {"text": "a2"}]')
-    (tmp_path / "j.tsv").write_text('text\tn\n"she said\t1\n')
+    (tmp_path / "i.json").write_text('[{"text": "a1"}, {"text": "a2"}]', encoding="utf-8")
+    (tmp_path / "j.tsv").write_text('text\tn\n"she said\t1\n', encoding="utf-8")
     page = "<p>The main text of a page is long enough to be taken for one, in a sentence or two.</p>"
-    (tmp_path / "k.html").write_text(f"<html><body><article>{page * 3}</article></body></html>")
+    (tmp_path / "k.html").write_text(
+        f"<html><body><article>{page * 3}</article></body></html>", encoding="utf-8"
+    )
     found, skipped = texts(tmp_path)
     assert found[:-1] == [
         *("one\ntwo", "# title", "j1", "第二", "quoted, with\nnewline", "plain"),
@@ -100,7 +102,7 @@ def test_a_bad_file_is_left_out_with_its_reason(
     tmp_path: Path, name: str, content: bytes, reason: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
-    (tmp_path / "zz-good.txt").write_text("good")
+    (tmp_path / "zz-good.txt").write_text("good", encoding="utf-8")
     assert texts(tmp_path, max_document_bytes=1000) == (["good"], {name: reason})
 
 
@@ -138,20 +140,22 @@ def test_a_bad_member_does_not_end_the_archive(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_no_permission(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("secret")
+    (tmp_path / "a.txt").write_text("secret", encoding="utf-8")
     (tmp_path / "a.txt").chmod(0)
     assert texts(tmp_path)[1] == {"a.txt": "no permission"}
 
 
 def test_lone_surrogates_are_replaced_and_counted(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text(r'{"text": "a\ud83d b"}' + "\n" + r'{"text": "\ud83d\ude00"}')
+    (tmp_path / "a.jsonl").write_text(
+        r'{"text": "a\ud83d b"}' + "\n" + r'{"text": "\ud83d\ude00"}', encoding="utf-8"
+    )
     first, second = documents(tmp_path)[0]
     assert (first.text, dict(first.meta)) == ("a\ufffd b", {"lone_surrogates": "1"})
     assert (second.text, dict(second.meta)) == ("😀", {})
 
 
 def test_records_are_divided_into_documents(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text('{"paras": ["one", "two"]}')
+    (tmp_path / "a.json").write_text('{"paras": ["one", "two"]}', encoding="utf-8")
     found, _ = documents(tmp_path, text_field="paras", document="line")
     assert [(document.uri.rsplit("/", 1)[-1], document.text) for document in found] == [
         ("a.json#1.1", "one"),
@@ -160,7 +164,7 @@ def test_records_are_divided_into_documents(tmp_path: Path) -> None:
 
 
 def test_a_missing_column_names_those_that_exist(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("id,body\n1,x\n")
+    (tmp_path / "a.csv").write_text("id,body\n1,x\n", encoding="utf-8")
     with pytest.raises(SourceError, match=r"a\.csv.*'text'.*id, body.*text_field"):
         texts(tmp_path / "a.csv")
     pq.write_table(pa.table({"body": ["x"]}), tmp_path / "b.parquet")
@@ -170,9 +174,9 @@ def test_a_missing_column_names_those_that_exist(tmp_path: Path) -> None:
 
 def test_fields_are_copied_into_meta_as_text(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(
-        '{"text": "x", "topic": "tea", "year": 7}\n{"text": "y", "year": null}\n'
+        '{"text": "x", "topic": "tea", "year": 7}\n{"text": "y", "year": null}\n', encoding="utf-8"
     )
-    (tmp_path / "b.csv").write_text("topic,text,year\n007,z,1999\n")
+    (tmp_path / "b.csv").write_text("topic,text,year\n007,z,1999\n", encoding="utf-8")
     pq.write_table(pa.table({"year": [3], "text": ["p"], "topic": ["茶"]}), tmp_path / "c.parquet")
     found, _ = documents(tmp_path, meta_fields=("topic", "year"))
     assert [dict(document.meta) for document in found] == [
@@ -186,7 +190,7 @@ def test_fields_are_copied_into_meta_as_text(tmp_path: Path) -> None:
 
 
 def test_the_wrong_field_names_those_that_were_found(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_text(json.dumps({"title": "t", "body": {"de": "x"}}))
+    (tmp_path / "a.jsonl").write_text(json.dumps({"title": "t", "body": {"de": "x"}}), encoding="utf-8")
     _, skipped = documents(tmp_path)
     assert "title, body" in skipped["a.jsonl#1"][1]
     assert texts(tmp_path, text_field="body.de")[0] == ["x"]

@@ -55,7 +55,7 @@ def test_nested_columns_and_lists(tmp_path: Path) -> None:
 def test_a_folder_of_data_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, streaming: bool) -> None:
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "train.jsonl").write_text('{"body": "a"}\n{"body": "b"}\n')
+    (tmp_path / "data" / "train.jsonl").write_text('{"body": "a"}\n{"body": "b"}\n', encoding="utf-8")
     config = HubSource(dataset=str(tmp_path / "data"), text_field="body", streaming=streaming)
     assert [document.text for document in _read(config)[0]] == ["a", "b"]
     with pytest.raises(SourceError, match="no field 'text'; found body; set text_field"):
@@ -69,11 +69,11 @@ def test_a_split_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_a_version_follows_local_files(tmp_path: Path) -> None:
-    (tmp_path / "train.jsonl").write_text('{"text": "a"}\n')
+    (tmp_path / "train.jsonl").write_text('{"text": "a"}\n', encoding="utf-8")
     config = HubSource(dataset=str(tmp_path))
     before = list(items(config, {}))
     assert before == list(items(config, {}))
-    (tmp_path / "train.jsonl").write_text('{"text": "a longer one"}\n')
+    (tmp_path / "train.jsonl").write_text('{"text": "a longer one"}\n', encoding="utf-8")
     assert before != list(items(config, {}))
 
 
@@ -104,6 +104,7 @@ def test_a_hub_out_of_reach_names_the_way_out(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             timeout=60,
+            encoding="utf-8",
         )
         assert done.stdout.count("can't be reached") == 3, done.stdout + done.stderr
         assert "save_to_disk" in done.stdout

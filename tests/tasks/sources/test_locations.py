@@ -30,11 +30,11 @@ def versions(path: Path | str, **options: object) -> dict[str, str]:
 def test_items_are_sorted_and_change_with_their_files(tmp_path: Path) -> None:
     for name in ("b/2.txt", "a/9.txt", "c.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(name)
+        (tmp_path / name).write_text(name, encoding="utf-8")
     before = versions(tmp_path)
     assert list(before) == ["9.txt", "2.txt", "c.txt"]
     assert before == versions(tmp_path)
-    (tmp_path / "c.txt").write_text("other")
+    (tmp_path / "c.txt").write_text("other", encoding="utf-8")
     after = versions(tmp_path)
     assert {name for name in before if before[name] != after[name]} == {"c.txt"}
     (tmp_path / "c.txt").unlink()
@@ -50,9 +50,9 @@ def test_a_path_that_matches_nothing(tmp_path: Path, path: str) -> None:
 def test_links_are_not_followed_out_of_the_folder(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     (folder / "deep").mkdir(parents=True)
-    (folder / "deep" / "a.txt").write_text("inside")
-    (folder / ".hidden").write_text("hidden")
-    (tmp_path / "secret.txt").write_text("outside")
+    (folder / "deep" / "a.txt").write_text("inside", encoding="utf-8")
+    (folder / ".hidden").write_text("hidden", encoding="utf-8")
+    (tmp_path / "secret.txt").write_text("outside", encoding="utf-8")
     (folder / "b.txt").symlink_to(tmp_path / "secret.txt")
     (folder / "c.txt").symlink_to(folder / "deep" / "a.txt")
     (folder / "loop").symlink_to(folder)
@@ -66,13 +66,13 @@ def test_links_are_not_followed_out_of_the_folder(tmp_path: Path) -> None:
 
 def test_a_pipe_is_never_opened(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.txt")
-    (tmp_path / "a.txt").write_text("good")
+    (tmp_path / "a.txt").write_text("good", encoding="utf-8")
     assert collected(tmp_path) == (["good"], {"pipe.txt": "not a regular file"})
     assert collected("/dev/zero") == ([], {"zero": "not a regular file"})
 
 
 def test_a_file_that_is_gone_when_it_is_read(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("x")
+    (tmp_path / "a.txt").write_text("x", encoding="utf-8")
     config = FilesSource(path=str(tmp_path))
     (item,) = items(config, {})
     (tmp_path / "a.txt").unlink()
@@ -82,7 +82,7 @@ def test_a_file_that_is_gone_when_it_is_read(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_not_utf8(tmp_path: Path) -> None:
-    (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("x")
+    (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("x", encoding="utf-8")
     assert collected(tmp_path) == ([], {"caf\\xe9.txt": "unreadable"})
 
 
@@ -150,7 +150,7 @@ def test_a_glob_does_not_lead_through_links_or_to_hidden_files(tmp_path: Path) -
     folder, outside = tmp_path / "folder", tmp_path / "outside"
     for file in (folder / "a.txt", folder / ".b.txt", folder / ".git" / "c.txt", outside / "secret.txt"):
         file.parent.mkdir(exist_ok=True)
-        file.write_text(file.name)
+        file.write_text(file.name, encoding="utf-8")
     (folder / "link").symlink_to(outside)
     assert collected(f"{folder}/*") == (["a.txt"], {"link": "link"})
     assert collected(f"{folder}/*/*.txt") == ([], {"secret.txt": "link"})
@@ -162,15 +162,15 @@ def test_a_glob_does_not_lead_through_links_or_to_hidden_files(tmp_path: Path) -
 def test_a_link_is_another_file_when_its_target_appears(tmp_path: Path) -> None:
     (tmp_path / "a.txt").symlink_to(tmp_path / "target")
     before = versions(tmp_path)
-    (tmp_path / "target").write_text("x")
+    (tmp_path / "target").write_text("x", encoding="utf-8")
     assert versions(tmp_path)["a.txt"] != before["a.txt"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_permission_that_is_given_later_is_a_change(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "b.txt").write_text("b")
-    (tmp_path / "a.txt").write_text("a")
+    (tmp_path / "folder" / "b.txt").write_text("b", encoding="utf-8")
+    (tmp_path / "a.txt").write_text("a", encoding="utf-8")
     (tmp_path / "a.txt").chmod(0)
     (tmp_path / "folder").chmod(0)
     before = versions(tmp_path)
@@ -182,7 +182,7 @@ def test_permission_that_is_given_later_is_a_change(tmp_path: Path) -> None:
 
 
 def test_a_time_that_no_calendar_has_is_no_time(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("x")
+    (tmp_path / "a.txt").write_text("x", encoding="utf-8")
     os.utime(tmp_path / "a.txt", (2**43, 2**43))
     assert collected(tmp_path) == (["x"], {})
 

@@ -18,7 +18,7 @@ def saved(folder: Path, tokens: list[str], **settings: Any) -> Path:
     tokenizer.add_special_tokens(tokens)
     tokenizer.save(str(folder / "tokenizer.json"))
     if settings:
-        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     return folder
 
 
@@ -52,10 +52,10 @@ def test_what_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
         pretrained.load(TokenizeConfig(pretrained=str(tmp_path)))
     with pytest.raises(StageError, match="'meta/llama' is no file or folder here, and nothing is downloaded"):
         pretrained.load(TokenizeConfig(pretrained="meta/llama"))
-    (tmp_path / "tokenizer.json").write_text("[]")
+    (tmp_path / "tokenizer.json").write_text("[]", encoding="utf-8")
     with pytest.raises(StageError, match="is no tokenizer of the `tokenizers` library"):
         pretrained.load(TokenizeConfig(pretrained=str(tmp_path)))
-    (saved(tmp_path, ["</s>"]) / "tokenizer_config.json").write_text('{"eos_token": 3}')
+    (saved(tmp_path, ["</s>"]) / "tokenizer_config.json").write_text('{"eos_token": 3}', encoding="utf-8")
     with pytest.raises(StageError, match="is no tokenizer configuration"):
         pretrained.load(TokenizeConfig(pretrained=str(tmp_path)))
 
@@ -64,6 +64,6 @@ def test_its_digest_follows_its_content(tmp_path: Path) -> None:
     folder = saved(tmp_path, ["</s>"])
     before = pretrained.digest(str(folder))
     assert before == pretrained.digest(str(folder / "tokenizer.json"))
-    (folder / "tokenizer_config.json").write_text("{}")
+    (folder / "tokenizer_config.json").write_text("{}", encoding="utf-8")
     assert pretrained.digest(str(folder)) != before
     assert pretrained.digest(str(folder / "nowhere")) == ""

@@ -79,7 +79,9 @@ def test_another_process_trains_the_same_file(model: str, family: str, vocabular
     module = "tests.tasks.tokenizing.test_training"
     call = f"import {module} as t; print(t.digest({model!r}, {family!r}, {vocabulary}))"
     command = [sys.executable, "-c", call]
-    other = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3])
+    other = subprocess.run(
+        command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[3], encoding="utf-8"
+    )
     assert other.stdout.strip() == digest(model, family, vocabulary)
 
 
