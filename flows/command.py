@@ -21,7 +21,7 @@ def load(reference: str, overrides: Sequence[str], *, smoke: bool = False) -> Re
     """Read the recipe, and set the environment before Prefect and MLflow are imported."""
     home = settings.home()
     home.mkdir(parents=True, exist_ok=True)
-    os.environ.update(settings.environment(home, servers.current_ports()))
+    os.environ.update(servers.environment())
     # Prefect's log goes to its own pages; on the terminal our lines are enough.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     return load_recipe(reference, overrides, smoke=smoke)

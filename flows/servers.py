@@ -19,7 +19,7 @@ from typing import Literal
 
 from deploy import triton_server
 from deploy.errors import TritonError
-from flows import processes, settings
+from flows import login, processes, settings
 from flows.processes import Process
 from flows.settings import LOOPBACK, Ports
 from tasks.errors import ServerError
@@ -115,6 +115,19 @@ def current_ports() -> Ports:
     return ports
 
 
+def environment() -> dict[str, str]:
+    """What our processes find in theirs: the settings, and the log-ins at those of our servers that run.
+
+    A port where ours does not run may belong to somebody else, who must not be sent the key.
+    """
+    home = settings.home()
+    found = settings.environment(home, current_ports())
+    for name in ("prefect", "mlflow"):
+        if not settings.external_url(name) and _recorded(name):
+            found |= login.client_environment(name, home)
+    return found
+
+
 def triton_home() -> Path:
     """Where Triton's backends, log and record are; its model repository is `models` in it."""
     return settings.home() / "triton"
@@ -152,9 +165,10 @@ def _launch(name: Name) -> None:
     port = getattr(ports, name)
     for folder in (home / "prefect", home / "mlflow" / "artifacts"):
         folder.mkdir(parents=True, exist_ok=True)
+    login.make_key(home)
     process = processes.spawn(
         [sys.executable, "-m", *_arguments(name, home, port)],
-        settings.environment(home, ports),
+        settings.environment(home, ports) | login.server_environment(name, home, port),
         log=_log(name),
         mark=_mark(name),
     )
@@ -165,9 +179,10 @@ def _launch(name: Name) -> None:
 def _arguments(name: Name, home: Path, port: int) -> list[str]:
     address = ["--host", LOOPBACK, "--port", str(port)]
     if name == "prefect":
-        return ["prefect", "server", "start", *address]
+        # What `prefect server start` does, with the door in front: that command serves no other app.
+        return ["uvicorn", "--factory", "tasks.server_apps:prefect", *address, "--log-level", "warning"]
     return [
-        *("mlflow", "server", *address),
+        *("mlflow", "server", *address, "--app-name", "textmill"),
         # One worker: with more, each would create the tables of a new database, and all of them fail.
         *("--workers", "1", "--uvicorn-opts", "--no-access-log"),
         *("--backend-store-uri", f"sqlite:///{home / 'mlflow' / 'mlflow.db'}"),
@@ -256,7 +271,7 @@ def _page(port: int, path: str) -> str | None:
     """The body of a page of one of our servers, None unless it answers 200 within a second."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=1.0)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers=login.header(settings.home()))
         response = connection.getresponse()
         return response.read().decode() if response.status == 200 else None
     except (OSError, http.client.HTTPException):

@@ -134,7 +134,7 @@ def prepare(needs: Sequence[servers.Name]) -> None:
         else:
             for name in missing:
                 servers.start(name)
-    os.environ.update(settings.environment(settings.home(), servers.current_ports()))
+    os.environ.update(servers.environment())
 
 
 def close_killed_runs(home: Path) -> None:

@@ -1,0 +1,118 @@
+"""The log-in at our Prefect and MLflow servers: one random key per home, in a file that its owner alone reads.
+
+It never stands on a command line, in a log or in a record: other users see the first, and copies are made of
+the others. Our own processes find it in their environment, browsers get it with the links of `textmill status`.
+"""
+
+import json
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import quote
+
+from flows import settings
+from flows.settings import LOOPBACK
+from tasks import door
+from tasks.errors import ServerError
+
+ON_VARIABLE, HOSTS_VARIABLE = "TEXTMILL_LOGIN", "TEXTMILL_HOSTS"
+
+
+def is_on() -> bool:
+    """Whether servers that start now ask who is there: yes, unless TEXTMILL_LOGIN=off.
+
+    Raises ServerError for another value.
+    """
+    value = os.environ.get(ON_VARIABLE) or "on"
+    if value not in ("on", "off"):
+        raise ServerError(f"{ON_VARIABLE}={value!r}: give `on` or `off`")
+    return value == "on"
+
+
+def key_file(home: Path) -> Path:
+    """Where the key of a home's servers lies."""
+    return home / "servers" / "key"
+
+
+def key(home: Path) -> str | None:
+    """The key of a home's servers; None before one of them was started."""
+    try:
+        return key_file(home).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def make_key(home: Path) -> None:
+    """Make the key unless it is there; only for who holds the lock of the home's servers."""
+    if key(home) is None:
+        temporary = key_file(home).with_suffix(".new")
+        temporary.unlink(missing_ok=True)
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as output:
+            output.write(secrets.token_urlsafe(24))
+        temporary.replace(key_file(home))
+
+
+def header(home: Path) -> dict[str, str]:
+    """The header that opens the door of a home's servers."""
+    found = key(home)
+    return {"Authorization": door.basic(found)} if found else {}
+
+
+def server_environment(server: str, home: Path, port: int) -> dict[str, str]:
+    """What the door of a server is told, and what the server is told about itself.
+
+    Raises ServerError for a wrong value of TEXTMILL_LOGIN.
+    """
+    hosts = [f"{name}:{port}" for name in (LOOPBACK, "localhost", "[::1]")]
+    hosts += [host.strip() for host in os.environ.get(HOSTS_VARIABLE, "").split(",") if host.strip()]
+    origins = ",".join(f"{scheme}://{host}" for host in hosts for scheme in ("http", "https"))
+    told = {
+        door.HOSTS_VARIABLE: ",".join(hosts),
+        door.KEY_FILE_VARIABLE: str(key_file(home)) if is_on() else "",
+    }
+    if server == "mlflow":
+        return told | {
+            "MLFLOW_SERVER_ALLOWED_HOSTS": ",".join(hosts),
+            "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": origins,
+        }
+    return told | {
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": origins,
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+        # Its pages ask the address that they came from, whatever it is called.
+        "PREFECT_SERVER_UI_API_URL": "/api",
+    }
+
+
+def client_environment(server: str, home: Path) -> dict[str, str]:
+    """The variables by which a server's own clients log in; none before there is a key."""
+    found = key(home)
+    if found is None:
+        return {}
+    if server == "mlflow":
+        return {"MLFLOW_TRACKING_USERNAME": door.USER, "MLFLOW_TRACKING_PASSWORD": found}
+    # Only some of Prefect's WebSocket clients send the first, all of them send the second.
+    return {
+        "PREFECT_API_AUTH_STRING": f"{door.USER}:{found}",
+        "PREFECT_CLIENT_CUSTOM_HEADERS": json.dumps(_custom_headers() | header(home)),
+    }
+
+
+def link(page: str, home: Path) -> str:
+    """A page of our servers as a link that logs in; where nobody has to, the page itself."""
+    found = key(home)
+    if found is None or not is_on():
+        return page
+    scheme, _, rest = page.partition("://")
+    host, slash, path = rest.partition("/")
+    target = f"?next={quote(slash + path, safe='/')}" if path else ""
+    return f"{scheme}://{door.USER}:{found}@{host}{door.LOGIN_PAGE}{target}"
+
+
+def _custom_headers() -> dict[str, str]:
+    """Headers that the user has set for Prefect's clients, without the one that is ours to set."""
+    try:
+        found = json.loads(os.environ.get("PREFECT_CLIENT_CUSTOM_HEADERS") or "{}")
+    except ValueError:
+        return {}  # Prefect says what is wrong with it
+    return {name: value for name, value in found.items() if name.lower() != "authorization"}
