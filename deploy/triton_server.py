@@ -183,8 +183,9 @@ def _lay_out_backends(home: Path, environment: _Environment) -> None:
     packaged = environment.server / "backends" / "python"
     stub = environment.server / "python_backend_stubs" / environment.python / "triton_python_backend_stub"
     for source in (packaged / "libtriton_python.so", packaged / "triton_python_backend_utils.py", stub):
-        shutil.copy2(source, backends / "python")
-    shutil.copy2(ONNXRUNTIME_BACKEND, backends / "onnxruntime")
+        shutil.copyfile(source, backends / "python" / source.name)  # the mode is ours, not the package's
+    (backends / "python" / stub.name).chmod(0o700)
+    shutil.copyfile(ONNXRUNTIME_BACKEND, backends / "onnxruntime" / ONNXRUNTIME_BACKEND.name)
 
 
 def _arguments(home: Path, repository: Path, ports: dict[str, int], load: Sequence[str]) -> list[str]:

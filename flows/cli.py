@@ -131,6 +131,18 @@ def status() -> None:
 
 
 @app.command()
+def env() -> None:
+    """Print the variables by which other programs find the servers and log in, as lines for a shell."""
+    with _errors():
+        import shlex
+
+        from flows import servers
+
+        for name, value in servers.environment().items():
+            print(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
 def runs(
     recipe: Annotated[str | None, typer.Option(help="Only runs of this recipe.")] = None,
     last: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
@@ -222,6 +234,9 @@ def _complain(message: str) -> None:
 
 
 def _print_servers(found: list[ServerStatus]) -> None:
+    from flows.servers import link
+
     for server in found:
         pid = f"  pid {server.pid}" if server.pid else ""
-        print(f"{server.name:<8} {server.state:<9} {server.url}{pid}")
+        url = link(server.name, server.url) if server.state == "running" else server.url
+        print(f"{server.name:<8} {server.state:<9} {url}{pid}")

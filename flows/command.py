@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from flows import servers, settings
+from flows import closed_home, servers, settings
 from flows.question import ask, draw
 from flows.recipe import Recipe, load_recipe
 from flows.record import RunRecord, own_record, records
@@ -19,8 +19,7 @@ from tasks.visible import console
 
 def load(reference: str, overrides: Sequence[str], *, smoke: bool = False) -> Recipe:
     """Read the recipe, and set the environment before Prefect and MLflow are imported."""
-    home = settings.home()
-    home.mkdir(parents=True, exist_ok=True)
+    closed_home.close()
     os.environ.update(servers.environment())
     # Prefect's log goes to its own pages; on the terminal our lines are enough.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
@@ -164,8 +163,12 @@ def _print_closing(recipe: Recipe) -> None:
 def _places(record: RunRecord, folder: Path) -> list[tuple[str, str]]:
     places = [("report", f"{folder / 'report.html'}")]
     if record.flow_run and "Prefect" in record.urls:
-        places.append(("Prefect", f"{record.urls['Prefect']}/runs/flow-run/{record.flow_run}"))
-    places += [(name, record.urls[name]) for name in ("MLflow", "Triton") if name in record.urls]
+        page = f"{record.urls['Prefect']}/runs/flow-run/{record.flow_run}"
+        places.append(("Prefect", servers.link("prefect", page)))
+    if "MLflow" in record.urls:
+        places.append(("MLflow", servers.link("mlflow", record.urls["MLflow"])))
+    if "Triton" in record.urls:
+        places.append(("Triton", record.urls["Triton"]))
     return places
 
 

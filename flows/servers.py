@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import http.client
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from typing import Literal
 
 from deploy import triton_server
 from deploy.errors import TritonError
-from flows import login, processes, settings
+from flows import closed_home, login, processes, settings
 from flows.processes import Process
 from flows.settings import LOOPBACK, Ports
 from tasks.errors import ServerError
@@ -118,14 +119,23 @@ def current_ports() -> Ports:
 def environment() -> dict[str, str]:
     """What our processes find in theirs: the settings, and the log-ins at those of our servers that run.
 
-    A port where ours does not run may belong to somebody else, who must not be sent the key.
+    The key goes to nobody else: neither to a server of the user's own nor to whoever listens where ours did.
     """
     home = settings.home()
     found = settings.environment(home, current_ports())
     for name in ("prefect", "mlflow"):
-        if not settings.external_url(name) and _recorded(name):
-            found |= login.client_environment(name, home)
+        ours = login.client_environment(name, home)
+        if settings.external_url(name):
+            found |= {variable: "" for variable in ours if os.environ.get(variable) == ours[variable]}
+        elif _recorded(name):
+            found |= ours
     return found
+
+
+def link(name: Name, page: str) -> str:
+    """A page of a server as a link that logs in, where the server is ours and somebody has to."""
+    ours = name != "triton" and not settings.external_url(name)
+    return login.link(page, settings.home()) if ours else page
 
 
 def triton_home() -> Path:
@@ -301,7 +311,8 @@ def _lock() -> Iterator[None]:
     """One command at a time starts or ends servers of this home; the second one waits, then finds them."""
     from filelock import FileLock, Timeout
 
-    _folder().mkdir(parents=True, exist_ok=True)
+    closed_home.close()
+    _folder().mkdir(exist_ok=True)
     seconds = 2 * READY_SECONDS
     try:
         lock = FileLock(_folder() / ".lock", timeout=seconds)

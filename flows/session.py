@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from flows import servers, settings
+from flows import closed_home, servers, settings
 from flows.recipe import Recipe
 from flows.record import Recorder, State, records, write
 from flows.report import data_docs, write_report
@@ -126,6 +126,7 @@ def prepare(needs: Sequence[servers.Name]) -> None:
     Raises:
         ServerError: one of them can't be started.
     """
+    closed_home.close()  # a worker of Prefect's starts runs too
     missing = [name for name in needs if not servers.find(name)]
     if missing:
         visible.say(f"starting {', '.join(missing)}")

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 import yaml
@@ -121,6 +122,19 @@ class Mill:
     def url(self, server: str) -> str:
         """The address of one of the servers: `PREFECT`, `MLFLOW`, `TRITON_HTTP`."""
         return f"http://127.0.0.1:{self.environment[f'TEXTMILL_{server}_PORT']}"
+
+    @property
+    def credentials(self) -> tuple[str, str]:
+        """User and password of the Prefect and the MLflow server."""
+        return "textmill", (self.home / "servers" / "key").read_text(encoding="utf-8")
+
+    def client(self, server: str) -> httpx.Client:
+        """An HTTP client that is logged in, at Prefect with a CSRF token too."""
+        client = httpx.Client(base_url=self.url(server), auth=self.credentials)
+        if server == "PREFECT":
+            token = client.get("/api/csrf-token", params={"client": "tests"}).json()["token"]
+            client.headers |= {"Prefect-Csrf-Client": "tests", "Prefect-Csrf-Token": token}
+        return client
 
 
 @contextmanager

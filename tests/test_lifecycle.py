@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pyarrow.parquet as pq
 import pytest
 
 from deploy.client import ask
 from deploy.errors import TritonError
+from flows.login import client_environment
 from tests.topics import STAGES, logged_runs, registry, served_version, versions
 
 
@@ -29,7 +29,7 @@ def test_a_second_run_finds_everything(mill: Any, recipe: Path, first: dict[str,
     assert mill.outcomes("digest") == first
     assert set(mill.outcomes("state").values()) == {"cached"}
     query = {"sort": "EXPECTED_START_TIME_DESC", "limit": 50}
-    tasks = httpx.post(f"{mill.url('PREFECT')}/api/task_runs/filter", json=query).json()
+    tasks = mill.client("PREFECT").post("/api/task_runs/filter", json=query).json()
     latest = {task["name"]: task["state_name"] for task in reversed(tasks)}
     assert [latest[stage] for stage in STAGES] == ["Cached"] * len(STAGES)
     assert "who watered the roses  →  garden  (version 1)" in output
@@ -149,6 +149,8 @@ def test_a_missing_triton_is_named_with_the_way_out(
     mill: Any, recipe: Path, open_mill: Callable[..., Any], tmp_path: Path
 ) -> None:
     others = {"PREFECT_API_URL": f"{mill.url('PREFECT')}/api", "MLFLOW_TRACKING_URI": mill.url("MLFLOW")}
+    for server in ("prefect", "mlflow"):
+        others |= client_environment(server, mill.home)
     with open_mill(tmp_path / "home", TEXTMILL_TRITON_ENV=str(tmp_path), **others) as bare:
         output = bare("run", recipe, code=1)
     assert f"the Triton server is not installed: no {tmp_path}; run `make install`" in output
@@ -217,8 +219,8 @@ def test_a_run_killed_between_endpoint_and_alias_is_finished_by_the_next(
     mill: Any, recipe: Path, second: Second
 ) -> None:
     alias = {"name": "topics", "alias": "champion", "version": "1"}
-    url = f"{mill.url('MLFLOW')}/api/2.0/mlflow/registered-models/alias"
-    httpx.post(url, json=alias).raise_for_status()
+    moved = mill.client("MLFLOW").post("/api/2.0/mlflow/registered-models/alias", json=alias)
+    moved.raise_for_status()
     assert (versions(mill)[1], served_version(mill)) == (["champion"], 2)
     mill("run", recipe, "--set", "pretrain.seed=1")
     assert versions(mill) == {1: [], 2: ["challenger", "champion"]}

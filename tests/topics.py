@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import httpx
-
 STAGES = (
     *("collect", "validate_raw", "clean", "validate_clean", "tokenize", "validate_tokens"),
     *("examples", "pretrain", "fine_tune", "evaluate"),
@@ -16,7 +14,7 @@ STAGES = (
 
 def registry(mill: Any, path: str, **parameters: str) -> Any:
     """What MLflow's REST API answers."""
-    found = httpx.get(f"{mill.url('MLFLOW')}/api/2.0/mlflow/{path}", params=parameters)
+    found = mill.client("MLFLOW").get(f"/api/2.0/mlflow/{path}", params=parameters)
     return found.raise_for_status().json()
 
 
@@ -40,7 +38,7 @@ def logged_runs(mill: Any, name: str = "run") -> list[dict[str, Any]]:
     """The runs in MLflow whose names begin so: id, status and tags."""
     experiment = registry(mill, "experiments/get-by-name", experiment_name="topics")["experiment"]
     query = {"experiment_ids": [experiment["experiment_id"]]}
-    found = httpx.post(f"{mill.url('MLFLOW')}/api/2.0/mlflow/runs/search", json=query).json()
+    found = mill.client("MLFLOW").post("/api/2.0/mlflow/runs/search", json=query).json()
     return [
         {"id": run["info"]["run_id"], "status": run["info"]["status"]}
         | {tag["key"]: tag["value"] for tag in run["data"]["tags"]}

@@ -119,7 +119,7 @@ def test_a_server_that_hangs_is_silent(running: list[str]) -> None:
 
 
 def test_clients_in_our_environment_reach_them(running: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in settings.environment(settings.home(), servers.current_ports()).items():
+    for name, value in servers.environment().items():
         monkeypatch.setenv(name, value)
     output = python("""
 import mlflow, prefect

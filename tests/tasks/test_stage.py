@@ -299,19 +299,20 @@ def test_missing_permission_is_said(foreign_folder: Path) -> None:
 
 
 @pytest.fixture
-def prefect(tmp_path: Path, open_mill: Callable[..., Any]) -> Iterator[str]:
-    """The address of a Prefect server."""
+def prefect(tmp_path: Path, open_mill: Callable[..., Any]) -> Iterator[tuple[str, str]]:
+    """The address of a Prefect server, and what logs in there."""
     with open_mill(tmp_path / "servers") as mill:
         program = "from flows import servers; servers.start('prefect')"
         subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=mill.environment, check=True)
-        yield mill.url("PREFECT")
+        yield mill.url("PREFECT"), ":".join(mill.credentials)
 
 
-def test_prefect_shows_the_second_call_as_cached(tmp_path: Path, prefect: str) -> None:
+def test_prefect_shows_the_second_call_as_cached(tmp_path: Path, prefect: tuple[str, str]) -> None:
     from prefect import flow
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
     from prefect.settings import (
+        PREFECT_API_AUTH_STRING,
         PREFECT_API_URL,
         PREFECT_LOCAL_STORAGE_PATH,
         PREFECT_LOGGING_TO_API_ENABLED,
@@ -323,8 +324,10 @@ def test_prefect_shows_the_second_call_as_cached(tmp_path: Path, prefect: str) -
         assert visible.in_prefect_run()
         return walk(tmp_path / "home")
 
+    url, credentials = prefect
     here = {
-        PREFECT_API_URL: f"{prefect}/api",
+        PREFECT_API_URL: f"{url}/api",
+        PREFECT_API_AUTH_STRING: credentials,
         PREFECT_LOCAL_STORAGE_PATH: tmp_path / "results",
         PREFECT_LOGGING_TO_API_ENABLED: False,  # it would still send when the server has ended
     }
