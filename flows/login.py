@@ -1,7 +1,7 @@
-"""The log-in at our Prefect and MLflow servers: one random key per home, in a file that its owner alone reads.
+"""The log-in at our Prefect and MLflow servers: one random key per home, in a file that only its owner reads.
 
 It never stands on a command line, in a log or in a record: other users see the first, and copies are made of
-the others. Our own processes find it in their environment, browsers get it with the links of `textmill status`.
+the others. Our own processes find it in their environment, browsers get it by links of `textmill status`.
 """
 
 import json
@@ -10,7 +10,6 @@ import secrets
 from pathlib import Path
 from urllib.parse import quote
 
-from flows import settings
 from flows.settings import LOOPBACK
 from tasks import door
 from tasks.errors import ServerError
@@ -37,7 +36,7 @@ def key_file(home: Path) -> Path:
 def key(home: Path) -> str | None:
     """The key of a home's servers; None before one of them was started."""
     try:
-        return key_file(home).read_text(encoding="utf-8")
+        return key_file(home).read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         return None
 

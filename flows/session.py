@@ -136,6 +136,10 @@ def prepare(needs: Sequence[servers.Name]) -> None:
             for name in missing:
                 servers.start(name)
     os.environ.update(servers.environment())
+    if "prefect" in sys.modules:  # it may have been imported before its server had a key
+        from prefect.context import refresh_global_settings_context
+
+        refresh_global_settings_context()
 
 
 def close_killed_runs(home: Path) -> None:

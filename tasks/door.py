@@ -56,7 +56,7 @@ class Door:
         Raises KeyError when it chose none: a server never stands open by oversight.
         """
         key_file = os.environ[KEY_FILE_VARIABLE]
-        key = Path(key_file).read_text(encoding="utf-8") if key_file else None
+        key = Path(key_file).read_text(encoding="utf-8").strip() if key_file else None
         return cls(app, os.environ[HOSTS_VARIABLE].split(","), key, open_page)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
