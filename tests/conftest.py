@@ -133,7 +133,7 @@ class Mill:
         client = httpx.Client(base_url=self.url(server), auth=self.credentials)
         if server == "PREFECT":
             token = client.get("/api/csrf-token", params={"client": "tests"}).json()["token"]
-            client.headers |= {"Prefect-Csrf-Client": "tests", "Prefect-Csrf-Token": token}
+            client.headers.update({"Prefect-Csrf-Client": "tests", "Prefect-Csrf-Token": token})
         return client
 
 

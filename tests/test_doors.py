@@ -1,4 +1,4 @@
-"""The doors of Prefect and MLflow, tried as another user of the machine and as a page in its owner's browser."""
+"""The doors of Prefect and MLflow, tried as another user and as a page in the owner's browser."""
 
 from __future__ import annotations
 
