@@ -14,8 +14,9 @@ from tasks.artifact import Artifact
 from tasks.errors import StageError
 from tasks.labelled.artifact import read_split, test_examples_in_training
 from tasks.plots import plot_confusion_matrix, plot_loss_curves
-from tasks.registry import ModelVersion, predict_with
+from tasks.registry import ModelVersion
 from tasks.stage import Config, Workspace, stage
+from tasks.version_files import predict_with
 
 if TYPE_CHECKING:
     from model_code.task_types.task import Field as ExampleField
@@ -87,7 +88,7 @@ def evaluate(
     }
     if champion:
         workspace.say(f"comparing with the champion, version {champion.version}")
-        said = predict_with(champion, settings.task, test)
+        said = predict_with(champion, settings.task, test, workspace.store)
         evaluation["champion"] = {"version": champion.version} | task.metrics(test, said, settings)
     evaluation |= _by_label(task, test, predicted, settings.labels)
     evaluation["gate"] = judge(evaluation, config)

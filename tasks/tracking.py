@@ -24,13 +24,26 @@ DATASETS = ("collect", "clean", "tokenize", "examples")
 
 def find_or_create_run(mlflow: Any, experiment: str, key: str, name: str = "run") -> str:
     """The id of the MLflow run that belongs to a stage key: an earlier attempt's, or a new one."""
-    found = mlflow.get_experiment_by_name(experiment)
-    experiment_id = found.experiment_id if found else mlflow.create_experiment(experiment, tags=TRAINING)
+    experiment_id = _experiment(mlflow, experiment)
     earlier = mlflow.search_runs([experiment_id], f"tags.`{KEY_TAG}` = '{key}'")
     if earlier:
         return str(earlier[0].info.run_id)
     tags = {KEY_TAG: key}
     return str(mlflow.create_run(experiment_id, run_name=f"{name}-{key[:8]}", tags=tags).info.run_id)
+
+
+def _experiment(mlflow: Any, name: str) -> str:
+    """The id of an experiment, made when there is none; another run may be making it at this time."""
+    from mlflow.exceptions import MlflowException
+
+    if found := mlflow.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    try:
+        return str(mlflow.create_experiment(name, tags=TRAINING))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return str(mlflow.get_experiment_by_name(name).experiment_id)
 
 
 def attach(experiment: str, key: str, file: Path, folder: str = "") -> str:
