@@ -1,6 +1,6 @@
 """Credentials are taken out of whatever a page, a log or a database keeps.
 
-Three kinds are known: the user and password of an address, the values of an address that give access (signed
+Three kinds are known: the user and password of an address, the values in an address that give access (signed
 URLs, tokens), and what the environment calls a secret.
 """
 
@@ -15,19 +15,22 @@ HIDDEN = "***"
 SHORTEST_SECRET = 6  # characters; a shorter value would be found in words that mean something else
 
 _USER = re.compile(r"(?<=://)[^\s/\"'<>]+@")
-_SECRET_NAME = r"[\w.-]*(?:token|secret|passw(?:or)?d|signature|credential|api-?_?key|access_?key)[\w.-]*"
-_PARAMETER = re.compile(rf"(?<=[?&])({_SECRET_NAME}|sig|key|auth)=[^&\s\"'<>#]+", re.IGNORECASE)
-_VARIABLE = re.compile(rf"{_SECRET_NAME}|.*_KEY(_ID)?|.*_AUTH(_STRING)?", re.IGNORECASE)
-_IN_ADDRESS = re.compile(r"://([^\s/]*)@")
+_PARAMETER = re.compile(
+    r"(?<=[?&;])((?:[\w.-]*[_.-])?(?:token|secret|passw(?:or)?d|signature|credential|sig|api_?key))=[^&\s\"'<>#]+",
+    re.IGNORECASE,
+)
+_VARIABLE = re.compile(
+    r"(?:.*_)?(?:(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|AUTH)(?:_.*)?|API_?KEY|KEY|KEY_ID)",
+    re.IGNORECASE,
+)
 
 
 def redacted(text: str) -> str:
-    """The text with credentials replaced by `***`."""
+    """The text without credentials: those in addresses are cut out, values of variables become `***`."""
     if "://" in text:
         text = _PARAMETER.sub(rf"\1={HIDDEN}", _USER.sub("", text))
     for secret in _secrets():
-        if secret in text:
-            text = text.replace(secret, HIDDEN)
+        text = text.replace(secret, HIDDEN)
     return text
 
 
@@ -36,16 +39,28 @@ def all_redacted(value: Any) -> Any:
     if isinstance(value, str):
         return redacted(value)
     if isinstance(value, dict):
-        return {redacted(str(name)): all_redacted(item) for name, item in value.items()}
+        return {name: all_redacted(item) for name, item in value.items()}
     return [all_redacted(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def texts_in(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in a JSON value, with its place: `collect.sources.0.path`."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from texts_in(item, f"{place}.{name}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            yield from texts_in(item, f"{place}.{number}".lstrip("."))
 
 
 def _secrets() -> Iterator[str]:
     """What the environment holds in variables named after secrets, and as passwords in addresses."""
     for name, value in os.environ.items():
-        if _VARIABLE.fullmatch(name) and len(value) >= SHORTEST_SECRET and not os.path.exists(value):
-            yield value
-        for user in _IN_ADDRESS.findall(value):
-            _, _, password = user.partition(":")
-            if len(password) >= SHORTEST_SECRET:
-                yield password
+        if "://" in value:
+            users = (match[0] for match in _USER.finditer(value))
+            found = [user.removesuffix("@").partition(":")[2] for user in users]
+        else:  # a path names a secret and is none
+            found = [value] if _VARIABLE.fullmatch(name) and not value.startswith("/") else []
+        yield from (secret for secret in found if len(secret) >= SHORTEST_SECRET)

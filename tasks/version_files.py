@@ -165,7 +165,9 @@ def _verify(part: Part, version: ModelVersion, folder: Path, recorded: str | Non
 
 def _mismatch(version: ModelVersion, part: Part, name: str, what: str) -> str:
     file = f"{part.folder}/{name}".lstrip("/")
-    return f"{_name(version)} is not what was registered: {file} {what} since; nothing of it was run. {_WAY_OUT}"
+    return (
+        f"{_name(version)} is not what was registered: {file} {what} since; nothing of it was run. {_WAY_OUT}"
+    )
 
 
 def _name(version: ModelVersion) -> str:

@@ -40,13 +40,20 @@ class Witness:
     def __init__(self) -> None:
         self.names: set[str] = set()
         self.addresses: set[str] = set()
-        for name, source in {"resolv.conf": "nameserver 127.0.0.1\n", "hosts": "127.0.0.1 localhost\n"}.items():
+        for name, source in {
+            "resolv.conf": "nameserver 127.0.0.1\n",
+            "hosts": "127.0.0.1 localhost\n",
+        }.items():
             file = tempfile.NamedTemporaryFile("w", encoding="utf-8", delete=False)  # noqa: SIM115
             file.write(source)
             file.close()
             subprocess.run(["mount", "--bind", file.name, f"/etc/{name}"], check=True)
             Path(file.name).unlink()
-        for command in ("link set lo up", "route add local default dev lo", "-6 route add local default dev lo"):
+        for command in (
+            "link set lo up",
+            "route add local default dev lo",
+            "-6 route add local default dev lo",
+        ):
             subprocess.run(["ip", *command.split()], check=True)
         resolver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         resolver.bind(("127.0.0.1", 53))

@@ -7,12 +7,16 @@ Parameters: https://github.com/triton-inference-server/onnxruntime_backend#model
 """
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at import
+
+import onnxruntime as ort  # noqa: E402
 import triton_python_backend_utils as pb_utils
 
 Arrays = dict[str, Any]
