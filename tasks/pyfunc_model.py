@@ -16,7 +16,7 @@ from mlflow.pyfunc.model import PythonModel
 from tokenizers import Tokenizer
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import
-import onnxruntime  # noqa: E402
+import onnxruntime
 
 BATCH_SIZE = 64
 

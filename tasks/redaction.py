@@ -63,4 +63,5 @@ def _secrets() -> Iterator[str]:
             found = [user.removesuffix("@").partition(":")[2] for user in users]
         else:  # a path names a secret and is none
             found = [value] if _VARIABLE.fullmatch(name) and not value.startswith("/") else []
-        yield from (secret for secret in found if len(secret) >= SHORTEST_SECRET)
+        # A word or a number stands in texts that have nothing to do with it.
+        yield from (s for s in found if len(s) >= SHORTEST_SECRET and not s.isalpha() and not s.isdecimal())

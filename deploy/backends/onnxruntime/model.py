@@ -16,7 +16,7 @@ import numpy as np
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at import
 
-import onnxruntime as ort  # noqa: E402
+import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
 
 Arrays = dict[str, Any]
