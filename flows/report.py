@@ -127,7 +127,7 @@ class _Files:
     def place(self, stage: str, name: str) -> Path | None:
         """Where a file of a stage's artifact is."""
         manifest = self.manifests.get(stage)
-        return self.store.path(manifest.artifact) / name if manifest and name in manifest.files else None
+        return self.store.place(stage, manifest.key) / name if manifest and name in manifest.files else None
 
     def json(self, stage: str, name: str) -> Any:
         """The JSON value in a file of a stage's artifact."""

@@ -27,8 +27,7 @@ _VARIABLE = re.compile(
 
 def redacted(text: str) -> str:
     """The text without credentials: those in addresses are cut out, values of variables become `***`."""
-    if "://" in text:
-        text = _PARAMETER.sub(rf"\1={HIDDEN}", _USER.sub("", text))
+    text = _PARAMETER.sub(rf"\1={HIDDEN}", _USER.sub("", text))
     for secret in _secrets():
         text = text.replace(secret, HIDDEN)
     return text

@@ -27,6 +27,7 @@ from tasks.registry import (
     by_digest,
     by_version,
     client,
+    logged_model,
     point_challenger_at_newest,
     reachable,
 )
@@ -112,12 +113,14 @@ def register(
     (workspace.directory / CARD).write_text(card, encoding="utf-8")
     workspace.shown.append(card)
     served = _is_served(examples, workspace)
-    version = by_digest(mlflow, config.model, model.digest)
+    version, logged = by_digest(mlflow, config.model, model.digest), ""
     if version is None:
         compared = {COMPARED_TAG: str(champion.version) if champion else ""}
         logged, sums = _log_model(mlflow, run_id, config.model, served, workspace, model)
         version = _new_version(mlflow, run_id, config.model, logged, model.digest, compared | sums, card)
-    _note_files(mlflow, version, workspace)
+    if logged_model(mlflow, version) != logged:
+        _take_over(mlflow, version, workspace)
+    workspace.volatile.add(REGISTERED.sums)  # MLflow's own file among them has times and ids in it
     adapter = workspace.path(model) / "adapter"
     if adapter.is_dir() and by_digest(mlflow, config.model + ADAPTER, model.digest) is None:
         logged, sums = _log_adapter(mlflow, run_id, config.model + ADAPTER, adapter)
@@ -150,11 +153,10 @@ def _is_served(examples: Artifact, workspace: Workspace) -> bool:
     return task_of(directory) == SERVED_TASK and "second" not in read_split(directory, "test")[0]
 
 
-def _note_files(mlflow: Any, version: ModelVersion, workspace: Workspace) -> None:
-    """Keep the list of the version's files in the artifact, once they have been fetched and compared."""
-    with verified_files(version, workspace.store) as folder:
+def _take_over(mlflow: Any, version: ModelVersion, workspace: Workspace) -> None:
+    """Keep the list of a version's files that was there already, once they are compared with it."""
+    with verified_files(version, workspace.store, [REGISTERED]) as folder:
         shutil.copyfile(folder / REGISTERED.sums, workspace.directory / REGISTERED.sums)
-    workspace.volatile.add(REGISTERED.sums)  # MLflow's own file among them has times and ids in it
     digest = sha256_file(workspace.directory / REGISTERED.sums)
     mlflow.set_model_version_tag(version.model, str(version.version), REGISTERED.tag, digest)
 
@@ -168,7 +170,9 @@ def _log_model(
         directory = Path(temporary) / "model"
         _save_pyfunc(directory, workspace.path(model) / "model", served, logged, run_id)
         shutil.copyfile(workspace.directory / CARD, directory / "README.md")
-        return _upload(mlflow, run_id, logged, directory)
+        tags = _upload(mlflow, run_id, logged, directory)
+        shutil.copyfile(directory / REGISTERED.sums, workspace.directory / REGISTERED.sums)
+    return logged, tags
 
 
 def _log_adapter(mlflow: Any, run_id: str, name: str, adapter: Path) -> tuple[str, dict[str, str]]:
@@ -176,17 +180,19 @@ def _log_adapter(mlflow: Any, run_id: str, name: str, adapter: Path) -> tuple[st
     with TemporaryDirectory() as temporary:
         directory = Path(temporary) / "adapter"
         shutil.copytree(adapter, directory)
-        return _upload(mlflow, run_id, _new_logged_model(mlflow, run_id, name), directory)
+        logged = _new_logged_model(mlflow, run_id, name)
+        return logged, _upload(mlflow, run_id, logged, directory)
 
 
-def _upload(mlflow: Any, run_id: str, logged: str, directory: Path) -> tuple[str, dict[str, str]]:
+def _upload(mlflow: Any, run_id: str, logged: str, directory: Path) -> dict[str, str]:
+    """Upload a folder with the list of its files, whose digest is the tag."""
     from mlflow.entities import LoggedModelOutput
 
-    tag = {REGISTERED.tag: write_sums(directory)}
+    tags = {REGISTERED.tag: write_sums(directory)}
     mlflow.log_model_artifacts(logged, str(directory))
     mlflow.finalize_logged_model(logged, "READY")
     mlflow.log_outputs(run_id, [LoggedModelOutput(logged, step=0)])
-    return logged, tag
+    return tags
 
 
 def _new_logged_model(mlflow: Any, run_id: str, name: str) -> str:

@@ -63,8 +63,10 @@ def place_of(version: ModelVersion) -> dict[str, str]:
 
 
 @contextmanager
-def verified_files(version: ModelVersion, store: Store) -> Iterator[Path]:
-    """A private copy of a version's files, every one of which is what a stage uploaded.
+def verified_files(
+    version: ModelVersion, store: Store, parts: Sequence[Part] = (REGISTERED, EXPORTED)
+) -> Iterator[Path]:
+    """A private copy of a version's files, of which every one in `parts` is what a stage uploaded.
 
     It is removed in the end. What nothing accounts for (a build whose upload was cut short) is not in it.
 
@@ -73,7 +75,7 @@ def verified_files(version: ModelVersion, store: Store) -> Iterator[Path]:
         ServerError: MLflow does not answer.
     """
     with _copy(version) as folder:
-        for part in (REGISTERED, EXPORTED):
+        for part in parts:
             _verify(part, version, folder, _recorded(part, version, store))
         yield folder
 
