@@ -15,7 +15,7 @@ from tasks.child import run_child
 from tasks.errors import ParityError
 from tasks.labelled.artifact import read_split
 from tasks.register import registered_version
-from tasks.registry import ModelVersion, by_version, client, logged_model, reachable
+from tasks.registry import ModelVersion, by_digest, client, logged_model, reachable
 from tasks.stage import Config, Run, Workspace, stage
 from tasks.version_files import EXPORTED, place_of, what_differs, write_sums
 from tasks.visible import plain, say
@@ -35,8 +35,8 @@ def still_in_registry(manifest: Manifest, config: ExportConfig, run: Run) -> boo
     if not reachable():
         return False
     external = manifest.external
-    version = by_version(client(), external["model"], int(external["version"]))
-    if version is None:
+    version = by_digest(client(), external["model"], manifest.inputs["model"]["digest"])
+    if version is None or str(version.version) != external["version"]:
         return False
     if differs := what_differs(EXPORTED, version, manifest, run.store):
         say(f"[yellow]export: {plain(differs)}[/]")

@@ -24,9 +24,9 @@ from tasks.registry import (
     SERVED_TASK,
     ModelVersion,
     by_alias,
-    by_digest,
     by_version,
     client,
+    keep_oldest,
     logged_model,
     point_challenger_at_newest,
     reachable,
@@ -113,7 +113,7 @@ def register(
     (workspace.directory / CARD).write_text(card, encoding="utf-8")
     workspace.shown.append(card)
     served = _is_served(examples, workspace)
-    version, logged = by_digest(mlflow, config.model, model.digest), ""
+    version, logged = keep_oldest(mlflow, config.model, model.digest), ""
     if version is None:
         compared = {COMPARED_TAG: str(champion.version) if champion else ""}
         logged, sums = _log_model(mlflow, run_id, config.model, served, workspace, model)
@@ -122,7 +122,7 @@ def register(
         _take_over(mlflow, version, workspace)
     workspace.volatile.add(REGISTERED.sums)  # MLflow's own file among them has times and ids in it
     adapter = workspace.path(model) / "adapter"
-    if adapter.is_dir() and by_digest(mlflow, config.model + ADAPTER, model.digest) is None:
+    if adapter.is_dir() and keep_oldest(mlflow, config.model + ADAPTER, model.digest) is None:
         logged, sums = _log_adapter(mlflow, run_id, config.model + ADAPTER, adapter)
         _new_version(mlflow, run_id, config.model + ADAPTER, logged, model.digest, sums, card)
     point_challenger_at_newest(mlflow, config.model)
@@ -223,7 +223,7 @@ def _new_version(
         description=card if len(card) <= LONGEST_DESCRIPTION else f"{card[: LONGEST_DESCRIPTION - 2]} …",
     )
     own = ModelVersion(model=name, version=int(version.version), digest=digest)
-    return by_digest(mlflow, name, digest) or own
+    return keep_oldest(mlflow, name, digest) or own
 
 
 def _save_pyfunc(directory: Path, checkpoint: Path, served: bool, model_id: str, run_id: str) -> None:

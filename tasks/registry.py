@@ -113,12 +113,18 @@ def by_version(versions: Any, model_name: str, version: int) -> ModelVersion | N
 
 
 def by_digest(versions: Any, model_name: str, digest: str) -> ModelVersion | None:
-    """The version made from the fine-tuned artifact with this digest: the oldest of them, or None.
+    """The version made from the fine-tuned artifact with this digest: the oldest of them, or None."""
+    found = _made_from(versions, model_name, digest)
+    return _model_version(found[0]) if found else None
 
-    Younger ones, which two runs at one time or a kill have left, are removed unless they carry an alias.
+
+def keep_oldest(versions: Any, model_name: str, digest: str) -> ModelVersion | None:
+    """As `by_digest`; younger ones, which two runs at one time or a kill have left, are removed.
+
+    But for those that carry an alias, which somebody must have given them.
     """
     oldest, *younger = _made_from(versions, model_name, digest) or [None]
-    for other in filter(None, younger):
+    for other in younger:
         if not other.aliases:
             _remove(versions, other)
     return _model_version(oldest) if oldest else None

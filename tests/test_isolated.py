@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -65,6 +66,8 @@ class Kept:
 def kept(recipe: Path, open_mill: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Kept:
     """A run of planted documents with planted credentials."""
     folder = tmp_path_factory.mktemp("isolated")
+    if not (shutil.which("unshare") and shutil.which("ip")):
+        pytest.skip("unshare (util-linux) and ip (iproute2) are needed for a network of its own")
     if (tried := subprocess.run([*UNSHARE, "true"], capture_output=True, check=False)).returncode:
         pytest.skip(f"no network of its own on this machine: {tried.stderr.decode().strip()}")
     rows = map(json.loads, recipe.with_name("topics.jsonl").read_text(encoding="utf-8").splitlines())
