@@ -217,6 +217,7 @@ def _launch(home: Path, environment: _Environment, arguments: list[str]) -> subp
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "TOKENIZERS_PARALLELISM": "false",
+        "ORT_DISABLE_TELEMETRY": "1",
     }
     with _log(home).open("ab") as log:
         return subprocess.Popen(

@@ -15,6 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tasks.cleaning.config import CleanConfig
+from tasks.cleaning.personal_patterns import api_key, private_key
 from tasks.collect import CollectConfig
 from tasks.deploy import DeployConfig
 from tasks.errors import RecipeError
@@ -23,6 +24,7 @@ from tasks.examples import DocumentsExamples, ExamplesConfig, FilesExamples
 from tasks.export import ExportConfig
 from tasks.fine_tune import FineTuneConfig
 from tasks.pretrain import PretrainConfig
+from tasks.redaction import redacted, texts_in
 from tasks.register import RegisterConfig
 from tasks.registry import SERVED_TASK
 from tasks.sources.files import FilesSource
@@ -38,6 +40,7 @@ KINDS = {
     kind.model_fields["kind"].default: kind for kind in (PackagesSource, FilesSource, HubSource, WebSource)
 }
 SMOKE_SUFFIX = "-smoke"
+SECRETS = (api_key, private_key)
 EXAMPLES = {"files": FilesExamples, "documents": DocumentsExamples}
 SOURCES = (["collect", "sources"], ["collect", "evaluation_sets"])
 # Whose special tokens a model family reads: tokenize.family by pretrain.family.
@@ -131,6 +134,17 @@ class Recipe(Config):
                 f"tokenize.family is {family}, pretrain.family {self.pretrain.family} reads {needed}; "
                 f"set tokenize.family to {needed}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _holds_no_secret(self) -> Self:
+        """Prefect keeps the whole recipe, and so do the run's record and its report."""
+        for key, text in texts_in(self.model_dump(mode="json", by_alias=True)):
+            if redacted(text) != text or any(any(secret(text)) for secret in SECRETS):
+                raise ValueError(
+                    f"{key} holds a password, a token or a key, and recipes are kept in databases; put it "
+                    "into the environment, where the client of the source looks for it"
+                )
         return self
 
     @model_validator(mode="after")

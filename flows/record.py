@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flows.processes import Process
 from tasks.artifact import Artifact
+from tasks.redaction import all_redacted, redacted
 from tasks.stage import Outcome
 from tasks.store import Store
 
@@ -57,7 +58,7 @@ class Recorder:
             recipe=recipe,
             command=_command(),
             started_at=started.isoformat(timespec="seconds"),
-            settings=settings,
+            settings=all_redacted(settings),
             urls=urls,
             pid=os.getpid(),
             created=_created(),
@@ -147,7 +148,7 @@ def _is_there(store: Store, artifact: Artifact) -> bool:
 def _command() -> str:
     import shlex
 
-    return shlex.join(["textmill", *sys.argv[1:]])
+    return redacted(shlex.join(["textmill", *sys.argv[1:]]))
 
 
 def _created() -> float:

@@ -108,7 +108,7 @@ def _content(record: RunRecord, store: Store) -> dict[str, Any]:
         "checkpoints": _checkpoints(record, store),
         "curves": [(name, curve) for name, curve in curves if curve],
         "pretrained": pretrained,
-        "samples": files.json("pretrain", "samples.json") or [],
+        "samples": {stage: files.place(stage, "samples.json") for stage in ("pretrain", "evaluate")},
         "evaluation": evaluation,
         "contenders": _contenders(evaluation),
         "parity": parity,
@@ -123,6 +123,11 @@ class _Files:
 
     def __init__(self, store: Store, manifests: Mapping[str, Manifest]) -> None:
         self.store, self.manifests = store, manifests
+
+    def place(self, stage: str, name: str) -> Path | None:
+        """Where a file of a stage's artifact is."""
+        manifest = self.manifests.get(stage)
+        return self.store.place(stage, manifest.key) / name if manifest and name in manifest.files else None
 
     def json(self, stage: str, name: str) -> Any:
         """The JSON value in a file of a stage's artifact."""

@@ -5,13 +5,13 @@ The same whether the command, the Prefect UI or a schedule started it.
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from flows import closed_home, servers, settings
 from flows.recipe import Recipe
@@ -21,6 +21,7 @@ from tasks import visible
 from tasks.errors import GateRefused, TextmillError
 from tasks.examples import FilesExamples, read_examples
 from tasks.fine_tune import check_against_task
+from tasks.redaction import redacted
 from tasks.stage import Outcome, Run
 from tasks.store import Store
 
@@ -55,13 +56,14 @@ class Session:
         os.environ["MLFLOW_EXPERIMENT_NAME"] = self.recipe.registration.model
         close_killed_runs(self.home)
         urls = {
-            TITLES[status.name]: _without_credentials(status.url)
+            TITLES[status.name]: redacted(status.url)
             for status in servers.status()
             if status.state != "stopped"
         }
         settings_of_run = self.recipe.model_dump(mode="json", by_alias=True)
         self.recorder = Recorder(self.home, self.recipe.name, settings_of_run, urls)
         self.recorder.record.flow_run = _flow_run_id()
+        _keep_no_tracebacks()
         return Run(
             self.home,
             given=self.given,
@@ -169,9 +171,18 @@ def _crash_flow_run(flow_run: str) -> None:
             pass  # a Prefect server of another home
 
 
-def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+def _keep_no_tracebacks() -> None:
+    """Prefect keeps what its run loggers are told; a traceback quotes the data that an error is about."""
+
+    def shorten(record: logging.LogRecord) -> bool:
+        record.msg, record.args = redacted(record.getMessage()), None
+        record.exc_info = record.exc_text = None
+        return True
+
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        for handler in logging.getLogger(name).handlers:
+            if not handler.filters:
+                handler.addFilter(shorten)
 
 
 def _flow_run_id() -> str | None:
@@ -199,4 +210,4 @@ def _verdict(error: BaseException | None) -> tuple[State, str]:
         return "failed", str(error)
     if isinstance(error, KeyboardInterrupt):
         return "failed", "interrupted"
-    return "failed", f"{type(error).__name__}: {error}"
+    return "failed", redacted(f"{type(error).__name__}: {error}")

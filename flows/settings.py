@@ -94,7 +94,15 @@ def environment(home: Path, ports: Ports) -> dict[str, str]:
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "GX_ANALYTICS_ENABLED": "false",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
+        "RAY_USAGE_STATS_ENABLED": "0",
         "DO_NOT_TRACK": "1",
+        # What libraries keep for the next time, by default in the user's own folders or the temporary one.
+        "MPLCONFIGDIR": str(home / "cache" / "matplotlib"),
+        "TORCHINDUCTOR_CACHE_DIR": str(home / "cache" / "torchinductor"),
+        "TRITON_CACHE_DIR": str(home / "cache" / "triton"),
+        "CUDA_CACHE_PATH": str(home / "cache" / "cuda"),
         **dict.fromkeys(("NO_PROXY", "no_proxy"), _without_proxy()),
     }
     preferences = {name: os.environ.get(name, value) for name, value in taste.items()}

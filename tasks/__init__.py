@@ -9,3 +9,8 @@
 The contract is in stage.py; artifact.py, store.py and fingerprint.py are its parts, child.py and visible.py
 its hands and face, errors.py the hierarchy of everything that can go wrong.
 """
+
+import os
+
+# ONNX Runtime reads it at import, and would keep an id of this device and look up its maker's host.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -22,6 +22,7 @@ from tasks.labelled.artifact import read_split
 from tasks.register import registered_version
 from tasks.registry import CHAMPION, by_alias, client, reachable
 from tasks.stage import Config, Run, Workspace, stage
+from tasks.version_files import loaded
 
 TRITON_HOME = "triton"
 
@@ -61,7 +62,8 @@ def deploy(
     mlflow = client()
     test = read_split(workspace.path(examples), "test")
     texts = [example["text"] for example in test[: config.compare]]
-    expected = _registered_answers(name, version, texts)
+    with loaded(to_deploy, workspace.store) as model:
+        expected = list(model.predict(list(texts))["probabilities"])
     with workspace.store.lock("endpoint", name):
         comparison = _go_live(
             server, name, version, workspace.path(exported) / "onnx", texts, expected, config
@@ -92,13 +94,6 @@ def _running_server(home: Path) -> triton_server.TritonServer:
     if server is None:
         raise ServerError("deploy: no Triton is running here; start it with `textmill up`")
     return server
-
-
-def _registered_answers(name: str, version: int, texts: Sequence[str]) -> list[dict[str, float]]:
-    import mlflow
-
-    loaded = mlflow.pyfunc.load_model(f"models:/{name}/{version}")
-    return list(loaded.predict(list(texts))["probabilities"])
 
 
 def _go_live(

@@ -15,9 +15,17 @@ The last two come from packages that stand alone; `stage.py` turns them into a
 `StageError` that names the stage.
 """
 
+from tasks.redaction import redacted
+
 
 class TextmillError(ValueError):
-    """Something a user can put right; the message says what was found and the way out."""
+    """Something a user can put right; the message says what was found and the way out.
+
+    It is kept in records and databases, so it holds no credentials.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(redacted(message))
 
 
 class RecipeError(TextmillError):

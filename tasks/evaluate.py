@@ -14,8 +14,10 @@ from tasks.artifact import Artifact
 from tasks.errors import StageError
 from tasks.labelled.artifact import read_split, test_examples_in_training
 from tasks.plots import plot_confusion_matrix, plot_loss_curves
-from tasks.registry import ModelVersion, predict_with
+from tasks.registry import ModelVersion
 from tasks.stage import Config, Workspace, stage
+from tasks.version_files import predict_with
+from tasks.visible import plain
 
 if TYPE_CHECKING:
     from model_code.task_types.task import Field as ExampleField
@@ -53,7 +55,9 @@ def evaluate(
     config: EvaluateConfig,
     workspace: Workspace,
 ) -> None:
-    """Write `evaluation.json` with every figure and the gate's verdict, `predictions.jsonl`, and the plots.
+    """Write `evaluation.json` with every figure and the gate's verdict, and the plots.
+
+    What texts say is in `predictions.jsonl` and `samples.json`, which are not shown on any server's page.
 
     A refusal is a result, not an error, here: `register` logs it and then stops the line.
 
@@ -83,15 +87,15 @@ def evaluate(
         "baselines": {name: task.metrics(test, said, settings) for name, said in rivals.items()},
         "champion": None,
         "seeds": _over_seeds(workspace.path(model), test, config.batch_size),
-        "samples": samples(task, test, predicted),
     }
     if champion:
         workspace.say(f"comparing with the champion, version {champion.version}")
-        said = predict_with(champion, settings.task, test)
+        said = predict_with(champion, settings.task, test, workspace.store)
         evaluation["champion"] = {"version": champion.version} | task.metrics(test, said, settings)
     evaluation |= _by_label(task, test, predicted, settings.labels)
     evaluation["gate"] = judge(evaluation, config)
     _write(evaluation, test, predicted, workspace)
+    _write_samples(samples(task, test, predicted), workspace)
     plot_loss_curves(
         {
             name: workspace.path(a) / "history.jsonl"
@@ -236,6 +240,12 @@ def _write(
         )
 
 
+def _write_samples(found: list[dict[str, str]], workspace: Workspace) -> None:
+    if found:
+        text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+        (workspace.directory / "samples.json").write_text(text, encoding="utf-8")
+
+
 def _show(evaluation: dict[str, Any], workspace: Workspace) -> None:
     model, gate, metric = evaluation["model"], evaluation["gate"], evaluation["metric"]
     workspace.counts |= {"test examples": evaluation["test_examples"], "labels": len(evaluation["labels"])}
@@ -253,9 +263,9 @@ def _show(evaluation: dict[str, Any], workspace: Workspace) -> None:
     if "per_label" in evaluation:
         labels = [tuple(row.values()) for row in evaluation["per_label"]]
         workspace.table("Per label", ["label", "precision", "recall", "F1", "test examples"], labels)
-    elif evaluation["samples"]:
-        shown = [tuple(sample.values()) for sample in evaluation["samples"]]
-        workspace.table("Samples", ["given", "the model", "right"], shown)
+    elif (workspace.directory / "samples.json").is_file():
+        place = workspace.store.place(workspace.stage, workspace.key)
+        workspace.say(f"what it says beside what is right: {plain(str(place / 'samples.json'))}")
     demands = [tuple(demand.values()) for demand in gate["demands"]]
     workspace.table(
         "Gate: " + ("passed" if gate["passed"] else "refused"), ["", "demand", "found", "met"], demands

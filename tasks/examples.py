@@ -32,7 +32,6 @@ __all__ = [
 ]
 
 MOST_LABELS = 50
-LONGEST_SHOWN = 300  # characters
 EXAMPLES_SHOWN = 5
 
 LabelCounts = dict[str, dict[Split, int]]
@@ -132,9 +131,9 @@ def _show(splits: Splits, counts: LabelCounts, workspace: Workspace) -> None:
         more = f", and {len(reasons) - 8} more in report.json" if len(reasons) > 8 else ""
         workspace.say(plain(f"labels left out: {', '.join(reasons[:8])}{more}"))
     shown = splits.examples["train"][:: max(1, sizes["train"] // EXAMPLES_SHOWN)][:EXAMPLES_SHOWN]
-    fields = list(dict.fromkeys(name for example in shown for name in example))
-    cells = [[_shortened(example.get(name, "")) for name in fields] for example in shown]
-    workspace.table("Some training examples", fields, cells)
+    fields = list(dict.fromkeys(name for example in shown for name in example if name != "id"))
+    cells = [[example["id"], *(_size(example.get(name, "")) for name in fields)] for example in shown]
+    workspace.table("Some training examples, in characters", ["id", *fields], cells)
 
 
 def _labels(counts: Mapping[str, Mapping[Split, int]]) -> str:
@@ -145,6 +144,6 @@ def _labels(counts: Mapping[str, Mapping[Split, int]]) -> str:
     return plain(f"; labels: {', '.join(sizes[:MOST_LABELS])}{more}")
 
 
-def _shortened(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+def _size(value: object) -> int:
+    """Characters of a value: what it says belongs on no page that a server keeps."""
+    return len(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))

@@ -15,8 +15,10 @@ from tasks.child import run_child
 from tasks.errors import ParityError
 from tasks.labelled.artifact import read_split
 from tasks.register import registered_version
-from tasks.registry import ModelVersion, client, logged_model, reachable
+from tasks.registry import ModelVersion, by_digest, client, logged_model, reachable
 from tasks.stage import Config, Run, Workspace, stage
+from tasks.version_files import EXPORTED, place_of, what_differs, write_sums
+from tasks.visible import plain, say
 
 EXPORTER = "model_code.export"
 BATCH_SIZES = (1, 2, 7, 32)
@@ -29,13 +31,16 @@ class ExportConfig(Config):
 
 
 def still_in_registry(manifest: Manifest, config: ExportConfig, run: Run) -> bool:
-    """Whether the ONNX build is among the files of the registered version."""
+    """Whether the registered version has the ONNX build among its files, byte for byte."""
     if not reachable():
         return False
-    model_id = manifest.external["model_id"]
-    return any(
-        f.path == "artifacts/onnx/model.onnx" for f in _logged_files(client(), model_id, "artifacts/onnx")
-    )
+    external = manifest.external
+    version = by_digest(client(), external["model"], manifest.inputs["model"]["digest"])
+    if version is None or str(version.version) != external["version"]:
+        return False
+    if differs := what_differs(EXPORTED, version, manifest, run.store):
+        say(f"[yellow]export: {plain(differs)}[/]")
+    return not differs
 
 
 @stage(runs=(EXPORTER,), holds=still_in_registry)
@@ -78,7 +83,8 @@ def export(
     workspace.counts |= {"parity cases": len(cases), "onnx bytes": parity["onnx_bytes"]}
     workspace.table("Parity with PyTorch", list(cases[0]), [tuple(case.values()) for case in cases])
     version = registered_version(registered, workspace)
-    workspace.external["model_id"] = _join_version(version, folder)
+    _join_version(version, folder)
+    workspace.external |= place_of(version)
     workspace.say(
         f"{parity['onnx_bytes'] / 1e6:.1f} MB, largest difference {worst:.1e} over {len(cases)} shapes, "
         f"added to {version.model} version {version.version}"
@@ -139,18 +145,8 @@ def _demand_parity(parity: dict[str, Any]) -> None:
             )
 
 
-def _join_version(version: ModelVersion, folder: Path) -> str:
-    """Add the folder to the files of the registered version; returns the id of its logged model."""
-    mlflow = client()
-    model_id = logged_model(mlflow, version)
-    mlflow.log_model_artifacts(model_id, str(folder), "artifacts/onnx")
-    return model_id
-
-
-def _logged_files(mlflow: Any, model_id: str, path: str) -> list[Any]:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        return list(mlflow.list_logged_model_artifacts(model_id, path))
-    except MlflowException:
-        return []
+def _join_version(version: ModelVersion, folder: Path) -> None:
+    """Add the folder to the files of the registered version, and its digest to the tags."""
+    mlflow, digest = client(), write_sums(folder)
+    mlflow.log_model_artifacts(logged_model(mlflow, version), str(folder), EXPORTED.folder)
+    mlflow.set_model_version_tag(version.model, str(version.version), EXPORTED.tag, digest)

@@ -16,6 +16,7 @@ from tasks.child import processes_for, run_child
 from tasks.live import LiveRun
 from tasks.plots import plot_loss_curves
 from tasks.stage import Config, Run, Workspace, stage
+from tasks.visible import plain
 
 TRAINER = "model_code.pretrain"
 # MLflow's own variable for the experiment; without it (a stage alone, a test) nothing is sent while it runs.
@@ -212,11 +213,10 @@ def pretrain(tokens: Artifact, config: PretrainConfig, workspace: Workspace) -> 
 
 
 def _show(workspace: Workspace) -> None:
-    """The loss at some steps, and what the model makes of text it has not seen."""
+    """The loss at some steps, and where samples are: text belongs on no page that a server keeps."""
     history = (workspace.directory / "history.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [row for row in map(json.loads, history) if "loss" in row]
     steps = rows[:: max(1, len(rows) // POINTS)][:POINTS] + rows[-1:]
     workspace.table("Loss", ["step", "nats per token"], [(row["step"], row["loss"]) for row in steps])
-    samples = json.loads((workspace.directory / "samples.json").read_text(encoding="utf-8"))
-    rows = [(sample["given"], sample["model"], sample["original"]) for sample in samples]
-    workspace.table("Samples", ["given", "the model", "the original"], rows)
+    place = workspace.store.place(workspace.stage, workspace.key)
+    workspace.say(f"what it makes of text that it has not seen: {plain(str(place / 'samples.json'))}")

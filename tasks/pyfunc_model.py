@@ -5,21 +5,26 @@ only onnxruntime, tokenizers, numpy and pandas.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import numpy as np
-import onnxruntime
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel
 from tokenizers import Tokenizer
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import
+import onnxruntime
 
 BATCH_SIZE = 64
 
 
 class TextClassifier(PythonModel):
     """Classifies texts with the ONNX build."""
+
+    _skip_type_hint_validation = True  # MLflow would take the type of `model_input` for a schema
 
     def load_context(self, context: Any) -> None:
         """Load the ONNX build from the folder `onnx` beside the checkpoint."""

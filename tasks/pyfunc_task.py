@@ -16,11 +16,13 @@ from model_code.predict import Predictor
 class TaskModel(PythonModel):
     """Predicts what the model was fine-tuned for."""
 
+    # What an example is differs from task to task, so MLflow can't check it by a type, and warned of that.
+    _skip_type_hint_validation = True
+
     def load_context(self, context: Any) -> None:
         """Load the checkpoint."""
         self.predictor = Predictor(Path(context.artifacts["checkpoint"]))
 
-    # MLflow would take a type of `model_input` for the schema of an example, which differs from task to task.
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         """A row per example with its `prediction`.
 

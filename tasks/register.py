@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-import warnings
 from collections.abc import Mapping
-from contextlib import suppress
 from importlib.metadata import version as installed
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,7 +12,7 @@ from typing import Any
 
 from pydantic import Field
 
-from tasks.artifact import Artifact, Manifest
+from tasks.artifact import Artifact, Manifest, sha256_file
 from tasks.errors import GateRefused
 from tasks.labelled.artifact import read_split, task_of
 from tasks.model_card import model_card
@@ -26,13 +24,17 @@ from tasks.registry import (
     SERVED_TASK,
     ModelVersion,
     by_alias,
-    by_digest,
     by_version,
     client,
+    keep_oldest,
+    logged_model,
+    point_challenger_at_newest,
     reachable,
 )
 from tasks.stage import Config, Run, Workspace, stage
 from tasks.tracking import find_or_create_run, log_run
+from tasks.version_files import REGISTERED, place_of, verified_files, what_differs, write_sums
+from tasks.visible import plain, say
 
 SERVED_CODE = Path(__file__).with_name("pyfunc_model.py")
 SERVED_PACKAGES = ("mlflow-skinny", "numpy", "onnxruntime", "pandas", "tokenizers")
@@ -62,7 +64,11 @@ def still_registered(manifest: Manifest, config: RegisterConfig, run: Run) -> bo
     if found is None or found.digest != manifest.inputs["model"]["digest"]:
         return False
     champion = by_alias(mlflow, config.model, CHAMPION)
-    return manifest.external["alias"] != CHAMPION or (champion is not None and champion.version == number)
+    if manifest.external["alias"] == CHAMPION and (champion is None or champion.version != number):
+        return False
+    if differs := what_differs(REGISTERED, found, manifest, run.store):
+        say(f"[yellow]register: {plain(differs)}[/]")
+    return not differs
 
 
 @stage(runs=("tasks.pyfunc_model", "tasks.pyfunc_task", "model_code.task_types."), holds=still_registered)
@@ -106,16 +112,20 @@ def register(
     card = model_card(config.model, manifests, result)
     (workspace.directory / CARD).write_text(card, encoding="utf-8")
     workspace.shown.append(card)
-    version, served = by_digest(mlflow, config.model, model.digest), _is_served(examples, workspace)
+    served = _is_served(examples, workspace)
+    version, logged = keep_oldest(mlflow, config.model, model.digest), ""
     if version is None:
-        logged = _log_model(mlflow, run_id, config.model, served, workspace, model)
         compared = {COMPARED_TAG: str(champion.version) if champion else ""}
-        version = _new_version(mlflow, run_id, config.model, logged, model.digest, compared, card)
-        mlflow.set_registered_model_alias(config.model, CHALLENGER, str(version.version))
+        logged, sums = _log_model(mlflow, run_id, config.model, served, workspace, model)
+        version = _new_version(mlflow, run_id, config.model, logged, model.digest, compared | sums, card)
+    if logged_model(mlflow, version) != logged:
+        _take_over(mlflow, version, workspace)
+    workspace.volatile.add(REGISTERED.sums)  # MLflow's own file among them has times and ids in it
     adapter = workspace.path(model) / "adapter"
-    if adapter.is_dir() and by_digest(mlflow, config.model + ADAPTER, model.digest) is None:
-        logged = _log_files(mlflow, run_id, config.model + ADAPTER, adapter)
-        _new_version(mlflow, run_id, config.model + ADAPTER, logged, model.digest, {}, card)
+    if adapter.is_dir() and keep_oldest(mlflow, config.model + ADAPTER, model.digest) is None:
+        logged, sums = _log_adapter(mlflow, run_id, config.model + ADAPTER, adapter)
+        _new_version(mlflow, run_id, config.model + ADAPTER, logged, model.digest, sums, card)
+    point_challenger_at_newest(mlflow, config.model)
     alias = CHALLENGER if served else CHAMPION
     if not served:
         mlflow.set_registered_model_alias(config.model, CHAMPION, str(version.version))
@@ -125,7 +135,7 @@ def register(
     (workspace.directory / "registration.json").write_text(
         json.dumps(content, indent=2) + "\n", encoding="utf-8"
     )
-    workspace.external |= {"version": str(version.version), "run_id": run_id, "alias": alias}
+    workspace.external |= place_of(version) | {"run_id": run_id, "alias": alias}
     workspace.external["experiment_id"] = mlflow.get_run(run_id).info.experiment_id
     workspace.say(f"{config.model} version {version.version}, alias {alias}")
 
@@ -143,24 +153,46 @@ def _is_served(examples: Artifact, workspace: Workspace) -> bool:
     return task_of(directory) == SERVED_TASK and "second" not in read_split(directory, "test")[0]
 
 
+def _take_over(mlflow: Any, version: ModelVersion, workspace: Workspace) -> None:
+    """Keep the list of a version's files that was there already, once they are compared with it."""
+    with verified_files(version, workspace.store, [REGISTERED]) as folder:
+        shutil.copyfile(folder / REGISTERED.sums, workspace.directory / REGISTERED.sums)
+    digest = sha256_file(workspace.directory / REGISTERED.sums)
+    mlflow.set_model_version_tag(version.model, str(version.version), REGISTERED.tag, digest)
+
+
 def _log_model(
     mlflow: Any, run_id: str, name: str, served: bool, workspace: Workspace, model: Artifact
-) -> str:
-    """Upload the checkpoint with its card and the code that loads it; returns the id of the logged model."""
+) -> tuple[str, dict[str, str]]:
+    """Upload the checkpoint with its card and the code that loads it; the logged model's id and its tag."""
     logged = _new_logged_model(mlflow, run_id, name)
     with TemporaryDirectory() as temporary:
         directory = Path(temporary) / "model"
         _save_pyfunc(directory, workspace.path(model) / "model", served, logged, run_id)
         shutil.copyfile(workspace.directory / CARD, directory / "README.md")
-        mlflow.log_model_artifacts(logged, str(directory))
-    return _finished(mlflow, run_id, logged)
+        tags = _upload(mlflow, run_id, logged, directory)
+        shutil.copyfile(directory / REGISTERED.sums, workspace.directory / REGISTERED.sums)
+    return logged, tags
 
 
-def _log_files(mlflow: Any, run_id: str, name: str, directory: Path) -> str:
-    """Upload a folder as it is; returns the id of the logged model."""
-    logged = _new_logged_model(mlflow, run_id, name)
+def _log_adapter(mlflow: Any, run_id: str, name: str, adapter: Path) -> tuple[str, dict[str, str]]:
+    """Upload the adapter's folder as it is; the logged model's id and its tag."""
+    with TemporaryDirectory() as temporary:
+        directory = Path(temporary) / "adapter"
+        shutil.copytree(adapter, directory)
+        logged = _new_logged_model(mlflow, run_id, name)
+        return logged, _upload(mlflow, run_id, logged, directory)
+
+
+def _upload(mlflow: Any, run_id: str, logged: str, directory: Path) -> dict[str, str]:
+    """Upload a folder with the list of its files, whose digest is the tag."""
+    from mlflow.entities import LoggedModelOutput
+
+    tags = {REGISTERED.tag: write_sums(directory)}
     mlflow.log_model_artifacts(logged, str(directory))
-    return _finished(mlflow, run_id, logged)
+    mlflow.finalize_logged_model(logged, "READY")
+    mlflow.log_outputs(run_id, [LoggedModelOutput(logged, step=0)])
+    return tags
 
 
 def _new_logged_model(mlflow: Any, run_id: str, name: str) -> str:
@@ -168,22 +200,20 @@ def _new_logged_model(mlflow: Any, run_id: str, name: str) -> str:
     return str(mlflow.create_logged_model(experiment_id, name=name, source_run_id=run_id).model_id)
 
 
-def _finished(mlflow: Any, run_id: str, logged: str) -> str:
-    from mlflow.entities import LoggedModelOutput
-
-    mlflow.finalize_logged_model(logged, "READY")
-    mlflow.log_outputs(run_id, [LoggedModelOutput(logged, step=0)])
-    return logged
-
-
 def _new_version(
     mlflow: Any, run_id: str, name: str, logged: str, digest: str, tags: Mapping[str, str], card: str
 ) -> ModelVersion:
-    """A version of the registered model `name` that consists of the logged model's files."""
+    """A version of the registered model `name` that consists of the logged model's files.
+
+    When another run has registered the same model meanwhile, it is that run's version.
+    """
     from mlflow.exceptions import MlflowException
 
-    with suppress(MlflowException):  # it exists already
+    try:
         mlflow.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
     version = mlflow.create_model_version(
         name,
         source=f"models:/{logged}",
@@ -192,7 +222,8 @@ def _new_version(
         model_id=logged,
         description=card if len(card) <= LONGEST_DESCRIPTION else f"{card[: LONGEST_DESCRIPTION - 2]} …",
     )
-    return ModelVersion(model=name, version=int(version.version), digest=digest)
+    own = ModelVersion(model=name, version=int(version.version), digest=digest)
+    return keep_oldest(mlflow, name, digest) or own
 
 
 def _save_pyfunc(directory: Path, checkpoint: Path, served: bool, model_id: str, run_id: str) -> None:
@@ -200,15 +231,12 @@ def _save_pyfunc(directory: Path, checkpoint: Path, served: bool, model_id: str,
     from mlflow.models import Model
 
     packages = SERVED_PACKAGES if served else TASK_PACKAGES
-    with warnings.catch_warnings():
-        # `predict` of TASK_CODE has none, for the reason that stands there.
-        warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
-        mlflow.pyfunc.save_model(
-            directory,
-            python_model=str(SERVED_CODE if served else TASK_CODE),
-            artifacts={"checkpoint": str(checkpoint)},
-            code_paths=None if served else [str(MODEL_CODE)],
-            # "+cpu" and the like name a build that is on no index.
-            pip_requirements=[f"{package}=={installed(package).partition('+')[0]}" for package in packages],
-            mlflow_model=Model(model_id=model_id, run_id=run_id),
-        )
+    mlflow.pyfunc.save_model(
+        directory,
+        python_model=str(SERVED_CODE if served else TASK_CODE),
+        artifacts={"checkpoint": str(checkpoint)},
+        code_paths=None if served else [str(MODEL_CODE)],
+        # "+cpu" and the like name a build that is on no index.
+        pip_requirements=[f"{package}=={installed(package).partition('+')[0]}" for package in packages],
+        mlflow_model=Model(model_id=model_id, run_id=run_id),
+    )

@@ -4,26 +4,30 @@
     champion     the version that the endpoint serves; moved by `deploy` together with the endpoint. Of a
                  task that is not served, the newest version that passed the gate; moved by `register`
 
-A version carries the tag `textmill.model`, the digest of the fine-tuned artifact, and
-`textmill.compared_with`,
-the version that was champion when it was judged. With these a run can be repeated, and repaired, without
-making anything twice.
+A version carries the tags `textmill.model`, the digest of the fine-tuned artifact, `textmill.compared_with`,
+the version that was champion when it was judged, and `textmill.files`, the digest of its files. With these a
+run can be repeated, and repaired, without making anything twice.
+
+Several homes may use one server, and MLflow lets each of them register the same model. So a version counts
+only when no older one has the same digest; whoever finds a younger one removes it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from tasks.artifact import Artifact
-from tasks.errors import ServerError, StageError
+from tasks.errors import ServerError
+from tasks.redaction import redacted
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 SERVED_TASK = "classification"  # of single texts: the others end with the registered model
 MODEL_TAG, COMPARED_TAG, KEY_TAG = "textmill.model", "textmill.compared_with", "textmill.key"
+FILES_TAG = "textmill.files"
 
 
 class ModelVersion(BaseModel):
@@ -34,6 +38,11 @@ class ModelVersion(BaseModel):
     model: str
     version: int
     digest: str
+
+
+def server_address() -> str:
+    """The address of the MLflow server, without credentials."""
+    return redacted(os.environ.get("MLFLOW_TRACKING_URI", ""))
 
 
 def client() -> Any:
@@ -104,41 +113,61 @@ def by_version(versions: Any, model_name: str, version: int) -> ModelVersion | N
 
 
 def by_digest(versions: Any, model_name: str, digest: str) -> ModelVersion | None:
-    """The newest version made from the fine-tuned artifact with this digest, or None."""
+    """The version made from the fine-tuned artifact with this digest: the oldest of them, or None."""
+    found = _made_from(versions, model_name, digest)
+    return _model_version(found[0]) if found else None
+
+
+def keep_oldest(versions: Any, model_name: str, digest: str) -> ModelVersion | None:
+    """As `by_digest`; younger ones, which two runs at one time or a kill have left, are removed.
+
+    But for those that carry an alias, which somebody must have given them.
+    """
+    oldest, *younger = _made_from(versions, model_name, digest) or [None]
+    for other in younger:
+        if not other.aliases:
+            _remove(versions, other)
+    return _model_version(oldest) if oldest else None
+
+
+def point_challenger_at_newest(versions: Any, model_name: str) -> None:
+    """Move the alias `challenger` to the newest version, whatever other homes register in between."""
+    while (newest := _newest(versions, model_name)) and newest != by_alias(versions, model_name, CHALLENGER):
+        versions.set_registered_model_alias(model_name, CHALLENGER, str(newest.version))
+
+
+def _newest(versions: Any, model_name: str) -> ModelVersion | None:
+    counting: dict[str, ModelVersion] = {}
+    for version in map(_model_version, _made_from(versions, model_name)):
+        counting.setdefault(version.digest, version)
+    return max(counting.values(), key=lambda version: version.version, default=None)
+
+
+def _made_from(versions: Any, model_name: str, digest: str | None = None) -> list[Any]:
+    """The usable versions with this digest, or with any, the oldest first."""
     found = [
-        _model_version(version)
+        version
         for version in versions.search_model_versions(f"name='{model_name}'")
-        if version.tags.get(MODEL_TAG) == digest and version.status == "READY"
+        if version.status == "READY"
+        and FILES_TAG in version.tags
+        and digest in (None, version.tags.get(MODEL_TAG))
     ]
-    return max(found, key=lambda version: version.version, default=None)
+    return sorted(found, key=lambda version: int(version.version))
+
+
+def _remove(versions: Any, version: Any) -> None:
+    from mlflow.exceptions import MlflowException
+
+    model_id = str(version.source).removeprefix("models:/")
+    with suppress(MlflowException):  # another run was faster
+        versions.delete_model_version(version.name, version.version)
+        versions.delete_logged_model(model_id)
 
 
 def logged_model(versions: Any, version: ModelVersion) -> str:
     """The id of the MLflow logged model whose files a version consists of."""
     source = str(versions.get_model_version(version.model, str(version.version)).source)
     return source.removeprefix("models:/")
-
-
-def predict_with(version: ModelVersion, task: str, examples: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """What a registered version says about the examples of a task, loaded as its users load it.
-
-    Raises:
-        StageError: it can't be loaded, or can't do this task.
-    """
-    client()
-    import mlflow
-
-    uri = f"models:/{version.model}/{version.version}"
-    try:
-        model = mlflow.pyfunc.load_model(uri)
-        if task == SERVED_TASK and "second" not in examples[0]:
-            return [str(label) for label in model.predict([example["text"] for example in examples])["label"]]
-        return list(model.predict(list(examples))["prediction"])
-    except Exception as error:  # whatever a stored model raises, it is not fit to be compared with
-        raise StageError(
-            f"evaluate: the champion {uri} can't be loaded or asked ({error}); take the alias {CHAMPION!r} "
-            "from it in MLflow to go on without a comparison"
-        ) from error
 
 
 def _model_version(version: Any) -> ModelVersion:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import re
 import shutil
 import time
 import traceback
@@ -40,8 +41,10 @@ from tasks.artifact import (
 )
 from tasks.errors import StageError, TextmillError
 from tasks.fingerprint import code_fingerprint
+from tasks.redaction import redacted
 from tasks.store import Store
 
+QUOTED = re.compile(r"(?<=['\"])[^'\"]{30,}(?=['\"])")
 # The digest of an artifact that a plan, or a run of one stage, does not make.
 PENDING = "pending"
 
@@ -222,7 +225,7 @@ class Stage:
             else:
                 artifact = found.artifact if found else self._make(inputs, config, run, key)
         except BaseException as error:
-            message = str(error) if isinstance(error, TextmillError) else repr(error)
+            message = str(error) if isinstance(error, TextmillError) else redacted(repr(error))
             seconds = time.monotonic() - started
             failed = Outcome(stage=self.name, state="failed", key=key, message=message, seconds=seconds)
             self._outcome(run, failed)
@@ -288,14 +291,14 @@ class Stage:
         except OSError as error:
             raise _storage_error(self.name, error, run.store.home) from error
         except Exception as error:
-            raise self._unexpected(error, key, run) from error
+            raise self._unexpected(error, key, run) from None
 
     def _unexpected(self, error: Exception, key: str, run: Run) -> StageError:
         """An error nobody foresaw: one line for the person who watches, the traceback in a file."""
         place = run.store.scratch(self.name, key) / "traceback.txt"
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-        first_line = str(error).partition("\n")[0]
+        first_line = QUOTED.sub("…", str(error).partition("\n")[0])  # it may quote the text it is about
         return StageError(
             f"{self.name}: {type(error).__name__}: {first_line[:300]}; the whole traceback is in {place}"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -12,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.artifact import Artifact, Manifest
-from tasks.registry import KEY_TAG, client
+from tasks.redaction import redacted
+from tasks.registry import KEY_TAG, client, server_address
 from tasks.store import Store
 
 METRICS_PER_REQUEST = 1000
@@ -24,13 +24,26 @@ DATASETS = ("collect", "clean", "tokenize", "examples")
 
 def find_or_create_run(mlflow: Any, experiment: str, key: str, name: str = "run") -> str:
     """The id of the MLflow run that belongs to a stage key: an earlier attempt's, or a new one."""
-    found = mlflow.get_experiment_by_name(experiment)
-    experiment_id = found.experiment_id if found else mlflow.create_experiment(experiment, tags=TRAINING)
+    experiment_id = _experiment(mlflow, experiment)
     earlier = mlflow.search_runs([experiment_id], f"tags.`{KEY_TAG}` = '{key}'")
     if earlier:
         return str(earlier[0].info.run_id)
     tags = {KEY_TAG: key}
     return str(mlflow.create_run(experiment_id, run_name=f"{name}-{key[:8]}", tags=tags).info.run_id)
+
+
+def _experiment(mlflow: Any, name: str) -> str:
+    """The id of an experiment, made when there is none; another run may be making it at this time."""
+    from mlflow.exceptions import MlflowException
+
+    if found := mlflow.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    try:
+        return str(mlflow.create_experiment(name, tags=TRAINING))
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+        return str(mlflow.get_experiment_by_name(name).experiment_id)
 
 
 def attach(experiment: str, key: str, file: Path, folder: str = "") -> str:
@@ -42,8 +55,8 @@ def attach(experiment: str, key: str, file: Path, folder: str = "") -> str:
         return ""
     run_id = runs[0].info.run_id
     mlflow.log_artifact(run_id, str(file), folder or None)
-    uri, place = os.environ["MLFLOW_TRACKING_URI"], f"{folder}/{file.name}".lstrip("/")
-    return f"{uri}/#/experiments/{found.experiment_id}/runs/{run_id}/artifacts/{place}"
+    place = f"{folder}/{file.name}".lstrip("/")
+    return f"{server_address()}/#/experiments/{found.experiment_id}/runs/{run_id}/artifacts/{place}"
 
 
 def log_run(
@@ -66,12 +79,12 @@ def log_run(
     if not run.inputs.dataset_inputs:
         mlflow.log_inputs(run_id, list(_datasets(manifests)))
     judged = path(manifests["evaluate"].artifact)
-    for file in sorted(judged.glob("*")):
+    for file in sorted({judged / "evaluation.json", *judged.glob("*.png")}):  # the others hold text
         mlflow.log_artifact(run_id, str(file))
 
 
 def log_pretraining(experiment: str, pretrained: Artifact, store: Store) -> None:
-    """Complete the MLflow run of a pretrained model: parameters, figures, loss curve, samples, the model.
+    """Complete the MLflow run of a pretrained model: parameters, figures, loss curve, the model.
 
     The run was begun while the training ran, if MLflow did too; a second call adds nothing.
 
@@ -89,8 +102,7 @@ def log_pretraining(experiment: str, pretrained: Artifact, store: Store) -> None
         curve = () if "pretrain/loss" in known.metrics else _curve("pretrain", directory / "history.jsonl")
         log_points(mlflow, run_id, [*final, *curve])
     if not mlflow.list_artifacts(run_id, "model"):
-        for file in ("loss_curve.png", "samples.json"):
-            mlflow.log_artifact(run_id, str(directory / file))
+        mlflow.log_artifact(run_id, str(directory / "loss_curve.png"))
         mlflow.log_artifacts(run_id, str(directory / "model"), "model")
     mlflow.set_terminated(run_id, "FINISHED")
 
@@ -107,7 +119,7 @@ def params(stage: str, config: Mapping[str, Any], known: Collection[str]) -> Ite
 
     for name, value in config.items():
         if f"{stage}.{name}" not in known:
-            yield Param(f"{stage}.{name}", str(value)[:6000])
+            yield Param(f"{stage}.{name}", redacted(str(value))[:6000])
 
 
 def point(name: str, value: float, step: int) -> Any:

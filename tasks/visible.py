@@ -17,6 +17,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from tasks.redaction import redacted
+
 console = Console(highlight=False, soft_wrap=True)
 
 # On a terminal the bar moves; elsewhere (a file, CI, Prefect's log) a line now and then says how far it is.
@@ -40,6 +42,7 @@ def say(message: str) -> None:
 
     It may hold Rich's markup (`[yellow]…[/]`); put what comes from outside through `plain`.
     """
+    message = redacted(message)
     console.print(message)
     _log(_without_markup(message))
 
@@ -48,7 +51,7 @@ def _log(line: str) -> None:
     if in_prefect_run():
         from prefect import get_run_logger
 
-        get_run_logger().info(line)
+        get_run_logger().info(redacted(line))
 
 
 def plain(text: str) -> str:
@@ -115,7 +118,7 @@ class _UiProgress:
             self.artifact = create_progress_artifact(percent, key=self.key, description=self.description)
         else:
             text = f"{self.description}: {note}" if note else None
-            update_progress_artifact(self.artifact, percent, text)
+            update_progress_artifact(self.artifact, percent, text and redacted(text))
 
 
 def show_markdown(key: str, markdown: str, description: str) -> None:
@@ -123,7 +126,7 @@ def show_markdown(key: str, markdown: str, description: str) -> None:
     if in_prefect_run():
         from prefect.artifacts import create_markdown_artifact
 
-        create_markdown_artifact(markdown, key=artifact_key(key), description=description)
+        create_markdown_artifact(redacted(markdown), key=artifact_key(key), description=description)
 
 
 def show_link(key: str, url: str, text: str) -> None:
@@ -131,7 +134,7 @@ def show_link(key: str, url: str, text: str) -> None:
     if in_prefect_run():
         from prefect.artifacts import create_link_artifact
 
-        create_link_artifact(url, link_text=text, key=artifact_key(key), description=text)
+        create_link_artifact(redacted(url), link_text=text, key=artifact_key(key), description=text)
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -23,6 +23,7 @@ import yaml
 from tests.free_ports import free_ports
 from tests.topics import STAGES
 
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).with_name("textmill")
 PORTS = ("PREFECT", "MLFLOW", "TRITON_HTTP", "TRITON_GRPC", "TRITON_METRICS")

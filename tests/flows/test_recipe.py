@@ -178,6 +178,22 @@ def test_wrong_override_is_named(small: Path, override: str, said: str) -> None:
     assert str(error.value).startswith(f"--set {override!r}: {said}")
 
 
+@pytest.mark.parametrize(
+    "override",
+    [
+        "questions.0=does sk-Zz9Planted0001KEYabcdEFGH1234567890 work",
+        "collect.sources.0={kind: web, start: ['https://a.org/?access_token=abc123']}",
+        "description=from s3://me:word99@bucket/texts",
+        "description=as plant3d-value",
+    ],
+)
+def test_a_secret_is_not_kept(small: Path, override: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "plant3d-value")
+    with pytest.raises(RecipeError, match="holds a password, a token or a key") as refused:
+        load_recipe(str(small), ["questions=['']", override])
+    assert "word99" not in str(refused.value)
+
+
 def test_a_mix_of_sources_that_are_not_there(small: Path) -> None:
     with pytest.raises(RecipeError, match=r"clean.mix.caps names the source 'wiki'; the sources are"):
         load_recipe(str(small), ["clean.mix.caps={wiki: 10}"])

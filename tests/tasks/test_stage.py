@@ -352,3 +352,11 @@ def test_another_version_of_a_library_is_another_key(monkeypatch: pytest.MonkeyP
         return stage(libraries=("ftfy",))(count.function).code
 
     assert of_version("6.3.1") == of_version("6.3.1") != of_version("6.4")
+
+
+def test_what_an_unforeseen_error_quotes_stays_in_its_file(tmp_path: Path) -> None:
+    error = ValueError("could not convert string to float: 'The zebra whispered purple thunder yesterday.'")
+    said = str(count._unexpected(error, "k" * 64, Run(tmp_path)))
+    assert "count: ValueError: could not convert string to float: '…'" in said
+    [traceback] = tmp_path.glob("scratch/*/traceback.txt")
+    assert "purple thunder" in traceback.read_text(encoding="utf-8")

@@ -7,11 +7,15 @@ Parameters: https://github.com/triton-inference-server/onnxruntime_backend#model
 """
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read at import
+
 import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
 
