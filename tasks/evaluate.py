@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from model_code.task_types.task import Settings, TaskType
 
 SAMPLES = 12
+READABLE = 40  # labels of a confusion matrix
 Predictions = Sequence[Any]
 
 
@@ -160,15 +162,17 @@ def _text(value: Any) -> str:
 def _by_label(
     task: TaskType, test: Sequence[Any], predicted: Predictions, labels: Sequence[str]
 ) -> dict[str, Any]:
-    """Figures of each label and the confusion matrix, where an example has one label."""
+    """Figures of each label, and the confusion matrix of as many as can be read, where an example has one."""
     found = target_of(task)
     if found is None or found[1].kind != "label":
         return {}
     target, _ = found
     truth = [example[target] for example in test]
+    shown = most_confused(truth, predicted, labels)
     return {
         "per_label": per_label(truth, predicted, labels),
-        "confusion_matrix": confusion_matrix(truth, predicted, labels),
+        "confused": shown,
+        "confusion_matrix": confusion_matrix(truth, predicted, shown),
     }
 
 
@@ -181,13 +185,20 @@ def per_label(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[s
     return [dict(zip(("label", "precision", "recall", "f1", "support"), row, strict=True)) for row in rows]
 
 
+def most_confused(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """All labels, or as many as can be read in a matrix: those that most mistakes are about."""
+    wrong = [pair for pair in zip(truth, predicted, strict=True) if pair[0] != pair[1]]
+    mistakes = Counter(label for pair in wrong for label in pair)
+    chosen = set(sorted(labels, key=lambda label: -mistakes[label])[:READABLE])
+    return [label for label in labels if label in chosen]
+
+
 def confusion_matrix(
     truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]
 ) -> list[list[int]]:
     """Counts [true label][predicted label]."""
-    from sklearn.metrics import confusion_matrix as count
-
-    return [[int(cell) for cell in row] for row in count(truth, predicted, labels=labels)]
+    counts = Counter(zip(truth, predicted, strict=True))
+    return [[counts[true, said] for said in labels] for true in labels]
 
 
 def _write(
@@ -199,9 +210,8 @@ def _write(
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (workspace.directory / "predictions.jsonl").write_text(lines, encoding="utf-8")
     if "confusion_matrix" in evaluation:
-        plot_confusion_matrix(
-            evaluation["confusion_matrix"], evaluation["labels"], workspace.directory / "confusion_matrix.png"
-        )
+        picture = workspace.directory / "confusion_matrix.png"
+        plot_confusion_matrix(evaluation["confusion_matrix"], evaluation["confused"], picture)
 
 
 def _show(evaluation: dict[str, Any], workspace: Workspace) -> None:

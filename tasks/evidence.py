@@ -2,8 +2,9 @@
 
 The test examples are drawn anew many times, as many as there are and with replacement, and both models are
 measured on each such sample; the middle 95 % of the differences are the interval (Efron & Tibshirani 1993,
-An Introduction to the Bootstrap, chapter 13; for paired models Koehn 2004, aclanthology.org/W04-3250). Examples
-of one group, such as the questions about one article, are drawn together: they tend to be right together.
+An Introduction to the Bootstrap, chapter 13; for paired models Koehn 2004, aclanthology.org/W04-3250).
+Examples of one group, such as the questions about one article, are drawn together: they tend to be right
+together.
 """
 
 from __future__ import annotations

@@ -23,8 +23,8 @@ class EvaluateConfig(Config):
     over_baseline: float = Field(
         0.0,
         description="How far the task's main metric must lie above that of the most trivial baseline; and "
-        "the 95 % interval of the difference must lie above 0. Negative is the exception in writing: the model "
-        "may lie so far below, however clearly, and below counted words unless below_counted_words is set.",
+        "the 95 % interval of the difference must lie above 0. Negative is the exception in writing: it may "
+        "lie so far below, however clearly, and below counted words unless below_counted_words is set.",
     )
     below_counted_words: float | None = Field(
         None,

@@ -191,17 +191,17 @@ def baselines(train: Sequence[Example], test: Sequence[Example], settings: Setti
     return attempted(
         {
             "majority": lambda: [commonest] * len(test),
-            "tfidf_logistic_regression": lambda: _counted_words(train, test),
+            "tfidf_logistic_regression": lambda: _counted_words(train, test, len(counts)),
         }
     )
 
 
-def _counted_words(train: Sequence[Example], test: Sequence[Example]) -> list[str]:
+def _counted_words(train: Sequence[Example], test: Sequence[Example], labels: int) -> list[str]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     texts = [_joined(example) for example in train]
-    classifier = make_pipeline(tfidf(texts), LogisticRegression(C=10, max_iter=200, tol=1e-3))
+    classifier = make_pipeline(tfidf(texts, labels), LogisticRegression(C=10, max_iter=200, tol=1e-3))
     classifier.fit(texts, [example["label"] for example in train])
     return [str(label) for label in classifier.predict([_joined(example) for example in test])]
 

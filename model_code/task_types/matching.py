@@ -42,6 +42,7 @@ COMPARES_EXAMPLES = True
 Vectors = Mapping[str, Sequence[float] | np.ndarray]
 """The vector of each text of an example by its field, of length 1: the dot product is the cosine."""
 
+MOST_BY_WORDS = 10_000  # test examples: each with each they take 1.6 GB, as cosines and as axes
 ROWS = 1024  # texts that are compared with all candidates at once
 
 
@@ -224,6 +225,8 @@ def in_words(train: Sequence[Example], test: Sequence[Example]) -> list[Any]:
 
 
 def _words_as_vectors(train: Sequence[Example], test: Sequence[Example]) -> list[Vectors]:
+    if len(test) > MOST_BY_WORDS:
+        raise ValueError(f"{len(test):,} test examples, and only {MOST_BY_WORDS:,} are compared by words")
     first, second = in_words(train, test)
     # Vectors over all words would be large. They are only compared, so each second text may be an axis of
     # its own, along which each first text lies as far as the cosine of the two says.

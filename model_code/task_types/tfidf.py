@@ -15,9 +15,13 @@ LONGEST_WORDS = 15  # characters on average: longer ones are sentences of a scri
 _WORD = regex.compile(rf"[\w\p{{N}}]{{2,}}|[{UNSPACED}]")
 
 
-def tfidf(texts: Sequence[str]) -> Any:
+MOST_FEATURES = 50_000
+MOST_WEIGHTS = 10_000_000  # of a classifier on top: its optimizer keeps two dozen numbers for each
+
+
+def tfidf(texts: Sequence[str], outputs: int = 1) -> Any:
     """A vectorizer at scikit-learn's usual settings, not yet fitted: words, or characters where texts like
-    these have no spaces or no words."""
+    these have no spaces or no words. `outputs` are those of a classifier that reads the features."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     spaced = sum(map(len, texts)) <= LONGEST_WORDS * sum(len(text.split()) for text in texts)
@@ -27,4 +31,5 @@ def tfidf(texts: Sequence[str]) -> Any:
         if by_words
         else {"analyzer": "char", "ngram_range": (1, 3)}
     )
-    return TfidfVectorizer(sublinear_tf=True, max_features=50_000, **units)
+    features = min(MOST_FEATURES, MOST_WEIGHTS // outputs)
+    return TfidfVectorizer(sublinear_tf=True, max_features=features, **units)
