@@ -6,6 +6,7 @@ A picture never ends a run: what can't be drawn is said in one line, and its fil
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from pathlib import Path
@@ -27,7 +28,7 @@ def _optional(draw: Callable[Arguments, Any]) -> Callable[Arguments, None]:
             # A person's own settings of matplotlib would change the bytes, and may need what is not there.
             from matplotlib import rc_context, rcParamsDefault
 
-            with rc_context(rcParamsDefault):
+            with rc_context(rcParamsDefault), warnings.catch_warnings(action="ignore"):
                 draw(*arguments, **named).savefig(path, dpi=110, metadata={"Software": None})
         except Exception as error:  # matplotlib's own settings, caches and fonts fail in many ways
             path.unlink(missing_ok=True)

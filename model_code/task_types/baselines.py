@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,7 +27,8 @@ def attempted(baselines: Mapping[str, Callable[[], Sequence[Any]]]) -> Baselines
 def attempt(work: Callable[[], Any]) -> Any:
     """What `work` returns, or NotAvailable with what it says of its failure."""
     try:
-        return work()
+        with warnings.catch_warnings(action="ignore"):  # they are about a model that nobody keeps
+            return work()
     except Exception as error:  # the libraries of baselines raise what they like
         said = " ".join(str(error).split()) or type(error).__name__
         return NotAvailable(said.rstrip("."))
