@@ -67,7 +67,7 @@ def measure(arguments: argparse.Namespace) -> list[str]:
     rows = [COLUMNS, ["---"] * len(COLUMNS), *(_row(name, found[name]) for name in METHODS if name in found)]
     print("\n".join(f"| {' | '.join(row)} |" for row in rows))
     print(
-        f"\nMean and standard deviation of {SEEDS} seeds, on the dev file, which chose none of these settings."
+        f"\nMean and standard deviation of {SEEDS} seeds on the dev file, which chose none of the settings."
     )
     print(f"{machine(['torch', 'transformers'])}.\n")
     (arguments.work / "methods.json").write_text(
