@@ -63,7 +63,7 @@ def measure(arguments: argparse.Namespace, sides: Sides | None = None) -> Result
     return Result(
         name="finetune_speed",
         title="Fine-tuning on sentences of natural length",
-        columns=["side", "tokens of text per CPU-second", "accuracy on the test sentences"],
+        columns=["side", "tokens of text per CPU-second", "accuracy on the dev sentences"],
         rows=rows,
         ratios=_ratios(mine, default),
         bar=None if arguments.quick else BAR,

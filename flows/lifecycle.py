@@ -24,7 +24,7 @@ from tasks.clean import clean
 from tasks.collect import collect, snapshot
 from tasks.deploy import deploy
 from tasks.errors import RecipeError
-from tasks.evaluate import evaluate
+from tasks.evaluate import evaluate, require_passed
 from tasks.examples import example_files, examples
 from tasks.export import export
 from tasks.fine_tune import fine_tune, teacher_in
@@ -91,7 +91,9 @@ def walk(recipe: Recipe, run: Run, how: Callable[[Any], Callable[..., Any]]) -> 
     if run.skipped.issuperset(TRAIN):
         return
     trained = how(train)(recipe, run, made)
-    if trained and not run.skipped.issuperset(RELEASE):
+    if trained and run.skipped.issuperset(RELEASE):
+        _ends_judged(trained, run)
+    elif trained:
         how(release)(recipe, run, made, trained)
 
 
@@ -119,7 +121,10 @@ def train(recipe: Recipe, run: Run | None = None, made: Corpus | None = None) ->
     """
     if run is None:
         with Session(recipe, given=CORPUS) as run:
-            return train.fn(recipe, run, corpus.fn(recipe, run))
+            trained = train.fn(recipe, run, corpus.fn(recipe, run))
+            if trained:
+                _ends_judged(trained, run)
+            return trained
     assert made is not None
     if recipe.pretrain is None:
         raise RecipeError(f"{recipe.name}: the recipe has no `pretrain` section, so it ends with its corpus")
@@ -157,6 +162,12 @@ def release(
     if recipe.is_served:
         exported = export(trained.examples, trained.model, registered, recipe.export, run)
         deploy(trained.examples, registered, exported, recipe.deploy, run)
+
+
+def _ends_judged(trained: Trained, run: Run) -> None:
+    """Where nothing is to be released the gate's verdict is the end of the run."""
+    if trained.evaluation.digest != PENDING and not run.planning:
+        require_passed(trained.evaluation, run)
 
 
 def last_stage(recipe: Recipe) -> str:

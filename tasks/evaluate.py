@@ -3,46 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field
-
 from tasks.artifact import Artifact
-from tasks.errors import StageError
+from tasks.errors import GateRefused
+from tasks.evidence import compared
+from tasks.gate import WAY_OUT, EvaluateConfig, interval, judge, reasons
 from tasks.labelled.artifact import read_split, test_examples_in_training
 from tasks.plots import plot_confusion_matrix, plot_loss_curves
 from tasks.registry import ModelVersion
-from tasks.stage import Config, Workspace, stage
+from tasks.stage import Run, Workspace, stage
 from tasks.version_files import predict_with
 from tasks.visible import plain
 
 if TYPE_CHECKING:
     from model_code.task_types.task import Field as ExampleField
-    from model_code.task_types.task import TaskType
+    from model_code.task_types.task import Settings, TaskType
 
 SAMPLES = 12
+READABLE = 40  # labels of a confusion matrix
 Predictions = Sequence[Any]
-
-
-class EvaluateConfig(Config):
-    """What the gate demands of a model before it may be registered."""
-
-    at_least: dict[str, float] = Field(
-        {}, description="Lowest value on the test examples, by metric of the task."
-    )
-    over_baseline: float = Field(
-        0.0, description="How far the task's main metric must lie above that of the most trivial baseline."
-    )
-    max_perplexity: float | None = Field(None, gt=1, description="Of the pretrained model on held-out text.")
-    below_champion: float = Field(
-        0.005,
-        ge=0,
-        description="How far the task's main metric may lie below the champion's on the same examples.",
-    )
-    batch_size: int = Field(64, ge=1, description="Examples predicted at once.")
 
 
 @stage(runs=("model_code.task_types.",))
@@ -75,7 +60,8 @@ def evaluate(
     held_out = held_out_metrics(
         workspace.path(pretrained) / "model", workspace.path(tokens) / "tokens", "test", training
     )
-    rivals = task.baselines(train, test, settings)
+    baselines = _baselines(task, train, test, settings)
+    rivals = {name: said for name, (said, figures) in baselines.items() if figures}
     evaluation: dict[str, Any] = {
         "task": settings.task,
         "metric": task.METRIC,
@@ -84,7 +70,10 @@ def evaluate(
         "test_examples_in_training": test_examples_in_training(workspace.path(examples)),
         "pretrained": {name: held_out[name] for name in ("loss", "perplexity", "accuracy", "targets")},
         "model": task.metrics(test, predicted, settings),
-        "baselines": {name: task.metrics(test, said, settings) for name, said in rivals.items()},
+        "trivial": next(iter(baselines)),
+        "baselines": {name: baselines[name][1] for name in rivals},
+        "unavailable": {name: said.reason for name, (said, _) in baselines.items() if name not in rivals},
+        "comparisons": compared(task, test, predicted, rivals, settings),
         "champion": None,
         "seeds": _over_seeds(workspace.path(model), test, config.batch_size),
     }
@@ -104,6 +93,21 @@ def evaluate(
         workspace.directory / "loss_curves.png",
     )
     _show(evaluation, workspace)
+
+
+def _baselines(
+    task: TaskType, train: Sequence[Any], test: Sequence[Any], settings: Settings
+) -> dict[str, tuple[Any, dict[str, float]]]:
+    """Of each baseline what it says and its figures; NotAvailable, and none, where it can't be had."""
+    from model_code.task_types.baselines import NotAvailable, attempt
+
+    made = attempt(lambda: task.baselines(train, test, settings))
+    found = {}
+    for name, said in ({"baselines": made} if isinstance(made, NotAvailable) else made).items():
+        failed = isinstance(said, NotAvailable)
+        figures = said if failed else attempt(partial(task.metrics, test, said, settings))
+        found[name] = (figures, {}) if isinstance(figures, NotAvailable) else (said, figures)
+    return found
 
 
 def _over_seeds(model: Path, test: Sequence[Any], batch_size: int) -> dict[str, Any]:
@@ -161,15 +165,17 @@ def _text(value: Any) -> str:
 def _by_label(
     task: TaskType, test: Sequence[Any], predicted: Predictions, labels: Sequence[str]
 ) -> dict[str, Any]:
-    """Figures of each label and the confusion matrix, where an example has one label."""
+    """Figures of each label, and the confusion matrix of as many as can be read, where an example has one."""
     found = target_of(task)
     if found is None or found[1].kind != "label":
         return {}
     target, _ = found
     truth = [example[target] for example in test]
+    shown = most_confused(truth, predicted, labels)
     return {
         "per_label": per_label(truth, predicted, labels),
-        "confusion_matrix": confusion_matrix(truth, predicted, labels),
+        "confused": shown,
+        "confusion_matrix": confusion_matrix(truth, predicted, shown),
     }
 
 
@@ -182,48 +188,20 @@ def per_label(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[s
     return [dict(zip(("label", "precision", "recall", "f1", "support"), row, strict=True)) for row in rows]
 
 
+def most_confused(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """All labels, or as many as can be read in a matrix: those that most mistakes are about."""
+    wrong = [pair for pair in zip(truth, predicted, strict=True) if pair[0] != pair[1]]
+    mistakes = Counter(label for pair in wrong for label in pair)
+    chosen = set(sorted(labels, key=lambda label: -mistakes[label])[:READABLE])
+    return [label for label in labels if label in chosen]
+
+
 def confusion_matrix(
     truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]
 ) -> list[list[int]]:
     """Counts [true label][predicted label]."""
-    from sklearn.metrics import confusion_matrix as count
-
-    return [[int(cell) for cell in row] for row in count(truth, predicted, labels=labels)]
-
-
-def judge(evaluation: dict[str, Any], config: EvaluateConfig) -> dict[str, Any]:
-    """The gate's verdict: every demand of the recipe, what was found, and whether all are met.
-
-    Raises:
-        StageError: a metric is demanded that the task does not have.
-    """
-    model, metric = evaluation["model"], evaluation["metric"]
-    if unknown := sorted(config.at_least.keys() - model.keys()):
-        raise StageError(
-            f"evaluate: the task has no metric {unknown[0]!r}; evaluate.at_least may name {', '.join(model)}"
-        )
-    demands = [_at_least(name, model[name], lowest) for name, lowest in config.at_least.items()]
-    trivial, figures = next(iter(evaluation["baselines"].items()))
-    over = model[metric] - figures[metric]
-    demands.append(_at_least(f"{metric} over the baseline {trivial}", over, config.over_baseline))
-    if config.max_perplexity is not None:
-        found = evaluation["pretrained"]["perplexity"]
-        demands.append(
-            {
-                "name": "held-out perplexity",
-                "demand": f"at most {config.max_perplexity:g}",
-                "found": found,
-                "passed": found <= config.max_perplexity,
-            }
-        )
-    if champion := evaluation["champion"]:
-        lowest = champion[metric] - config.below_champion
-        demands.append(_at_least(f"{metric} against champion {champion['version']}", model[metric], lowest))
-    return {"passed": all(demand["passed"] for demand in demands), "demands": demands}
-
-
-def _at_least(name: str, found: float, lowest: float) -> dict[str, Any]:
-    return {"name": name, "demand": f"at least {lowest:.4g}", "found": found, "passed": bool(found >= lowest)}
+    counts = Counter(zip(truth, predicted, strict=True))
+    return [[counts[true, said] for said in labels] for true in labels]
 
 
 def _write(
@@ -235,9 +213,8 @@ def _write(
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (workspace.directory / "predictions.jsonl").write_text(lines, encoding="utf-8")
     if "confusion_matrix" in evaluation:
-        plot_confusion_matrix(
-            evaluation["confusion_matrix"], evaluation["labels"], workspace.directory / "confusion_matrix.png"
-        )
+        picture = workspace.directory / "confusion_matrix.png"
+        plot_confusion_matrix(evaluation["confusion_matrix"], evaluation["confused"], picture)
 
 
 def _write_samples(found: list[dict[str, str]], workspace: Workspace) -> None:
@@ -270,6 +247,12 @@ def _show(evaluation: dict[str, Any], workspace: Workspace) -> None:
     workspace.table(
         "Gate: " + ("passed" if gate["passed"] else "refused"), ["", "demand", "found", "met"], demands
     )
+    above = [
+        (name.replace("_", " "), found["difference"], interval(found))
+        for name, found in evaluation["comparisons"].items()
+    ]
+    missing = [(name, "", f"not available: {why}") for name, why in evaluation["unavailable"].items()]
+    workspace.table(f"{metric} over the baselines", ["", "difference", "interval"], [*above, *missing])
     others = ", ".join(
         f"{name.replace('_', ' ')} {figures[metric]:.3f}" for name, figures in evaluation["baselines"].items()
     )
@@ -278,3 +261,21 @@ def _show(evaluation: dict[str, Any], workspace: Workspace) -> None:
         f"perplexity {evaluation['pretrained']['perplexity']:.1f}; "
         + ("[green]gate passed[/]" if gate["passed"] else "[red]gate refused[/]")
     )
+    for name, difference, found in above:
+        workspace.say(f"  {difference:+.3f} over {name}, interval {found}")
+    for name, _, why in missing:
+        workspace.say(f"  [yellow]baseline {plain(name)} {plain(why)}[/]")
+    if not gate["passed"]:
+        workspace.say(f"  {plain(reasons(gate))}")
+
+
+def require_passed(evaluation: Artifact, run: Run) -> None:
+    """End a run that goes no further than the evaluation as one that goes on would end.
+
+    Raises:
+        GateRefused: the gate refused the model.
+    """
+    path = run.store.path(evaluation) / "evaluation.json"
+    gate = json.loads(path.read_text(encoding="utf-8"))["gate"]
+    if not gate["passed"]:
+        raise GateRefused(f"evaluate: the gate refused the model: {reasons(gate)}. {WAY_OUT}")

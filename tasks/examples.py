@@ -81,7 +81,10 @@ def examples(
         assert cleaned is not None
         assert tokens is not None
         splits = document_examples(
-            workspace.path(cleaned) / "documents", workspace.path(tokens) / "splits.parquet", config
+            workspace.path(cleaned) / "documents",
+            workspace.path(tokens) / "splits.parquet",
+            config,
+            workspace.manifest(tokens).config["group_by"],
         )
     counts = _label_counts(splits, task_named(config.task))
     _write(splits, counts, config.task, workspace)

@@ -1,14 +1,45 @@
-"""Plots that go with a model into the registry: the confusion matrix and the loss curves."""
+"""Plots that go with a model into the registry: the confusion matrix and the loss curves.
+
+A picture never ends a run: what can't be drawn is said in one line, and its file is not there.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
+
+from tasks import visible
+
+Arguments = ParamSpec("Arguments")
+LONGEST_NAME = 40  # characters of a label or key in a picture
 
 
-def plot_confusion_matrix(matrix: Sequence[Sequence[int]], labels: Sequence[str], path: Path) -> None:
+def _optional(draw: Callable[Arguments, Any]) -> Callable[Arguments, None]:
+    """Draw a picture and write it to the last argument; say what was in the way."""
+
+    @wraps(draw)
+    def attempt(*arguments: Arguments.args, **named: Arguments.kwargs) -> None:
+        path = Path(str(arguments[-1]))
+        try:
+            # A person's own settings of matplotlib would change the bytes, and may need what is not there.
+            from matplotlib import rc_context, rcParamsDefault
+
+            with rc_context(rcParamsDefault), warnings.catch_warnings(action="ignore"):
+                draw(*arguments, **named).savefig(path, dpi=110, metadata={"Software": None})
+        except Exception as error:  # matplotlib's own settings, caches and fonts fail in many ways
+            path.unlink(missing_ok=True)
+            said = " ".join(str(error).split())[:200] or type(error).__name__
+            visible.say(f"[yellow]{path.name} is not drawn: {visible.plain(said)}[/]")
+
+    return attempt
+
+
+@_optional
+def plot_confusion_matrix(matrix: Sequence[Sequence[int]], labels: Sequence[str], path: Path) -> Any:
     """Draw counts [true][predicted], shaded by the share of the true label's examples."""
     import numpy as np
 
@@ -18,18 +49,20 @@ def plot_confusion_matrix(matrix: Sequence[Sequence[int]], labels: Sequence[str]
     figure = _figure(size, size)
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(range(len(labels)), labels, rotation=60, ha="right")
-    axes.set_yticks(range(len(labels)), labels)
+    names = [_short(label) for label in labels]
+    axes.set_xticks(range(len(labels)), names, rotation=60, ha="right", parse_math=False)
+    axes.set_yticks(range(len(labels)), names, parse_math=False)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     for row, column in np.argwhere(counts > 0):
         colour = "white" if shares[row, column] > 0.5 else "black"
         text = f"{counts[row, column]:.0f}"
         axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
-    _save(figure, path)
+    return figure
 
 
-def plot_loss_curves(histories: Mapping[str, Path], path: Path) -> None:
+@_optional
+def plot_loss_curves(histories: Mapping[str, Path], path: Path) -> Any:
     """Draw the training loss by step of every `history.jsonl`, side by side."""
     figure = _figure(5 * len(histories), 3.4)
     for position, (name, history) in enumerate(histories.items(), start=1):
@@ -41,10 +74,11 @@ def plot_loss_curves(histories: Mapping[str, Path], path: Path) -> None:
         axes.set_xlabel("step")
         axes.set_ylabel("loss (nats)")
         axes.grid(alpha=0.3)
-    _save(figure, path)
+    return figure
 
 
-def plot_rates(curve: Sequence[Mapping[str, float]], suggested: float, path: Path) -> None:
+@_optional
+def plot_rates(curve: Sequence[Mapping[str, float]], suggested: float, path: Path) -> Any:
     """Draw the loss of a learning-rate range test over the rate, and mark the suggested one."""
     figure = _figure(5, 3.4)
     axes = figure.add_subplot()
@@ -54,12 +88,13 @@ def plot_rates(curve: Sequence[Mapping[str, float]], suggested: float, path: Pat
     axes.set_xlabel("learning rate")
     axes.set_ylabel("smoothed loss (nats)")
     axes.grid(alpha=0.3)
-    _save(figure, path)
+    return figure
 
 
+@_optional
 def plot_search(
     scores: Sequence[float], states: Sequence[str], importances: Mapping[str, float], path: Path
-) -> None:
+) -> Any:
     """Draw the score of each trial with the best one so far, and how much each searched value mattered."""
     figure = _figure(9, 3.4)
     history, bars = figure.subplots(1, 2)
@@ -77,7 +112,7 @@ def plot_search(
     bars.barh(names, [importances[name] for name in names])
     bars.set_xlabel("importance")
     bars.set_xlim(0, 1)
-    _save(figure, path)
+    return figure
 
 
 def _figure(width: float, height: float) -> Any:
@@ -86,5 +121,5 @@ def _figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(figure: Any, path: Path) -> None:
-    figure.savefig(path, dpi=110, metadata={"Software": None})
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from tasks.artifact import Artifact, Manifest, sha256_file
 from tasks.errors import GateRefused
+from tasks.gate import WAY_OUT, reasons
 from tasks.labelled.artifact import read_split, task_of
 from tasks.model_card import model_card
 from tasks.registry import (
@@ -103,11 +104,9 @@ def register(
     if not result["gate"]["passed"]:
         mlflow.set_tag(run_id, "textmill.gate", "refused")
         mlflow.set_terminated(run_id, "FINISHED")
-        failed = [demand for demand in result["gate"]["demands"] if not demand["passed"]]
-        reasons = "; ".join(f"{d['name']} is {d['found']:.4f}, demanded {d['demand']}" for d in failed)
         raise GateRefused(
-            f"register: the gate refused the model: {reasons}. It is logged as run {run_id} in MLflow and "
-            "registered nowhere; improve the data or the training, or change `evaluate` in the recipe"
+            f"register: the gate refused the model: {reasons(result['gate'])}. It is logged as run {run_id} "
+            f"in MLflow and registered nowhere; {WAY_OUT}"
         )
     card = model_card(config.model, manifests, result)
     (workspace.directory / CARD).write_text(card, encoding="utf-8")

@@ -249,6 +249,6 @@ def _recipe(corpus: Path) -> dict[str, Any]:
             "columns": {"label": "topic"},
             "min_documents": 20,
         },
-        "evaluate": {"over_baseline": 0.1, "below_champion": 0.5},
+        "evaluate": {"over_baseline": 0.1, "below_counted_words": 0.9, "below_champion": 0.5},
         "deploy": {"compare": 10},
     }

@@ -25,7 +25,7 @@ RESERVED = {
     "great_expectations": {"expectations"},
     "optuna": {"tasks"},
 }
-BARE_GPU_MACHINE = {"torch", "transformers", "tokenizers", "safetensors", "numpy"}
+BARE_GPU_MACHINE = {"torch", "transformers", "tokenizers", "safetensors", "numpy", "regex"}  # of transformers
 # What files of model_code import besides, inside functions: figures are made where the pipeline runs, and
 # adapters and privacy need their library only where a recipe asks for them.
 FIGURES = {"sklearn", "scipy", "seqeval", "sacrebleu", "rouge_score"}

@@ -77,6 +77,10 @@ def test_a_refused_model_is_logged_and_changes_nothing(
     run = mill.last_run()
     assert run["state"] == "refused"
     assert "the gate refused the model" in (run["folder"] / "report.html").read_text(encoding="utf-8")
+    for end in ("--until", "--only"):
+        output = mill("run", recipe, end, "evaluate", "--set", "evaluate.max_perplexity=1.5", code=1)
+        assert "error: evaluate: the gate refused the model: held-out perplexity is" in output
+        assert mill.last_run()["state"] == "refused"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Rotary positions, RMSNorm, SwiGLU, no biases.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from model_code.models.shape import Shape
 PRETRAINED: type[PreTrainedModel] = LlamaForCausalLM
 HEADS: tuple[str, ...] = ("lm_head.",)
 DROPOUT: tuple[str, ...] = ("attention_dropout",)
+FUSED: Mapping[str, int] = {}
 PRESETS = presets.PRESETS["llama"]
 
 

@@ -2,7 +2,7 @@
 
 import pkgutil
 
-SHARED = {"labels", "task", "texts", "tfidf"}
+SHARED = {"baselines", "labels", "resampling", "task", "texts", "tfidf", "words"}
 
 
 def task_types() -> list[str]:

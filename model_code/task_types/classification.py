@@ -17,7 +17,9 @@ from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
+from model_code.task_types.baselines import Baselines, attempted
 from model_code.task_types.labels import choice, load_labelled
+from model_code.task_types.resampling import Resampled, macro_f1
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import inputs_of, outputs, padded
 from model_code.task_types.tfidf import tfidf
@@ -175,18 +177,33 @@ def metrics(examples: Sequence[Example], predictions: Sequence[str], settings: S
     }
 
 
-def baselines(train: Sequence[Example], test: Sequence[Example], settings: Settings) -> dict[str, list[str]]:
+def resampled(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> Resampled:
+    """Macro F1 of samples of the examples."""
+    number = {label: i for i, label in enumerate(settings.labels)}
+    told = ([number.get(label, -1) for label in of] for of in ([e["label"] for e in examples], predictions))
+    return macro_f1(*(np.eye(len(number) + 1, dtype=np.float32)[each, :-1] for each in told))
+
+
+def baselines(train: Sequence[Example], test: Sequence[Example], settings: Settings) -> Baselines:
     """The commonest label; and what everyone would try first, at scikit-learn's usual settings."""
+    counts = Counter(example["label"] for example in train)
+    commonest = max(sorted(counts), key=lambda label: counts[label])
+    return attempted(
+        {
+            "majority": lambda: [commonest] * len(test),
+            "tfidf_logistic_regression": lambda: _counted_words(train, test, len(counts)),
+        }
+    )
+
+
+def _counted_words(train: Sequence[Example], test: Sequence[Example], labels: int) -> list[str]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    counts = Counter(example["label"] for example in train)
-    commonest = max(sorted(counts), key=lambda label: counts[label])
     texts = [_joined(example) for example in train]
-    classifier = make_pipeline(tfidf(texts), LogisticRegression(C=10, max_iter=200, tol=1e-3))
+    classifier = make_pipeline(tfidf(texts, labels), LogisticRegression(C=10, max_iter=200, tol=1e-3))
     classifier.fit(texts, [example["label"] for example in train])
-    said = [str(label) for label in classifier.predict([_joined(example) for example in test])]
-    return {"majority": [commonest] * len(test), "tfidf_logistic_regression": said}
+    return [str(label) for label in classifier.predict([_joined(example) for example in test])]
 
 
 def _joined(example: Example) -> str:

@@ -31,8 +31,11 @@ from model_code.objectives.causal import Causal
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types import seq2seq
+from model_code.task_types.baselines import Baselines, attempted
+from model_code.task_types.resampling import Resampled, mean
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs
+from model_code.task_types.words import composed
 
 FAMILIES = tuple(DECODERS)
 # Either a conversation that ends with a reply, or what was asked and the reply to it.
@@ -319,19 +322,30 @@ def figures(examples: Sequence[Example], predictions: Sequence[str], settings: S
 
 def metrics(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> dict[str, float]:
     """The share of replies that are right to the letter, from 0 to 100, and the figures of written texts."""
-    references = [_messages(example)[-1]["content"].strip() for example in examples]
-    exact = np.mean([text == reference for text, reference in zip(predictions, references, strict=True)])
+    references = [composed(_messages(example)[-1]["content"].strip()) for example in examples]
+    written = map(composed, predictions)
+    exact = np.mean([text == reference for text, reference in zip(written, references, strict=True)])
     pairs = [{"target": reference} for reference in references]
     return {"exact_match": 100 * float(exact)} | seq2seq.metrics(pairs, predictions, settings)
 
 
-def baselines(train: Sequence[Example], test: Sequence[Example], settings: Settings) -> dict[str, list[str]]:
+def resampled(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> Resampled:
+    """Mean ROUGE-L of samples of the examples."""
+    replies = [_messages(example)[-1]["content"].strip() for example in examples]
+    return mean(seq2seq.rouge(replies, predictions)["rouge_l"])
+
+
+def baselines(train: Sequence[Example], test: Sequence[Example], settings: Settings) -> Baselines:
     """The commonest reply, and the reply to the training question that is most like the one asked."""
     known, asked = ([_exchange(example) for example in examples] for examples in (train, test))
     counts = Counter(exchange["target"] for exchange in known)
     commonest = max(sorted(counts), key=lambda reply: counts[reply])
-    nearest = seq2seq.baselines(known, asked, settings)["nearest"]
-    return {"commonest": [commonest] * len(test), "nearest": nearest}
+    return attempted(
+        {
+            "commonest": lambda: [commonest] * len(test),
+            "nearest": lambda: seq2seq.nearest(known, [exchange["source"] for exchange in asked]),
+        }
+    )
 
 
 def _exchange(example: Example) -> dict[str, str]:

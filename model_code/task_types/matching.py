@@ -24,6 +24,8 @@ from model_code.errors import TrainingError
 from model_code.models.checkpoints import load_model
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
+from model_code.task_types.baselines import Baselines, attempted
+from model_code.task_types.resampling import Resampled, mean
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs, padded
 from model_code.task_types.tfidf import tfidf
@@ -40,6 +42,7 @@ COMPARES_EXAMPLES = True
 Vectors = Mapping[str, Sequence[float] | np.ndarray]
 """The vector of each text of an example by its field, of length 1: the dot product is the cosine."""
 
+MOST_BY_WORDS = 10_000  # test examples: each with each they take 1.6 GB, as cosines and as axes
 ROWS = 1024  # texts that are compared with all candidates at once
 
 
@@ -181,6 +184,11 @@ def metrics(
     return figures(examples, predictions, settings)
 
 
+def resampled(examples: Sequence[Example], predictions: Sequence[Vectors], settings: Settings) -> Resampled:
+    """Recall at 10 of samples of the first texts, each searched for among all second texts."""
+    return mean(ranks(examples, predictions) <= 10)
+
+
 def ranks(examples: Sequence[Example], predictions: Sequence[Vectors]) -> np.ndarray:
     """The rank, from 1, of each first text's own second text among all second texts, int64 [examples].
 
@@ -198,19 +206,29 @@ def ranks(examples: Sequence[Example], predictions: Sequence[Vectors]) -> np.nda
     return np.concatenate(found)
 
 
-def baselines(
-    train: Sequence[Example], test: Sequence[Example], settings: Settings
-) -> dict[str, list[Vectors]]:
+def baselines(train: Sequence[Example], test: Sequence[Example], settings: Settings) -> Baselines:
     """Any vectors, and the words that two texts share, weighted by how rare they are."""
     by_chance = np.random.default_rng(0).standard_normal((len(test), 2, 16))
-    first, second = ([example[side] for example in test] for side in SIDES)
-    words = tfidf(second).fit([example[side] for side in SIDES for example in train])
+    return attempted(
+        {
+            "random": lambda: [{"first": one, "second": other} for one, other in by_chance],
+            "tfidf": lambda: _words_as_vectors(train, test),
+        }
+    )
+
+
+def in_words(train: Sequence[Example], test: Sequence[Example]) -> list[Any]:
+    """The first and the second texts of `test` as sparse vectors of words, weighed as in `train`."""
+    words = tfidf([example["second"] for example in test])
+    words.fit([example[side] for side in SIDES for example in train])
+    return [words.transform([example[side] for example in test]) for side in SIDES]
+
+
+def _words_as_vectors(train: Sequence[Example], test: Sequence[Example]) -> list[Vectors]:
+    if len(test) > MOST_BY_WORDS:
+        raise ValueError(f"{len(test):,} test examples, and only {MOST_BY_WORDS:,} are compared by words")
+    first, second = in_words(train, test)
     # Vectors over all words would be large. They are only compared, so each second text may be an axis of
     # its own, along which each first text lies as far as the cosine of the two says.
-    cosines = (words.transform(first) @ words.transform(second).T).toarray()
-    return {
-        "random": [{"first": one, "second": other} for one, other in by_chance],
-        "tfidf": [
-            {"first": one, "second": other} for one, other in zip(cosines, np.eye(len(test)), strict=True)
-        ],
-    }
+    cosines = (first @ second.T).toarray()
+    return [{"first": one, "second": other} for one, other in zip(cosines, np.eye(len(test)), strict=True)]

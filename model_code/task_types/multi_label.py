@@ -18,7 +18,9 @@ from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
+from model_code.task_types.baselines import Baselines, attempted
 from model_code.task_types.labels import label_weights, load_labelled
+from model_code.task_types.resampling import Resampled, macro_f1
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import inputs_of, outputs, padded
 from model_code.task_types.tfidf import tfidf
@@ -175,28 +177,39 @@ def metrics(
     }
 
 
-def baselines(
-    train: Sequence[Example], test: Sequence[Example], settings: Settings
-) -> dict[str, list[Answer]]:
+def resampled(examples: Sequence[Example], predictions: Sequence[Answer], settings: Settings) -> Resampled:
+    """Macro F1 of samples of the examples."""
+    return macro_f1(_indicators(examples, settings), _indicators(_judged(predictions, settings), settings))
+
+
+def baselines(train: Sequence[Example], test: Sequence[Example], settings: Settings) -> Baselines:
     """Always the commonest labels; and what everyone would try first, at scikit-learn's usual settings."""
+    truth, threshold = _indicators(train, settings), settings.options.threshold
+    frequencies = truth.mean(axis=0)
+    usual = np.tile(frequencies, (len(test), 1))
+    return attempted(
+        {
+            "commonest": lambda: _answers(usual, settings, min(threshold, frequencies.max())),
+            "tfidf_logistic_regression": lambda: _counted_words(train, truth, test, settings),
+        }
+    )
+
+
+def _counted_words(
+    train: Sequence[Example], truth: np.ndarray, test: Sequence[Example], settings: Settings
+) -> list[Answer]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
     from sklearn.pipeline import make_pipeline
 
-    truth, texts = _indicators(train, settings), [example["text"] for example in test]
-    frequencies, threshold = truth.mean(axis=0), settings.options.threshold
+    texts = [example["text"] for example in train]
     classifier = make_pipeline(
         tfidf(texts), OneVsRestClassifier(LogisticRegression(C=10, max_iter=200, tol=1e-3))
     )
-    classifier.fit([example["text"] for example in train], truth)
+    classifier.fit(texts, truth)
     # Of a single label the first column is that of its absence.
-    probable = classifier.predict_proba(texts)[:, -len(settings.labels) :]
-    return {
-        "commonest": _answers(
-            np.tile(frequencies, (len(test), 1)), settings, min(threshold, frequencies.max())
-        ),
-        "tfidf_logistic_regression": _answers(probable, settings, threshold),
-    }
+    probable = classifier.predict_proba([example["text"] for example in test])[:, -len(settings.labels) :]
+    return _answers(probable, settings, settings.options.threshold)
 
 
 def _indicators(rows: Sequence[Mapping[str, Any]], settings: Settings) -> np.ndarray:

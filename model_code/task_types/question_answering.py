@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import regex
 import torch
 from tokenizers import Tokenizer
 from torch.nn.functional import cross_entropy
@@ -29,8 +30,11 @@ from model_code.errors import TrainingError
 from model_code.models.checkpoints import load_model
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
+from model_code.task_types.baselines import Baselines, attempted
+from model_code.task_types.resampling import Resampled, mean
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import inputs_of, outputs, padded
+from model_code.task_types.words import OWN_SENTENCE_ENDS, SENTENCE_ENDS, composed, words
 
 FAMILIES = ("modernbert", "bert")
 FIELDS = {
@@ -45,11 +49,10 @@ Answer = dict[str, Any]
 """`text`, as it stands in the context, and `start`, its first character there; "" and -1 for no answer."""
 NONE: Answer = {"text": "", "start": -1}
 
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_ARTICLES = regex.compile(r"\b(a|an|the)\b")  # to `re` a letter ends before its mark, as a in a word of NFD
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _UNSPACED = re.compile(r"([\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff])")  # kana and Han: each a word
-_SENTENCE = re.compile(r"\S.*?(?:[.!?](?=\s)|[。！？]|$)", re.DOTALL)
-_WORD = re.compile(r"\w+")
+_SENTENCE = re.compile(rf"\S.*?(?:[{SENTENCE_ENDS}](?=\s)|[{OWN_SENTENCE_ENDS}]|$)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -261,18 +264,25 @@ def figures(
     examples: Sequence[Example], predictions: Sequence[Answer], settings: Settings
 ) -> dict[str, float]:
     """Exact match and F1 of words as SQuAD's own script has them, as shares; the best of several answers."""
-    best = [
-        [max(column) for column in zip(*pairs, strict=True)]
-        for pairs in (
-            [_agreement(answer["text"], said["text"]) for answer in example["answers"] or [NONE]]
-            for example, said in zip(examples, predictions, strict=True)
-        )
-    ]
-    exact, f1 = np.mean(best, axis=0)
+    exact, f1 = np.mean(_agreements(examples, predictions), axis=0)
     return {"exact_match": float(exact), "f1": float(f1)}
 
 
 metrics = figures  # the official script needs no library
+
+
+def resampled(examples: Sequence[Example], predictions: Sequence[Answer], settings: Settings) -> Resampled:
+    """Mean F1 of words of samples of the examples."""
+    return mean([f1 for _, f1 in _agreements(examples, predictions)])
+
+
+def _agreements(examples: Sequence[Example], predictions: Sequence[Answer]) -> list[tuple[float, float]]:
+    """Of each example the exact match and the F1 with the answer where each is best."""
+    found = []
+    for example, said in zip(examples, predictions, strict=True):
+        pairs = [_agreement(answer["text"], said["text"]) for answer in example["answers"] or [NONE]]
+        found.append((max(exact for exact, _ in pairs), max(f1 for _, f1 in pairs)))
+    return found
 
 
 def normalized(text: str) -> str:
@@ -281,7 +291,7 @@ def normalized(text: str) -> str:
     As SQuAD's script does; besides, each character of Chinese and Japanese counts as a word (Lewis et al.
     2020, MLQA).
     """
-    bare = _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION))
+    bare = _ARTICLES.sub(" ", composed(text).lower().translate(_PUNCTUATION))
     return " ".join(_UNSPACED.sub(r" \1 ", bare).split())
 
 
@@ -295,22 +305,26 @@ def _agreement(truth: str, said: str) -> tuple[float, float]:
     return float(true == found), 2 * common / (words.total() + found_words.total())
 
 
-def baselines(
-    train: Sequence[Example], test: Sequence[Example], settings: Settings
-) -> dict[str, list[Answer]]:
+def baselines(train: Sequence[Example], test: Sequence[Example], settings: Settings) -> Baselines:
     """The context's first sentence; and the one that has most words of the question."""
     sentences = [list(_sentences(example["context"])) for example in test]
-    return {
-        "first_sentence": [every[0] for every in sentences],
-        "most_shared_words": [
+
+    def most_shared_words() -> list[Answer]:
+        return [
             max(every, key=partial(_shared_words, example["question"]))
             for example, every in zip(test, sentences, strict=True)
-        ],
-    }
+        ]
+
+    return attempted(
+        {
+            "first_sentence": lambda: [every[0] for every in sentences],
+            "most_shared_words": most_shared_words,
+        }
+    )
 
 
 def _shared_words(question: str, sentence: Answer) -> int:
-    asked, said = (set(_WORD.findall(text.lower())) for text in (question, sentence["text"]))
+    asked, said = (set(words(text.lower())) for text in (question, sentence["text"]))
     return len(asked & said)
 
 

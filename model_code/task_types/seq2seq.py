@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +21,12 @@ from model_code.models.families import ENCODER_DECODERS
 from model_code.objectives.cross_entropy import scored
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
+from model_code.task_types.baselines import Baselines, attempted
+from model_code.task_types.resampling import Resampled
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs, padded
 from model_code.task_types.tfidf import tfidf
+from model_code.task_types.words import HAN, composed, first_words, is_unspaced, words
 
 FAMILIES = tuple(ENCODER_DECODERS)
 FIELDS = {"source": Field("text"), "target": Field("text", target=True)}
@@ -32,11 +34,6 @@ FIELDS = {"source": Field("text"), "target": Field("text", target=True)}
 METRIC = "chrf"
 SELECTION = "loss"
 METRICS = ("bleu", "chrf", "rouge_1", "rouge_2", "rouge_l")
-
-_HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-# Besides Chinese, what is written without spaces: Thai, Lao, Burmese, Khmer, Japanese.
-_UNSPACED = rf"{_HAN}\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 
 
 @dataclass(frozen=True)
@@ -203,56 +200,77 @@ def figures(examples: Sequence[Example], predictions: Sequence[str], settings: S
 def metrics(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> dict[str, float]:
     """BLEU and chrF of the whole split by sacrebleu, mean ROUGE by rouge_score, all from 0 to 100.
 
-    BLEU divides what is written without spaces into characters. ROUGE takes such characters for words, and
-    letters of all alphabets for letters, where rouge_score alone would drop all but a to z.
+    BLEU divides what is written without spaces into characters. ROUGE compares the words of every script,
+    where rouge_score alone would drop all but a to z.
     """
-    from rouge_score.rouge_scorer import RougeScorer
     from sacrebleu import corpus_bleu, corpus_chrf
 
-    references = [example["target"] for example in examples]
+    references = [composed(example["target"]) for example in examples]
+    written = [composed(text) for text in predictions]
+    return {
+        "bleu": corpus_bleu(written, [references], tokenize=_bleu_tokenizer(references)).score,
+        "chrf": corpus_chrf(written, [references]).score,
+        **{name: float(np.mean(found)) for name, found in rouge(references, written).items()},
+    }
+
+
+def rouge(references: Sequence[str], written: Sequence[str]) -> dict[str, list[float]]:
+    """ROUGE-1, -2 and -L of each text, from 0 to 100."""
+    from rouge_score.rouge_scorer import RougeScorer
+
     kinds = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
     scorer = RougeScorer(list(kinds.values()), tokenizer=_Words())
-    found = [scorer.score(*pair) for pair in zip(references, predictions, strict=True)]
-    return {
-        "bleu": corpus_bleu(predictions, [references], tokenize=_bleu_tokenizer(references)).score,
-        "chrf": corpus_chrf(predictions, [references]).score,
-        **{name: 100 * float(np.mean([f[kind].fmeasure for f in found])) for name, kind in kinds.items()},
-    }
+    pairs = zip(map(composed, references), map(composed, written), strict=True)
+    found = [scorer.score(*pair) for pair in pairs]
+    return {name: [100 * float(figures[kind].fmeasure) for figures in found] for name, kind in kinds.items()}
 
 
-def baselines(train: Sequence[Example], test: Sequence[Example], settings: Settings) -> dict[str, list[str]]:
+def resampled(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> Resampled:
+    """chrF of samples of the examples: of the sums of their n-grams, as sacrebleu's own tests have it."""
+    from sacrebleu.metrics import CHRF
+
+    chrf = CHRF()
+    references = [composed(example["target"]) for example in examples]
+    rows = np.array(chrf._extract_corpus_statistics([composed(text) for text in predictions], [references]))
+
+    def figure(counts: np.ndarray) -> np.ndarray:
+        return np.array([chrf._compute_score_from_stats(sums).score for sums in (counts @ rows).tolist()])
+
+    return figure
+
+
+def baselines(train: Sequence[Example], test: Sequence[Example], settings: Settings) -> Baselines:
     """The source itself, its first words, and the target of the training source that is most like it."""
+    asked = [example["source"] for example in test]
+
+    def lead() -> list[str]:
+        usual = round(median(len(words(example["target"])) for example in train))
+        return [first_words(source, usual) for source in asked]
+
+    return attempted({"copy": lambda: asked, "lead": lead, "nearest": lambda: nearest(train, asked)})
+
+
+def nearest(train: Sequence[Example], asked: Sequence[str]) -> list[str]:
+    """The target of the training source that is most like each of those asked, by words."""
     from sklearn.neighbors import NearestNeighbors
 
-    sources, asked = ([example["source"] for example in examples] for examples in (train, test))
-    usual = round(median(len(_WORD.findall(example["target"])) for example in train))
+    sources = [example["source"] for example in train]
     vectorizer = tfidf(sources)
     neighbours = NearestNeighbors(n_neighbors=1, metric="cosine").fit(vectorizer.fit_transform(sources))
-    nearest = neighbours.kneighbors(vectorizer.transform(asked), return_distance=False)[:, 0]
-    return {
-        "copy": asked,
-        "lead": [_lead(source, usual) for source in asked],
-        "nearest": [train[i]["target"] for i in nearest],
-    }
+    found = neighbours.kneighbors(vectorizer.transform(asked), return_distance=False)[:, 0]
+    return [train[i]["target"] for i in found]
 
 
 class _Words:
     """The tokenizer that rouge_score is given."""
 
     def tokenize(self, text: str) -> list[str]:
-        return _WORD.findall(text.lower())
-
-
-def _lead(text: str, words: int) -> str:
-    """The text up to the end of its first so many words."""
-    ends = [match.end() for match in _WORD.finditer(text)]
-    return text[: ends[words - 1]] if len(ends) > words else text
+        return words(text.lower())
 
 
 def _bleu_tokenizer(texts: Sequence[str]) -> str:
     """sacrebleu's tokenizer for the script that most of the letters belong to."""
     text = "".join(texts)
-    half = len(re.findall(r"\w", text)) / 2
-    if len(re.findall(f"[{_HAN}]", text)) > half:
+    if is_unspaced(text, HAN):
         return "zh"
-    return "char" if len(re.findall(f"[{_UNSPACED}]", text)) > half else "13a"
+    return "char" if is_unspaced(text) else "13a"

@@ -18,10 +18,11 @@ from model_code.data.vocabulary import Vocabulary
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types import matching
+from model_code.task_types.baselines import Baselines, attempted
 from model_code.task_types.matching import FAMILIES, SIDES, Options, labels_of, load
+from model_code.task_types.resampling import Resampled
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs
-from model_code.task_types.tfidf import tfidf
 
 __all__ = ["FAMILIES", "Options", "labels_of", "load"]
 
@@ -124,11 +125,38 @@ def metrics(
     }
 
 
-def baselines(
-    train: Sequence[Example], test: Sequence[Example], settings: Settings
-) -> dict[str, list[float]]:
+def resampled(examples: Sequence[Example], predictions: Sequence[float], settings: Settings) -> Resampled:
+    """Spearman's correlation of samples of the examples."""
+    columns = ([example["score"] for example in examples], predictions)
+    values = [np.unique(np.array(column, np.float64), return_inverse=True)[1] for column in columns]
+
+    def figure(counts: np.ndarray) -> np.ndarray:
+        shares = counts / counts.sum(axis=1, keepdims=True)
+        ranks = [_ranks_within(which, counts) for which in values]
+        truth, found = (rank - (shares * rank).sum(axis=1, keepdims=True) for rank in ranks)
+        covariance = (shares * truth * found).sum(axis=1)
+        spread = np.sqrt((shares * truth**2).sum(axis=1) * (shares * found**2).sum(axis=1))
+        return np.divide(covariance, spread, out=np.zeros_like(spread), where=spread > 0)
+
+    return figure
+
+
+def _ranks_within(which: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The ranks of the values number `which`, [examples], in each sample, [samples, examples]."""
+    from scipy.sparse import csr_array
+
+    having = csr_array((np.ones(len(which)), (np.arange(len(which)), which)))
+    holders = counts @ having
+    ranks: np.ndarray = (np.cumsum(holders, axis=1) - (holders - 1) / 2)[:, which]
+    return ranks
+
+
+def baselines(train: Sequence[Example], test: Sequence[Example], settings: Settings) -> Baselines:
     """All pairs alike; and the words that two texts share, weighted by how rare they are."""
-    first, second = ([example[side] for example in test] for side in SIDES)
-    words = tfidf(second).fit([example[side] for side in SIDES for example in train])
-    near = words.transform(first).multiply(words.transform(second)).sum(axis=1)
-    return {"constant": [0.0] * len(test), "tfidf": np.asarray(near).ravel().tolist()}
+    return attempted({"constant": lambda: [0.0] * len(test), "tfidf": lambda: _shared_words(train, test)})
+
+
+def _shared_words(train: Sequence[Example], test: Sequence[Example]) -> list[float]:
+    first, second = matching.in_words(train, test)
+    cosines: list[float] = np.asarray(first.multiply(second).sum(axis=1)).ravel().tolist()
+    return cosines

@@ -29,6 +29,7 @@ from model_code.job import config_from, write_json
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types import task_types
+from model_code.task_types.baselines import Baselines
 
 Example = Mapping[str, Any]
 Prediction = Any
@@ -146,10 +147,11 @@ class TaskType(Protocol):
     ) -> dict[str, float]:
         """The field's figures on the test split, METRIC among them, by the field's libraries."""
 
-    def baselines(
-        self, train: Sequence[Example], test: Sequence[Example], settings: Settings
-    ) -> dict[str, list[Prediction]]:
-        """What answers without a model would be, by name, the most trivial one first."""
+    def baselines(self, train: Sequence[Example], test: Sequence[Example], settings: Settings) -> Baselines:
+        """What answers without a model would be, by name, the most trivial one first.
+
+        `attempted` (baselines.py) makes them, so that one that is not available says why in its place.
+        """
 
 
 def task_named(name: str) -> TaskType:

@@ -25,7 +25,9 @@ from model_code.data.windows import windows
 from model_code.errors import TrainingError
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
+from model_code.task_types.baselines import Baselines, attempted
 from model_code.task_types.labels import choice, load_labelled
+from model_code.task_types.resampling import Resampled, micro_f1
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import inputs_of, outputs, padded
 
@@ -259,14 +261,29 @@ def metrics(examples: Sequence[Example], predictions: Sequence[Tags], settings: 
     }
 
 
-def baselines(train: Sequence[Example], test: Sequence[Example], settings: Settings) -> dict[str, list[Tags]]:
+def resampled(examples: Sequence[Example], predictions: Sequence[Tags], settings: Settings) -> Resampled:
+    """F1 of whole entities of samples of the examples."""
+    pairs = [
+        (set(entities(example["tags"])), set(entities(tags)))
+        for example, tags in zip(examples, predictions, strict=True)
+    ]
+    return micro_f1([len(true & found) for true, found in pairs], [len(t) + len(f) for t, f in pairs])
+
+
+def baselines(train: Sequence[Example], test: Sequence[Example], settings: Settings) -> Baselines:
     """No entity at all; and of each word the tag that it has most often in training, of others none."""
+    return attempted(
+        {
+            "outside": lambda: [[OUTSIDE] * len(example["words"]) for example in test],
+            "majority_tag": lambda: _usual_tags(train, test),
+        }
+    )
+
+
+def _usual_tags(train: Sequence[Example], test: Sequence[Example]) -> list[Tags]:
     seen: dict[str, Counter[str]] = defaultdict(Counter)
     for example in train:
         for word, tag in zip(example["words"], example["tags"], strict=True):
             seen[word][tag] += 1
     usual = {word: min(tags, key=lambda tag: (-tags[tag], tag)) for word, tags in seen.items()}
-    return {
-        "outside": [[OUTSIDE] * len(example["words"]) for example in test],
-        "majority_tag": [repaired([usual.get(word, OUTSIDE) for word in e["words"]]) for e in test],
-    }
+    return [repaired([usual.get(word, OUTSIDE) for word in example["words"]]) for example in test]

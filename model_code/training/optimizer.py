@@ -1,8 +1,7 @@
 """Muon for the hidden matrices, AdamW for everything else.
 
-Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) orthogonalises the momentum of a
-matrix. Embeddings, the decoder, read-outs of a few classes, norms and biases are not hidden matrices and take
-AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101); norms and biases take no weight decay.
+Embeddings, the decoder, read-outs of a few classes, norms and biases are not hidden matrices and take AdamW
+(Loshchilov & Hutter 2019, arXiv 1711.05101); norms and biases take no weight decay.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,10 +9,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import AdamW, Optimizer
 from transformers import PreTrainedModel
 
 from model_code.models.kernels import repeated_layers
+from model_code.training.muon import Muon, layouts
 from model_code.training.parallel import placed
 
 FEW_CLASSES = 4
@@ -49,7 +49,7 @@ class MixedOptimizer:
             decayed = hidden + decayed
         else:
             groups = _groups(hidden, shares, muon_learning_rate, weight_decay)
-            self._optimizers.append(Muon(groups, lr=muon_learning_rate))
+            self._optimizers.append(Muon(groups, muon_learning_rate, layouts(model)))
         groups = [
             *_groups(decayed, shares, learning_rate, weight_decay),
             *_groups(undecayed, shares, learning_rate, 0.0),

@@ -26,14 +26,17 @@ if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import TaskType
 
 Parts = Mapping[str, str]
+# The signs of Hindi, Arabic and Urdu among those before a space.
+_SENTENCE_END = re.compile(r"(?<=[.!?。！？।॥؟۔])\s+|(?<=[。！？])")
 
 
-def document_examples(documents: Path, splits: Path, config: DocumentsExamples) -> Splits:
+def document_examples(documents: Path, splits: Path, config: DocumentsExamples, group_by: str = "") -> Splits:
     """The examples of cleaned documents, sorted by the documents' ids.
 
     Args:
         documents: a folder of shards.
         splits: the Parquet file of (id, split) that the corpus was divided by.
+        group_by: the key of `meta` that it was not divided within; empty for none.
 
     Raises:
         StageError: no document has what the recipe asks for, fewer than two labels are left, or one that
@@ -61,7 +64,9 @@ def document_examples(documents: Path, splits: Path, config: DocumentsExamples) 
             summary = _each_text(hidden, texts, first_sentence)
             divided[split] += [summary] if summary != hidden else []
     _check_not_empty(divided, fields.remarks)
-    return assembled(chosen(divided, config), labels, fields.remarks, left_out)
+    return assembled(
+        chosen(divided, config), labels, fields.remarks, left_out, lambda one: one.row.values.get(group_by)
+    )
 
 
 def first_sentence(text: str) -> str:
@@ -72,7 +77,7 @@ def first_sentence(text: str) -> str:
 def _sentence_and_rest(text: str) -> tuple[str, str]:
     text = text.strip()
     paragraph = re.split(r"\n\s*\n", text, maxsplit=1)[0]
-    sentence = re.split(r"(?<=[.!?。！？])\s+|(?<=[。！？])", paragraph, maxsplit=1)[0]
+    sentence = _SENTENCE_END.split(paragraph, maxsplit=1)[0]
     return " ".join(sentence.split()), text[len(sentence) :].strip()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -82,21 +82,32 @@ def assembled(
     labels: Sequence[str],
     remarks: Mapping[str, int],
     left_out: Mapping[str, str],
+    group_of: Callable[[Found], object] = lambda one: None,
 ) -> Splits:
     """The examples with their ids, and remarks on what occurs twice and on labels that can't be judged.
 
-    An id is the file's own name for the example, or else its file and line.
+    An id is the file's own name for the example, or else its file and line. Where `group_of` tells what an
+    example shares with others, such as its author, it has a `group`, a digest of that.
     """
     start = len(_folder([one.row.file for split in SPLITS for one in splits[split]]))
     examples = {
         split: [
-            {"id": one.row.id or f"{one.row.file[start:]}:{one.row.line}", **one.example} for one in found
+            {
+                "id": one.row.id or f"{one.row.file[start:]}:{one.row.line}",
+                **one.example,
+                **_group(group_of(one)),
+            }
+            for one in found
         ]
         for split, found in splits.items()
     }
     judged = {label for one in splits["test"] for label in one.labels}
     unjudged = {"labels that no test example has": len(set(labels) - judged)}
     return Splits(examples, list(labels), {**_repetitions(splits), **unjudged, **remarks}, left_out)
+
+
+def _group(shared: object) -> dict[str, str]:
+    return {} if shared in (None, "") else {"group": _digest([shared])[:16]}
 
 
 def _repetitions(splits: Mapping[Split, Sequence[Found]]) -> dict[str, int]:

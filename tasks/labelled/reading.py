@@ -43,7 +43,9 @@ def read_examples(config: FilesExamples) -> Splits:
     found = {split: _found(config, split, fields, task) for split in config.files}
     splits = chosen(_divided(found, config), config)
     labels = check_labels(splits, _fewest_labels(task))
-    return assembled(splits, labels, fields.remarks, {})
+    return assembled(
+        splits, labels, fields.remarks, {}, lambda one: _group(one, config) if config.group_by else None
+    )
 
 
 def _found(config: FilesExamples, split: Split, fields: Fields, task: TaskType) -> list[Found]:

@@ -243,6 +243,22 @@ def test_labels_are_listed_weakest_first_and_the_matrix_adds_up(store: Store) ->
     assert all(str(count) in text[text.index("Confusion matrix") :] for count in diagonal)
 
 
+def test_the_report_says_what_the_differences_rest_on(store: Store) -> None:
+    compared = {"difference": 0.052, "low": 0.031, "high": 0.072, "examples": 1_800, "groups": 40}
+    found = evaluation() | {
+        "comparisons": {"tfidf_logistic_regression": compared},
+        "unavailable": {"nearest": "empty vocabulary"},
+        "confused": LABELS[:2],
+        "confusion_matrix": [[260, 1], [2, 251]],
+    }
+    given = files() | {"evaluate": {"evaluation.json": json.dumps(found)}}
+    text = Page(render_report(record(walk(store, "evaluate", given)), store)).text
+    assert "+0.052 over tfidf logistic regression: between +0.031 and +0.072 with 95 % confidence" in text
+    assert "1,800 examples in 40 groups" in text
+    assert "baseline nearest not available: empty vocabulary" in text
+    assert f"These are the 2 of {len(LABELS)} labels that most mistakes are about" in text
+
+
 def test_refused_run_says_by_what(store: Store) -> None:
     message = "register: the gate refused the model: macro F1 is 0.8740, demanded at least 0.8800"
     refused = Outcome(stage="register", state="failed", key="k" * 64, message=message)
