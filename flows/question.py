@@ -8,7 +8,7 @@ from typing import Any
 from deploy import client, live
 from deploy.client import Answer
 from flows import servers
-from flows.recipe import SMOKE_SUFFIX
+from flows.recipe_file import SMOKE_SUFFIX
 from tasks.errors import ServerError
 from tasks.visible import console
 

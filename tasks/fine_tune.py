@@ -29,9 +29,11 @@ class FineTuneConfig(Config):
 
     options: dict[str, Any] = Field({}, description="What only this task type needs to be told.")
     max_length: int = Field(128, ge=8, le=131_072, description="Longer texts are cut to this many tokens.")
-    batch_size: int = Field(32, ge=1, description="Examples per step.")
-    epochs: int = Field(3, ge=1, description="The epoch that does best on the validation examples is kept.")
-    patience: int = Field(2, ge=1, description="Stop after this many epochs without a better one.")
+    batch_size: int = Field(32, ge=1, le=1_000_000, description="Examples per step.")
+    epochs: int = Field(
+        3, ge=1, le=10_000, description="The epoch that does best on the validation examples is kept."
+    )
+    patience: int = Field(2, ge=1, le=10_000, description="Stop after this many epochs without a better one.")
     optimizer: Literal["adamw", "muon"] = Field(
         "adamw", description="muon: Muon for the hidden matrices, AdamW for the rest. adamw: AdamW for all."
     )
@@ -55,7 +57,7 @@ class FineTuneConfig(Config):
         ge=0,
         description="Weight of the difference of two passes with dropout (R-Drop); 5 is usual.",
     )
-    seed: int = Field(0, ge=0, description="Of the head's weights and the order of the data.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Of the head's weights and the order of the data.")
     seeds: int = Field(
         1, ge=1, le=100, description="Models to train, with this seed and those after it; the best is kept."
     )

@@ -26,7 +26,9 @@ class _Examples(Config):
     held_out_limit: int = Field(
         0, ge=0, description="Most validation examples, and most test examples, chosen likewise; 0: all."
     )
-    seed: int = Field(0, ge=0, description="Another seed gives another division and another choice.")
+    seed: int = Field(
+        0, ge=0, lt=2**32, description="Another seed gives another division and another choice."
+    )
 
     @property
     def limits(self) -> dict[Split, int]:
@@ -148,12 +150,12 @@ class DocumentsExamples(_Examples):
         description="Part of a document (`text`, `first_sentence`, `rest`) or key of its `meta`, by field of "
         "the task; a field that is not named is the part of its own name.",
     )
-    min_words: dict[str, int] = Field(
+    min_words: dict[str, Annotated[int, Field(ge=0)]] = Field(
         {},
         description="Fewest words (by white space) of a text, by field of the task; shorter ones are "
         "left out.",
     )
-    max_words: dict[str, int] = Field(
+    max_words: dict[str, Annotated[int, Field(ge=1)]] = Field(
         {},
         description="Most words (by white space) of a text, by field of the task; longer ones are left out.",
     )

@@ -19,8 +19,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from expectations.strict import StrictModel
 from tasks.documents import Document, Item, OnSkip
 from tasks.errors import SourceError
 from tasks.sources.docstrings import docstrings
@@ -33,10 +34,8 @@ _NOT_DOCUMENTATION = {
 _LONGEST_LICENSE_NAME = 60
 
 
-class PackagesSource(BaseModel):
+class PackagesSource(StrictModel):
     """Docstrings of installed packages."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["packages"] = "packages"
     name: str = Field(default="packages", min_length=1, description="value of the documents' `source`")

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from expectations.strict import StrictModel
 from tasks import visible
 from tasks.documents import Document, Item, OnSkip
 from tasks.errors import SourceError
@@ -25,10 +26,8 @@ from tasks.sources.left_out import LeftOut
 from tasks.sources.links import normalised
 
 
-class WebSource(BaseModel):
+class WebSource(StrictModel):
     """Pages of web sites, over HTTP or HTTPS."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["web"] = "web"
     name: str = Field(default="web", min_length=1, description="value of the documents' `source`")

@@ -36,7 +36,7 @@ class TokenizeConfig(Config):
     )
     validation: float = Field(0.08, gt=0, lt=0.5, description="Share of the groups for validation.")
     test: float = Field(0.12, gt=0, lt=0.5, description="Share of the groups for the test.")
-    seed: int = Field(0, ge=0, description="Another seed gives another division.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Another seed gives another division.")
 
     @property
     def conventions(self) -> Family:
