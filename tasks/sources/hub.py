@@ -48,6 +48,11 @@ class HubSource(StrictModel):
     meta_fields: tuple[str, ...] = Field(default=(), description="columns copied into the documents' `meta`")
     max_document_bytes: int = Field(default=10_000_000, ge=1, description="larger documents are left out")
 
+    @property
+    def meta_keys(self) -> tuple[str, ...]:
+        """What documents may have in their `meta`."""
+        return self.meta_fields
+
 
 def items(config: HubSource, known: Mapping[str, str]) -> Iterator[Item]:
     """The one split; its version is the commit, for a local copy a digest of its files' sizes and times.

@@ -43,6 +43,11 @@ class PackagesSource(StrictModel):
     include: tuple[str, ...] = Field(default=(), description="import names to read, `python` too; empty: all")
     exclude: tuple[str, ...] = Field(default=(), description="import names to leave out")
 
+    @property
+    def meta_keys(self) -> tuple[str, ...]:
+        """What the documents have in their `meta`."""
+        return ("library", "module", "name", "kind")
+
 
 class _Module(NamedTuple):
     path: str

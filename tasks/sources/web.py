@@ -42,6 +42,11 @@ class WebSource(StrictModel):
     timeout: float = Field(default=30.0, gt=0, le=600, description="seconds for one request, all in all")
     max_document_bytes: int = Field(default=10_000_000, ge=1, description="larger pages are left out")
 
+    @property
+    def meta_keys(self) -> tuple[str, ...]:
+        """What documents may have in their `meta`."""
+        return ("title", "redirected_to")
+
     @field_validator("start", "sitemaps")
     @classmethod
     def _addresses(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
