@@ -61,7 +61,6 @@ def test_help_lists_the_commands_and_imports_nothing_heavy(home: Path) -> None:
         (("run", "python-docs", "--only", "clean", "--from", "collect"), "--only runs one stage"),
         (("run", "python-docs", "--until", "fine_tun"), "did you mean 'fine_tune'?"),
         (("run", "python-docs", "--from", "deploy", "--until", "clean"), "--from deploy comes after --until"),
-        (("plan", "python-docs", "--set", "evaluate.at_least={f1: 1}"), "has no metric 'f1'"),
         (("plan", "python-docs", "--set", "name=x-candidate"), "this ending is kept for the parts of an"),
         (("frobnicate",), "No such command 'frobnicate'"),
     ],
@@ -102,6 +101,9 @@ def test_plan_of_an_empty_home_makes_nothing(home: Path, tmp_path: Path) -> None
     )
     assert " ".join(line[0] for line in lines[:13]) == stages
     assert {line[1].strip() for line in lines[:13]} == {"would run"}
+    refused = textmill("plan", str(tmp_path / "small.yaml"), "--set", "evaluate.at_least={f1: 1}")
+    assert (refused.code, refused.output) == (2, "")
+    assert "the task classification has no metric 'f1'" in refused.error
     assert not (home / "artifacts").exists()
 
 
