@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -35,8 +35,6 @@ _PLAIN_VALUES = {
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader (YAML 1.1) with the plain values of 1.2, which also refuses a key given twice."""
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
-
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         node = super().compose_node(parent, index)
         is_key = isinstance(parent, yaml.MappingNode) and index is None
@@ -60,6 +58,7 @@ class _Loader(yaml.SafeLoader):
         return int(text, 0) if text.startswith(("0x", "0o")) else int(text)
 
 
+_Loader.yaml_implicit_resolvers = {}  # those of 1.1 are inherited
 for _name, (_pattern, _first) in _PLAIN_VALUES.items():
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_name}", re.compile(f"^(?:{_pattern})$"), _first)
 _Loader.add_constructor("tag:yaml.org,2002:int", _Loader.construct_yaml_int)

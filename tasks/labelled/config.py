@@ -13,6 +13,8 @@ from tasks.tokenizing.division import Split
 
 Format = Literal["auto", "tsv", "csv", "json", "jsonl", "conll", "parallel", "squad"]
 Columns = dict[str, str | int]
+# Of a label that is learnt from documents, in all, and in validation and test each.
+FEWEST_DOCUMENTS, FEWEST_HELD_OUT = 4, 1
 File = Annotated[str, Field(min_length=1)]
 
 
@@ -164,9 +166,13 @@ class DocumentsExamples(_Examples):
     aliases: dict[str, tuple[Annotated[str, Field(pattern=r"\S")], ...]] = Field(
         {}, description="Other names of a label, masked too."
     )
-    min_documents: int = Field(100, ge=4, description="Labels with fewer documents are left out and named.")
+    min_documents: int = Field(
+        100, ge=FEWEST_DOCUMENTS, description="Labels with fewer documents are left out and named."
+    )
     min_held_out: int = Field(
-        5, ge=1, description="Labels with fewer documents in validation or test are left out and named."
+        5,
+        ge=FEWEST_HELD_OUT,
+        description="Labels with fewer documents in validation or test are left out and named.",
     )
     max_documents: int = Field(2000, ge=4, description="Larger labels are sampled down to this many.")
     summaries: bool = Field(
