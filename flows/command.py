@@ -134,9 +134,8 @@ def _print_row(line: str, message: str) -> None:
         console.print(f"{line}  {message}".rstrip(), markup=False)
         return
     console.print(line.rstrip(), soft_wrap=False, overflow="ellipsis", no_wrap=True, markup=False)
-    indented = {"initial_indent": "  ", "subsequent_indent": "  "}
-    for part in textwrap.wrap(message, console.width, max_lines=2, placeholder=" …", **indented):
-        console.print(part, markup=False)
+    for part in textwrap.wrap(message, console.width - 2, max_lines=2, placeholder=" …"):
+        console.print(f"  {part}", markup=False)
 
 
 def collect_garbage(keep: int) -> None:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasks.errors import RecipeError
 from tasks.fine_tune import FineTuneConfig, teacher_in
@@ -123,7 +123,7 @@ def check_examples(config: FilesExamples | DocumentsExamples, offered: Mapping[s
     from model_code.task_types.task import task_named
 
     fields = task_named(config.task).FIELDS
-    named = {"columns": config.columns}
+    named: dict[str, Mapping[str, Any]] = {"columns": config.columns}
     if isinstance(config, DocumentsExamples):
         named |= {"min_words": config.min_words, "max_words": config.max_words}
     for key, of_fields in named.items():

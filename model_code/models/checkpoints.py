@@ -184,7 +184,7 @@ def _their_config(
             f"start_from {start_from} is a model of the family {found}, family is {family_name}; "
             "change one of the two"
         )
-    return config  # type: ignore[no-any-return]
+    return config
 
 
 def _require_rows(start_from: str, rows: int, entries: int) -> None:
