@@ -29,6 +29,8 @@ TEMPLATES = Path(__file__).parent / "templates"
 MODELS = Path(__file__).parent / "models"
 PARTS = ("tokenizer", "encoder", "labels")
 CANDIDATE = "-candidate"
+# A file name has 255 bytes, and parts and temporary files add to it.
+LONGEST_NAME = 128
 COMPOSING = f"-v([1-9][0-9]*)-({'|'.join(PARTS)})"
 
 
@@ -152,6 +154,17 @@ def ensembles(repository: Path) -> list[str]:
     return [path.parent.name for path in configs if 'platform: "ensemble"' in path.read_text("utf-8")]
 
 
+def fault_of_name(name: str) -> str:
+    """Why an endpoint can't have this name; "" if it can."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        return "use letters, digits, '-', '_' and '.'"
+    if len(name) > LONGEST_NAME:
+        return f"it has {len(name)} characters, {LONGEST_NAME} are the most; take a shorter one"
+    if name.endswith(CANDIDATE) or re.search(f"{COMPOSING}$", name):
+        return "this ending is kept for the parts of an endpoint; take another one"
+    return ""
+
+
 def _check(
     name: str,
     version: int,
@@ -160,10 +173,8 @@ def _check(
     labels: Sequence[str],
     max_length: int,
 ) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-        raise TritonError(f"model name {name!r}: use letters, digits, '-', '_' and '.'")
-    if name.endswith(CANDIDATE) or re.fullmatch(f".+{COMPOSING}", name):
-        raise TritonError(f"model name {name!r}: this ending is kept for the parts of an endpoint")
+    if fault := fault_of_name(name):
+        raise TritonError(f"model name {name!r}: {fault}")
     if version < 1 or max_length < 1:
         raise TritonError(f"{name}: version {version} and max_length {max_length} must be at least 1")
     for file in (onnx, tokenizer):

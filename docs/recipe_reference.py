@@ -16,6 +16,7 @@ from typing import Any
 from expectations.checkpoint import Demands
 from expectations.clean_corpus import CleanDemands
 from expectations.raw_corpus import RawDemands
+from expectations.strict import LARGEST
 from expectations.tokens import TokenDemands
 from flows.recipe import Recipe
 
@@ -109,7 +110,8 @@ def _type(field: Schema) -> str:
 
 
 def _limits(field: Schema) -> str:
-    found = [f"{sign}{field[name]:,}" for name, sign in LIMITS.items() if name in field]
+    stated = ((sign, field[name]) for name, sign in LIMITS.items() if name in field)
+    found = [f"{sign}{limit:,}" for sign, limit in stated if limit != LARGEST]
     if "pattern" in field:
         found.append(f"`{field['pattern']}`")
     return f", {', '.join(found)}" if found else ""

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from expectations.strict import StrictModel
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -73,10 +75,8 @@ class FailingDocument:
     uri: str
 
 
-class Demands(BaseModel, ABC):
+class Demands(StrictModel, ABC):
     """The thresholds of a checkpoint, and which of its rules warn instead of stopping the line."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     warn_only: tuple[str, ...] = Field((), description="names of rules that warn and let the line go on")
 

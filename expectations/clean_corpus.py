@@ -174,7 +174,7 @@ def _size(demands: CleanDemands) -> Iterator[Rule]:
         "kept_share",
         "share of the collected documents that cleaning kept",
         minimum=demands.min_kept_share,
-        advice="read `textmill corpus stats`: one filter probably drops nearly everything",
+        advice="see in `textmill corpus stats RECIPE` which filter drops most, and relax that",
         aggregate="count(*) / (count(*) + (SELECT count(*) FROM dropped))",
     )
 

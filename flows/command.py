@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from flows import closed_home, servers, settings
+from flows.checks import check, check_recipe
 from flows.question import ask, draw
 from flows.recipe import Recipe, load_recipe
 from flows.record import RunRecord, own_record, records
@@ -35,6 +38,7 @@ def run_all(recipe: Recipe, start: str | None, until: str | None, refresh: Seque
     from flows.session import prepare
 
     _check_stages(recipe, [*refresh, *(stage for stage in (start, until) if stage)])
+    _check_order(start, until)
     prepare(["prefect"])  # flows can be defined only when it is known where the server is
     from flows.lifecycle import lifecycle
 
@@ -63,7 +67,11 @@ def run_one(recipe: Recipe, only: str, *, refresh: bool) -> None:
 
 
 def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
-    """Print what a run would make and what it would find."""
+    """Print what a run would make and what it would find.
+
+    Raises:
+        RecipeError: a run would be refused before its first stage.
+    """
     from flows.lifecycle import after, last_stage, walk
 
     _check_stages(recipe, refresh)
@@ -71,6 +79,8 @@ def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
     skipped = after(last_stage(recipe))
     run = Run(settings.home(), refresh=refresh, skipped=skipped, planning=True, record=found.append)
     walk(recipe, run, lambda part: part.fn)
+    if any(outcome.state == "pending" for outcome in found):
+        check(recipe, skipped)
     words = {"cached": "cached", "pending": "would run"}
     for outcome in found:
         digest = outcome.digest[:12] if outcome.state == "cached" else ""
@@ -82,16 +92,20 @@ def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
 def dry_run(recipe: Recipe) -> None:
     """Print what the recipe's pretraining would need."""
     from flows import pretraining
+    from flows.lifecycle import after
 
     _check_stages(recipe, ["pretrain"])
+    check_recipe(recipe, skipped=after("pretrain"))
     pretraining.dry_run(recipe)
 
 
 def find(recipe: Recipe) -> None:
     """Print the micro-batch and the rates that suit the recipe's pretraining on this machine."""
     from flows import pretraining
+    from flows.lifecycle import after
 
     _check_stages(recipe, ["pretrain"])
+    check_recipe(recipe, skipped=after("pretrain"))
     pretraining.find(recipe)
 
 
@@ -102,15 +116,25 @@ def list_runs(recipe: str | None, last: int) -> None:
         console.print("no runs yet")
         return
     # A run's name begins with the date and time (UTC) of its start.
-    rows = [("run", "recipe", "verdict", "version", "seconds", "")]
+    rows = [("run", "recipe", "verdict", "version", "seconds")]
     for record in chosen:
-        message = record.message.partition("\n")[0]
         version, seconds = str(record.version or ""), f"{record.seconds:.0f}"
-        rows.append((record.id, record.recipe, record.state, version, seconds, message))
+        rows.append((record.id, record.recipe, record.state, version, seconds))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
-    for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, [*widths, 0], strict=True))
-        console.print(line.rstrip(), soft_wrap=False, overflow="ellipsis", no_wrap=True, markup=False)
+    messages = ["", *(" ".join(record.message.split()) for record in chosen)]
+    for row, message in zip(rows, messages, strict=True):
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        _print_row(line, message)
+
+
+def _print_row(line: str, message: str) -> None:
+    """A row and its message: on a terminal below it, as far as two lines hold; else all in one line."""
+    if not console.is_terminal:
+        console.print(f"{line}  {message}".rstrip(), markup=False)
+        return
+    console.print(line.rstrip(), soft_wrap=False, overflow="ellipsis", no_wrap=True, markup=False)
+    for part in textwrap.wrap(message, console.width - 2, max_lines=2, placeholder=" …"):
+        console.print(f"  {part}", markup=False)
 
 
 def collect_garbage(keep: int) -> None:
@@ -132,13 +156,22 @@ def _check_stages(recipe: Recipe, stages: Sequence[str]) -> None:
 
     for stage in stages:
         if stage not in STAGES:
-            raise RecipeError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}")
+            close = difflib.get_close_matches(stage, STAGES, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise RecipeError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}{hint}")
         if stage in after(last_stage(recipe)):
             missing = f"the recipe has no `{'examples' if recipe.pretrain else 'pretrain'}` section"
             raise RecipeError(
                 f"{recipe.name} ends with {last_stage(recipe)}, so there is no {stage}: "
                 + (f"the task {recipe.examples.task} is not served yet" if recipe.examples else missing)
             )
+
+
+def _check_order(start: str | None, until: str | None) -> None:
+    from flows.lifecycle import STAGES
+
+    if start and until and STAGES.index(start) > STAGES.index(until):
+        raise RecipeError(f"--from {start} comes after --until {until}, so no stage is left; swap them")
 
 
 def _print_closing(recipe: Recipe) -> None:

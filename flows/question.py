@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 from deploy import client, live
 from deploy.client import Answer
-from flows import servers
-from flows.recipe import SMOKE_SUFFIX
-from tasks.errors import ServerError
+from flows import servers, settings
+from flows.recipe_file import SMOKE_SUFFIX
+from tasks.errors import RecipeError, ServerError
 from tasks.visible import console
 
 BAR_WIDTH = 30
@@ -22,11 +23,14 @@ def ask(texts: Sequence[str], model: str | None = None) -> list[Answer]:
         model: the endpoint; None when there is only one.
 
     Raises:
-        ServerError: nothing is deployed, or several endpoints are and none was named.
+        RecipeError: a question is empty.
+        ServerError: there is no such endpoint, or several are live and none was named.
         TritonError: Triton does not answer.
     """
-    ports = servers.current_ports()
-    return client.ask(texts, model or _only_endpoint(), http_port=ports.triton_http)
+    if blank := [number for number, text in enumerate(texts, 1) if not text.strip()]:
+        raise RecipeError(f"question {blank[0]} of {len(texts)} is empty; ask something")
+    endpoint = _endpoint(model)
+    return client.ask(texts, endpoint, http_port=servers.current_ports().triton_http)
 
 
 def draw(text: str, answer: Answer, top: int | None = None) -> None:
@@ -50,16 +54,53 @@ def as_json(text: str, answer: Answer) -> dict[str, Any]:
     }
 
 
-def _only_endpoint() -> str:
+def _endpoint(model: str | None) -> str:
+    """The endpoint of this name, or the only one."""
     repository = servers.triton_home() / "models"
     every = live.endpoints(repository) if repository.exists() else []
     # A smoke run of a recipe must not make a question to the real one ambiguous.
     endpoints = [name for name in every if not name.endswith(SMOKE_SUFFIX)] or every
-    if not endpoints:
-        raise ServerError("nothing is deployed here yet; run a recipe first: `textmill run python-docs`")
-    if len(endpoints) > 1:
+    if model in every:
+        return str(model)
+    if model is None and len(endpoints) == 1:
+        return endpoints[0]
+    if model is None and endpoints:
         raise ServerError(f"several endpoints are live; choose with --model: {', '.join(endpoints)}")
-    return endpoints[0]
+    registered = _registered()
+    if model is None and not registered:
+        raise ServerError("nothing is deployed here yet; run a recipe first: `textmill run python-docs`")
+    name = model or next(iter(registered))
+    if name in registered:
+        raise ServerError(_way_to_load(name, registered[name]))
+    there = f"the endpoints are {', '.join(every)}" if every else "nothing is deployed here yet"
+    also = f"; registered, but not served: {', '.join(registered)}" if registered else ""
+    raise ServerError(f"there is no endpoint {name!r}; {there}{also}")
+
+
+def _registered() -> dict[str, str]:
+    """The models in MLflow by name, each with its best alias; none where that is not running."""
+    os.environ.update(settings.environment(settings.home(), servers.current_ports()))
+    from tasks.registry import CHALLENGER, CHAMPION, client, reachable
+
+    if not reachable():
+        return {}
+    return {
+        model.name: alias
+        for model in client().search_registered_models()
+        for alias in [next((alias for alias in (CHAMPION, CHALLENGER) if alias in model.aliases), "")]
+        if alias
+    }
+
+
+def _way_to_load(name: str, alias: str) -> str:
+    """What to do with a model that is registered and has no endpoint."""
+    return (
+        f"{name} is registered in MLflow and not served: its task has no endpoint yet, or its run ended "
+        "before deploy. In Python:\n\n"
+        "import mlflow\n"
+        f'mlflow.set_tracking_uri("{os.environ["MLFLOW_TRACKING_URI"]}")\n'
+        f'mlflow.pyfunc.load_model("models:/{name}@{alias}").predict([{{…}}])  # without targets'
+    )
 
 
 def _plain(text: str) -> str:

@@ -6,43 +6,31 @@ anything starts: the file, the key, the value, and what is allowed.
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Self, get_args
+from collections.abc import Sequence
+from typing import Annotated, Any, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
+from flows import recipe_file
+from flows.recipe_faults import faults
 from tasks.cleaning.config import CleanConfig
 from tasks.cleaning.personal_patterns import api_key, private_key
 from tasks.collect import CollectConfig
 from tasks.deploy import DeployConfig
 from tasks.errors import RecipeError
 from tasks.evaluate import EvaluateConfig
-from tasks.examples import DocumentsExamples, ExamplesConfig, FilesExamples
+from tasks.examples import ExamplesConfig
 from tasks.export import ExportConfig
 from tasks.fine_tune import FineTuneConfig
 from tasks.pretrain import PretrainConfig
 from tasks.redaction import redacted, texts_in
 from tasks.register import RegisterConfig
 from tasks.registry import SERVED_TASK
-from tasks.sources.files import FilesSource
-from tasks.sources.hub import HubSource
-from tasks.sources.packages import PackagesSource
-from tasks.sources.web import WebSource
 from tasks.stage import Config
 from tasks.tokenize import TokenizeConfig
 from tasks.validate import ValidateConfig
 
-BUILT_IN = Path(__file__).parent / "recipes"
-KINDS = {
-    kind.model_fields["kind"].default: kind for kind in (PackagesSource, FilesSource, HubSource, WebSource)
-}
-SMOKE_SUFFIX = "-smoke"
 SECRETS = (api_key, private_key)
-EXAMPLES = {"files": FilesExamples, "documents": DocumentsExamples}
-SOURCES = (["collect", "sources"], ["collect", "evaluation_sets"])
 # Whose special tokens a model family reads: tokenize.family by pretrain.family.
 TOKENS_OF = {"modernbert": "bert", "bert": "bert", "gpt2": "gpt", "llama": "llama"}
 TOKENS_OF |= dict.fromkeys(["t5", "marian"], "t5")
@@ -55,11 +43,15 @@ class Recipe(Config):
     with the corpus.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(protected_namespaces=())
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Lower-case letters, digits and dashes.")
+    name: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100, description="Lower-case letters, digits and dashes."
+    )
     description: str = ""
-    questions: tuple[str, ...] = Field((), description="Asked at the end of a run, with the served answer.")
+    questions: tuple[Annotated[str, Field(pattern=r"\S")], ...] = Field(
+        (), description="Asked at the end of a run, with the served answer."
+    )
     smoke: dict[str, Any] = Field(
         {}, description="Values by path that `--smoke` sets, for a run of less than a minute."
     )
@@ -84,12 +76,12 @@ class Recipe(Config):
         nothing to say about it.
         """
         if isinstance(values, str):
-            values = _read(_find(values))
+            values = recipe_file.read(recipe_file.find(values))
         if not isinstance(values, dict):
             return values
         completed = dict(values)
-        if isinstance(values.get("name"), str):
-            completed.setdefault("register", {"model": values["name"]})
+        name = values.get("name")
+        completed.setdefault("register", {"model": name if isinstance(name, str) else "unnamed"})
         if completed.get("examples") is not None and completed.get("fine_tune") is None:
             completed["fine_tune"] = {}
         if completed.get("fine_tune") is not None and completed.get("pretrain") is None:
@@ -167,167 +159,14 @@ def load_recipe(reference: str, overrides: Sequence[str] = (), *, smoke: bool = 
     Raises:
         RecipeError: there is no such recipe, or something in it is wrong; all faults are listed.
     """
-    path = _find(reference)
-    values = _read(path)
+    path = recipe_file.find(reference)
+    values = recipe_file.read(path)
     if smoke:
-        _make_small(values, path)
-    for override in overrides:
-        key, value = _parsed(override)
-        _set(values, key, value, f"--set {override!r}")
+        recipe_file.make_small(values, path)
+    for text in overrides:
+        recipe_file.override(values, text)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        faults = "\n".join(f"  {_explain(fault)}" for fault in _causes(error))
-        raise RecipeError(f"{path}: the recipe is not valid, nothing was started:\n{faults}") from None
-
-
-def built_in_recipes() -> list[str]:
-    """The names of the recipes that come with textmill."""
-    return sorted(path.stem for path in BUILT_IN.glob("*.yaml"))
-
-
-def _find(reference: str) -> Path:
-    path = Path(reference)
-    if path.is_file():
-        return path
-    built_in = BUILT_IN / f"{reference}.yaml"
-    if built_in.is_file():
-        return built_in
-    raise RecipeError(
-        f"there is no recipe {reference!r}: neither a file nor one of {', '.join(built_in_recipes())}"
-    )
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, which also refuses a key that occurs twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: list[Any] = []
-        for key_node, _ in node.value:
-            if key_node.tag != "tag:yaml.org,2002:merge":
-                key = self.construct_object(key_node, deep=True)
-                if key in seen:
-                    message = f"the key {key!r} occurs twice"
-                    raise yaml.constructor.ConstructorError(None, None, message, key_node.start_mark)
-                seen.append(key)
-        return super().construct_mapping(node, deep)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{path}: not UTF-8 text (byte {error.start})") from None
-    except OSError as error:
-        raise RecipeError(f"{path}: {error.strerror}") from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else "?"
-        raise RecipeError(f"{path}, line {line}: not valid YAML: {error.problem}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # control characters, 31 February, ...
-        raise RecipeError(f"{path}: not valid YAML: {error}") from None
-    if not isinstance(values, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping of sections, this is {type(values).__name__}")
-    return values
-
-
-def _make_small(values: dict[str, Any], path: Path) -> None:
-    """Put the smoke section's values in their places, and the recipe apart from the one it is made of."""
-    small = values.pop("smoke", None)
-    if not small or not isinstance(small, dict):
-        raise RecipeError(
-            f"{path}: --smoke needs a `smoke` section: values by path, for example pretrain.steps: 20"
-        )
-    for key, value in small.items():
-        _set(values, str(key), value, f"{path}: smoke.{key}")
-    if isinstance(values.get("name"), str):
-        values["name"] += SMOKE_SUFFIX
-    if isinstance(values.get("register"), dict):
-        values["register"]["model"] = f"{values['register'].get('model')}{SMOKE_SUFFIX}"
-
-
-def _parsed(override: str) -> tuple[str, Any]:
-    """The path and the value of `pretrain.steps=200`; the value is read as YAML."""
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise RecipeError(f"--set {override!r}: write it as key=value, for example pretrain.steps=200")
-    try:
-        return key, yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return key, text
-
-
-def _set(values: dict[str, Any], key: str, value: Any, where: str) -> None:
-    """Set the value at a path with dots; `where` says in errors who wants it."""
-    *parents, last = key.split(".")
-    place: Any = values
-    for parent in parents:
-        place = _descend(place, parent, where)
-    if isinstance(place, list):
-        place[_index(place, last, where)] = value
-    else:
-        place[last] = value
-
-
-def _descend(place: Any, parent: str, where: str) -> Any:
-    is_list = isinstance(place, list)
-    child = place[_index(place, parent, where)] if is_list else place.setdefault(parent, {})
-    if not isinstance(child, dict | list):
-        raise RecipeError(f"{where}: {parent} is a value, not a section")
-    return child
-
-
-def _index(place: list[Any], text: str, where: str) -> int:
-    if text.isdecimal() and int(text) < len(place):
-        return int(text)
-    raise RecipeError(f"{where}: {text} is not one of the {len(place)} entries, counted from 0")
-
-
-def _causes(error: ValidationError) -> list[Any]:
-    """The faults without those that only follow from one further in (a list with no valid entry)."""
-    faults = error.errors()
-    parents = {fault["loc"][:depth] for fault in faults for depth in range(len(fault["loc"]))}
-    return [fault for fault in faults if fault["loc"] not in parents]
-
-
-def _explain(fault: Mapping[str, Any]) -> str:
-    location = list(fault["loc"])
-    allowed = _allowed_keys(location[:-1])
-    if location[:2] in SOURCES:
-        del location[3:4]  # the kind of the source, which is no key of the file
-    elif location[:1] == ["examples"]:
-        del location[1:2]  # the kind of the examples, too
-    key = ".".join(map(str, location)) or "recipe"
-    if fault["type"] == "extra_forbidden":
-        close = difflib.get_close_matches(str(location[-1]), allowed, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"allowed here: {', '.join(allowed)}"
-        return f"{key}: unknown key; {hint}"
-    if fault["type"] == "missing":
-        return f"{key}: is missing"
-    kinds = EXAMPLES if location[:1] == ["examples"] else KINDS
-    if fault["type"] == "union_tag_not_found":
-        return f"{key}.kind: is missing; give one of {', '.join(kinds)}"
-    if fault["type"] == "union_tag_invalid":
-        return f"{key}.kind: found {fault['input']['kind']!r}; give one of {', '.join(kinds)}"
-    found, wrong = fault["input"], fault["msg"].removeprefix("Value error, ")
-    if isinstance(found, dict) and fault["type"] == "value_error":
-        return f"{key}: {wrong}"  # values of the section that don't go together
-    shown = f"a section with {len(found)} keys" if isinstance(found, dict) else repr(found)
-    return f"{key}: found {shown[:200]}; {wrong}"
-
-
-def _allowed_keys(location: Sequence[Any]) -> list[str]:
-    model: Any = Recipe
-    if list(location[:2]) in SOURCES:
-        model, location = KINDS.get(location[-1]), ()
-    elif list(location[:1]) == ["examples"] and len(location) > 1:
-        model, location = EXAMPLES.get(location[1]), location[2:]
-    for part in location:
-        model = _fields(model).get(part)
-    return sorted(_fields(model))
-
-
-def _fields(model: Any) -> dict[str, Any]:
-    model = next(iter(get_args(model)), model)  # a section that may be absent: `Section | None`
-    if not (isinstance(model, type) and issubclass(model, BaseModel)):
-        return {}
-    return {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+        lines = "\n".join(f"  {fault}" for fault in faults(error, Recipe))
+        raise RecipeError(f"{path}: the recipe is not valid, nothing was started:\n{lines}") from None

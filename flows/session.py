@@ -14,13 +14,12 @@ from types import TracebackType
 from typing import Any
 
 from flows import closed_home, servers, settings
+from flows.checks import check
 from flows.recipe import Recipe
 from flows.record import Recorder, State, records, write
 from flows.report import data_docs, write_report
 from tasks import visible
 from tasks.errors import GateRefused, TextmillError
-from tasks.examples import FilesExamples, read_examples
-from tasks.fine_tune import check_against_task
 from tasks.redaction import redacted
 from tasks.stage import Outcome, Run
 from tasks.store import Store
@@ -88,14 +87,8 @@ class Session:
             visible.say(f"[yellow]the report could not be written and attached: {failure}[/]")
 
     def _check(self) -> None:
-        """Refuse what the task can't do, and read examples in files once, before anything costs hours."""
-        recipe = self.recipe
-        if "examples" in self.skipped or not (recipe.examples and recipe.pretrain and recipe.fine_tune):
-            return
-        family = None if recipe.pretrain.start_from else recipe.pretrain.family
-        check_against_task(recipe.examples.task, family, recipe.fine_tune, recipe.evaluate.at_least)
-        if isinstance(recipe.examples, FilesExamples):
-            read_examples(recipe.examples)
+        """Refuse what can be refused now, before anything costs hours."""
+        check(self.recipe, self.skipped)
 
     def _record(self, outcome: Outcome) -> None:
         self.recorder.outcome(outcome)

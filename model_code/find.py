@@ -64,7 +64,7 @@ def find(job: Job, reporter: Reporter) -> dict[str, Any]:
         "learning_rate": rate,
     }
     if config.optimizer == "muon":  # both rates were moved together
-        found["muon_learning_rate"] = rate * config.muon_learning_rate / config.learning_rate
+        found["muon_learning_rate"] = min(1.0, rate * config.muon_learning_rate / config.learning_rate)
     return found
 
 

@@ -8,17 +8,11 @@ from typing import Any
 from tasks.artifact import Artifact
 from tasks.child import run_child
 from tasks.cleaning.config import CleanConfig
+from tasks.cleaning.settings import DROPPED_BY, most_dropped
 from tasks.errors import StageError
 from tasks.stage import Workspace, stage
 
 ENGINE = "tasks.cleaning.engine"
-# Where in the recipe a filter is set. Duplicates always leave one document, so they never drop all.
-PLACES = {
-    "empty": "collect.sources (no document has any text)",
-    "language": "clean.languages",
-    "contaminated": "clean.decontaminate, or collect.evaluation_sets if they hold the corpus itself",
-    "mix": "clean.mix",
-}
 
 
 @stage(runs=(ENGINE,), libraries=("ftfy", "opencc", "pycld2"))
@@ -43,7 +37,7 @@ def clean(collected: Artifact, config: CleanConfig, workspace: Workspace) -> Non
     if not counts["kept"]:
         raise nothing_left(counts)
     workspace.counts |= {"collected": counts["collected"], "kept": counts["kept"]}
-    workspace.counts |= {f"dropped by {name}": count for name, count in counts["dropped"].items()}
+    workspace.counts |= {f"{DROPPED_BY}{name}": count for name, count in counts["dropped"].items()}
     report = json.loads((workspace.directory / "report.json").read_text(encoding="utf-8"))
     _show(report, workspace)
     by_size = sorted(counts["dropped"].items(), key=lambda item: -item[1])
@@ -62,10 +56,7 @@ def nothing_left(counts: dict[str, Any]) -> StageError:
     """The error that names the filter which dropped most, and where the recipe sets it."""
     if not counts["collected"]:
         return StageError("clean: there is no document to clean; check collect.sources in the recipe")
-    worst, count = max(counts["dropped"].items(), key=lambda item: item[1])
-    place = f"clean.word_lists.max_share.{worst.removeprefix('words_')}"
-    if not worst.startswith("words_"):
-        place = PLACES.get(worst, f"clean.filters.thresholds.all.{worst}")
+    worst, count, place = most_dropped(counts["dropped"])
     return StageError(
         f"clean: every one of the {counts['collected']:,} documents was dropped, {count:,} of them by "
         f"{worst}; relax {place} in the recipe"

@@ -7,15 +7,17 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from tasks.collecting import KeptSource, Source, locked
 from tasks.documents import Item, write_shards
 from tasks.errors import SourceError
 from tasks.sources.ledger import LICENSE, Ledger
+from tasks.sources.meta_check import check_meta
 from tasks.sources.segments import Segments, last_listing
 from tasks.stage import Config, Workspace, stage
 
@@ -35,6 +37,13 @@ class CollectConfig(Config):
     max_bad_share: float = Field(
         default=0.1, ge=0, le=1, description="collecting stops when more of a source's records can't be used"
     )
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = Counter(source.name for source in (*self.sources, *self.evaluation_sets))
+        if twice := [name for name, count in names.items() if count > 1]:
+            raise ValueError(f"two sources are named {twice[0]!r}; give each its own `name`")
+        return self
 
 
 class Snapshot(BaseModel):
@@ -73,9 +82,6 @@ def snapshot(config: CollectConfig, home: Path) -> Snapshot:
         SourceError: a source can't be found or reached.
     """
     sources = (*config.sources, *config.evaluation_sets)
-    names = Counter(source.name for source in sources)
-    if twice := [name for name, count in names.items() if count > 1]:
-        raise SourceError(f"collect: two sources are named {twice[0]!r}; give each its own `name`")
     places = [KeptSource(source, home) for source in sources]
     items = {place.source.name: place.list_items() for place in places}
     taken = Snapshot(
@@ -103,6 +109,8 @@ def collect(snapshot: Snapshot, config: CollectConfig, workspace: Workspace) -> 
         ledger = Ledger(workspace.directory)
         read = {name: _enter(name, segments, items[name], ledger) for name, segments in kept.items()}
         ledger.check(read, config.max_bad_share)
+        for name, place in places.items():
+            check_meta(place, kept[name], items[name])
         corpus, evaluation = _Texts(), _Texts()
         for texts, part, licenses, folder in (
             (corpus, config.sources, config.allowed_licenses, "documents"),

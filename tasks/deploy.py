@@ -30,7 +30,9 @@ TRITON_HOME = "triton"
 class DeployConfig(Config):
     """How the new version is tried before it goes live."""
 
-    compare: int = Field(200, ge=1, description="Held-out texts on which endpoint and model must agree.")
+    compare: int = Field(
+        200, ge=1, le=1_000_000, description="Held-out texts on which endpoint and model must agree."
+    )
     tolerance: float = Field(1e-3, gt=0, le=0.1, description="Largest difference of any probability.")
 
 

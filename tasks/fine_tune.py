@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from model_code.data.padding import padded_length
 from tasks.adaptation import DistillConfig, LoraConfig, PrivacyConfig
 from tasks.artifact import Artifact, folder_digest
-from tasks.errors import StageError
+from tasks.errors import RecipeError
 from tasks.labelled.artifact import task_of
 from tasks.pretrain import EXPERIMENT
 from tasks.search import SearchConfig, search
@@ -29,9 +28,11 @@ class FineTuneConfig(Config):
 
     options: dict[str, Any] = Field({}, description="What only this task type needs to be told.")
     max_length: int = Field(128, ge=8, le=131_072, description="Longer texts are cut to this many tokens.")
-    batch_size: int = Field(32, ge=1, description="Examples per step.")
-    epochs: int = Field(3, ge=1, description="The epoch that does best on the validation examples is kept.")
-    patience: int = Field(2, ge=1, description="Stop after this many epochs without a better one.")
+    batch_size: int = Field(32, ge=1, le=1_000_000, description="Examples per step.")
+    epochs: int = Field(
+        3, ge=1, le=10_000, description="The epoch that does best on the validation examples is kept."
+    )
+    patience: int = Field(2, ge=1, le=10_000, description="Stop after this many epochs without a better one.")
     optimizer: Literal["adamw", "muon"] = Field(
         "adamw", description="muon: Muon for the hidden matrices, AdamW for the rest. adamw: AdamW for all."
     )
@@ -55,7 +56,7 @@ class FineTuneConfig(Config):
         ge=0,
         description="Weight of the difference of two passes with dropout (R-Drop); 5 is usual.",
     )
-    seed: int = Field(0, ge=0, description="Of the head's weights and the order of the data.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Of the head's weights and the order of the data.")
     seeds: int = Field(
         1, ge=1, le=100, description="Models to train, with this seed and those after it; the best is kept."
     )
@@ -103,48 +104,6 @@ class FineTuneConfig(Config):
         return self
 
 
-def check_against_task(
-    task_type: str, family: str | None, config: FineTuneConfig, demanded: Iterable[str]
-) -> None:
-    """Refuse what the task can't do before anything starts, by what the recipe alone says.
-
-    `family` is that of the pretrained model, None where it is not known yet; `demanded` the gate's metrics.
-
-    Raises:
-        StageError: the family, an option, a method or a metric is not for this task.
-    """
-    from model_code.errors import TrainingError
-    from model_code.task_types.task import options_of, task_named
-
-    task = task_named(task_type)
-    if family and family not in task.FAMILIES:
-        raise StageError(
-            f"fine_tune: the task {task_type} is for the families {', '.join(task.FAMILIES)}, "
-            f"pretrain.family is {family}; set it to one of them, and tokenize.family to what it reads"
-        )
-    try:
-        options_of(task, config.options)
-    except TrainingError as error:
-        raise StageError(f"fine_tune.options: {error}") from error
-    if config.class_weights and not any(
-        field.target and field.kind in ("label", "labels", "tags") for field in task.FIELDS.values()
-    ):
-        raise StageError(f"fine_tune: class_weights is for tasks with labels, not {task_type}; leave it out")
-    if config.privacy and getattr(task, "COMPARES_EXAMPLES", False):
-        raise StageError(
-            f"fine_tune: the task {task_type} compares examples with each other, so what one of them adds "
-            "can't be bounded; leave privacy out"
-        )
-    by_label = tuple(f"{metric}_" for metric in task.METRICS)
-    for name in demanded:
-        if name not in task.METRICS and not name.startswith(by_label):
-            raise StageError(
-                f"evaluate: the task {task_type} has no metric {name!r}; evaluate.at_least may name "
-                f"{', '.join(task.METRICS)}"
-            )
-    teacher_in(config)
-
-
 class Teacher(BaseModel):
     """The folder of the teacher at this moment, an input of the stage: another one in it is noticed."""
 
@@ -157,12 +116,12 @@ def teacher_in(config: FineTuneConfig) -> Teacher | None:
     """Look at the teacher that the recipe names; None where it names none.
 
     Raises:
-        StageError: there is no model of a task in its folder.
+        RecipeError: there is no model of a task in its folder.
     """
     if config.distill is None:
         return None
     if not (Path(config.distill.teacher) / "task.json").is_file():
-        raise StageError(
+        raise RecipeError(
             f"fine_tune: distill.teacher {config.distill.teacher}: no task.json in it; name the folder "
             "`model` of a finished fine_tune artifact"
         )

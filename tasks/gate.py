@@ -38,7 +38,7 @@ class EvaluateConfig(Config):
         ge=0,
         description="How far the task's main metric may lie below the champion's on the same examples.",
     )
-    batch_size: int = Field(64, ge=1, description="Examples predicted at once.")
+    batch_size: int = Field(64, ge=1, le=1_000_000, description="Examples predicted at once.")
 
 
 def judge(evaluation: Mapping[str, Any], config: EvaluateConfig) -> dict[str, Any]:

@@ -44,17 +44,22 @@ class PretrainConfig(Config):
     layers: int | None = Field(
         None, ge=1, le=96, description="Transformer layers; of T5 and Marian: on each side."
     )
-    width: int | None = Field(None, ge=16, description="Size of the hidden state; a multiple of heads.")
-    heads: int | None = Field(None, ge=1, description="Attention heads.")
-    kv_heads: int | None = Field(
-        None, ge=1, description="Heads of keys and values; a divisor of heads (llama)."
+    width: int | None = Field(
+        None, ge=16, le=65_536, description="Size of the hidden state; a multiple of heads."
     )
-    intermediate: int | None = Field(None, ge=16, description="Width of the MLP.")
+    heads: int | None = Field(None, ge=1, le=4096, description="Attention heads.")
+    kv_heads: int | None = Field(
+        None, ge=1, le=4096, description="Heads of keys and values; a divisor of heads (llama)."
+    )
+    intermediate: int | None = Field(None, ge=16, le=1_000_000, description="Width of the MLP.")
     max_positions: int | None = Field(
         None, ge=16, le=131_072, description="Longest text the model can read, in tokens."
     )
     local_attention: int | None = Field(
-        None, ge=2, description="Window of the layers with local attention, in tokens (modernbert)."
+        None,
+        ge=2,
+        le=131_072,
+        description="Window of the layers with local attention, in tokens (modernbert).",
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="Wherever the family has it.")
     start_from: str = Field(
@@ -72,9 +77,14 @@ class PretrainConfig(Config):
     )
     mean_span: float = Field(3.0, ge=1, description="Mean length of what is cut out, in tokens (T5, Marian).")
     sequence_length: int = Field(128, ge=16, le=131_072, description="Tokens per training sequence.")
-    batch_size: int = Field(32, ge=1, description="Sequences per step, on all devices together.")
+    batch_size: int = Field(
+        32, ge=1, le=1_000_000, description="Sequences per step, on all devices together."
+    )
     steps: int = Field(
-        1000, ge=1, description="Optimizer steps; tokens = steps x batch_size x sequence_length."
+        1000,
+        ge=1,
+        le=1_000_000_000,
+        description="Optimizer steps; tokens = steps x batch_size x sequence_length.",
     )
     optimizer: Literal["muon", "adamw"] = Field(
         "muon", description="muon: Muon for the hidden matrices, AdamW for the rest. adamw: AdamW for all."
@@ -99,7 +109,9 @@ class PretrainConfig(Config):
     )
     ema: float = Field(0.0, ge=0, lt=1, description="Save a moving average of the weights with this decay.")
     evaluate_every: int = Field(0, ge=0, description="Steps between validations; 0: only at the end.")
-    seed: int = Field(0, ge=0, description="Of the weights, the order of the data and what is hidden.")
+    seed: int = Field(
+        0, ge=0, lt=2**32, description="Of the weights, the order of the data and what is hidden."
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="auto: bfloat16 where the hardware multiplies it, float32 elsewhere."
     )
@@ -118,7 +130,9 @@ class PretrainConfig(Config):
     parallel: Literal["auto", "none", "ddp", "fsdp"] = Field(
         "auto", description="Copies of the model (ddp), or one model divided among the devices (fsdp)."
     )
-    devices: int = Field(0, ge=0, description="Processes, one per device; 0: all GPUs, or one on the CPU.")
+    devices: int = Field(
+        0, ge=0, le=4096, description="Processes, one per device; 0: all GPUs, or one on the CPU."
+    )
     checkpoint_every: int = Field(200, ge=1, description="Steps between checkpoints.")
     keep_every: int = Field(
         0, ge=0, description="Keep a checkpoint of every so many steps until the end; 0: last and best."

@@ -10,8 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from deploy.repository import fault_of_name
 from tasks.artifact import Artifact, Manifest, sha256_file
 from tasks.errors import GateRefused
 from tasks.gate import WAY_OUT, reasons
@@ -54,6 +55,18 @@ class RegisterConfig(Config):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$",
         description="Name of the MLflow experiment, the registered model and the endpoint.",
     )
+
+    @field_validator("model")
+    @classmethod
+    def _can_be_registered_and_served(cls, model: str) -> str:
+        if fault := fault_of_name(model):
+            raise ValueError(fault)
+        if model.endswith(ADAPTER):
+            raise ValueError(
+                f"this ending is kept for adapters: those of the model {model.removesuffix(ADAPTER)!r} are "
+                "registered under it; take another one"
+            )
+        return model
 
 
 def still_registered(manifest: Manifest, config: RegisterConfig, run: Run) -> bool:

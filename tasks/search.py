@@ -48,12 +48,12 @@ def _different(choices: tuple[int, ...]) -> tuple[int, ...]:
 
 Rate = Annotated[float, Field(gt=0, le=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Rates = Annotated[tuple[Rate, Rate], AfterValidator(_rising)]
 Shares = Annotated[tuple[Share, Share], AfterValidator(_rising)]
 Counts = Annotated[tuple[Count, Count], AfterValidator(_rising)]
 Choices = Annotated[tuple[Count, ...], AfterValidator(_different)]
-Seeds = Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(_different)]
+Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], AfterValidator(_different)]
 # Values that are chosen from a list; the others lie between two bounds.
 CHOSEN = ("batch_size", "seed")
 # Random trials before TPE has something to learn from, and whole ones before any is ended early.

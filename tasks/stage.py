@@ -30,6 +30,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict
 
 from deploy.errors import TritonError
+from expectations.strict import StrictModel
 from tasks import visible
 from tasks.artifact import (
     Artifact,
@@ -49,13 +50,12 @@ QUOTED = re.compile(r"(?<=['\"])[^'\"]{30,}(?=['\"])")
 PENDING = "pending"
 
 
-class Config(BaseModel):
-    """The base of every config in a recipe: frozen, and unknown keys are refused.
+class Config(StrictModel):
+    """The base of every config in a recipe: unknown keys and values of another kind are refused.
 
     Fields named in `outside_key` say where work is done and never what comes out of it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     outside_key: ClassVar[frozenset[str]] = frozenset()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ from expectations.tokens import ShardFigures, TokenDemands
 from tasks import visible
 from tasks.artifact import Artifact
 from tasks.cleaning.config import DecontaminateConfig
+from tasks.cleaning.settings import DROPPED_BY, most_dropped
 from tasks.documents import read_documents
 from tasks.errors import SourceError, StageError
 from tasks.sources.ledger import NOT_BAD
@@ -87,7 +89,12 @@ def validate_clean(
     Raises:
         StageError, SourceError: as in `validate_raw`.
     """
-    rules = [rule for rule in config.rules() if previous or rule.name not in clean_corpus.DRIFT]
+    advice = _what_dropped_most(workspace.manifest(cleaned).counts)
+    rules = [
+        replace(rule, advice=advice) if advice and rule.name == "kept_share" else rule
+        for rule in config.rules()
+        if previous or rule.name not in clean_corpus.DRIFT
+    ]
     with (
         _readable(workspace, cleaned),
         clean_corpus.open_clean_corpus(workspace.path(cleaned), workspace.scratch / "spill") as statistics,
@@ -109,6 +116,21 @@ def validate_clean(
     if previous is None:
         workspace.say("no earlier corpus of this recipe to compare with")
     _conclude("clean_corpus", rules, figures, blamed, config, workspace)
+
+
+def _what_dropped_most(counts: Mapping[str, int]) -> str:
+    """Which filter dropped most and which key sets it, by the counts of the clean stage."""
+    dropped = {
+        key.removeprefix(DROPPED_BY): count for key, count in counts.items() if key.startswith(DROPPED_BY)
+    }
+    if not any(dropped.values()):
+        return ""
+    reason, count, place = most_dropped(dropped)
+    return (
+        f"{count:,} of {counts['collected']:,} documents were dropped by {reason}: read some of them with "
+        f"`textmill corpus show RECIPE --dropped {reason}` and relax {place}, or lower "
+        "validate.clean.min_kept_share"
+    )
 
 
 @stage(runs=["expectations."])

@@ -13,8 +13,9 @@ import typer
 import yaml
 
 from flows.cli import app
-from flows.recipe import KINDS, Recipe, load_recipe
+from flows.recipe import Recipe, load_recipe
 from tasks.cleaning.config import CleanConfig
+from tasks.collecting import MODULES
 from tasks.validate import ValidateConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -120,7 +121,7 @@ def test_recipes_in_pages_are_valid(page: Path, tmp_path: Path) -> None:
 def test_the_recipe_page_has_an_example_of_everything() -> None:
     examples = [yaml.safe_load(block) for block in blocks(ROOT / "docs" / "recipes.md", "yaml")]
     sources = [source for example in examples for source in example.get("collect", {}).get("sources", ())]
-    assert {source["kind"] for source in sources} == set(KINDS)
+    assert {source["kind"] for source in sources} == set(MODULES)
     for section, config in (("clean", CleanConfig), ("validate", ValidateConfig)):
         shown = {key for example in examples for key in example.get(section, {})}
         own = {key for key, field in config.model_fields.items() if hasattr(field.annotation, "model_fields")}

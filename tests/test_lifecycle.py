@@ -268,6 +268,13 @@ def test_the_other_verbs(mill: Any, recipe: Path, second: Second) -> None:
     answers = [json.loads(line) for line in mill("ask", *questions).splitlines()]
     assert [(answer["text"], answer["version"]) for answer in answers] == [(q, 2) for q in questions]
     assert answers[0]["label"] == "garden"
+    nobody = mill("ask", "--model", "nobody", "who watered the roses", code=1)
+    assert "there is no endpoint 'nobody'; the endpoints are topics" in nobody
+    other = ("--set", "examples.task=multi_label", "--set", "examples.columns={labels: topic}")
+    taken = mill("plan", recipe, *other, code=2)
+    assert "its champion, version 2, was made for the task classification, this recipe is for multi" in taken
+    alike = mill("plan", recipe, "--set", "register.model=Topics", code=2)
+    assert "register.model Topics differs from the registered model topics by case alone" in alike
     assert "artifacts removed" in mill("gc", "--keep", "1")
     assert len(list((mill.home / "artifacts").glob("*/*"))) == len(STAGES)
     assert mill("plan", recipe, *seed).count("cached") == len(STAGES)

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
-from flows.recipe import built_in_recipes
+from flows.recipe_file import built_in_recipes
 from model_code.task_types.task import task_named
 from tests.public_sets import write_public_sets
 

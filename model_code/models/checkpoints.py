@@ -20,6 +20,7 @@ from model_code.models.shape import Shape
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 # Published embeddings are filled up to a multiple of this with rows that stand for no token (T5, GPT-NeoX).
 _ROUNDED = 128
+_OWN_TOKENIZER = "encode the corpus with the tokenizer of that model (tokenize.pretrained)"
 
 
 def load_model(directory: Path, kind: Any = None, **config: Any) -> Any:
@@ -108,7 +109,11 @@ def digest_of(start_from: str) -> str:
 
 def require_positions(model: PreTrainedModel, sequence_length: int) -> None:
     """Raise TrainingError when sequences are longer than the positions of the model; T5's are unlimited."""
-    positions = getattr(model.config, "max_position_embeddings", None)
+    _require_positions(model.config, sequence_length)
+
+
+def _require_positions(config: PreTrainedConfig, sequence_length: int) -> None:
+    positions = getattr(config, "max_position_embeddings", None)
     if positions is not None and sequence_length > positions:
         raise TrainingError(
             f"sequence_length {sequence_length} is more than the {positions} positions of the model; "
@@ -129,15 +134,46 @@ def _source(start_from: str) -> tuple[str, str | None]:
     return name, commit
 
 
+def check_start(
+    start_from: str, family_name: str, sequence_length: int, vocabulary: int | None
+) -> int | None:
+    """Refuse a checkpoint that a training could not start from, as far as a folder's config.json tells it.
+
+    `vocabulary` is the size that the tokenizer will have, None where that is not known. Of a model of the hub
+    only the name is looked at. Returns the positions, None where they are not known or have no end.
+
+    Raises TrainingError when it can't be used.
+    """
+    _, revision = _source(start_from)
+    if revision is not None:
+        return None
+    theirs = _their_config(start_from, family_name, family_named(family_name), {})
+    if vocabulary is not None:
+        _require_rows(start_from, theirs.vocab_size, vocabulary)
+    _require_positions(theirs, sequence_length)
+    return getattr(theirs, "max_position_embeddings", None)
+
+
 def _config_of(
     start_from: str, family_name: str, family: Family, shape: Shape, vocabulary: Vocabulary
+) -> PreTrainedConfig:
+    config = _their_config(start_from, family_name, family, shape.dropouts(family.DROPOUT))
+    with torch.device("meta"):
+        ours = family.build(shape, vocabulary).config
+    _require_vocabulary(start_from, config, ours)
+    config._attn_implementation = "sdpa"
+    return config
+
+
+def _their_config(
+    start_from: str, family_name: str, family: Family, dropouts: dict[str, float]
 ) -> PreTrainedConfig:
     source, revision = _source(start_from)
     kind = family.PRETRAINED.config_class
     assert kind is not None
     try:
         values, _ = kind.get_config_dict(source, revision=revision, local_files_only=revision is None)
-        config = kind.from_dict(values, **shape.dropouts(family.DROPOUT))
+        config = kind.from_dict(values, **dropouts)
     except Exception as error:  # transformers and the hub's client share no base class
         raise TrainingError(_unusable(start_from, error)) from error
     found = values.get("model_type")
@@ -148,25 +184,25 @@ def _config_of(
             f"start_from {start_from} is a model of the family {found}, family is {family_name}; "
             "change one of the two"
         )
-    with torch.device("meta"):
-        ours = family.build(shape, vocabulary).config
-    _require_vocabulary(start_from, config, ours)
-    config._attn_implementation = "sdpa"
     return config
 
 
-def _require_vocabulary(start_from: str, theirs: PreTrainedConfig, ours: PreTrainedConfig) -> None:
-    way_out = "encode the corpus with the tokenizer of that model (tokenize.pretrained)"
-    rows, entries = theirs.vocab_size, ours.vocab_size
+def _require_rows(start_from: str, rows: int, entries: int) -> None:
     if not entries <= rows < entries + _ROUNDED:
         raise TrainingError(
-            f"start_from {start_from} has a vocabulary of {rows}, the tokenizer {entries} entries; {way_out}"
+            f"start_from {start_from} has a vocabulary of {rows}, the tokenizer {entries} entries; "
+            f"{_OWN_TOKENIZER}"
         )
+
+
+def _require_vocabulary(start_from: str, theirs: PreTrainedConfig, ours: PreTrainedConfig) -> None:
+    _require_rows(start_from, theirs.vocab_size, ours.vocab_size)
     for role in ("pad", "eos"):
         ids = [getattr(config, f"{role}_token_id", None) for config in (theirs, ours)]
         if all(isinstance(token, int) for token in ids) and ids[0] != ids[1]:
             raise TrainingError(
-                f"start_from {start_from} has the id {ids[0]} for {role}, the tokenizer {ids[1]}; {way_out}"
+                f"start_from {start_from} has the id {ids[0]} for {role}, the tokenizer {ids[1]}; "
+                f"{_OWN_TOKENIZER}"
             )
 
 

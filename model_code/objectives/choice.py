@@ -14,7 +14,7 @@ from model_code.objectives.masked import Masked
 from model_code.objectives.names import OBJECTIVES
 from model_code.objectives.next_sentence import MaskedNextSentence
 from model_code.objectives.objective import Objective
-from model_code.objectives.span_corruption import SpanCorruption
+from model_code.objectives.span_corruption import SpanCorruption, span_counts
 
 if TYPE_CHECKING:
     from model_code.pretrain import PretrainConfig
@@ -47,11 +47,18 @@ def objective_of(config: PretrainConfig, vocabulary: Vocabulary, tokenizer: Path
 def _span_corruption(config: PretrainConfig, vocabulary: Vocabulary) -> SpanCorruption:
     vocabulary.need("pad", "eos", "sentinels", why="span corruption")
     objective = SpanCorruption(vocabulary, config.noise_density, config.mean_span, config.z_loss)
-    _, spans = objective.counts(config.sequence_length)
-    if spans > len(vocabulary.sentinels):
-        raise TrainingError(
-            f"a document of sequence_length {config.sequence_length} loses {spans} spans, the tokenizer has "
-            f"{len(vocabulary.sentinels)} sentinels (<extra_id_0> ...); lower sequence_length or "
-            "noise_density, or raise mean_span"
-        )
+    require_sentinels(
+        config.sequence_length, config.noise_density, config.mean_span, len(vocabulary.sentinels)
+    )
     return objective
+
+
+def require_sentinels(sequence_length: int, noise_density: float, mean_span: float, sentinels: int) -> None:
+    """Raise TrainingError when the longest document loses more spans than there are sentinels."""
+    _, spans = span_counts(sequence_length, noise_density, mean_span)
+    if spans > sentinels:
+        raise TrainingError(
+            f"a document of sequence_length {sequence_length} loses {spans} spans, the tokenizer has "
+            f"{sentinels} sentinels (<extra_id_0> ...); lower sequence_length or noise_density, or raise "
+            "mean_span"
+        )

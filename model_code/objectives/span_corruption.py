@@ -31,6 +31,13 @@ Ids = npt.NDArray[np.int64]
 NO_DOCUMENT = -1
 
 
+def span_counts(length: int, noise_density: float, mean_span: float) -> tuple[int, int]:
+    """Tokens cut out of `length` > 1 ones, and spans; of each at least one, and one token stays."""
+    tokens = min(max(round(length * noise_density), 1), length - 1)
+    spans = max(round(tokens / mean_span), 1)
+    return tokens, min(spans, length - tokens)
+
+
 @dataclass(frozen=True)
 class SpanCorruption:
     """Cuts out spans of `mean_span` tokens on average, `noise_density` of all tokens."""
@@ -90,10 +97,8 @@ class SpanCorruption:
         }
 
     def counts(self, length: int) -> tuple[int, int]:
-        """Tokens cut out of `length` > 1 ones, and spans; of each at least one, and one token stays."""
-        tokens = min(max(round(length * self.noise_density), 1), length - 1)
-        spans = max(round(tokens / self.mean_span), 1)
-        return tokens, min(spans, length - tokens)
+        """Tokens cut out of `length` > 1 ones, and spans."""
+        return span_counts(length, self.noise_density, self.mean_span)
 
     def spans(
         self, length: int, cut: npt.NDArray[np.float64], kept: npt.NDArray[np.float64]

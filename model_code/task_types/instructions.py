@@ -93,9 +93,8 @@ def labels_of(examples: Sequence[Example]) -> list[str]:
     return []
 
 
-def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrainedModel:
-    """The whole language model: it was pretrained with all that the task needs."""
-    vocabulary.need("eos", why="a model that replies")
+def check(settings: Settings, positions: int | None) -> None:
+    """Raises TrainingError for smoothed labels, which there are none, and for a reply that fills a row."""
     if settings.label_smoothing:
         raise TrainingError("label_smoothing is not for the task instructions; leave it out")
     if settings.options.max_reply >= settings.max_length:
@@ -103,6 +102,12 @@ def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrai
             f"max_reply {settings.options.max_reply} leaves no room for a question in a max_length of "
             f"{settings.max_length}; lower the one or raise the other"
         )
+
+
+def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrainedModel:
+    """The whole language model: it was pretrained with all that the task needs."""
+    vocabulary.need("eos", why="a model that replies")
+    check(settings, None)
     model: PreTrainedModel = load_model(directory, AutoModelForCausalLM)
     return model
 

@@ -49,6 +49,8 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raises TrainingError for a value that is no use."""
+        if self.dropout >= 1:
+            raise TrainingError(f"options.dropout is {self.dropout}; it has to be below 1")
         least = {"dropout": 0, "max_target_length": 2, "beams": 1}
         if wrong := [name for name, value in least.items() if getattr(self, name) < value]:
             raise TrainingError(
@@ -66,19 +68,23 @@ def labels_of(examples: Sequence[Example]) -> list[str]:
     return []
 
 
-def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrainedModel:
-    """The whole encoder-decoder: it was pretrained with all that the task needs.
-
-    Raises TrainingError when it has no positions for the longest target.
-    """
-    described = described_in(directory)
-    positions = getattr(described, "max_position_embeddings", None)
+def check(settings: Settings, positions: int | None) -> None:
+    """Raises TrainingError when the model has no positions for the longest target; None: without end."""
     longest = settings.options.max_target_length
     if positions is not None and (width := padded_length(longest)) > positions:
         raise TrainingError(
             f"options.max_target_length {longest} (rows of up to {width} tokens) is more than the "
             f"{positions} positions of the model; lower it or pretrain with more max_positions"
         )
+
+
+def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrainedModel:
+    """The whole encoder-decoder: it was pretrained with all that the task needs.
+
+    Raises TrainingError when it has no positions for the longest target.
+    """
+    described = described_in(directory)
+    check(settings, getattr(described, "max_position_embeddings", None))
     dropouts = dict.fromkeys(ENCODER_DECODERS[described.model_type].DROPOUT, settings.options.dropout)
     model: PreTrainedModel = load_model(directory, AutoModelForSeq2SeqLM, **dropouts)
     return model

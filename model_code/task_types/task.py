@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
 
@@ -98,8 +99,10 @@ class TaskType(Protocol):
     Options is a frozen dataclass with defaults: what only this task needs to be told.
 
     A module may also have FILES, the texts to write beside its model by file name, such as a chat template;
-    and COMPARES_EXAMPLES where the loss of an example depends on the others of its batch, so that privacy,
-    which bounds what each example does alone, is refused.
+    COMPARES_EXAMPLES where the loss of an example depends on the others of its batch, so that privacy,
+    which bounds what each example does alone, is refused; and `check(settings, positions)`, which raises
+    TrainingError for settings that can't be used, before anything is trained (`positions` of the model, None
+    where they have no end or are not known).
     """
 
     FAMILIES: tuple[str, ...]
@@ -154,6 +157,10 @@ class TaskType(Protocol):
         """
 
 
+# The types that an option may have, by that of its default: `true` is no number.
+_ALSO: Mapping[type, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (float, int), str: (str,)}
+
+
 def task_named(name: str) -> TaskType:
     """The task type of this name. Raises TrainingError when there is none."""
     if name not in task_types():
@@ -162,7 +169,14 @@ def task_named(name: str) -> TaskType:
 
 
 def options_of(task: TaskType, values: Mapping[str, Any]) -> Any:
-    """The task's own options. Raises TrainingError for keys that it doesn't know."""
+    """The task's own options. Raises TrainingError for unknown keys and values of another kind."""
+    for option in fields(task.Options):
+        value, usual = values.get(option.name, option.default), option.default
+        allowed = _ALSO.get(type(usual), ())
+        if allowed and type(value) not in allowed:
+            raise TrainingError(f"{option.name} is {value!r}; give a value such as {usual!r}")
+        if isinstance(value, float) and not math.isfinite(value):
+            raise TrainingError(f"{option.name} is {value}; give a finite number")
     return config_from(task.Options, values)
 
 

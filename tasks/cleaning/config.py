@@ -140,7 +140,7 @@ class MixConfig(Config):
         le=1,
         description="1 keeps the sources' sizes; below 1 larger sources are thinned towards size^temperature",
     )
-    seed: int = Field(default=0, ge=0, description="another seed keeps other documents")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="another seed keeps other documents")
 
 
 class CleanConfig(Config):

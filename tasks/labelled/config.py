@@ -13,6 +13,8 @@ from tasks.tokenizing.division import Split
 
 Format = Literal["auto", "tsv", "csv", "json", "jsonl", "conll", "parallel", "squad"]
 Columns = dict[str, str | int]
+# Of a label that is learnt from documents, in all, and in validation and test each.
+FEWEST_DOCUMENTS, FEWEST_HELD_OUT = 4, 1
 File = Annotated[str, Field(min_length=1)]
 
 
@@ -26,7 +28,9 @@ class _Examples(Config):
     held_out_limit: int = Field(
         0, ge=0, description="Most validation examples, and most test examples, chosen likewise; 0: all."
     )
-    seed: int = Field(0, ge=0, description="Another seed gives another division and another choice.")
+    seed: int = Field(
+        0, ge=0, lt=2**32, description="Another seed gives another division and another choice."
+    )
 
     @property
     def limits(self) -> dict[Split, int]:
@@ -148,12 +152,12 @@ class DocumentsExamples(_Examples):
         description="Part of a document (`text`, `first_sentence`, `rest`) or key of its `meta`, by field of "
         "the task; a field that is not named is the part of its own name.",
     )
-    min_words: dict[str, int] = Field(
+    min_words: dict[str, Annotated[int, Field(ge=0)]] = Field(
         {},
         description="Fewest words (by white space) of a text, by field of the task; shorter ones are "
         "left out.",
     )
-    max_words: dict[str, int] = Field(
+    max_words: dict[str, Annotated[int, Field(ge=1)]] = Field(
         {},
         description="Most words (by white space) of a text, by field of the task; longer ones are left out.",
     )
@@ -162,9 +166,13 @@ class DocumentsExamples(_Examples):
     aliases: dict[str, tuple[Annotated[str, Field(pattern=r"\S")], ...]] = Field(
         {}, description="Other names of a label, masked too."
     )
-    min_documents: int = Field(100, ge=4, description="Labels with fewer documents are left out and named.")
+    min_documents: int = Field(
+        100, ge=FEWEST_DOCUMENTS, description="Labels with fewer documents are left out and named."
+    )
     min_held_out: int = Field(
-        5, ge=1, description="Labels with fewer documents in validation or test are left out and named."
+        5,
+        ge=FEWEST_HELD_OUT,
+        description="Labels with fewer documents in validation or test are left out and named.",
     )
     max_documents: int = Field(2000, ge=4, description="Larger labels are sampled down to this many.")
     summaries: bool = Field(

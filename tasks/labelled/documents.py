@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from tasks.documents import read_documents
 from tasks.errors import StageError
-from tasks.labelled.config import DocumentsExamples
+from tasks.labelled.config import FEWEST_DOCUMENTS, FEWEST_HELD_OUT, DocumentsExamples
 from tasks.labelled.fields import Fields
 from tasks.labelled.found import Found, assembled, chosen, found_in
 from tasks.labelled.names import hider
@@ -28,6 +28,10 @@ if TYPE_CHECKING:  # it imports torch
 Parts = Mapping[str, str]
 # The signs of Hindi, Arabic and Urdu among those before a space.
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？।॥؟۔])\s+|(?<=[。！？])")
+_LOWER = (
+    f"lower examples.min_documents (at least {FEWEST_DOCUMENTS}) or examples.min_held_out (at least "
+    f"{FEWEST_HELD_OUT})"
+)
 
 
 def document_examples(documents: Path, splits: Path, config: DocumentsExamples, group_by: str = "") -> Splits:
@@ -133,15 +137,15 @@ def _learnable(
     if missing := sorted(set(config.only) - set(labels)):
         raise StageError(
             f"examples: label {missing[0]!r} has {left_out.get(missing[0], 'no documents')}; collect more, "
-            "take it out of examples.only, or lower min_documents or min_held_out"
+            f"take it out of examples.only, or {_LOWER}"
         )
     has_several = examples[0].fields[label].kind == "labels" if examples else False
     if len(labels) < (1 if has_several else 2):
         sizes = "; ".join(f"{name}: {reason}" for name, reason in list(left_out.items())[:5]) or "none"
         raise StageError(
             f"examples: {'a label is' if has_several else 'two labels are'} needed, {len(labels)} of "
-            f"{config.columns.get(label, label)} is large enough. Left out: {sizes}. Collect more, or lower "
-            "examples.min_documents or min_held_out"
+            f"{config.columns.get(label, label)} is large enough. Left out: {sizes}. Collect more, or "
+            f"{_LOWER}"
         )
     if has_several:
         return [_with_labels(one, label, sorted(set(one.labels) & set(labels))) for one in examples], left_out

@@ -46,6 +46,12 @@ class FilesSource(ReadingOptions):
         default=200_000_000_000, ge=1, description="most bytes read of one file, after unpacking"
     )
 
+    @property
+    def meta_keys(self) -> tuple[str, ...]:
+        """What documents may have in their `meta`; pages of dumps and archives bring some of their own."""
+        own = {"mediawiki": ("title",), "warc": ("title", "url"), "auto": ("title", "url")}
+        return (*self.meta_fields, *own.get(self.format, ()))
+
     @field_validator("path", "endpoint")
     @classmethod
     def _without_credentials(cls, url: str | None) -> str | None:

@@ -13,8 +13,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from expectations.strict import StrictModel
 from tasks import visible
 from tasks.documents import Document, Item, OnSkip
 from tasks.errors import SourceError
@@ -26,10 +27,8 @@ _SECONDS = 10.0
 _COPY = "copy the data set with save_to_disk on a machine that can reach it, and set `dataset` to that folder"
 
 
-class HubSource(BaseModel):
+class HubSource(StrictModel):
     """A Hugging Face data set."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["huggingface"] = "huggingface"
     dataset: str = Field(min_length=1, description="hub id, folder of save_to_disk, or folder of data files")
@@ -48,6 +47,11 @@ class HubSource(BaseModel):
     )
     meta_fields: tuple[str, ...] = Field(default=(), description="columns copied into the documents' `meta`")
     max_document_bytes: int = Field(default=10_000_000, ge=1, description="larger documents are left out")
+
+    @property
+    def meta_keys(self) -> tuple[str, ...]:
+        """What documents may have in their `meta`."""
+        return self.meta_fields
 
 
 def items(config: HubSource, known: Mapping[str, str]) -> Iterator[Item]:

@@ -19,8 +19,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from expectations.strict import StrictModel
 from tasks.documents import Document, Item, OnSkip
 from tasks.errors import SourceError
 from tasks.sources.docstrings import docstrings
@@ -33,16 +34,19 @@ _NOT_DOCUMENTATION = {
 _LONGEST_LICENSE_NAME = 60
 
 
-class PackagesSource(BaseModel):
+class PackagesSource(StrictModel):
     """Docstrings of installed packages."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["packages"] = "packages"
     name: str = Field(default="packages", min_length=1, description="value of the documents' `source`")
     license: str | None = Field(default=None, description="overrides the licence stated by each distribution")
     include: tuple[str, ...] = Field(default=(), description="import names to read, `python` too; empty: all")
     exclude: tuple[str, ...] = Field(default=(), description="import names to leave out")
+
+    @property
+    def meta_keys(self) -> tuple[str, ...]:
+        """What the documents have in their `meta`."""
+        return ("library", "module", "name", "kind")
 
 
 class _Module(NamedTuple):

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from expectations.strict import StrictModel
 from tasks import visible
 from tasks.documents import Document, Item, OnSkip
 from tasks.errors import SourceError
@@ -25,10 +26,8 @@ from tasks.sources.left_out import LeftOut
 from tasks.sources.links import normalised
 
 
-class WebSource(BaseModel):
+class WebSource(StrictModel):
     """Pages of web sites, over HTTP or HTTPS."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["web"] = "web"
     name: str = Field(default="web", min_length=1, description="value of the documents' `source`")
@@ -42,6 +41,11 @@ class WebSource(BaseModel):
     )
     timeout: float = Field(default=30.0, gt=0, le=600, description="seconds for one request, all in all")
     max_document_bytes: int = Field(default=10_000_000, ge=1, description="larger pages are left out")
+
+    @property
+    def meta_keys(self) -> tuple[str, ...]:
+        """What documents may have in their `meta`."""
+        return ("title", "redirected_to")
 
     @field_validator("start", "sitemaps")
     @classmethod

@@ -10,6 +10,7 @@ from tasks.stage import Config
 from tasks.tokenizing.families import FAMILIES, Family, FamilyName
 
 BYTES = 256
+LEAST_VOCABULARY = 300
 
 
 class TokenizeConfig(Config):
@@ -28,7 +29,7 @@ class TokenizeConfig(Config):
     family: FamilyName = Field(
         "bert", description="Whose special tokens, and what surrounds a document: bert, gpt, t5 or llama."
     )
-    vocabulary: int = Field(8192, ge=300, le=262_144, description="Entries of the vocabulary.")
+    vocabulary: int = Field(8192, ge=LEAST_VOCABULARY, le=262_144, description="Entries of the vocabulary.")
     group_by: str = Field(
         "",
         description="Key of `meta` whose values are never divided between training and held-out documents; "
@@ -36,7 +37,7 @@ class TokenizeConfig(Config):
     )
     validation: float = Field(0.08, gt=0, lt=0.5, description="Share of the groups for validation.")
     test: float = Field(0.12, gt=0, lt=0.5, description="Share of the groups for the test.")
-    seed: int = Field(0, ge=0, description="Another seed gives another division.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Another seed gives another division.")
 
     @property
     def conventions(self) -> Family:

@@ -12,8 +12,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from pydantic import ValidationError
+
 from tasks.errors import StageError
-from tasks.tokenizing.config import BYTES, TokenizeConfig
+from tasks.tokenizing.config import BYTES, LEAST_VOCABULARY, TokenizeConfig
 from tasks.tokenizing.families import Family, sentinel_names
 
 _SPACE = "▁"  # what sentencepiece writes for a space
@@ -38,9 +40,19 @@ def train(texts: Texts, config: TokenizeConfig) -> Any:
     if (size := tokenizer.get_vocab_size()) < config.vocabulary:
         raise StageError(
             f"tokenize: the training documents give a vocabulary of {size}, less than the "
-            f"{config.vocabulary} asked for; set tokenize.vocabulary to {size} or collect more text"
+            f"{config.vocabulary} asked for; {_way_out(size, config)}"
         )
     return tokenizer
+
+
+def _way_out(size: int, config: TokenizeConfig) -> str:
+    """What to do about too few words; a smaller vocabulary only where a recipe may ask for it."""
+    try:
+        TokenizeConfig.model_validate(config.model_dump() | {"vocabulary": size})
+    except ValidationError:
+        other = " or use model bpe, whose bytes fill it" if config.model == "wordpiece" else ""
+        return f"the least that a recipe may ask for is {LEAST_VOCABULARY}, so collect more text{other}"
+    return f"set tokenize.vocabulary to {size} or collect more text"
 
 
 def _byte_level_bpe(texts: Texts, config: TokenizeConfig) -> Any:

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -59,6 +59,9 @@ def test_help_lists_the_commands_and_imports_nothing_heavy(home: Path) -> None:
         (("run", "python-docs", "--set", "pretrain.stepz=5"), "did you mean 'steps'?"),
         (("run", "python-docs", "--only", "bake"), "there is no stage 'bake'; the stages are collect, va"),
         (("run", "python-docs", "--only", "clean", "--from", "collect"), "--only runs one stage"),
+        (("run", "python-docs", "--until", "fine_tun"), "did you mean 'fine_tune'?"),
+        (("run", "python-docs", "--from", "deploy", "--until", "clean"), "--from deploy comes after --until"),
+        (("plan", "python-docs", "--set", "name=x-candidate"), "this ending is kept for the parts of an"),
         (("frobnicate",), "No such command 'frobnicate'"),
     ],
 )
@@ -83,7 +86,9 @@ def test_plan_of_an_empty_home_makes_nothing(home: Path, tmp_path: Path) -> None
     (tmp_path / "corpus" / "one.txt").write_text("A text.", encoding="utf-8")
     recipe = {
         "name": "small",
-        "collect": {"sources": [{"kind": "files", "path": str(tmp_path / "corpus")}]},
+        "collect": {
+            "sources": [{"kind": "files", "path": str(tmp_path / "corpus"), "meta_fields": ["topic"]}]
+        },
         "examples": {"kind": "documents", "task": "classification", "columns": {"label": "topic"}},
     }
     (tmp_path / "small.yaml").write_text(json.dumps(recipe), encoding="utf-8")  # JSON is YAML
@@ -96,6 +101,9 @@ def test_plan_of_an_empty_home_makes_nothing(home: Path, tmp_path: Path) -> None
     )
     assert " ".join(line[0] for line in lines[:13]) == stages
     assert {line[1].strip() for line in lines[:13]} == {"would run"}
+    refused = textmill("plan", str(tmp_path / "small.yaml"), "--set", "evaluate.at_least={f1: 1}")
+    assert (refused.code, refused.output) == (2, "")
+    assert "the task classification has no metric 'f1'" in refused.error
     assert not (home / "artifacts").exists()
 
 
@@ -153,4 +161,73 @@ def test_runs_are_listed_newest_first(home: Path) -> None:
         recorder.folder.rename(home / "runs" / f"20260101-000000-{recipe}")
     listed = textmill("runs").output.splitlines()
     assert [line.split()[1] for line in listed] == ["recipe", "b", "a"]
-    assert listed[2].split()[2:] == ["refused", "0", "macro", "F1", "too", "low"]
+    assert listed[2].split()[2:] == ["refused", "0", "macro", "F1", "too", "low", "and", "more"]
+
+
+def test_runs_fit_a_terminal_of_80_columns(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from rich.console import Console
+
+    from flows import command
+
+    recorder = Recorder(home, "a-recipe-with-a-long-name", {}, {})
+    recorder.finish("failed", "collect: " + "a word and another one " * 20)
+    monkeypatch.setattr(command, "console", Console(force_terminal=True, width=80, soft_wrap=True))
+    command.list_runs(None, 5)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4  # the header, the run, and two lines of its message
+    assert max(map(len, lines)) <= 80
+    assert lines[3].endswith(" …")
+
+
+def test_questions_that_nothing_can_answer(home: Path) -> None:
+    blank = textmill("ask", "what is this", " \n")
+    assert (blank.code, blank.error) == (2, "error: question 2 of 2 is empty; ask something\n")
+    unknown = textmill("ask", "--model", "nobody", "what is this")
+    assert unknown.code == 1
+    assert unknown.error.startswith("error: there is no endpoint 'nobody'; nothing is deployed here yet")
+
+
+def test_python_runs_the_package_as_the_command(home: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "flows", "runs"], capture_output=True, text=True, encoding="utf-8"
+    )
+    assert (done.returncode, done.stdout) == (0, "no runs yet\n")
+
+
+WRONG = [
+    ({"evaluate": {"at_least": {"acuracy": 0.5}}}, "has no metric 'acuracy'"),
+    ({"examples": {"columns": {"lable": "topic"}}}, "examples.columns names 'lable', which is no field"),
+    ({"examples": {"columns": {"label": "topics"}}}, "no source gives its documents that; they have"),
+    ({"examples": {"only": ["a"]}}, "examples.only names one label, 'a'"),
+    ({"examples": {"min_words": {"text": 9}, "max_words": {"text": 3}}}, "every document would be left out"),
+    ({"tokenize": {"group_by": "module"}}, "tokenize.group_by: documents of the source 'files' have no 'mod"),
+    ({"tokenize": {"pretrained": "nowhere"}}, "pretrained: 'nowhere' is no file or folder here"),
+    ({"clean": {"engine": "ray"}}, "clean.engine: ray is not installed here"),
+    ({"pretrain": {"devices": 3}}, "batch_size 32 can't be shared evenly by 3 devices"),
+    ({"pretrain": {"start_from": "nowhere"}}, "start_from 'nowhere' is neither a folder nor a model of the"),
+    ({"fine_tune": {"distill": {"teacher": "nowhere"}}}, "distill.teacher nowhere: no task.json"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "said"), WRONG, ids=[said[:30] for _, said in WRONG])
+def test_what_would_fail_later_is_refused_by_a_plan(
+    wrong: dict[str, Any], said: str, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flows import checks, recipe
+    from tasks.errors import RecipeError
+
+    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    source = {"kind": "files", "path": "corpus", "meta_fields": ["topic"]}
+    sections: dict[str, Any] = {
+        "name": "small",
+        "collect": {"sources": [source]},
+        "examples": {"kind": "documents", "task": "classification", "columns": {"label": "topic"}},
+    }
+    fine = recipe.Recipe.model_validate(sections)
+    checks.check_recipe(fine)
+    for section, values in wrong.items():
+        sections[section] = sections.get(section, {}) | values
+    with pytest.raises(RecipeError, match=re.escape(said)):
+        checks.check_recipe(recipe.Recipe.model_validate(sections))

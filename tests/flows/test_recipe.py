@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.recipe import Recipe, built_in_recipes, load_recipe
+from flows.recipe import Recipe, load_recipe
+from flows.recipe_file import built_in_recipes
 from tasks.errors import RecipeError
 
 SMALL = """\
@@ -89,6 +90,40 @@ def test_defaults_and_the_name_of_the_model(small: Path) -> None:
         ),
         ("collect.sources=[]", "collect.sources", "found []; Tuple should have at least 1 item"),
         ("name=Small", "name", "found 'Small'; String should match pattern"),
+        ("name=5", "name", "found 5; Input should be a valid string; put quotes around"),
+        ("pretrain.steps=true", "pretrain.steps", "found true; Input should be a valid integer"),
+        (
+            "pretrain.steps=10_000",
+            "pretrain.steps",
+            "found '10_000'; Input should be a valid integer; write 10000",
+        ),
+        ("pretrain.steps=1e3", "pretrain.steps", "found 1000.0; Input should be a valid integer; write 1000"),
+        ("pretrain.steps=1e99", "pretrain.steps", "found 1e+99; Input should be"),
+        ("pretrain.steps=9999999999", "pretrain.steps", "less than or equal to 1000000000"),
+        (
+            "pretrain.whole_words=yes",
+            "pretrain.whole_words",
+            "found 'yes'; Input should be a valid boolean; write",
+        ),
+        (
+            "evaluate.at_least={f1: .inf}",
+            "evaluate.at_least.f1",
+            "found inf; Input should be a finite number",
+        ),
+        (
+            "evaluate.over_baseline=true",
+            "evaluate.over_baseline",
+            "found true; Input should be a valid number",
+        ),
+        ("clean.languages=en", "clean.languages", "found 'en'; Input should be a list, such as [en]"),
+        ("clean.languages=[no]", "clean.languages.0", "found 'no'; Input should be 'ar', 'de', 'en'"),
+        ("clean.mix.caps={files: 1.5}", "clean.mix.caps.files", "found 1.5; Input should be a valid integer"),
+        (
+            "examples.columns={label: 1}",
+            "examples.columns.label",
+            "found 1; Input should be a valid string; put",
+        ),
+        ("export=", "export", "found null; Input should be a valid dictionary"),
     ],
 )
 def test_what_is_wrong_is_named(small: Path, override: str, key: str, said: str) -> None:
@@ -112,12 +147,12 @@ def test_all_faults_are_listed(small: Path) -> None:
     [
         (SMALL + "name: again\n", ", line 10: not valid YAML: the key 'name' occurs twice"),
         (SMALL + "fine_tune: [\n", ", line 11: not valid YAML: "),
-        (SMALL + "description: 2024-02-31\n", ": not valid YAML: day is out of range"),
+        (SMALL + "description: !!timestamp 2024-02-31\n", ": not valid YAML: day is out of range"),
         (SMALL + "description: \x01\n", ": not valid YAML: unacceptable character #x0001"),
         ("[" * 1000, ": not valid YAML: maximum recursion depth exceeded"),
         (SMALL.encode() + "# é".encode("latin-1"), f": not UTF-8 text (byte {len(SMALL) + 2})"),
-        ("- collect\n- clean\n", ": a recipe is a mapping of sections, this is list"),
-        ("", ": a recipe is a mapping of sections, this is NoneType"),
+        ("- collect\n- clean\n", ": a recipe is a mapping of sections such as `collect:`; this holds a list"),
+        ("", ": a recipe is a mapping of sections such as `collect:`; this holds nothing"),
     ],
 )
 def test_file_that_is_no_recipe(tmp_path: Path, content: str | bytes, said: str) -> None:

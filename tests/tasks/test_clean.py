@@ -7,6 +7,9 @@ import pytest
 
 from tasks.clean import clean, nothing_left
 from tasks.cleaning.config import CleanConfig
+from tasks.cleaning.rule_sets import RULE_TABLE
+from tasks.cleaning.settings import place_of
+from tasks.collect import CollectConfig
 from tasks.documents import Document, to_batches, write_shards
 from tasks.errors import StageError
 from tasks.stage import Run
@@ -65,6 +68,22 @@ def test_nothing_left_is_an_error(tmp_path: Path) -> None:
 def test_nothing_left_names_the_place_in_the_recipe(filter_name: str, place: str) -> None:
     error = nothing_left({"collected": 5, "kept": 0, "dropped": {"other": 1, filter_name: 4}})
     assert re.search(f"4 of them by {filter_name}; relax {place}", str(error))
+
+
+def test_what_a_message_says_to_relax_is_a_key_of_the_recipe() -> None:
+    reasons = [*(rule.name for rule in RULE_TABLE), "words_toxicity", "language", "contaminated", "mix"]
+    for reason in [*reasons, "near_duplicate", "exact_duplicate", "empty"]:
+        path = place_of(reason).partition(" ")[0].rstrip(",").split(".")
+        value = 1.0 if path[1] in ("filters", "word_lists") else None
+        if value is not None:
+            nested: dict[str, object] = {path[-1]: value}
+            for key in reversed(path[1:-1]):
+                nested = {key: nested}
+            CleanConfig.model_validate(nested)
+        else:
+            section = {"clean": CleanConfig, "collect": CollectConfig}[path[0]]
+            for key in path[1:]:
+                section = section.model_fields[key].annotation  # type: ignore[assignment]
 
 
 def test_nothing_collected_is_an_error() -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pydantic import ValidationError
 
 from tasks import collecting
 from tasks.artifact import Artifact
@@ -283,9 +284,28 @@ def test_a_snapshot_from_another_process_lists_again(tmp_path: Path) -> None:
 
 def test_two_sources_of_one_name_are_refused(tmp_path: Path) -> None:
     source = {"kind": "files", "path": str(tmp_path)}
-    config = CollectConfig.model_validate({"sources": [source], "evaluation_sets": [source]})
-    with pytest.raises(SourceError, match="two sources are named 'files'"):
-        snapshot(config, tmp_path)
+    with pytest.raises(ValidationError, match="two sources are named 'files'"):
+        CollectConfig.model_validate({"sources": [source], "evaluation_sets": [source]})
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "have"),
+    [
+        ("a.jsonl", '{"text": "one", "topic": "x"}\n{"text": "two", "kind": "y"}\n', "text, topic"),
+        ("a.json", '[{"text": "one", "topic": null}]', "text, topic"),
+        ("a.txt", "one", "no fields"),
+    ],
+)
+def test_a_meta_field_that_no_document_has_is_named(
+    tmp_path: Path, name: str, content: str, have: str
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / name).write_text(content, encoding="utf-8")
+    source = {"kind": "files", "path": str(tmp_path / "in"), "meta_fields": ["label"]}
+    config = CollectConfig.model_validate({"sources": [source]})
+    with pytest.raises(SourceError) as error:
+        collect.fn(snapshot(config, tmp_path / "home"), config, Run(tmp_path / "home"))
+    assert f"has the field 'label' that meta_fields names; its records have {have}. " in str(error.value)
 
 
 def test_what_no_artifact_was_made_from_is_forgotten(tmp_path: Path) -> None:

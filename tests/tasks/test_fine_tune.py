@@ -8,8 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 import tasks.trainings
-from tasks.errors import StageError
-from tasks.fine_tune import FineTuneConfig, check_against_task, teacher_in
+from tasks.errors import RecipeError
+from tasks.fine_tune import FineTuneConfig, teacher_in
+from tasks.task_checks import check_against_task
 from tasks.trainings import Trainings
 
 
@@ -34,7 +35,7 @@ def test_what_does_not_go_together_is_said(values: dict[str, Any], said: str) ->
 
 def test_another_teacher_in_the_same_folder_is_another_input(tmp_path: Path) -> None:
     config = FineTuneConfig(distill={"teacher": str(tmp_path)})  # type: ignore[arg-type]
-    with pytest.raises(StageError, match=r"no task\.json in it; name the folder `model`"):
+    with pytest.raises(RecipeError, match=r"no task\.json in it; name the folder `model`"):
         teacher_in(config)
     (tmp_path / "task.json").write_text("{}", encoding="utf-8")
     (tmp_path / "model.safetensors").write_bytes(b"weights")
@@ -78,6 +79,20 @@ def test_another_teacher_in_the_same_folder_is_another_input(tmp_path: Path) -> 
             ["acuracy"],
             "has no metric 'acuracy'; evaluate.at_least may name accuracy",
         ),
+        ("matching", "bert", {"r_drop": 5.0}, [], "r_drop compares logits, and the task matching has none"),
+        ("instructions", "llama", {"label_smoothing": 0.1}, [], "label_smoothing is not for the task instr"),
+        ("instructions", "llama", {"options": {"max_reply": 128}}, [], "max_reply 128 leaves no room for"),
+        ("instructions", "gpt2", {"lora": {"quantize": "nf4"}}, [], "nf4 is for linear layers"),
+        ("seq2seq", "marian", {"options": {"max_target_length": 500}}, [], "more than the 256 positions"),
+        (
+            "seq2seq",
+            "t5",
+            {"options": {"beams": True}},
+            [],
+            r"fine_tune.options: beams is True; give a value",
+        ),
+        ("seq2seq", "t5", {"options": {"dropout": 1.5}}, [], "options.dropout is 1.5; it has to be below 1"),
+        ("question_answering", "bert", {"options": {"no_answer": "yes"}}, [], "no_answer is 'yes'; give a"),
         (
             "classification",
             None,
@@ -90,8 +105,8 @@ def test_another_teacher_in_the_same_folder_is_another_input(tmp_path: Path) -> 
 def test_what_the_task_can_not_do_is_said_before_anything_starts(
     task: str, family: str | None, values: dict[str, Any], demanded: list[str], said: str
 ) -> None:
-    with pytest.raises(StageError, match=said):
-        check_against_task(task, family, FineTuneConfig.model_validate(values), demanded)
+    with pytest.raises(RecipeError, match=said):
+        check_against_task(task, family, FineTuneConfig.model_validate(values), demanded, 256)
 
 
 def test_what_the_task_can_do_is_not_refused() -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from expectations.strict import StrictModel
 
 Format = Literal["auto", "text", "html", "jsonl", "json", "csv", "tsv", "parquet", "mediawiki", "warc"]
 Division = Literal["whole", "line", "paragraph", "heading"]
 TextStyle = Literal["plain", "tagged", "tokenized", "columns"]
 
 
-class ReadingOptions(BaseModel):
+class ReadingOptions(StrictModel):
     """What a record is, and where its text is."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Format = Field(default="auto", description="what the files hold; auto: what their names say")
     text_field: str = Field(

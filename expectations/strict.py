@@ -1,0 +1,42 @@
+"""The base of what a recipe says: values are taken as they are written, or refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
+
+SCALARS = ("int", "float", "bool")
+# Whole numbers that JSON, Arrow and the libraries below carry exactly; fields may set a lower limit.
+LARGEST = 2**53 - 1
+
+
+def _make_strict(schema: Any) -> None:
+    """Mark every number and truth value of pydantic's own description of a model, at any depth."""
+    if isinstance(schema, dict):
+        if schema.get("type") in SCALARS:
+            schema["strict"] = True
+        if schema.get("type") == "int" and not schema.keys() & {"le", "lt"}:
+            schema["le"] = LARGEST
+        schema = list(schema.values())
+    if isinstance(schema, list | tuple):
+        for part in schema:
+            _make_strict(part)
+
+
+class StrictModel(BaseModel):
+    """A frozen model in which `true` is no number, `1` no truth value, `"5"` neither, and numbers are finite.
+
+    pydantic's strict mode would also refuse a list where a tuple is wanted, and YAML and JSON have only
+    lists, so the scalars alone are strict. A whole number does for any number; 5.0 is no whole number.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """What pydantic makes of the class, with strict scalars."""
+        schema = handler(source)
+        _make_strict(schema)
+        return schema

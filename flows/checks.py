@@ -1,0 +1,137 @@
+"""What can be refused before the first stage: by the recipe, this machine and the registry, not by the data.
+
+`textmill plan` and the rest that only looks refuse the same as a run does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from importlib.util import find_spec
+
+from flows.recipe import Recipe
+from tasks.errors import RecipeError, StageError
+from tasks.examples import FilesExamples, read_examples
+from tasks.registered_name import check_name
+from tasks.registry import reachable
+from tasks.task_checks import check_against_task, check_examples
+
+
+def check(recipe: Recipe, skipped: Collection[str] = ()) -> None:
+    """Refuse what a run could not do: by the recipe, by MLflow where it runs, and by examples in files.
+
+    Args:
+        skipped: stages that are not part of the run.
+
+    Raises:
+        RecipeError: the recipe is wrong; it names the key, the value and the way out.
+        StageError: an example in a file is.
+    """
+    check_recipe(recipe, skipped)
+    if recipe.examples and "examples" not in skipped:
+        if "evaluate" not in skipped and reachable():
+            check_name(recipe.registration.model, recipe.examples.task, recipe.examples.columns)
+        if isinstance(recipe.examples, FilesExamples):
+            _check_labels_of_metrics(recipe, read_examples(recipe.examples).labels)
+
+
+def check_recipe(recipe: Recipe, skipped: Collection[str] = ()) -> None:
+    """Refuse what a stage of this run would refuse for a reason that is known now.
+
+    Args:
+        skipped: stages that are not part of the run.
+
+    Raises:
+        RecipeError: it names the key, the value and the way out.
+    """
+    if "clean" not in skipped:
+        _check_engine(recipe)
+    if "tokenize" not in skipped:
+        _check_tokenizer(recipe)
+    if recipe.pretrain and "pretrain" not in skipped:
+        positions = _check_pretraining(recipe)
+        if recipe.examples and recipe.fine_tune and "fine_tune" not in skipped:
+            _check_task(recipe, positions)
+
+
+def _check_labels_of_metrics(recipe: Recipe, labels: Collection[str]) -> None:
+    """Refuse a demand on the figure of a label that no example has, such as `f1_LOC`."""
+    from model_code.task_types.task import task_named
+
+    assert recipe.examples is not None
+    metrics = task_named(recipe.examples.task).METRICS
+    for name in recipe.evaluate.at_least:
+        of_label = [name.removeprefix(f"{metric}_") for metric in metrics if name.startswith(f"{metric}_")]
+        known = {label.removeprefix("B-").removeprefix("I-") for label in labels} | set(labels)
+        if name not in metrics and not known & set(of_label):
+            raise RecipeError(
+                f"evaluate.at_least.{name}: no example has the label {of_label[-1]!r}; they have "
+                f"{', '.join(sorted(known - {'O'}))}"
+            )
+
+
+def _check_engine(recipe: Recipe) -> None:
+    if recipe.clean.engine == "ray" and find_spec("ray") is None:
+        raise RecipeError(
+            "clean.engine: ray is not installed here; install it (`pip install 'textmill[ray]'`) or set "
+            "clean.engine to local"
+        )
+
+
+def _check_tokenizer(recipe: Recipe) -> None:
+    if recipe.tokenize.pretrained:
+        from tasks.tokenizing import pretrained
+
+        try:
+            pretrained.load(recipe.tokenize)
+        except StageError as error:
+            raise RecipeError(str(error)) from error
+    if key := recipe.tokenize.group_by:
+        for source in recipe.collect.sources:
+            if key not in source.meta_keys:
+                have = ", ".join(source.meta_keys) or "none"
+                raise RecipeError(
+                    f"tokenize.group_by: documents of the source {source.name!r} have no {key!r} in their "
+                    f"meta (they have {have}); correct it, or add {key!r} to the meta_fields of the source"
+                )
+
+
+def _check_pretraining(recipe: Recipe) -> int | None:
+    """Refuse what the trainer would by its config alone; returns the model's positions, None: without end."""
+    from model_code.errors import TrainingError
+    from model_code.models.checkpoints import check_start
+    from model_code.objectives.choice import require_sentinels
+    from model_code.objectives.names import OBJECTIVES
+
+    assert recipe.pretrain is not None
+    config, tokens = recipe.pretrain, recipe.tokenize
+    if config.batch_size % config.processes:
+        raise RecipeError(
+            f"pretrain.batch_size {config.batch_size} can't be shared evenly by {config.processes} devices; "
+            f"make it a multiple of {config.processes}, or set pretrain.devices"
+        )
+    objective = config.objective or OBJECTIVES[config.family][0]
+    try:
+        if objective == "span_corruption" and not tokens.pretrained:
+            sentinels = tokens.conventions.sentinels
+            require_sentinels(config.sequence_length, config.noise_density, config.mean_span, sentinels)
+        if config.start_from:
+            made = None if tokens.pretrained else tokens.vocabulary
+            return check_start(config.start_from, config.family, config.sequence_length, made)
+    except TrainingError as error:
+        raise RecipeError(f"pretrain: {error}") from error
+    return None if config.family == "t5" else config.shape.max_positions
+
+
+def _check_task(recipe: Recipe, positions: int | None) -> None:
+    assert recipe.examples is not None
+    assert recipe.pretrain is not None
+    assert recipe.fine_tune is not None
+    check_examples(recipe.examples, {source.name: source.meta_keys for source in recipe.collect.sources})
+    if positions is not None and recipe.fine_tune.width > positions:
+        raise RecipeError(
+            f"fine_tune.max_length {recipe.fine_tune.max_length} (rows of {recipe.fine_tune.width} tokens) "
+            f"is more than the {positions} positions of the model; lower it"
+        )
+    check_against_task(
+        recipe.examples.task, recipe.pretrain.family, recipe.fine_tune, recipe.evaluate.at_least, positions
+    )
