@@ -70,6 +70,24 @@ from tests.tasks.labelled.example_files import BY_NUMBER, SENTENCE, TSV, read, s
             "a.conll, line 5: the tag 'LOC' is none of BIO",
         ),
         ({"a__conll": "Rome O\nis O X\n"}, "token_classification", {}, "a.conll, line 2: 3 columns, where"),
+        (
+            {"a__conll": "Rome\u3000O\n"},
+            "token_classification",
+            {},
+            "a.conll, line 1: one column, 'Rome\\u3000O', where a word and its tag are wanted",
+        ),
+        (
+            {"a__jsonl": '{"words": ["a"], "tags": [3]}\n'},
+            "token_classification",
+            {},
+            "line 1: 'tags' holds numbers, not a list of words",
+        ),
+        (
+            {"a__jsonl": '{"text": "x", "label": "a", "label": "b"}\n'},
+            "classification",
+            {},
+            "a.jsonl, line 1: the key 'label' occurs twice",
+        ),
         # Answers.
         (
             {"a__json": squad({"text": "new", "answer_start": 8})},
@@ -78,10 +96,10 @@ from tests.tasks.labelled.example_files import BY_NUMBER, SENTENCE, TSV, read, s
             "a.json, line 11: the answer 'new' is not in its context",
         ),
         (
-            {"a__json": squad({"text": "Rome", "answer_start": 8})},
+            {"a__json": squad({"text": "Rome"})},
             "question_answering",
             {"format": "squad"},
-            "a.json, line 11: the answer 'Rome' is not at position 8 of its context, and elsewhere more than",
+            "a.json, line 11: the answer 'Rome' is in its context more than once, and its start",
         ),
         (
             {"a__json": "[]"},
