@@ -67,7 +67,7 @@ class FilesExamples(_Examples):
     )
     delimiter: str = Field(
         "",
-        max_length=1,
+        pattern=r'^[^"\r\n]?$',
         description="Stands between the columns of CSV and TSV; empty: a tab in TSV, in CSV what the first "
         "line says.",
     )
@@ -137,6 +137,8 @@ class FilesExamples(_Examples):
                 raise ValueError(f"{split} names files by field, which is for two or more of format parallel")
             if isinstance(files, str) and self.format == "parallel":
                 raise ValueError(f"{split} names one file; parallel texts need a file for each field")
+        if self.delimiter and self.format not in ("auto", "csv", "tsv"):
+            raise ValueError(f"delimiter is for CSV and TSV, format is {self.format}; leave one out")
         return self
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.errors import StageError
 from tasks.labelled.answers import answers_in, placed, trimmed
 from tasks.labelled.labels import LabelRule, spelled
+from tasks.labelled.printed_lists import list_in
 from tasks.labelled.rows import Row
 from tasks.labelled.splits import Example
 from tasks.labelled.tags import as_bio
@@ -157,13 +158,24 @@ def _labels(value: Any, labels: LabelRule) -> list[str]:
 
 
 def _words(value: Any, labels: LabelRule) -> list[str]:
-    words = [word for word in _BLANKS.split(value) if word] if isinstance(value, str) else value
+    words = _parted(value) if isinstance(value, str) else value
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         held = "numbers" if isinstance(words, list) else type(value).__name__
         raise ValueError(f"holds {held}, not a list of words or a text with spaces")
     if not words:
         raise ValueError("is empty; remove the example")
     return words
+
+
+def _parted(text: str) -> list[str]:
+    """The words of a text, or of a list of words that is printed in it."""
+    try:
+        printed = list_in(text)
+    except ValueError:
+        printed = None  # brackets are words, too
+    if printed and all(isinstance(word, str) for word in printed):
+        return printed
+    return [word for word in _BLANKS.split(text) if word]
 
 
 def _tags(value: Any, labels: LabelRule) -> list[str]:

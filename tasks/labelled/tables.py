@@ -19,7 +19,7 @@ from tasks.labelled.rows import Row, wrong
 DELIMITERS = ",;\t|"
 QUOTED = "files of TSV read with quotes around their fields"
 
-_DECLARED = re.compile(r"sep=(.)\r?\n?", re.IGNORECASE)
+_DECLARED = re.compile(r"sep=(.)\r?(?:\n|\Z)", re.IGNORECASE)
 _QUOTED = r'(?<![^{delimiter}\n\r])"((?:[^"]|"")*+)"(?=[{delimiter}\r\n]|\Z)'
 
 

@@ -247,6 +247,11 @@ def test_an_empty_line_of_parallel_files_is_in_its_own_file(tmp_path: Path) -> N
         ({"task": "seq2seq", "train": "a.en", "format": "parallel"}, "needs? a file for each field"),
         ({"task": "seq2seq", "train": {"source": "a", "target": "b"}, "test": "c"}, "otherwise than train"),
         ({"task": "seq2seq", "train": {"source": "a"}}, "for two or more of format parallel"),
+        (
+            {"task": "classification", "train": "a.json", "format": "json", "delimiter": ";"},
+            "is for CSV and TSV",
+        ),
+        ({"task": "classification", "train": "a.csv", "delimiter": "::"}, "should match pattern"),
         ({"task": "classification", "train": "a.tsv", "test": "a.tsv"}, "a.tsv is named twice"),
         ({"task": "classification", "train": "https://me:word@host/a.tsv"}, "a user or password in it"),
         ({"task": "seq2seq", "train": {"source": "a", "target": "s3://me:word@b/t"}}, "a user or password"),

@@ -140,6 +140,16 @@ def test_words_are_parted_by_spaces_and_not_by_those_inside_them(tmp_path: Path)
     assert all_of("token_classification", "c.jsonl")[0]["words"] == ["10\u00a0000", "in", "Rome0"]
 
 
+def test_lists_of_words_that_are_printed_in_cells(tmp_path: Path) -> None:
+    rows = "".join(f"\"['Rome', 'is', '{n}']\",\"['B-LOC', 'O', 'O']\"\n[ in {n},O O O\n" for n in range(6))
+    write(tmp_path, a__csv="words,tags\n" + rows)
+    first, second = all_of("token_classification", "a.csv")[:2]
+    assert {tuple(first["words"]), tuple(second["words"])} <= {
+        *(("Rome", "is", str(n)) for n in range(6)),
+        *(("[", "in", str(n)) for n in range(6)),
+    }
+
+
 def test_only_line_feeds_end_lines(tmp_path: Path) -> None:
     rows = "".join(f"one\u2028{n}\u0085\x0c\x1c\t{n % 2}\n" for n in range(20))
     write(tmp_path, a__tsv=rows, a__en=rows, a__de=rows.replace("one", "eins"))
