@@ -139,7 +139,7 @@ class _Files:
     def lines(self, stage: str, name: str) -> list[dict[str, Any]]:
         """The JSON objects in a file of a stage's artifact, one per line."""
         try:
-            return [json.loads(line) for line in self._text(stage, name).splitlines()]
+            return [json.loads(line) for line in self._text(stage, name).split("\n") if line]
         except (OSError, ValueError):
             return []
 

@@ -18,6 +18,7 @@ from tasks.documents import Item, write_shards
 from tasks.errors import SourceError
 from tasks.sources.ledger import LICENSE, Ledger
 from tasks.sources.meta_check import check_meta
+from tasks.sources.locations import identity_of
 from tasks.sources.segments import Segments, last_listing
 from tasks.stage import Config, Workspace, stage
 
@@ -84,11 +85,34 @@ def snapshot(config: CollectConfig, home: Path) -> Snapshot:
     sources = (*config.sources, *config.evaluation_sets)
     places = [KeptSource(source, home) for source in sources]
     items = {place.source.name: place.list_items() for place in places}
+    _check_apart(config, items)
     taken = Snapshot(
         listings={place.source.name: place.listing_digest(items[place.source.name]) for place in places}
     )
     taken._items.update(items)
     return taken
+
+
+def _check_apart(config: CollectConfig, items: Mapping[str, Sequence[Item]]) -> None:
+    """Refuse a file that is both read and judged by: cleaning would drop all of it as contaminated.
+
+    Of one file different fields may be read, such as contexts and questions.
+    """
+    if not config.evaluation_sets:
+        return
+    read = {
+        (identity_of(item.uri), getattr(source, "text_field", "")): source.name
+        for source in config.sources
+        for item in items[source.name]
+    }
+    for source in config.evaluation_sets:
+        for item in items[source.name]:
+            if name := read.get((identity_of(item.uri), getattr(source, "text_field", ""))):
+                raise SourceError(
+                    f"collect: {item.uri} is in collect.sources ({name}) and in collect.evaluation_sets "
+                    f"({source.name}); what is learnt can't judge: narrow the source's pattern, or take the "
+                    "evaluation set out"
+                )
 
 
 @stage()

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,8 +46,8 @@ class Document:
     """One text and where it comes from.
 
     `collected_at` is the time of the source's own last change, None where it has none that is the same
-    on every machine. `raw` are the bytes that the text was read from (None: the text itself),
-    `encoding` the one they were in, `extractor` what made text of them, with its version.
+    on every machine. `meta` is what JSON can hold. `raw` are the bytes that the text was read from (None: the
+    text itself), `encoding` the one they were in, `extractor` what made text of them, with its version.
     """
 
     text: str
@@ -55,7 +55,7 @@ class Document:
     uri: str
     license: str | None = None
     collected_at: datetime | None = None
-    meta: Mapping[str, str] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
     raw: bytes | None = None
     encoding: str = "utf-8"
     extractor: str = "text"

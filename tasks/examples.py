@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from tasks.artifact import Artifact
+from tasks.labelled.apart import check_apart
 from tasks.labelled.config import DocumentsExamples, ExamplesConfig, FilesExamples
 from tasks.labelled.documents import document_examples
 from tasks.labelled.files import digest_of
@@ -51,10 +52,11 @@ def example_files(config: FilesExamples | DocumentsExamples) -> ExampleFiles | N
     None for examples made of documents.
 
     Raises:
-        StageError: a file is not there or can't be read.
+        StageError: a file is not there, can't be read, or is in two splits.
     """
     if isinstance(config, DocumentsExamples):
         return None
+    check_apart(config)
     return ExampleFiles(digests={path: digest_of(path) for path in config.paths})
 
 

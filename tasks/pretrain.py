@@ -228,8 +228,8 @@ def pretrain(tokens: Artifact, config: PretrainConfig, workspace: Workspace) -> 
 
 def _show(workspace: Workspace) -> None:
     """The loss at some steps, and where samples are: text belongs on no page that a server keeps."""
-    history = (workspace.directory / "history.jsonl").read_text(encoding="utf-8").splitlines()
-    rows = [row for row in map(json.loads, history) if "loss" in row]
+    history = (workspace.directory / "history.jsonl").read_text(encoding="utf-8").split("\n")
+    rows = [row for row in map(json.loads, filter(None, history)) if "loss" in row]
     steps = rows[:: max(1, len(rows) // POINTS)][:POINTS] + rows[-1:]
     workspace.table("Loss", ["step", "nats per token"], [(row["step"], row["loss"]) for row in steps])
     place = workspace.store.place(workspace.stage, workspace.key)

@@ -173,7 +173,7 @@ class CleanConfig(Config):
 def _entries(name: str, path: str) -> tuple[str, ...]:
     """The lines of a word list's file, without blank ones and comments."""
     try:
-        lines = Path(path).expanduser().read_text(encoding="utf-8-sig").splitlines()
+        lines = Path(path).expanduser().read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
         raise ValueError(f"word list {name!r}: {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,31 +28,47 @@ def answers_in(value: Any) -> list[dict[str, Any]]:
     return [_answer(stated) for stated in value]
 
 
+def trimmed(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer without the blanks around it, which a mouse marks along with it."""
+    text, start = answer["text"].strip(), answer["start"]
+    before = len(answer["text"]) - len(answer["text"].lstrip())
+    return {"text": text, "start": start + before if start >= 0 else start}
+
+
 def placed(answer: Mapping[str, Any], context: str) -> dict[str, Any]:
-    """The answer at its position; a start that is wrong is put right where the text occurs only once.
+    """The answer at its position; one whose start is wrong, at the nearest place where its text stands.
+
+    A start may have been counted in units of UTF-16, as browsers do, or in bytes of UTF-8. Then it is
+    exactly there.
 
     Raises:
-        ValueError: it is not in the context, or in several places and in none of them at its start.
+        ValueError: it is not in the context, or in several places and no start is stated.
     """
     text, start = answer["text"], answer["start"]
     if start >= 0 and context.startswith(text, start):
         return dict(answer)
-    first = context.find(text)
-    if first < 0:
+    places = [match.start() for match in re.finditer(f"(?={re.escape(text)})", context)]
+    if not places:
         raise ValueError(f"the answer {text!r} is not in its context")
-    if context.find(text, first + 1) >= 0:
-        raise ValueError(
-            f"the answer {text!r} is not at position {start} of its context, and elsewhere more than once"
-        )
-    return {"text": text, "start": first}
+    if start < 0 and len(places) > 1:
+        raise ValueError(f"the answer {text!r} is in its context more than once, and its start is not stated")
+    counted_otherwise = (
+        place
+        for codec, unit in (("utf-16-le", 2), ("utf-8", 1))
+        for place in places
+        if len(context[:place].encode(codec, "surrogatepass")) == start * unit
+    )
+    return {"text": text, "start": next(counted_otherwise, min(places, key=lambda place: abs(place - start)))}
 
 
 def _answer(stated: Any) -> dict[str, Any]:
     stated = {"text": stated} if isinstance(stated, str) else stated
     text = stated.get("text") if isinstance(stated, Mapping) else None
-    if not isinstance(text, str) or not text:
+    if not isinstance(text, str) or not text.strip():
         raise ValueError("holds an answer without text")
     start = stated.get("answer_start", stated.get("start", -1))
-    if not isinstance(start, int):
+    if isinstance(start, float) and start.is_integer():
+        start = int(start)  # a gap in a column of whole numbers makes them 1.0 and 2.0
+    if not isinstance(start, int) or isinstance(start, bool):
         raise ValueError(f"holds an answer whose start is {start!r}, not a number of characters")
     return {"text": text, "start": start}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tasks.errors import StageError
 from tasks.labelled.found import Found
+from tasks.labelled.labels import likeness
 from tasks.labelled.splits import Split
 
 SHOWN = 10
@@ -38,3 +41,31 @@ def check_labels(splits: Mapping[Split, Sequence[Found]], fewest: int) -> list[s
                     "the example out, or add training examples of it"
                 )
     return labels
+
+
+def check_spellings(found: Sequence[Found], remarks: Counter[str]) -> None:
+    """Refuse labels that nobody can tell apart; count in `remarks` those that differ in case or width alone.
+
+    Raises:
+        StageError: there are two, with their places.
+    """
+    first: dict[str, Found] = {}
+    for one in found:
+        for label in one.labels:
+            first.setdefault(label, one)
+    alike: dict[str, str] = {}
+    folded: dict[str, str] = {}
+    for label, one in first.items():
+        if (other := alike.setdefault(likeness(label), label)) != label:
+            raise one.row.wrong(
+                f"the label {label!r} ({_points(label)}) looks like {other!r} ({_points(other)}) of "
+                f"{first[other].row.place}; write both alike, or give one another name"
+            )
+        other = folded.setdefault(unicodedata.normalize("NFKC", label).casefold(), label)
+        if other != label:
+            remarks[f"labels that differ in case or width alone ({other!r}, {label!r})"] += 1
+
+
+def _points(label: str) -> str:
+    """The characters outside ASCII by number, where what they look like says nothing."""
+    return " ".join(f"U+{ord(character):04X}" for character in label if character > "\x7f") or "ASCII"

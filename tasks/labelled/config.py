@@ -7,12 +7,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from model_code.task_types import task_types
+from tasks.labelled.labels import spelled
 from tasks.sources.locations import without_credentials
 from tasks.stage import Config
 from tasks.tokenizing.division import Split
 
 Format = Literal["auto", "tsv", "csv", "json", "jsonl", "conll", "parallel", "squad"]
-Columns = dict[str, str | int]
+Columns = dict[str, str | int | list[str | int]]
 # Of a label that is learnt from documents, in all, and in validation and test each.
 FEWEST_DOCUMENTS, FEWEST_HELD_OUT = 4, 1
 File = Annotated[str, Field(min_length=1)]
@@ -22,6 +23,9 @@ class _Examples(Config):
     """What both kinds of examples share."""
 
     task: str = Field(description="Task type, a module of model_code/task_types: what an example holds.")
+    separator: str = Field(
+        ",", min_length=1, description="Stands between the labels where a column or key holds several."
+    )
     limit: int = Field(
         0, ge=0, description="Most training examples, every label in its share; 0: all. For short trials."
     )
@@ -65,16 +69,20 @@ class FilesExamples(_Examples):
         "line, blank lines between sentences; parallel: line n of one file belongs to line n of the other; "
         "squad: SQuAD's JSON, version 1 or 2.",
     )
+    delimiter: str = Field(
+        "",
+        pattern=r'^[^"\r\n]?$',
+        description="Stands between the columns of CSV and TSV; empty: a tab in TSV, in CSV what the first "
+        "line says.",
+    )
     header: bool = Field(
         True, description="TSV and CSV begin with the columns' names; without, they are 1, 2, 3."
     )
     columns: Columns = Field(
         {},
         description="Column, or path of keys with dots in JSON, by field of the task; a field that is not "
-        "named has a column of its own name. In CoNLL words are column 1 and tags the last one.",
-    )
-    separator: str = Field(
-        ",", min_length=1, description="Stands between the labels where a column holds several."
+        "named has a column of its own name. A list of columns is for labels: one each, with 0 or 1. In "
+        "CoNLL words are column 1 and tags the last one.",
     )
     strip_prefix: str = Field(
         "", description="Taken off the beginning of every line of CoNLL, such as `en:` in WikiANN."
@@ -133,6 +141,8 @@ class FilesExamples(_Examples):
                 raise ValueError(f"{split} names files by field, which is for two or more of format parallel")
             if isinstance(files, str) and self.format == "parallel":
                 raise ValueError(f"{split} names one file; parallel texts need a file for each field")
+        if self.delimiter and self.format not in ("auto", "csv", "tsv"):
+            raise ValueError(f"delimiter is for CSV and TSV, format is {self.format}; leave one out")
         return self
 
 
@@ -147,10 +157,11 @@ class DocumentsExamples(_Examples):
     """
 
     kind: Literal["documents"] = "documents"
-    columns: dict[str, str] = Field(
+    columns: dict[str, str | list[str]] = Field(
         {},
         description="Part of a document (`text`, `first_sentence`, `rest`) or key of its `meta`, by field of "
-        "the task; a field that is not named is the part of its own name.",
+        "the task; a field that is not named is the part of its own name. A list of keys is for labels: one "
+        "each, with 0 or 1.",
     )
     min_words: dict[str, Annotated[int, Field(ge=0)]] = Field(
         {},
@@ -178,6 +189,16 @@ class DocumentsExamples(_Examples):
     summaries: bool = Field(
         False, description="Train also on the first sentence of each text alone, the length of a question."
     )
+
+    @field_validator("only")
+    @classmethod
+    def _spelled_as_labels(cls, only: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(spelled, only))
+
+    @field_validator("aliases")
+    @classmethod
+    def _named_as_labels(cls, aliases: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        return {spelled(label): names for label, names in aliases.items()}
 
 
 ExamplesConfig = Annotated[FilesExamples | DocumentsExamples, Field(discriminator="kind")]

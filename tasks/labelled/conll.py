@@ -1,17 +1,20 @@
 """CoNLL's columns: a word per line with what is said about it, a blank line between sentences.
 
 Columns are separated by tabs (then words may have spaces in them, and lines that begin with `#` are
-comments, as in CoNLL-U) or by white space (as in CoNLL-2003).
+comments, as in CoNLL-U) or by spaces (as in CoNLL-2003). A no-break or an ideographic space stands inside a
+word.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from tasks.labelled.files import File
 from tasks.labelled.rows import Row, wrong
 
 _DOCUMENT = "-DOCSTART-"
+_SPACES = re.compile(" +")
 
 
 def read(file: File, *, strip_prefix: str = "") -> Iterator[Row]:
@@ -20,21 +23,28 @@ def read(file: File, *, strip_prefix: str = "") -> Iterator[Row]:
     `text` are the words in a row, and `types` what kinds of entities the tags name.
 
     Raises:
-        StageError: a line has another number of columns than the one before it.
+        StageError: a line has one column, or another number than the one before it.
     """
     tabs = "\t" in file.text
     columns = first = 0
     sentence: list[list[str]] = []
     for line, text in enumerate(file.text.split("\n"), start=1):
         text = text.rstrip("\r").removeprefix(strip_prefix)
-        if not text.strip() or text.startswith(_DOCUMENT):
+        if not text.strip(" \t") or text.startswith(_DOCUMENT):
             if sentence:
                 yield _row(file, first, sentence)
             sentence = []
             continue
         if tabs and text.startswith("#") and "\t" not in text:
             continue
-        cells = text.split("\t") if tabs else text.split()
+        cells = text.split("\t") if tabs else _SPACES.split(text.strip(" "))
+        if len(cells) == 1:
+            raise wrong(
+                file.uri,
+                line,
+                f"one column, {text[:60]!r}, where a word and its tag are wanted; a tab or a space "
+                "parts them",
+            )
         columns = columns or len(cells)
         if len(cells) != columns:
             raise wrong(

@@ -9,23 +9,27 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
 from tasks.documents import read_documents
 from tasks.errors import StageError
+from tasks.labelled.checks import check_spellings
 from tasks.labelled.config import FEWEST_DOCUMENTS, FEWEST_HELD_OUT, DocumentsExamples
 from tasks.labelled.fields import Fields
 from tasks.labelled.found import Found, assembled, chosen, found_in
+from tasks.labelled.labels import is_missing
 from tasks.labelled.names import hider
 from tasks.labelled.rows import Row
 from tasks.labelled.splits import SPLITS, Split, Splits
+from tasks.sources.fields import value_at
+from tasks.sources.left_out import LeftOut
 
 if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import TaskType
 
-Parts = Mapping[str, str]
+Parts = Mapping[str, Any]
 # The signs of Hindi, Arabic and Urdu among those before a space.
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？।॥؟۔])\s+|(?<=[。！？])")
 _LOWER = (
@@ -49,12 +53,13 @@ def document_examples(documents: Path, splits: Path, config: DocumentsExamples, 
     from model_code.task_types.task import task_named
 
     task = task_named(config.task)
-    fields = Fields(task.FIELDS, config.columns)
+    fields = Fields(task.FIELDS, config.columns, config.separator)
     fields.check(config.min_words, "min_words")
     fields.check(config.max_words, "max_words")
     found, left_out = list(_found(documents, task, fields, config)), dict[str, str]()
     split_of = _read_splits(splits)
     if label := next((name for name, field in task.FIELDS.items() if field.kind in ("label", "labels")), ""):
+        check_spellings(found, fields.remarks)
         found, left_out = _learnable(found, label, split_of, config)
     labels = task.labels_of([one.example for one in found])
     hide = hider(labels, config.aliases) if config.mask_names and labels else str
@@ -86,34 +91,44 @@ def _sentence_and_rest(text: str) -> tuple[str, str]:
 
 
 def _found(documents: Path, task: TaskType, fields: Fields, config: DocumentsExamples) -> Iterator[Found]:
-    for parts in _parts(documents):
-        if reason := _unfit(parts, fields, config):
+    for row in _rows(documents):
+        if reason := _unfit(row.values, fields, config):
             fields.remarks[reason] += 1
         else:
-            yield found_in(Row(f"document {parts['id']}", 1, parts, parts["id"]), fields, task)
+            yield found_in(row, fields, task)
 
 
-def _parts(documents: Path) -> Iterator[Parts]:
-    """What each document offers, by name."""
-    for batch in read_documents(documents, ["id", "text", "meta"]):
-        columns = (batch[name].to_pylist() for name in ("id", "text", "meta"))
-        for id, text, meta in zip(*columns, strict=True):
+def _rows(documents: Path) -> Iterator[Row]:
+    """A row per document, its values what it offers by name."""
+    for batch in read_documents(documents, ["id", "uri", "text", "meta"]):
+        columns = (batch[name].to_pylist() for name in ("id", "uri", "text", "meta"))
+        for id, uri, text, meta in zip(*columns, strict=True):
             sentence, rest = _sentence_and_rest(text)
-            yield {**json.loads(meta), "id": id, "text": text, "first_sentence": sentence, "rest": rest}
+            offered = {"id": id, "text": text, "first_sentence": sentence, "rest": rest}
+            yield Row(f"{uri} (document {id})", 0, json.loads(meta) | offered, id)
 
 
 def _unfit(parts: Parts, fields: Fields, config: DocumentsExamples) -> str:
     """Why no example can be made of a document; empty when one can."""
     for name, field in fields.fields.items():
-        column = fields.column(name)
-        if (field.required or name in config.columns) and not parts.get(column):
-            return f"documents without {column}"
-        words = len(str(parts.get(column, "")).split())
-        if words < config.min_words.get(name, 0):
-            return f"documents with fewer than {config.min_words[name]} words in {column}"
-        if words > config.max_words.get(name, words):
-            return f"documents with more than {config.max_words[name]} words in {column}"
+        for column in fields.columns_of(name):
+            part = _part(parts, column)
+            nothing = is_missing(part) or (part == "" and field.kind != "labels")
+            if nothing and (field.required or name in config.columns):
+                return f"documents without {column}"
+            words = len(str("" if nothing else part).split())
+            if words < config.min_words.get(name, 0):
+                return f"documents with fewer than {config.min_words[name]} words in {column}"
+            if words > config.max_words.get(name, words):
+                return f"documents with more than {config.max_words[name]} words in {column}"
     return ""
+
+
+def _part(parts: Parts, column: str) -> Any:
+    try:
+        return value_at(parts, column)
+    except LeftOut:
+        return None
 
 
 def _learnable(

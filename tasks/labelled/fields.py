@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import StageError
-from tasks.labelled.answers import answers_in, placed
+from tasks.labelled.answers import answers_in, placed, trimmed
+from tasks.labelled.labels import LabelRule, spelled
+from tasks.labelled.printed_lists import list_in
 from tasks.labelled.rows import Row
 from tasks.labelled.splits import Example
 from tasks.labelled.tags import as_bio
@@ -22,23 +25,38 @@ if TYPE_CHECKING:  # it imports torch
 ROLES = ("system", "user", "assistant")
 TAGS_REWRITTEN = "sentences with tags rewritten as BIO"
 ANSWERS_MOVED = "answers moved to where their text stands"
+ANSWERS_TRIMMED = "answers without the blanks around them"
+
+Columns = Mapping[str, str | int | Sequence[str | int]]
+
+# str.split() also parts words at no-break and ideographic spaces, which stand inside them: 10 000.
+_BLANKS = re.compile(r"[ \t\r\n]+")
 
 
 @dataclass
 class Fields:
     """The fields of a task and the columns that they are in; counts in `remarks` what it puts right.
 
+    Several columns are for labels alone: one for each, that holds 0 or 1.
+
     Raises:
-        StageError: a column is named for a field that the task doesn't have.
+        StageError: a column is named for a field that the task doesn't have, or several for one text.
     """
 
     fields: Mapping[str, Field]
-    columns: Mapping[str, str | int]
+    columns: Columns
     separator: str = ","
     remarks: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.check(self.columns, "columns")
+        self.labels = LabelRule(self.separator, self.remarks)
+        for name, column in self.columns.items():
+            if not isinstance(column, str | int) and self.fields[name].kind != "labels":
+                raise StageError(
+                    f"examples: columns names several columns for {name!r}; only labels (multi_label) may "
+                    "be in several, each with 0 or 1"
+                )
 
     def check(self, names: Iterable[str], key: str) -> None:
         """Refuse names that are no fields of the task, which a key of the recipe gives.
@@ -52,9 +70,10 @@ class Fields:
                 f"{', '.join(self.fields)}"
             )
 
-    def column(self, name: str) -> str:
-        """The column that a field is in: the one that the recipe names, or one of its own name."""
-        return str(self.columns.get(name, name))
+    def columns_of(self, name: str) -> list[str]:
+        """The columns that a field is in: those that the recipe names, or one of its own name."""
+        named = self.columns.get(name, name)
+        return [str(named)] if isinstance(named, str | int) else [str(column) for column in named]
 
     def example(self, row: Row) -> Example:
         """The example of a row, without an `id`.
@@ -64,30 +83,40 @@ class Fields:
         """
         example: Example = {}
         for name, asked in self.fields.items():
-            value = self._value(row, name, asked)
-            if value is None:
+            if asked.named and name not in self.columns:
                 continue
+            columns = self.columns_of(name)
             try:
-                example[name] = _CONVERTERS[asked.kind](value, self.separator)
+                if not isinstance(self.columns.get(name, name), str | int):
+                    marks = {column: self._value(row, name, column) for column in columns}
+                    example[name] = self.labels.marked(marks)
+                elif (value := self._value(row, name, columns[0])) is not None:
+                    example[name] = _CONVERTERS[asked.kind](value, self.labels)
             except ValueError as error:
-                raise row.wrong(f"{name!r} {error}", self.column(name)) from error
+                if isinstance(error, StageError):
+                    raise
+                raise row.wrong(f"{name!r} {error}", columns[0]) from error
         self._fit_together(example, row)
         return example
 
-    def _value(self, row: Row, name: str, asked: Field) -> Any:
-        """What the column of a field holds; None where a field that may be absent is."""
-        if asked.named and name not in self.columns:
-            return None
+    def _value(self, row: Row, name: str, column: str) -> Any:
+        """What a column of a field holds; None where a field that may be absent is."""
+        needed = self.fields[name].required or name in self.columns
         try:
-            value = value_at(row.values, self.column(name))
+            value = value_at(row.values, column)
         except LeftOut:
-            if asked.required or name in self.columns:
-                raise row.wrong(
-                    f"no column {self.column(name)!r} for {name}; there are {', '.join(row.values)[:300]}; "
-                    "name the right one in examples.columns, or set examples.header"
-                ) from None
-            return None
-        if value is None and (asked.required or name in self.columns):
+            if not needed:
+                return None
+            several = (
+                "; labels in columns of 0 and 1: name them in a list"
+                if self.fields[name].kind == "labels"
+                else ""
+            )
+            raise row.wrong(
+                f"no column {column!r} for {name}; there are {', '.join(row.values)[:300]}; "
+                f"name the right one in examples.columns, or set examples.header{several}"
+            ) from None
+        if value is None and needed:
             raise row.wrong(f"{name!r} is null; fill it in or remove the example")
         return value
 
@@ -102,54 +131,58 @@ class Fields:
             self.remarks[TAGS_REWRITTEN] += example[kinds["tags"]] != tags
         if "answers" in kinds and "context" in example:
             stated = example[kinds["answers"]]
+            bare = [trimmed(answer) for answer in stated]
             try:
-                found = [placed(answer, example["context"]) for answer in stated]
+                found = [placed(answer, example["context"]) for answer in bare]
             except ValueError as error:
                 raise row.wrong(f"{error}; correct it or take the question out") from error
             example[kinds["answers"]] = found
-            self.remarks[ANSWERS_MOVED] += sum(a != b for a, b in zip(stated, found, strict=True))
+            self.remarks[ANSWERS_TRIMMED] += sum(a != b for a, b in zip(stated, bare, strict=True))
+            self.remarks[ANSWERS_MOVED] += sum(a != b for a, b in zip(bare, found, strict=True))
 
 
-def _text(value: Any, separator: str) -> str:
+def _text(value: Any, labels: LabelRule) -> str:
     if not isinstance(value, str):
         raise ValueError(f"holds {type(value).__name__}, not text")
-    if not value.strip():
+    if not spelled(value[:100]) and not spelled(value):
         raise ValueError("is empty; fill it in or remove the example")
     return value
 
 
-def _label(value: Any, separator: str) -> str:
-    if isinstance(value, list | Mapping):
-        raise ValueError(f"holds {type(value).__name__}, not one label")
-    if value is None or value != value:  # NaN, which some write where there is nothing
-        raise ValueError(f"holds {value}, not a label")
-    if isinstance(value, bool):
-        value = str(value).lower()
-    elif isinstance(value, float) and value.is_integer():
-        value = int(value)  # a gap in a column of whole numbers makes them 1.0 and 2.0
-    label = str(value).strip()
-    if not label:
-        raise ValueError("is empty; every example has a label")
-    return label
+def _label(value: Any, labels: LabelRule) -> str:
+    return labels.one(value)
 
 
-def _labels(value: Any, separator: str) -> list[str]:
-    if isinstance(value, str):
-        value = value.split(separator)
-    parts = value if isinstance(value, list) else [value]
-    return sorted({_label(part, separator) for part in parts if str(part).strip()})
+def _labels(value: Any, labels: LabelRule) -> list[str]:
+    return labels.several(value)
 
 
-def _words(value: Any, separator: str) -> list[str]:
-    words = value.split() if isinstance(value, str) else value
+def _words(value: Any, labels: LabelRule) -> list[str]:
+    words = _parted(value) if isinstance(value, str) else value
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-        raise ValueError(f"holds {type(value).__name__}, not a list of words or a text with spaces")
+        held = "numbers" if isinstance(words, list) else type(value).__name__
+        raise ValueError(f"holds {held}, not a list of words or a text with spaces")
     if not words:
         raise ValueError("is empty; remove the example")
     return words
 
 
-def _score(value: Any, separator: str) -> float:
+def _parted(text: str) -> list[str]:
+    """The words of a text, or of a list of words that is printed in it."""
+    try:
+        printed = list_in(text)
+    except ValueError:
+        printed = None  # brackets are words, too
+    if printed and all(isinstance(word, str) for word in printed):
+        return printed
+    return [word for word in _BLANKS.split(text) if word]
+
+
+def _tags(value: Any, labels: LabelRule) -> list[str]:
+    return [labels.one(tag) for tag in _words(value, labels)]
+
+
+def _score(value: Any, labels: LabelRule) -> float:
     try:
         score = float(value)
     except (TypeError, ValueError):
@@ -159,11 +192,11 @@ def _score(value: Any, separator: str) -> float:
     return score
 
 
-def _answers(value: Any, separator: str) -> list[dict[str, Any]]:
+def _answers(value: Any, labels: LabelRule) -> list[dict[str, Any]]:
     return answers_in(value)
 
 
-def _messages(value: Any, separator: str) -> list[dict[str, str]]:
+def _messages(value: Any, labels: LabelRule) -> list[dict[str, str]]:
     if not isinstance(value, list) or not value:
         raise ValueError("is no list of messages")
     for message in value:
@@ -174,12 +207,12 @@ def _messages(value: Any, separator: str) -> list[dict[str, str]]:
     return [{"role": message["role"], "content": message["content"]} for message in value]
 
 
-_CONVERTERS: Mapping[str, Callable[[Any, str], Any]] = {
+_CONVERTERS: Mapping[str, Callable[[Any, LabelRule], Any]] = {
     "text": _text,
     "label": _label,
     "labels": _labels,
     "words": _words,
-    "tags": _words,
+    "tags": _tags,
     "score": _score,
     "answers": _answers,
     "messages": _messages,

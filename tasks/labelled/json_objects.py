@@ -5,12 +5,28 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from tasks.labelled.files import File
 from tasks.labelled.rows import Row, wrong
 
-_BETWEEN = re.compile(r"[\s,]*")
-_DECODER = json.JSONDecoder()
+# Files that were joined have the byte-order marks of each.
+_BETWEEN = re.compile(r"[\s,\ufeff]*")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Repeated(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)
+
+
+class _Repeated(ValueError):
+    """A key that an object has twice; of its values all but the last would be lost."""
 
 
 def read(file: File) -> Iterator[Row]:
@@ -34,6 +50,8 @@ def read(file: File) -> Iterator[Row]:
             value, position = _DECODER.raw_decode(file.text, position)
         except json.JSONDecodeError as error:
             raise wrong(file.uri, error.lineno, f"not JSON ({error.msg}, column {error.colno})") from error
+        except _Repeated as error:
+            raise wrong(file.uri, line, f"the key {str(error)!r} occurs twice; rename one") from error
         except RecursionError as error:
             raise wrong(file.uri, line, "JSON that is nested too deeply") from error
         if not isinstance(value, dict):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from tasks.errors import StageError
 from tasks.labelled import conll, json_objects, parallel, squad, tables
-from tasks.labelled.checks import check_labels
+from tasks.labelled.apart import Contents, check_apart
+from tasks.labelled.checks import check_labels, check_spellings
 from tasks.labelled.config import FilesExamples
 from tasks.labelled.fields import Fields
 from tasks.labelled.files import File, files_of
@@ -26,6 +29,7 @@ _BY_SUFFIX = {
     **{".tsv": "tsv", ".tab": "tsv", ".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json"},
     **{".conll": "conll", ".bio": "conll", ".iob": "conll", ".iob2": "conll"},
 }
+EMPTY = "files without an example"
 _FEWEST_LABELS = {"label": 2, "tags": 2, "labels": 1}
 
 
@@ -33,14 +37,17 @@ def read_examples(config: FilesExamples) -> Splits:
     """The examples of the files that a recipe names.
 
     Raises:
-        StageError: a file is not there, a row is not what the recipe says, an example can't be learnt from,
-            or the set can't; with file and line.
+        StageError: a file is not there or in two splits, a row is not what the recipe says, an example can't
+            be learnt from, or the set can't; with file and line.
     """
     from model_code.task_types.task import task_named
 
     task = task_named(config.task)
     fields = Fields(task.FIELDS, config.columns, config.separator)
-    found = {split: _found(config, split, fields, task) for split in config.files}
+    check_apart(config)
+    rows = _Rows(config, fields.remarks)
+    found = {split: _found(rows, split, fields, task) for split in config.files}
+    check_spellings([one for split in found.values() for one in split], fields.remarks)
     splits = chosen(_divided(found, config), config)
     labels = check_labels(splits, _fewest_labels(task))
     return assembled(
@@ -48,42 +55,69 @@ def read_examples(config: FilesExamples) -> Splits:
     )
 
 
-def _found(config: FilesExamples, split: Split, fields: Fields, task: TaskType) -> list[Found]:
+def _found(rows: _Rows, split: Split, fields: Fields, task: TaskType) -> list[Found]:
     """The examples of the files that are named for a split."""
-    found = [found_in(row, fields, task) for row in _rows(config, config.files[split])]
+    found = [found_in(row, fields, task) for row in rows.of(split)]
     if not found:
-        raise StageError(f"examples: {_named(config.files[split])}: no example in it; {split} needs some")
+        raise StageError(
+            f"examples: {_named(rows.config.files[split])}: no example in it; {split} needs some"
+        )
     return found
 
 
-def _rows(config: FilesExamples, files: str | Mapping[str, str]) -> Iterator[Row]:
-    if isinstance(files, str):
-        for file in files_of(files):
-            yield from _rows_of(file, config)
-    else:
-        read = {field: list(files_of(path)) for field, path in files.items()}
+@dataclass
+class _Rows:
+    """The rows of the files of each split; counts in `remarks` what is unusual about files."""
+
+    config: FilesExamples
+    remarks: Counter[str]
+    contents: Contents = field(default_factory=Contents)
+
+    def of(self, split: Split) -> Iterator[Row]:
+        """The rows of the files that are named for a split."""
+        named = self.config.files[split]
+        if isinstance(named, str):
+            for file in self._files(named, split):
+                yield from self._counted(self._rows_of(file))
+            return
+        read = {name: list(self._files(path, split)) for name, path in named.items()}
         if len({len(several) for several in read.values()}) > 1:
-            counts = ", ".join(f"{files[field]} {len(several)}" for field, several in read.items())
+            counts = ", ".join(f"{named[name]} {len(several)}" for name, several in read.items())
             raise StageError(f"examples: parallel texts need as many files for each field, found {counts}")
         for together in zip(*read.values(), strict=True):
             yield from parallel.read(dict(zip(read, together, strict=True)))
 
+    def _files(self, path: str, split: Split) -> Iterator[File]:
+        for file in files_of(path):
+            self.contents.check(file, split)
+            if file.encoding != "utf-8":
+                self.remarks[f"files of examples in {file.encoding}"] += 1
+            yield file
 
-def _rows_of(file: File, config: FilesExamples) -> Iterator[Row]:
-    suffix = PurePosixPath(file.name).suffix.lower()
-    match _BY_SUFFIX.get(suffix) if config.format == "auto" else config.format:
-        case "tsv" | "csv" as format:
-            return tables.read(file, tabs=format == "tsv", header=config.header)
-        case "json" | "jsonl":
-            return json_objects.read(file)
-        case "conll":
-            return conll.read(file, strip_prefix=config.strip_prefix)
-        case "squad":
-            return squad.read(file)
-    raise StageError(
-        f"examples: {file.uri}: its name does not say what it holds (known are {' '.join(_BY_SUFFIX)}); set "
-        "examples.format"
-    )
+    def _counted(self, rows: Iterator[Row]) -> Iterator[Row]:
+        is_empty = True
+        for row in rows:
+            is_empty = False
+            yield row
+        if is_empty:
+            self.remarks[EMPTY] += 1
+
+    def _rows_of(self, file: File) -> Iterator[Row]:
+        config, suffix = self.config, PurePosixPath(file.name).suffix.lower()
+        match _BY_SUFFIX.get(suffix) if config.format == "auto" else config.format:
+            case "tsv" | "csv" as format:
+                options = {"tabs": format == "tsv", "header": config.header}
+                return tables.read(file, self.remarks, delimiter=config.delimiter, **options)
+            case "json" | "jsonl":
+                return json_objects.read(file)
+            case "conll":
+                return conll.read(file, strip_prefix=config.strip_prefix)
+            case "squad":
+                return squad.read(file)
+        raise StageError(
+            f"examples: {file.uri}: its name does not say what it holds (known are {' '.join(_BY_SUFFIX)}); "
+            "set examples.format"
+        )
 
 
 def _divided(found: Mapping[Split, Sequence[Found]], config: FilesExamples) -> dict[Split, Sequence[Found]]:

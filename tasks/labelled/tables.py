@@ -1,50 +1,141 @@
-"""CSV as in RFC 4180, and TSV, which has no quotes."""
+"""CSV and TSV as programs write them: with the delimiters of other countries, quoted or not.
+
+CSV is that of RFC 4180. TSV has no quotes (IANA), but Excel and pandas put them around what holds a tab, a
+quote or a line end. So a TSV is read with quotes where every quote in it fits and one of them was needed.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import re
+from collections import Counter
 from collections.abc import Iterator
 
 from tasks.labelled.files import File
+from tasks.labelled.labels import spelled
 from tasks.labelled.rows import Row, wrong
 
+DELIMITERS = ",;\t|"
+QUOTED = "files of TSV read with quotes around their fields"
 
-def read(file: File, *, tabs: bool, header: bool) -> Iterator[Row]:
+_DECLARED = re.compile(r"sep=(.)\r?(?:\n|\Z)", re.IGNORECASE)
+_QUOTED = r'(?<![^{delimiter}\n\r])"((?:[^"]|"")*+)"(?=[{delimiter}\r\n]|\Z)'
+
+
+def read(
+    file: File, remarks: Counter[str], *, tabs: bool, header: bool, delimiter: str = ""
+) -> Iterator[Row]:
     """A row per example; without a header its columns are "1", "2", ….
 
+    A line `sep=;` at the top, as Excel reads it, names the delimiter; so does `delimiter`. Else it is a tab
+    with `tabs`, and in CSV the one that fits. Columns without a name at the end of rows have to be empty.
+
     Raises:
-        StageError: a row has another number of columns than the first one, or is none; a name occurs twice.
+        StageError: a row has too few or too many columns, or is none; a name occurs twice or is not there.
     """
-    names: list[str] = []
-    for line, cells in _tab_separated(file) if tabs else _comma_separated(file):
+    first, text = 1, file.text
+    if declared := _DECLARED.match(text):
+        first, text = 2, text[declared.end() :]
+        delimiter = delimiter or declared[1]
+    delimiter = delimiter or ("\t" if tabs else _likeliest(text, header))
+    quoted = not tabs or _has_quotes(text, delimiter)
+    if tabs and quoted:
+        remarks[QUOTED] += 1
+    names, top = list[str](), list[str]()
+    for line, cells in _quoted(file, text, first, delimiter) if quoted else _bare(text, first, delimiter):
+        if not any(cells):
+            continue  # spreadsheets write rows without anything in them
         if not names:
-            names = cells if header else [str(column + 1) for column in range(len(cells))]
-            if twice := [name for name in names if names.count(name) > 1]:
-                raise wrong(file.uri, line, f"the column {twice[0]!r} occurs twice in the header; rename one")
+            names = _names(file, line, cells) if header else [str(number + 1) for number in range(len(cells))]
             if header:
+                top = cells
                 continue
-        if len(cells) != len(names):
-            raise wrong(
-                file.uri,
-                line,
-                f"{len(cells)} columns, where the first row has {len(names)} ({', '.join(names)[:200]}); "
-                "correct or remove the row",
-            )
-        yield Row(file.uri, line, dict(zip(names, cells, strict=True)))
+        elif cells == top:
+            raise wrong(file.uri, line, "the header once more; were files joined? Remove the row")
+        if len(cells) < len(names) or any(cells[len(names) :]):
+            raise wrong(file.uri, line, _misfit(cells, names, delimiter))
+        yield Row(file.uri, line, {name: cell for name, cell in zip(names, cells, strict=False) if name})
 
 
-def _tab_separated(file: File) -> Iterator[tuple[int, list[str]]]:
-    for line, text in enumerate(file.text.split("\n"), start=1):
-        if text.strip():
-            yield line, text.rstrip("\r").split("\t")
+def _names(file: File, line: int, cells: list[str]) -> list[str]:
+    names = [spelled(cell) for cell in cells]
+    while not names[-1]:
+        names.pop()
+    if twice := [name for name in names if name and names.count(name) > 1]:
+        raise wrong(file.uri, line, f"the column {twice[0]!r} occurs twice in the header; rename one")
+    return names
 
 
-def _comma_separated(file: File) -> Iterator[tuple[int, list[str]]]:
+def _misfit(cells: list[str], names: list[str], delimiter: str) -> str:
+    others = [other for other in DELIMITERS if other != delimiter and any(other in cell for cell in cells)]
+    known = f"; is examples.delimiter {others[0]!r}?" if len(names) == 1 and others else ""
+    return (
+        f"{len(cells)} columns, where the first row has {len(names)} ({', '.join(names)[:200]}); "
+        f"correct or remove the row{known}"
+    )
+
+
+def _likeliest(text: str, header: bool) -> str:
+    """The delimiter of CSV: the commonest among the columns' names, or the one that gives all rows as many.
+
+    A comma where nothing else is clearly right.
+    """
+    if header:
+        names = re.sub('"[^"]*"', "", text.lstrip("\r\n").split("\n", 1)[0])
+        return max(DELIMITERS, key=names.count)
+    fitting = [delimiter for delimiter in DELIMITERS if _is_even(text, delimiter)]
+    return "," if "," in fitting or len(fitting) != 1 else fitting[0]
+
+
+def _is_even(text: str, delimiter: str) -> bool:
+    """Whether all rows have the same number of columns, and more than one."""
+    widths = set()
+    try:
+        for cells in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
+            widths.add(len(cells) or len(text))
+            if len(widths - {len(text)}) > 1:
+                return False
+    except csv.Error:
+        return False
+    return max(widths - {len(text)}, default=1) > 1
+
+
+def _has_quotes(text: str, delimiter: str) -> bool:
+    """Whether quotes stand around fields: none stands anywhere else, and one was needed.
+
+    Needed are they around a delimiter, a quote, a line end, for Excel around a comma; or they are around
+    every field of a column.
+    """
+    if '"' not in text:
+        return False
+    fields = re.compile(_QUOTED.format(delimiter=re.escape(delimiter)))
+    outside = fields.sub("", text)
+    if '"' in outside:
+        return False
+    commas = "" if "," in outside else ","
+    needed = re.compile(f'["\r\n{commas}{re.escape(delimiter)}]')
+    if any(needed.search(match[1]) for match in fields.finditer(text)):
+        return True
+    rows = [line.split(delimiter) for line in text.split("\n")[1:] if line]
+    return any(all(cell.startswith('"') for cell in column) for column in zip(*rows, strict=False))
+
+
+def _bare(text: str, first: int, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    for line, row in enumerate(text.split("\n"), start=first):
+        if row.strip(" \t\r"):
+            yield line, row.rstrip("\r").split(delimiter)
+
+
+def _quoted(file: File, text: str, first: int, delimiter: str) -> Iterator[tuple[int, list[str]]]:
     # The limit is the whole process's.
-    csv.field_size_limit(max(csv.field_size_limit(), len(file.text)))
-    rows = csv.reader(io.StringIO(file.text, newline=""), strict=True)
-    line = 1
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))
+    # Quotes after a delimiter and a space would be text, and the delimiters between them would part it.
+    spaced = f'{delimiter} "' in text.split("\n", 1)[0]
+    rows = csv.reader(
+        io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=spaced
+    )
+    line = first
     while True:
         try:
             cells = next(rows, None)
@@ -56,4 +147,4 @@ def _comma_separated(file: File) -> Iterator[tuple[int, list[str]]]:
             return
         if cells:
             yield line, cells
-        line = rows.line_num + 1
+        line = first + rows.line_num

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date, time
+from decimal import Decimal
 from typing import Any
 
 from tasks.sources.left_out import LeftOut
@@ -29,17 +31,32 @@ def text_of(record: Mapping[str, Any], path: str) -> str:
     raise LeftOut(NO_TEXT_FIELD, f"field {path!r} holds {type(found).__name__}, not text")
 
 
-def meta_of(record: Mapping[str, Any], paths: Sequence[str]) -> dict[str, str]:
-    """The values at `paths` as text, by path; one that is missing or null is left out."""
+def meta_of(record: Mapping[str, Any], paths: Sequence[str]) -> dict[str, Any]:
+    """The values at `paths` as JSON has them, by path; one that is missing, null or NaN is left out."""
     found = {}
     for path in paths:
         try:
             value = value_at(record, path)
         except LeftOut:
             continue
-        if value is not None:
-            found[path] = str(value)
+        if value is not None and value == value:  # NaN is not
+            found[path] = _as_json(value)
     return found
+
+
+def _as_json(value: Any) -> Any:
+    """A list stays a list and a number a number; dates are as in ISO 8601, bytes the text that they are."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return [_as_json(part) for part in value]
+    if isinstance(value, Mapping):
+        return {str(key): _as_json(part) for key, part in value.items()}
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else str(value)
 
 
 def value_at(record: Any, path: str) -> Any:

@@ -19,6 +19,7 @@ from expectations.strict import StrictModel
 from tasks import visible
 from tasks.documents import Document, Item, OnSkip
 from tasks.errors import SourceError
+from tasks.sources.class_names import classes_in, with_class_names
 from tasks.sources.fields import meta_of, text_of
 from tasks.sources.left_out import LeftOut
 
@@ -88,10 +89,15 @@ def read(config: HubSource, item: Item, on_skip: OnSkip) -> Iterator[Document]:
     """
     is_local = Path(config.dataset).exists()
     commit = "" if is_local else f"@{item.version}"
-    for number, row in enumerate(_load(config, None if is_local else item.version)):
+    rows = _load(config, None if is_local else item.version)
+    classes = classes_in(rows.features.to_dict() if rows.features else None)
+    for number, row in enumerate(rows):
         uri = f"hf:{config.dataset}{commit}/{config.split}#{number}"
         try:
-            text, meta = text_of(row, config.text_field), meta_of(row, config.meta_fields)
+            text, meta = (
+                text_of(row, config.text_field),
+                meta_of(with_class_names(row, classes), config.meta_fields),
+            )
         except LeftOut as error:
             if number == 0:  # a data set has the same columns in every row
                 raise SourceError(f"{config.dataset}: {error.detail}; set text_field") from error

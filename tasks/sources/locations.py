@@ -78,6 +78,15 @@ def opened(item: Item, path: str, endpoint: str | None) -> Opened:
     return _open_remote(item.uri, endpoint) if is_url(item.uri) else _open_local(Path(item.uri), path)
 
 
+def identity_of(uri: str) -> object:
+    """Equal for two names of one file: links, patterns and spellings of its path lead to the same."""
+    try:
+        found = Path(uri).stat()
+    except OSError:
+        return uri  # a URL, or a name that is no longer there
+    return found.st_dev, found.st_ino
+
+
 def _local_items(pattern: str) -> list[Item]:
     path = Path(pattern).expanduser()
     if path.exists() or not path.anchor:

@@ -89,5 +89,5 @@ def _groups(batch: pa.RecordBatch, key: str) -> list[str]:
                 f"tokenize: document {id} has no {key!r} in its meta to group by (it has "
                 f"{', '.join(sorted(fields)) or 'none'}); correct tokenize.group_by in the recipe"
             )
-        groups.append(fields[key])
+        groups.append(str(fields[key]))
     return groups

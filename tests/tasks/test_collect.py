@@ -308,6 +308,17 @@ def test_a_meta_field_that_no_document_has_is_named(
     assert f"has the field 'label' that meta_fields names; its records have {have}. " in str(error.value)
 
 
+def test_a_file_that_is_read_can_not_judge(tmp_path: Path) -> None:
+    folder = _write(tmp_path / "in", a=["one"], b=["two"])
+    (tmp_path / "link.jsonl").symlink_to(folder / "b.jsonl")
+    exam = {"kind": "files", "name": "exam", "path": str(tmp_path / "link.jsonl")}
+    message = r"link\.jsonl is in collect\.sources \(mine\) and in collect\.evaluation_sets \(exam\)"
+    with pytest.raises(SourceError, match=message):
+        snapshot(_config(folder, evaluation_sets=[exam]), tmp_path / "home")
+    # Contexts may be learnt of a file whose questions are the exam.
+    snapshot(_config(folder, evaluation_sets=[exam | {"text_field": "question"}]), tmp_path / "home")
+
+
 def test_what_no_artifact_was_made_from_is_forgotten(tmp_path: Path) -> None:
     home = tmp_path / "home"
     wanted = _collected(home, _config(_write(tmp_path / "in", a=["one"])))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from tempfile import TemporaryFile
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import pyarrow.parquet as pq
 
 from tasks.errors import SourceError
+from tasks.sources.class_names import classes_in, with_class_names
 from tasks.sources.containers import Entry
 from tasks.sources.fields import meta_of, text_of
 from tasks.sources.formats.options import ReadingOptions
@@ -28,6 +30,7 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
     """
     with _seekable(entry) as stream, pq.ParquetFile(stream) as file:
         wanted = _columns(entry.uri, options, file.schema_arrow.names)
+        classes = classes_in(_features(file.schema_arrow.metadata))
         number = 0
         for batch in file.iter_batches(_rows_at_once(file, wanted), columns=wanted):
             for row in batch.to_pylist():
@@ -36,9 +39,19 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
                     text = text_of(row, options.text_field)
                     if len(text.encode("utf-8", "replace")) > options.max_document_bytes:
                         raise too_large(options)
-                    yield Record(str(number), text, meta_of(row, options.meta_fields))
+                    meta = meta_of(with_class_names(row, classes), options.meta_fields)
+                    yield Record(str(number), text, meta)
                 except LeftOut as problem:
                     on_bad(str(number), problem)
+
+
+def _features(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
+    """What `datasets` notes about the columns of a file that it writes."""
+    try:
+        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+    except (KeyError, TypeError, ValueError):
+        return {}
+    return features if isinstance(features, dict) else {}
 
 
 def _seekable(entry: Entry) -> BinaryIO:

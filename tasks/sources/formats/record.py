@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from tasks.sources.containers import Entry
 from tasks.sources.formats.options import ReadingOptions
@@ -21,7 +22,7 @@ class Record:
 
     position: str
     text: str
-    meta: Mapping[str, str] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
     raw: bytes | None = None
     encoding: str = "utf-8"
     extractor: str = "text"

@@ -191,3 +191,53 @@ def test_training_examples_can_be_limited(tmp_path: Path) -> None:
     assert len(some["train"]) == 4
     assert all(example in all_of_them["train"] for example in some["train"])
     assert some["test"] == all_of_them["test"]
+
+
+def tagged(folder: Path, values: list[Any], task: str, field: str, **config: Any) -> Splits:
+    """Thirty documents whose meta holds the values in turn under `tags`; without it where one is `...`."""
+    documents = [
+        Document(
+            f"Text number {n}",
+            "s",
+            f"file#{n}",
+            meta={} if (value := values[n % len(values)]) is ... else {"tags": value},
+        )
+        for n in range(30)
+    ]
+    options = {"columns": {field: "tags"}, "min_documents": 4, "min_held_out": 1} | config
+    return made_of(folder, documents, task=task, **options)
+
+
+def test_values_of_meta_are_labels_as_those_of_files_are(tmp_path: Path) -> None:
+    lists = ["billing, urgent", ["billing", "urgent"], [], ..., "['urgent', 'billing']"]
+    found = tagged(tmp_path / "a", lists, "multi_label", "labels")
+    assert found.labels == ["billing", "urgent"]
+    assert found.remarks["documents without tags"] == 6
+    assert {tuple(e["labels"]) for e in found.examples["train"]} == {(), ("billing", "urgent")}
+    found = tagged(tmp_path / "b", [2.0, 0, float("nan"), "2", 0, ""], "classification", "label")
+    assert (found.labels, found.remarks["documents without tags"]) == (["0", "2"], 10)
+    found = tagged(tmp_path / "c", [True, False], "classification", "label")
+    assert found.labels == ["false", "true"]
+    found = tagged(
+        tmp_path / "d",
+        ["cafe\u0301 ", "th\u00e9", "caf\u00e9"],
+        "classification",
+        "label",
+        only=("cafe\u0301", "thé"),
+    )
+    assert found.labels == ["café", "thé"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (["a", ["b"]], r"file#1 \(document [0-9a-f]{32}\): 'label' holds list, not one label"),
+        (["a", {"b": 1}], r"file#1 .*holds dict, not one label"),
+        (["a", "nan"], r"file#1 .*holds 'nan', which libraries print"),
+        (["a", "2026-01-02"], r"file#1 .*a date and not a label"),
+        (["2", "2.0"], r"the label '2.0' \(ASCII\) looks like '2' \(ASCII\) of file#0"),
+    ],
+)
+def test_what_is_no_label_names_its_document(tmp_path: Path, values: list[Any], message: str) -> None:
+    with pytest.raises(StageError, match=message):
+        tagged(tmp_path, values, "classification", "label")

@@ -70,6 +70,24 @@ from tests.tasks.labelled.example_files import BY_NUMBER, SENTENCE, TSV, read, s
             "a.conll, line 5: the tag 'LOC' is none of BIO",
         ),
         ({"a__conll": "Rome O\nis O X\n"}, "token_classification", {}, "a.conll, line 2: 3 columns, where"),
+        (
+            {"a__conll": "Rome\u3000O\n"},
+            "token_classification",
+            {},
+            "a.conll, line 1: one column, 'Rome\\u3000O', where a word and its tag are wanted",
+        ),
+        (
+            {"a__jsonl": '{"words": ["a"], "tags": [3]}\n'},
+            "token_classification",
+            {},
+            "line 1: 'tags' holds numbers, not a list of words",
+        ),
+        (
+            {"a__jsonl": '{"text": "x", "label": "a", "label": "b"}\n'},
+            "classification",
+            {},
+            "a.jsonl, line 1: the key 'label' occurs twice",
+        ),
         # Answers.
         (
             {"a__json": squad({"text": "new", "answer_start": 8})},
@@ -78,10 +96,10 @@ from tests.tasks.labelled.example_files import BY_NUMBER, SENTENCE, TSV, read, s
             "a.json, line 11: the answer 'new' is not in its context",
         ),
         (
-            {"a__json": squad({"text": "Rome", "answer_start": 8})},
+            {"a__json": squad({"text": "Rome"})},
             "question_answering",
             {"format": "squad"},
-            "a.json, line 11: the answer 'Rome' is not at position 8 of its context, and elsewhere more than",
+            "a.json, line 11: the answer 'Rome' is in its context more than once, and its start",
         ),
         (
             {"a__json": "[]"},
@@ -229,6 +247,11 @@ def test_an_empty_line_of_parallel_files_is_in_its_own_file(tmp_path: Path) -> N
         ({"task": "seq2seq", "train": "a.en", "format": "parallel"}, "needs? a file for each field"),
         ({"task": "seq2seq", "train": {"source": "a", "target": "b"}, "test": "c"}, "otherwise than train"),
         ({"task": "seq2seq", "train": {"source": "a"}}, "for two or more of format parallel"),
+        (
+            {"task": "classification", "train": "a.json", "format": "json", "delimiter": ";"},
+            "is for CSV and TSV",
+        ),
+        ({"task": "classification", "train": "a.csv", "delimiter": "::"}, "should match pattern"),
         ({"task": "classification", "train": "a.tsv", "test": "a.tsv"}, "a.tsv is named twice"),
         ({"task": "classification", "train": "https://me:word@host/a.tsv"}, "a user or password in it"),
         ({"task": "seq2seq", "train": {"source": "a", "target": "s3://me:word@b/t"}}, "a user or password"),

@@ -59,7 +59,8 @@ def test_quotes_are_text_in_tsv_and_hold_lines_together_in_csv(tmp_path: Path) -
 def test_ids_are_the_place_in_the_file(tmp_path: Path) -> None:
     for folder in ("train", "test"):
         (tmp_path / "set" / folder).mkdir(parents=True)
-        (tmp_path / "set" / folder / "a.tsv").write_text("\n" + TSV, encoding="utf-8")
+        content = "\n" + TSV.replace("text", "text" if folder == "test" else "said")
+        (tmp_path / "set" / folder / "a.tsv").write_text(content, encoding="utf-8")
     found = read("classification", "set/train/a.tsv", test="set/test/a.tsv", **BY_NUMBER)
     assert found.examples["test"][0] == {"id": "test/a.tsv:2", "text": "text 0 of good", "label": "good"}
     assert {example["id"] for example in found.examples["train"]} < {f"train/a.tsv:{n}" for n in range(2, 22)}
@@ -116,11 +117,62 @@ def test_squad_with_and_without_answers(tmp_path: Path) -> None:
     assert all_of("question_answering", "b.json", format="squad")[0]["answers"] == []
 
 
-def test_a_shifted_answer_is_moved_where_it_stands_once(tmp_path: Path) -> None:
-    write(tmp_path, a__json=squad({"text": "large", "answer_start": 20}))
+def test_a_shifted_answer_is_moved_where_it_stands(tmp_path: Path) -> None:
+    write(tmp_path, a__json=squad({"text": " Rome ", "answer_start": 10}))
     found = read("question_answering", "a.json", format="squad")
-    assert found.examples["train"][0]["answers"] == [{"text": "large", "start": 21}]
+    assert found.examples["train"][0]["answers"] == [{"text": "Rome", "start": 13}]
     assert found.remarks["answers moved to where their text stands"] == 5
+    assert found.remarks["answers without the blanks around them"] == 5
+
+
+def test_words_are_parted_by_spaces_and_not_by_those_inside_them(tmp_path: Path) -> None:
+    lines = "".join(f"10\u00a0000 O\n全\u3000角\u2028\u0085\x0c O\nRome{n} B-LOC\n\n" for n in range(6))
+    write(
+        tmp_path, a__conll=lines, b__conll="\ufeff" + lines.replace("\n\n", "\n\n\ufeff").replace(" ", "\t")
+    )
+    for name in ("a.conll", "b.conll"):
+        words = all_of("token_classification", name)[0]["words"]
+        assert words[:2] == ["10\u00a0000", "全\u3000角\u2028\u0085\x0c"]
+    rows = "".join(
+        json.dumps({"words": f"10\u00a0000 in  Rome{n}", "tags": "O O B-LOC"}) + "\n" for n in range(6)
+    )
+    write(tmp_path, c__jsonl=rows)
+    assert all_of("token_classification", "c.jsonl")[0]["words"] == ["10\u00a0000", "in", "Rome0"]
+
+
+def test_lists_of_words_that_are_printed_in_cells(tmp_path: Path) -> None:
+    rows = "".join(f"\"['Rome', 'is', '{n}']\",\"['B-LOC', 'O', 'O']\"\n[ in {n},O O O\n" for n in range(6))
+    write(tmp_path, a__csv="words,tags\n" + rows)
+    first, second = all_of("token_classification", "a.csv")[:2]
+    assert {tuple(first["words"]), tuple(second["words"])} <= {
+        *(("Rome", "is", str(n)) for n in range(6)),
+        *(("[", "in", str(n)) for n in range(6)),
+    }
+
+
+def test_only_line_feeds_end_lines(tmp_path: Path) -> None:
+    rows = "".join(f"one\u2028{n}\u0085\x0c\x1c\t{n % 2}\n" for n in range(20))
+    write(tmp_path, a__tsv=rows, a__en=rows, a__de=rows.replace("one", "eins"))
+    assert len(all_of("classification", "a.tsv", **BY_NUMBER)) == 20
+    assert len(all_of("seq2seq", {"source": "a.en", "target": "a.de"})) == 20
+
+
+def test_byte_order_marks_inside_json(tmp_path: Path) -> None:
+    lines = [json.dumps({"text": text, "label": label}) for text, label in ROWS]
+    write(tmp_path, a__jsonl="\ufeff" + "\n\ufeff".join(lines), b__json="\ufeff".join(lines))
+    for name in ("a.jsonl", "b.json"):
+        assert texts_and_labels(all_of("classification", name)) == sorted(ROWS)
+
+
+def test_a_file_without_an_example_among_others_is_counted(tmp_path: Path) -> None:
+    write(tmp_path, a1__tsv=TSV, a2__tsv="")
+    assert read("classification", "a*.tsv", **BY_NUMBER).remarks["files without an example"] == 1
+
+
+def test_labels_that_differ_in_case_alone_are_said(tmp_path: Path) -> None:
+    write(tmp_path, a__tsv=TSV.replace("1 of good\tgood", "1 of good\tGood"))
+    remarks = read("classification", "a.tsv", validation_share=0.2, **BY_NUMBER).remarks
+    assert remarks["labels that differ in case or width alone ('good', 'Good')"] == 1
 
 
 def test_several_labels_in_a_column_or_a_list(tmp_path: Path) -> None:

@@ -1,5 +1,8 @@
 """Text and labels by dotted paths."""
 
+from datetime import date
+from decimal import Decimal
+
 import pytest
 
 from tasks.sources.fields import meta_of, text_of
@@ -35,6 +38,17 @@ def test_what_is_no_text_is_left_out(record: dict[str, object], path: str) -> No
 
 def test_meta_leaves_out_what_is_missing() -> None:
     assert meta_of({"n": 3, "label": {"name": "x"}, "none": None}, ["n", "label.name", "none", "gone"]) == {
-        "n": "3",
+        "n": 3,
         "label.name": "x",
+    }
+
+
+def test_meta_keeps_what_json_can_hold() -> None:
+    record = {
+        **{"tags": ("a", 1), "yes": True, "whole": 2.0, "nan": float("nan"), "price": Decimal("2.50")},
+        **{"n": Decimal("3.00"), "day": date(2026, 1, 2), "raw": b"caf\xc3\xa9", "of": {"x": [None]}},
+    }
+    assert meta_of(record, list(record)) == {
+        **{"tags": ["a", 1], "yes": True, "whole": 2.0, "price": 2.5, "n": 3},
+        **{"day": "2026-01-02", "raw": "café", "of": {"x": [None]}},
     }

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from tasks.documents import Document, Item
 from tasks.errors import SourceError
+from tasks.sources.files import FilesSource
+from tasks.sources.files import items as list_files
+from tasks.sources.files import read as read_file
 from tasks.sources.hub import HubSource, items, read
 
 ROWS = {
@@ -36,12 +39,49 @@ def test_a_saved_data_set(tmp_path: Path) -> None:
     ):
         found, left_out = _read(config)
         assert [(document.text, document.meta) for document in found] == [
-            ("first", {"label": "0"}),
-            ("第三", {"label": "2"}),
+            ("first", {"label": 0}),
+            ("第三", {"label": 2}),
         ]
         assert found[1].uri == f"hf:{config.dataset}/{config.split}#2"
         assert found[1].extractor.startswith("datasets ")
         assert left_out == ["empty", "too large"]
+
+
+CLASSES = Features(
+    {
+        "text": Value("string"),
+        "label": ClassLabel(names=["negative", "positive"]),
+        "tags": List(ClassLabel(names=["O", "B-LOC"])),
+        "nested": {"stars": ClassLabel(names=["one", "two"])},
+    }
+)
+CLASSED = {
+    "text": ["bad", "good", "unknown"],
+    "label": [0, 1, -1],
+    "tags": [[0, 1], [], [1]],
+    "nested": [{"stars": 1}, {"stars": 0}, {"stars": None}],
+}
+NAMED = [
+    {"label": "negative", "tags": ["O", "B-LOC"], "nested.stars": "two"},
+    {"label": "positive", "tags": [], "nested.stars": "one"},
+    {"tags": ["B-LOC"]},
+]
+
+
+@pytest.mark.parametrize("written_by", ["save_to_disk", "to_parquet"])
+def test_classes_are_names(tmp_path: Path, written_by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    rows, fields = Dataset.from_dict(CLASSED, features=CLASSES), ("label", "tags", "nested.stars")
+    if written_by == "save_to_disk":
+        rows.save_to_disk(tmp_path / "data")
+    else:
+        (tmp_path / "data").mkdir()
+        rows.to_parquet(tmp_path / "data" / "train.parquet")
+        files = FilesSource(path=str(tmp_path / "data" / "train.parquet"), meta_fields=fields)
+        [item] = list_files(files, {})
+        assert [document.meta for document in read_file(files, item, print)] == NAMED
+    found, _ = _read(HubSource(dataset=str(tmp_path / "data"), meta_fields=fields))
+    assert [document.meta for document in found] == NAMED
 
 
 def test_nested_columns_and_lists(tmp_path: Path) -> None:
