@@ -161,11 +161,11 @@ def links(mill: Any) -> dict[str, str]:
 
 def test_the_printed_links_open_pages_that_work(mill: Any, browser: Browser) -> None:
     printed = links(mill)
-    browser.open(f"{printed['mlflow']}?next=/%23/experiments")
+    browser.visit(f"{printed['mlflow']}?next=/%23/experiments")
     browser.wait_for("Default")
     assert browser.address == f"{mill.url('MLFLOW')}/#/experiments"  # without credentials
     mill.client("PREFECT").post("/api/flows/", json={"name": "seen"}).raise_for_status()
-    browser.open(f"{printed['prefect']}?next=/flows")
+    browser.visit(f"{printed['prefect']}?next=/flows")
     browser.wait_for("seen")
     assert browser.address == f"{mill.url('PREFECT')}/flows"
     own = mill.url("PREFECT").replace("http", "ws") + "/api/events/out"
@@ -202,9 +202,9 @@ def test_a_page_in_a_logged_in_browser_can_send_nothing(mill: Any, browser: Brow
     }}
     </script>"""
     for link in links(mill).values():
-        browser.open(link)
+        browser.visit(link)
     with stranger(page) as address:
-        browser.open(address)
+        browser.visit(address)
         outcome = browser.run("attack().then(done)")
         # The two that a page may send without asking get an answer that it can't read.
         assert outcome == ["refused", 0, 0, "refused", "refused", "refused"]
