@@ -34,10 +34,10 @@ def key_file(home: Path) -> Path:
 
 
 def key(home: Path) -> str | None:
-    """The key of a home's servers; None before one of them was started."""
+    """The key of a home's servers; None before one of them was started, or where it can't be read."""
     try:
         return key_file(home).read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
+    except OSError:
         return None
 
 

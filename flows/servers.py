@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Literal
 
@@ -176,6 +177,8 @@ def _launch(name: Name) -> None:
     for folder in (home / "prefect", home / "mlflow" / "artifacts"):
         folder.mkdir(parents=True, exist_ok=True)
     login.make_key(home)
+    if name == "mlflow" and not entry_points(group="mlflow.app", name="textmill"):
+        raise ServerError("mlflow can't start: the installation is older than the code; run `make install`")
     process = processes.spawn(
         [sys.executable, "-m", *_arguments(name, home, port)],
         settings.environment(home, ports) | login.server_environment(name, home, port),

@@ -30,7 +30,7 @@ class Browser:
     def __init__(self, session: str) -> None:
         self._session = session
 
-    def open(self, url: str) -> None:
+    def visit(self, url: str) -> None:
         """Go there, and wait until the page has loaded."""
         self._post("url", {"url": url})
 

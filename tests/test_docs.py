@@ -12,6 +12,7 @@ import pytest
 import typer
 import yaml
 
+from flows import login
 from flows.cli import app
 from flows.recipe import Recipe, load_recipe
 from tasks.cleaning.config import CleanConfig
@@ -153,4 +154,5 @@ def test_the_variables_in_the_readme_are_read() -> None:
 
     shown = set(re.findall(r"`(TEXTMILL_\w+)`", (ROOT / "README.md").read_text(encoding="utf-8")))
     ports = {port_variable(field.name) for field in fields(Ports)}
-    assert shown == ports | {"TEXTMILL_HOME", "TEXTMILL_TRITON_ENV"}
+    others = {"TEXTMILL_HOME", "TEXTMILL_TRITON_ENV", login.ON_VARIABLE, login.HOSTS_VARIABLE}
+    assert shown == ports | others

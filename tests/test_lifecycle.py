@@ -11,6 +11,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import pytest
 from deploy.client import ask
 from deploy.errors import TritonError
 from flows.login import client_environment
+from tasks.door import basic
 from tests.topics import STAGES, logged_runs, registry, served_version, versions
 
 
@@ -41,6 +43,23 @@ def test_pretraining_was_seen_in_mlflow_while_it_ran(mill: Any, first: dict[str,
     for metric in ("loss", "gradient_norm", "tokens_per_second", "memory_bytes", "validation_loss"):
         points = registry(mill, "metrics/get-history", run_id=run["id"], metric_key=f"pretrain/{metric}")
         assert points["metrics"][-1]["step"] == 30, metric
+
+
+def test_no_other_user_reads_anything(mill: Any, first: dict[str, str]) -> None:
+    packaged = mill.home / "prefect" / "ui"  # pages that Prefect unpacks with the modes of its package
+    found = [mill.home, *(path for path in mill.home.rglob("*") if packaged not in (path, *path.parents))]
+    assert len(found) > 100
+    modes = {str(path): path.stat().st_mode for path in found if not path.is_symlink()}
+    assert not {path: f"{mode & 0o777:o}" for path, mode in modes.items() if mode & 0o077}
+
+
+def test_the_key_is_in_no_file_but_its_own_and_on_no_command_line(mill: Any, first: dict[str, str]) -> None:
+    secrets = [mill.credentials[1].encode(), basic(mill.credentials[1]).removeprefix("Basic ").encode()]
+    files = [path for path in mill.home.rglob("*") if path.is_file() and path.name != "key"]
+    lines = [path for path in Path("/proc").glob("[0-9]*/cmdline") if os.access(path, os.R_OK)]
+    for path in [*files, *lines]:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            assert not any(secret in path.read_bytes() for secret in secrets), path
 
 
 def test_a_label_that_occurs_once_is_left_out_and_named(mill: Any, first: dict[str, str]) -> None:
@@ -231,18 +250,22 @@ def test_a_run_killed_between_endpoint_and_alias_is_finished_by_the_next(
     assert mill.outcomes("state") == dict.fromkeys(STAGES, "cached") | {"deploy": "made"}
 
 
-def test_the_champion_answers_in_a_process_without_torch(mill: Any, second: Second) -> None:
-    program = """
+def test_the_champion_answers_from_any_folder_without_torch_and_without_a_password(
+    mill: Any, second: Second, tmp_path: Path
+) -> None:
+    program = f"""
 import json, sys
 sys.modules["torch"] = sys.modules["transformers"] = None
 import mlflow
+mlflow.set_tracking_uri("{mill.url("MLFLOW")}")
 found = mlflow.pyfunc.load_model("models:/topics@champion").predict(["who watered the roses"])
 print(json.dumps(found.to_dict("records")))
 """
-    environment = mill.environment | {"MLFLOW_TRACKING_URI": mill.url("MLFLOW")}
+    ours = ("TEXTMILL_", "MLFLOW_", "PREFECT_")
+    environment = {name: value for name, value in mill.environment.items() if not name.startswith(ours)}
     command = [sys.executable, "-c", program]
     output = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=True, encoding="utf-8"
+        command, cwd=tmp_path, env=environment, capture_output=True, check=True, encoding="utf-8"
     ).stdout
     (answer,) = json.loads(output.splitlines()[-1])
     served = json.loads(mill("ask", "who watered the roses"))

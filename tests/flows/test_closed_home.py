@@ -6,7 +6,6 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -50,14 +49,3 @@ def test_a_folder_that_holds_other_things_keeps_its_mode(home: Path) -> None:
     home.chmod(0o775)
     closed_home.close()
     assert [mode(path) for path in (home, home / "mlflow", home / "my-project")] == [0o775, 0o700, 0o755]
-
-
-def test_after_a_run_no_other_user_reads_anything(mill: Any, first: dict[str, str]) -> None:
-    everything = [mill.home, *mill.home.rglob("*")]
-    assert len(everything) > 200
-    packaged = mill.home / "prefect" / "ui"  # pages that Prefect unpacks with the modes of its package
-    ours = [path for path in everything if not path.is_symlink() and packaged not in (path, *path.parents)]
-    open_to_others = [path for path in ours if mode(path) & 0o077]
-    assert not open_to_others, [
-        f"{mode(path):o} {path.relative_to(mill.home)}" for path in open_to_others[:20]
-    ]
