@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -60,14 +61,14 @@ def test_text_that_is_not_unicode_is_refused(port):
         client.ask(["\ud800"], "router", http_port=port)
 
 
-def test_unreachable_server_names_the_way_out():
+def test_unreachable_server_names_the_way_out(server):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound but not listening: nobody can take the port meanwhile
         port = unused.getsockname()[1]
         with pytest.raises(TritonError, match=rf"does not answer on 127.0.0.1:{port}.*textmill up"):
             client.ask(["x"], "router", http_port=port)
         with pytest.raises(TritonError, match=rf"does not answer on 127.0.0.1:{port}.*textmill up"):
-            client.load("router", port)
+            client.load("router", replace(server, grpc_port=port))
 
 
 def test_ready_version_sees_a_dead_model_process(server, bundle, kill_process):

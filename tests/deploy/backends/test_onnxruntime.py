@@ -25,7 +25,7 @@ def encoder(server, bundle, request):
         models.add_version(repository, name, 1, **bundle(1).files)
         config = repository / f"{name}-v1-encoder" / "config.pbtxt"
         config.write_text(edit(config.read_text(encoding="utf-8")) + extra, encoding="utf-8")
-        client.load(f"{name}-v1-encoder", server.grpc_port)
+        client.load(f"{name}-v1-encoder", server)
         return f"{name}-v1-encoder"
 
     return load
