@@ -3,9 +3,9 @@
 Triton takes its key as an argument only, and `/proc/PID/cmdline` shows everybody every argument. What it
 shows is one stretch of the program's memory; the program itself reads its arguments through pointers. So the
 hidden ones are passed as environment variables, whose memory (`/proc/PID/environ`) only the owner may read,
-and `PLACEHOLDER` stands in the command line. The child stops before its first instruction, since it asked to be
-traced; then the pointers to the placeholders are set to the values of the variables, and the pointers to the
-variables to another variable, so that nothing that the program starts inherits them.
+and `PLACEHOLDER` stands in the command line. The child asks to be traced and so stops before its first
+instruction; then the pointers to the placeholders are set to the values of the variables, and the pointers to
+the variables to another variable, so that nothing that the program starts inherits them.
 
 A child that could not be traced meets the placeholder, an option that it doesn't know, and ends.
 

@@ -12,7 +12,6 @@ import fcntl
 import hashlib
 import http.client
 import json
-import os
 import socket
 import subprocess
 import time
@@ -29,9 +28,9 @@ from deploy.installation import Installation
 HOST = "127.0.0.1"
 STOP_SECONDS = 15.0
 REPOSITORY, BACKENDS, ENVIRONMENT = "models", "backends", "environment"  # in the home
-# The home as the server and the processes of its models see it: it is their working directory. They are started
-# by a line of shell without quotes, and their Python knows ASCII only; so the names of the home and of the
-# environment, which may have blanks, quotes and any letters, never reach them.
+# The home as the server and the processes of its models see it: it is their working directory. They are
+# started by a line of shell without quotes, and their Python knows ASCII only; so the names of the home and
+# of the environment, which may have blanks, quotes and any letters, never reach them.
 SEEN = Path("/proc/self/cwd")
 SHARED_MEMORY = Path("/dev/shm")
 HARMLESS_LOG = ("nvml", "dcgm", "cuda", "gpu")

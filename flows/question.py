@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from deploy import client, live
+from deploy import client, live, triton_server
 from deploy.client import Answer
 from flows import servers
 from flows.recipe import SMOKE_SUFFIX
@@ -51,8 +51,7 @@ def as_json(text: str, answer: Answer) -> dict[str, Any]:
 
 
 def _only_endpoint() -> str:
-    repository = servers.triton_home() / "models"
-    every = live.endpoints(repository) if repository.exists() else []
+    every = live.endpoints(servers.triton_home() / triton_server.REPOSITORY)
     # A smoke run of a recipe must not make a question to the real one ambiguous.
     endpoints = [name for name in every if not name.endswith(SMOKE_SUFFIX)] or every
     if not endpoints:

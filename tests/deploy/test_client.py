@@ -44,6 +44,30 @@ def test_more_texts_than_a_batch_keep_their_order(port, bundle):
         assert answer.probability == pytest.approx(bundle(1).expected(text)[0][1], abs=1e-5)
 
 
+def test_a_text_beyond_the_bound_is_refused_by_name_and_the_rest_goes_on(port, bundle):
+    most = client.MAX_TEXT_BYTES
+    assert client.ask(["a " * (most // 2)], "router", http_port=port)
+    with pytest.raises(TritonError, match=rf"text 2 has {most + 1} bytes, at most {most} are taken; shorten"):
+        client.ask(["short", "a" * (most + 1)], "router", http_port=port)
+    with pytest.raises(TritonError, match=rf"text 1 has {3 * (most // 3 + 1)} bytes"):
+        client.ask(["今" * (most // 3 + 1)], "router", http_port=port)
+
+
+def test_many_long_texts_are_sent_in_several_requests_and_refused_in_one(port, monkeypatch):
+    texts = ["a " * (client.MAX_TEXT_BYTES // 2)] * 9
+    assert len(client.ask(texts, "router", http_port=port, timeout=60)) == 9
+    monkeypatch.setattr(client, "MAX_REQUEST_BYTES", 10**9)
+    bound = 8 * client.MAX_TEXT_BYTES
+    with pytest.raises(TritonError, match=rf"have {9 * len(texts[0])} bytes together, at most {bound}"):
+        client.ask(texts, "router", http_port=port)
+
+
+def test_a_request_with_more_texts_than_a_batch_is_refused(port, monkeypatch):
+    monkeypatch.setattr(client, "MAX_BATCH", 1000)
+    with pytest.raises(TritonError, match="must be <= 64"):
+        client.ask(["a"] * 65, "router", http_port=port)
+
+
 def test_no_texts_are_no_answers(port):
     assert client.ask([], "router", http_port=port) == []
 
