@@ -125,7 +125,7 @@ def _go_live(
     config: DeployConfig,
     workspace: Workspace,
 ) -> dict[str, Any]:
-    """Stage, question and switch; a version that is live already is questioned, and built again if need be."""
+    """Stage, question and switch; a live version is questioned, and built again if need be."""
     if repository.pinned_version(Path(server.repository), name) == version:
         return _go_on(server, name, version, onnx, questions, config, workspace)
     candidate = live.stage_version(server, name, version, **onnx_files(onnx))
