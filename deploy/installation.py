@@ -85,5 +85,6 @@ def lay_out_backends(backends: Path, installation: Installation) -> None:
     packaged = installation.server / "backends" / "python"
     stub = installation.server / "python_backend_stubs" / installation.python / "triton_python_backend_stub"
     for source in (packaged / "libtriton_python.so", packaged / "triton_python_backend_utils.py", stub):
-        shutil.copy2(source, backends / "python")
-    shutil.copy2(ONNXRUNTIME_BACKEND, backends / "onnxruntime")
+        shutil.copyfile(source, backends / "python" / source.name)  # the mode is ours, not the package's
+    (backends / "python" / stub.name).chmod(0o700)
+    shutil.copyfile(ONNXRUNTIME_BACKEND, backends / "onnxruntime" / ONNXRUNTIME_BACKEND.name)

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Template
 
-from deploy.client import MAX_BATCH, MAX_REQUEST_BYTES, MAX_TEXT_BYTES
+from deploy.client import MAX_BATCH, MAX_REQUEST_BYTES
 from deploy.errors import TritonError
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -58,7 +58,8 @@ def add_version(
     """
     _check(name, version, onnx, tokenizer, labels, max_length)
     settings = {"max_length": max_length, "pad_id": pad_id}
-    bounds = {"max_text_bytes": MAX_TEXT_BYTES, "max_request_bytes": MAX_REQUEST_BYTES}
+    text_bytes = max_text_bytes(max_length)
+    bounds = {"max_text_bytes": text_bytes, "max_request_bytes": max(MAX_REQUEST_BYTES, text_bytes)}
     external = onnx.with_name(f"{onnx.name}.data")
     contents: dict[str, Mapping[str, Path | str]] = {
         "tokenizer": {
@@ -83,6 +84,14 @@ def add_version(
             scratch.rename(repository / model)
     except OSError as error:
         raise TritonError(f"can't write version {version} of {name} into {repository}: {error}") from error
+
+
+def max_text_bytes(max_length: int) -> int:
+    """Bytes of UTF-8 that a text may have: 64 KiB, or more where a model reads so many tokens.
+
+    Tokenizing takes about 1.5 s for a megabyte, during which nobody else is answered.
+    """
+    return max(64 * 1024, 8 * max_length)
 
 
 def write_ensemble(repository: Path, ensemble: str, name: str, version: int) -> None:

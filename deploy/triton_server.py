@@ -110,8 +110,12 @@ def find(home: Path) -> TritonServer | None:
 
     One that an older version started, which anybody can command, counts as none: the next start replaces it.
     """
-    server = _read_record(home.resolve())
-    return server if server and server.key and _process(server) and _answers(server, "live") else None
+    home = home.resolve()
+    server = _read_record(home)
+    # Started before the home got its place here, its record names another.
+    if server is None or server.home != str(home) or not server.key or _process(server, home) is None:
+        return None
+    return server if _answers(server, "live") else None
 
 
 def stop(home: Path) -> bool:
@@ -121,7 +125,7 @@ def stop(home: Path) -> bool:
     """
     home = home.resolve()
     server = _read_record(home)
-    process = _process(server) if server else None
+    process = _process(server, home) if server else None
     if process:
         process.terminate()
         _, alive = psutil.wait_procs([process], timeout=STOP_SECONDS)
@@ -165,6 +169,7 @@ def _launch(
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "TOKENIZERS_PARALLELISM": "false",
+        "ORT_DISABLE_TELEMETRY": "1",
     }
     with _log(home).open("ab") as log:
         return hidden_arguments.spawn(
@@ -249,11 +254,13 @@ def _shared_memory_prefix(home: Path) -> str:
     return f"triton_textmill_{hashlib.sha256(str(home).encode()).hexdigest()[:12]}_"
 
 
-def _process(server: TritonServer) -> psutil.Process | None:
-    with contextlib.suppress(psutil.NoSuchProcess):
+def _process(server: TritonServer, home: Path) -> psutil.Process | None:
+    """The server's process if it lives and works here: a record is copied with its home, a process is not."""
+    with contextlib.suppress(psutil.NoSuchProcess, OSError):
         process = psutil.Process(server.pid)
         same = abs(process.create_time() - server.created) < 1.0
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        works_here = Path(f"/proc/{server.pid}/cwd").samefile(home)
+        return process if same and works_here and process.status() != psutil.STATUS_ZOMBIE else None
     return None
 
 

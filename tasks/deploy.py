@@ -74,9 +74,10 @@ def deploy(
     mlflow = client()
     test = read_split(workspace.path(examples), "test")
     texts = [example["text"] for example in test[: config.compare]]
-    texts = _that_fit(texts, workspace)
+    onnx = workspace.path(exported) / "onnx"
+    texts = _that_fit(texts, repository.max_text_bytes(onnx_files(onnx)["max_length"]), workspace)
     expected = _registered_answers(name, version, texts)
-    questions, onnx = Questions(texts, expected), workspace.path(exported) / "onnx"
+    questions = Questions(texts, expected)
     with workspace.store.lock("endpoint", name):
         comparison = _go_live(server, name, version, onnx, questions, config, workspace)
         mlflow.set_registered_model_alias(name, CHAMPION, str(version))
@@ -172,15 +173,17 @@ def _go_on(
     return comparison
 
 
-def _that_fit(texts: Sequence[str], workspace: Workspace) -> list[str]:
+def _that_fit(texts: Sequence[str], most: int, workspace: Workspace) -> list[str]:
     """The texts that an endpoint takes; the others are counted, since a user can't send them either."""
-    fit = [text for text in texts if len(text.encode()) <= triton.MAX_TEXT_BYTES]
+    fit = [text for text in texts if len(text.encode()) <= most]
     if left_out := len(texts) - len(fit):
-        workspace.say(f"{left_out} texts are longer than the endpoint takes ({triton.MAX_TEXT_BYTES} bytes)")
+        workspace.say(
+            f"{left_out} texts are not compared: longer than the {most} bytes that an endpoint takes"
+        )
     if not fit:
         raise ParityError(
-            f"deploy: all {len(texts)} test texts are longer than an endpoint takes "
-            f"({triton.MAX_TEXT_BYTES} bytes), so it can't be compared; shorten them"
+            f"deploy: all {len(texts)} test texts are longer than the {most} bytes that an endpoint takes, so "
+            "it can't be compared; shorten them"
         )
     return fit
 

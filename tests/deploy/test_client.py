@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from deploy import client, live
+from deploy import client, live, repository
 from deploy.errors import TritonError
+from tests.deploy.conftest import MAX_LENGTH
 
 TEXTS = {
     "english": "the bank raised its rates",
@@ -45,7 +46,7 @@ def test_more_texts_than_a_batch_keep_their_order(port, bundle):
 
 
 def test_a_text_beyond_the_bound_is_refused_by_name_and_the_rest_goes_on(port, bundle):
-    most = client.MAX_TEXT_BYTES
+    most = repository.max_text_bytes(MAX_LENGTH)
     assert client.ask(["a " * (most // 2)], "router", http_port=port)
     with pytest.raises(TritonError, match=rf"text 2 has {most + 1} bytes, at most {most} are taken; shorten"):
         client.ask(["short", "a" * (most + 1)], "router", http_port=port)
@@ -54,10 +55,10 @@ def test_a_text_beyond_the_bound_is_refused_by_name_and_the_rest_goes_on(port, b
 
 
 def test_many_long_texts_are_sent_in_several_requests_and_refused_in_one(port, monkeypatch):
-    texts = ["a " * (client.MAX_TEXT_BYTES // 2)] * 9
+    texts = ["a " * (repository.max_text_bytes(MAX_LENGTH) // 2)] * 9
     assert len(client.ask(texts, "router", http_port=port, timeout=60)) == 9
+    bound = client.MAX_REQUEST_BYTES
     monkeypatch.setattr(client, "MAX_REQUEST_BYTES", 10**9)
-    bound = 8 * client.MAX_TEXT_BYTES
     with pytest.raises(TritonError, match=rf"have {9 * len(texts[0])} bytes together, at most {bound}"):
         client.ask(texts, "router", http_port=port)
 
