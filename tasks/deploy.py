@@ -13,7 +13,6 @@ from typing import Any
 
 from pydantic import Field
 
-from deploy import client as triton
 from deploy import live, repository, triton_server
 from deploy.errors import TritonError
 from tasks.artifact import Artifact, Manifest
@@ -182,8 +181,8 @@ def _that_fit(texts: Sequence[str], most: int, workspace: Workspace) -> list[str
         )
     if not fit:
         raise ParityError(
-            f"deploy: all {len(texts)} test texts are longer than the {most} bytes that an endpoint takes, so "
-            "it can't be compared; shorten them"
+            f"deploy: all {len(texts)} test texts are longer than the {most} bytes that an endpoint takes, "
+            "so it can't be compared; shorten them"
         )
     return fit
 
