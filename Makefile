@@ -34,22 +34,22 @@ up down: install
 .venv/installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "textmill needs Python 3.11 or 3.12: apt-get install python3 python3-venv"; exit 1; }
 	$(PYTHON) -m venv .venv || { echo "no venv module: apt-get install python3-venv"; exit 1; }
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
 .venv/installed-dev: .venv/installed requirements-dev.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
 	touch $@
 
 .venv-bench/installed: requirements-bench.lock .venv/installed
 	$(BIN)/python -m venv .venv-bench
-	.venv-bench/bin/pip install --quiet --disable-pip-version-check --no-deps -r requirements-bench.lock
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-bench.lock
 	touch $@
 
 .venv-triton/installed: requirements-triton.lock deploy/server_environment.py
 	@test -n "$(PYTHON)" || { echo "textmill needs Python 3.11 or 3.12: apt-get install python3 python3-venv"; exit 1; }
 	$(PYTHON) -m venv .venv-triton
-	.venv-triton/bin/pip install --quiet --disable-pip-version-check -r requirements-triton.lock
+	.venv-triton/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-triton.lock
 	.venv-triton/bin/python deploy/server_environment.py --complete > /dev/null
 	touch $@

@@ -24,8 +24,7 @@ from typing import Any
 
 from benchmarks.bench import BenchmarkError, Result, around, in_turn, machine, percentile, run
 from deploy import live, repository, triton_server
-from deploy.client import HOST
-from deploy.triton_server import TritonServer
+from deploy.triton_server import HOST, TritonServer
 from flows import settings
 from tasks.store import Store
 

@@ -13,10 +13,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from deploy import access
 from deploy.errors import TritonError
+from deploy.triton_server import HOST, TritonServer
 
-HOST = "127.0.0.1"
 MAX_BATCH = 64
+MAX_REQUEST_BYTES = 512 * 1024
 LOAD_SECONDS = 120.0
 
 
@@ -34,7 +36,7 @@ class Answer:
 def ask(
     texts: Sequence[str], model: str, *, http_port: int, version: int | None = None, timeout: float = 10.0
 ) -> list[Answer]:
-    """Classify texts with an endpoint; any number of texts, sent in batches of 64.
+    """Classify texts with an endpoint; any number of texts, sent in as many requests as it takes.
 
     Protocol: https://github.com/kserve/kserve/blob/master/docs/predict-api/v2/required_api.md
 
@@ -43,13 +45,12 @@ def ask(
         timeout: seconds for each batch.
 
     Raises:
-        TritonError: no server there, no such model, or the model refused the batch.
+        TritonError: no server there, no such model, or the model refused a request.
     """
     path = f"/v2/models/{model}" + ("" if version is None else f"/versions/{version}") + "/infer"
     connection = http.client.HTTPConnection(HOST, http_port, timeout=timeout)
     try:
-        batches = (texts[start : start + MAX_BATCH] for start in range(0, len(texts), MAX_BATCH))
-        return [answer for batch in batches for answer in _ask_batch(connection, path, batch)]
+        return [answer for batch in _batches(texts) for answer in _ask_batch(connection, path, batch)]
     except (OSError, http.client.HTTPException) as error:
         reason = str(error) or type(error).__name__
         raise TritonError(
@@ -68,50 +69,60 @@ def ready_version(model: str, *, http_port: int, timeout: float = 10.0) -> int |
         return None
 
 
-def load(model: str, grpc_port: int, config: str | None = None) -> None:
+def load(model: str, server: TritonServer) -> None:
     """Load a model, or load it anew from the repository's present state.
-
-    Args:
-        config: JSON that replaces `config.pbtxt` for this load.
 
     Raises:
         TritonError: with Triton's reason; versions that were serving go on.
     """
-    with _repository_client(grpc_port, f"load {model}") as client:
-        client.load_model(model, config=config, client_timeout=LOAD_SECONDS)
+    with _repository_client(server, f"load {model}") as client:
+        client.load_model(model, headers=access.grpc_headers(server.key), client_timeout=LOAD_SECONDS)
 
 
-def unload(model: str, grpc_port: int) -> None:
+def unload(model: str, server: TritonServer) -> None:
     """Unload a model; requests in flight finish. A model that is not loaded is no error.
 
     Raises:
         TritonError: the server can't be reached.
     """
-    with _repository_client(grpc_port, f"unload {model}") as client:
-        client.unload_model(model, client_timeout=LOAD_SECONDS)
+    with _repository_client(server, f"unload {model}") as client:
+        client.unload_model(model, headers=access.grpc_headers(server.key), client_timeout=LOAD_SECONDS)
 
 
 @contextlib.contextmanager
-def _repository_client(grpc_port: int, action: str) -> Iterator[Any]:
+def _repository_client(server: TritonServer, action: str) -> Iterator[Any]:
     import tritonclient.grpc
     from tritonclient.utils import InferenceServerException
 
     # gRPC would otherwise send even loopback traffic through a proxy named in the environment.
     client = tritonclient.grpc.InferenceServerClient(
-        f"{HOST}:{grpc_port}", channel_args=[("grpc.enable_http_proxy", 0)]
+        f"{HOST}:{server.grpc_port}", channel_args=[("grpc.enable_http_proxy", 0)]
     )
     try:
         yield client
     except InferenceServerException as error:
         if "StatusCode.UNAVAILABLE" in (error.status() or ""):
             raise TritonError(
-                f"Triton does not answer on {HOST}:{grpc_port}; start it with `textmill up`"
+                f"Triton does not answer on {HOST}:{server.grpc_port}; start it with `textmill up`"
             ) from None
         # Python backends append their traceback after "At:"; the reason stands before it.
         reason = error.message().split("\n\nAt:")[0]
         raise TritonError(f"Triton can't {action}: {reason}") from None
     finally:
         client.close()
+
+
+def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Cut a list where a request would have too many texts or bytes."""
+    start = size = 0
+    for index, text in enumerate(texts):
+        length = len(text.encode("utf-8", errors="surrogatepass"))
+        if index > start and (index - start == MAX_BATCH or size + length > MAX_REQUEST_BYTES):
+            yield texts[start:index]
+            start, size = index, 0
+        size += length
+    if len(texts) > start:
+        yield texts[start:]
 
 
 def _ask_batch(connection: http.client.HTTPConnection, path: str, texts: Sequence[str]) -> list[Answer]:

@@ -5,8 +5,8 @@
     roll_back       `<name>` answers from the version before
     discard         a staged version that was judged unfit disappears
 
-Nothing that answers is ever loaded again for the sake of another version. A restarted server
-(`load=live.endpoints(repository)`) serves what was live; the version before is then loaded by `roll_back`.
+Nothing that answers is ever loaded again for the sake of another version. A restarted server serves what was
+live after `revive`; the version before is then loaded by `roll_back`.
 One deployment at a time: the caller sees to it that two don't run for the same name.
 """
 
@@ -52,7 +52,7 @@ def stage_version(
     try:
         _load_composing_models(server, name, version)
         models.write_ensemble(repository, candidate, name, version)
-        client.load(candidate, server.grpc_port)
+        client.load(candidate, server)
         client.ask(["a first question"], candidate, http_port=server.http_port)
     except BaseException:
         with contextlib.suppress(TritonError):
@@ -81,7 +81,7 @@ def go_live(server: TritonServer, name: str, version: int) -> int | None:
 
 
 def revive(server: TritonServer, name: str) -> None:
-    """Make the live version answer again after a process behind it has died; one that answers goes on.
+    """Make the live version answer after a restart or the death of a process; one that answers goes on.
 
     Raises:
         TritonError: nothing is live, or it still does not answer.
@@ -89,6 +89,29 @@ def revive(server: TritonServer, name: str) -> None:
     version = models.pinned_version(Path(server.repository), name)
     if version is None:
         raise TritonError(f"no version of {name} is live; deploy one with `textmill run`")
+    _demand_answer(server, name, version)
+
+
+def rebuild(
+    server: TritonServer,
+    name: str,
+    version: int,
+    *,
+    onnx: Path,
+    tokenizer: Path,
+    labels: Sequence[str],
+    max_length: int,
+    pad_id: int,
+) -> None:
+    """Write the files of the live version anew, since they are damaged, and answer from them.
+
+    Raises:
+        TritonError: Triton can't load or run them.
+    """
+    repository = Path(server.repository)
+    models.add_version(repository, name, version, onnx, tokenizer, labels, max_length, pad_id)
+    models.write_ensemble(repository, name, name, version)
+    _load_composing_models(server, name, version)
     _demand_answer(server, name, version)
 
 
@@ -120,7 +143,7 @@ def discard(server: TritonServer, name: str, version: int) -> None:
 
 
 def endpoints(repository: Path) -> list[str]:
-    """The endpoints that are live according to the disk: what to load when a server starts."""
+    """The endpoints that are live according to the disk: what a restarted server has to serve."""
     return [name for name in models.ensembles(repository) if not name.endswith(models.CANDIDATE)]
 
 
@@ -133,22 +156,22 @@ def _switch(server: TritonServer, name: str, version: int, previous: int | None)
         with contextlib.suppress(TritonError):
             if previous is None:
                 models.remove_ensemble(repository, name)
-                client.unload(name, server.grpc_port)
+                client.unload(name, server)
             else:
                 models.write_ensemble(repository, name, name, previous)
-                client.load(name, server.grpc_port)
+                client.load(name, server)
         raise
 
 
 def _demand_answer(server: TritonServer, name: str, version: int) -> None:
     """Load the ensemble as it is on disk; where that does not help, start the version's processes anew."""
-    client.load(name, server.grpc_port)
+    client.load(name, server)
     if client.ready_version(name, http_port=server.http_port) == version:
         return
     # A dead process goes unnoticed: Triton loads again only what looks modified.
     models.touch(Path(server.repository), name, version)
     _load_composing_models(server, name, version)
-    client.load(name, server.grpc_port)
+    client.load(name, server)
     served = client.ready_version(name, http_port=server.http_port)
     if served != version:
         raise TritonError(f"{name} should answer from version {version}, but version {served} answers")
@@ -156,7 +179,7 @@ def _demand_answer(server: TritonServer, name: str, version: int) -> None:
 
 def _load_composing_models(server: TritonServer, name: str, version: int) -> None:
     for model in models.composing_models(name, version):
-        client.load(model, server.grpc_port)
+        client.load(model, server)
 
 
 def _remove_others(server: TritonServer, name: str, keep: set[int]) -> None:
@@ -164,4 +187,4 @@ def _remove_others(server: TritonServer, name: str, keep: set[int]) -> None:
     repository, candidate = Path(server.repository), name + models.CANDIDATE
     models.remove_ensemble(repository, candidate)
     for model in [candidate, *models.prune(repository, name, keep)]:
-        client.unload(model, server.grpc_port)
+        client.unload(model, server)

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from string import Template
 
-from deploy.client import MAX_BATCH
+from deploy.client import MAX_BATCH, MAX_REQUEST_BYTES
 from deploy.errors import TritonError
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -59,13 +59,15 @@ def add_version(
         TritonError: bad arguments, or the repository can't be written.
     """
     _check(name, version, onnx, tokenizer, labels, max_length)
-    settings = json.dumps({"max_length": max_length, "pad_id": pad_id})
+    settings = {"max_length": max_length, "pad_id": pad_id}
+    text_bytes = max_text_bytes(max_length)
+    bounds = {"max_text_bytes": text_bytes, "max_request_bytes": max(MAX_REQUEST_BYTES, text_bytes)}
     external = onnx.with_name(f"{onnx.name}.data")
     contents: dict[str, Mapping[str, Path | str]] = {
         "tokenizer": {
             "model.py": MODELS / "tokenizer" / "model.py",
             "tokenizer.json": tokenizer,
-            "settings.json": settings,
+            "settings.json": json.dumps(settings | bounds),
         },
         "encoder": {"model.onnx": onnx} | ({external.name: external} if external.exists() else {}),
         "labels": {
@@ -78,11 +80,20 @@ def add_version(
         for model, (part, files) in zip(composing_models(name, version), contents.items(), strict=True):
             shutil.rmtree(scratch, ignore_errors=True)  # a killed deployment leaves one
             _fill(scratch / str(version), files)
-            _write_config(scratch, part, {"model": model, "labels": len(labels)})
+            values = {"model": model, "labels": len(labels), "max_length": max_length}
+            _write_config(scratch, part, values)
             shutil.rmtree(repository / model, ignore_errors=True)
             scratch.rename(repository / model)
     except OSError as error:
         raise TritonError(f"can't write version {version} of {name} into {repository}: {error}") from error
+
+
+def max_text_bytes(max_length: int) -> int:
+    """Bytes of UTF-8 that a text may have: 64 KiB, or more where a model reads so many tokens.
+
+    Tokenizing takes about 1.5 s for a megabyte, during which nobody else is answered.
+    """
+    return max(64 * 1024, 8 * max_length)
 
 
 def write_ensemble(repository: Path, ensemble: str, name: str, version: int) -> None:
@@ -142,16 +153,32 @@ def versions(repository: Path, name: str) -> list[int]:
 
 
 def pinned_version(repository: Path, ensemble: str) -> int | None:
-    """The version an ensemble points at, or None when there is no such ensemble."""
-    config = repository / ensemble / "config.pbtxt"
-    match = re.search(r"versions: \[(\d+)\]", config.read_text("utf-8")) if config.exists() else None
-    return int(match[1]) if match else None
+    """The version an ensemble points at, or None when there is no such ensemble.
+
+    Where its configuration is damaged, the folder beside it has the version's name too.
+    """
+    if match := re.search(r"versions: \[(\d+)\]", _config(repository / ensemble)):
+        return int(match[1])
+    folders = [int(folder.name) for folder in (repository / ensemble).glob("*") if folder.name.isdecimal()]
+    return max(folders, default=None)
 
 
 def ensembles(repository: Path) -> list[str]:
-    """The names of all ensembles, sorted; what a server must load at start to serve again."""
-    configs = sorted(repository.glob("*/config.pbtxt"))
-    return [path.parent.name for path in configs if 'platform: "ensemble"' in path.read_text("utf-8")]
+    """The names of all ensembles, sorted; also of those with a damaged configuration or composing model."""
+    matches = (re.fullmatch(f"(.+){COMPOSING}", entry.name) for entry in repository.glob("*"))
+    composed = {match[1] for match in matches if match}
+    return sorted(
+        entry.name
+        for entry in repository.glob("*")
+        if entry.is_dir() and (entry.name in composed or 'platform: "ensemble"' in _config(entry))
+    )
+
+
+def served_files(repository: Path, name: str, version: int) -> list[str]:
+    """The files from which an endpoint answers with this version, relative to the repository, sorted."""
+    folders = [repository / model for model in (name, *composing_models(name, version))]
+    files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+    return sorted(path.relative_to(repository).as_posix() for path in files)
 
 
 def fault_of_name(name: str) -> str:
@@ -201,7 +228,10 @@ def _fill(directory: Path, files: Mapping[str, Path | str]) -> None:
     if (code := directory / "model.py").exists():
         # A byte code file that appears later looks like a changed model: Triton would load it again.
         py_compile.compile(
-            str(code), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH
+            str(code),
+            dfile=code.name,  # the place of the scratch folder is not part of the served files
+            doraise=True,
+            invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH,
         )
 
 
@@ -210,6 +240,14 @@ def _write_config(directory: Path, template: str, values: Mapping[str, object]) 
     fresh = directory / ".config.pbtxt.new"
     fresh.write_text(text.substitute(values, max_batch=MAX_BATCH), encoding="utf-8")
     fresh.replace(directory / "config.pbtxt")
+
+
+def _config(directory: Path) -> str:
+    """The configuration of a model, "" where there is none; damaged bytes are passed over."""
+    try:
+        return (directory / "config.pbtxt").read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def _composing_models_on_disk(repository: Path, name: str) -> Iterator[tuple[int, str]]:

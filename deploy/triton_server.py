@@ -12,31 +12,36 @@ import fcntl
 import hashlib
 import http.client
 import json
-import os
-import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psutil
 
+from deploy import access, hidden_arguments, installation
 from deploy.errors import TritonError
+from deploy.installation import Installation
 
 HOST = "127.0.0.1"
 STOP_SECONDS = 15.0
+REPOSITORY, BACKENDS, ENVIRONMENT = "models", "backends", "environment"  # in the home
+# The home as the server and the processes of its models see it: it is their working directory. They are
+# started by a line of shell without quotes, and their Python knows ASCII only; so the names of the home and
+# of the environment, which may have blanks, quotes and any letters, never reach them.
+SEEN = Path("/proc/self/cwd")
 SHARED_MEMORY = Path("/dev/shm")
-ONNXRUNTIME_BACKEND = Path(__file__).parent / "backends" / "onnxruntime" / "model.py"
 HARMLESS_LOG = ("nvml", "dcgm", "cuda", "gpu")
-# Says where the server's files are, and which libpython its Python backend loads.
-DESCRIBE = Path(__file__).with_name("server_environment.py")
 
 
 @dataclass(frozen=True)
 class TritonServer:
-    """One running server: its process (pid and create time, seconds since the epoch) and addresses."""
+    """One running server: its process (pid and create time, seconds since the epoch) and addresses.
+
+    `key` is what its control API demands; a server of an older version had none.
+    """
 
     home: str
     repository: str
@@ -45,6 +50,7 @@ class TritonServer:
     http_port: int
     grpc_port: int
     metrics_port: int
+    key: str = field(default="", repr=False)
 
     @property
     def url(self) -> str:
@@ -52,55 +58,45 @@ class TritonServer:
         return f"http://{HOST}:{self.http_port}"
 
 
-@dataclass(frozen=True)
-class _Environment:
-    """The files of the server's environment."""
-
-    bin: Path
-    server: Path
-    libraries: Path
-    python: str
-    libpython: Path
-
-
 def start(
     home: Path,
-    repository: Path,
     *,
     http_port: int = 8000,
     grpc_port: int = 8001,
     metrics_port: int = 8002,
-    load: Sequence[str] = (),
     timeout: float = 60.0,
 ) -> TritonServer:
     """Start the server, detached, and return once it is ready; a running one of this home is returned as is.
 
+    It serves nothing yet: what was live is loaded afterwards, each endpoint by itself.
+
     Args:
-        home: folder for the backends, `triton.log` and `server.json`.
-        repository: the model repository; created when missing.
-        load: models to load at once; an ensemble brings its composing models. Nothing else is loaded.
+        home: folder for the model repository (`models`), the backends, `triton.log` and `server.json`. Any
+            name does.
         timeout: seconds until the server must be ready.
 
     Raises:
         TritonError: not installed, a port is taken, or the server did not become ready.
     """
-    home, repository = home.resolve(), repository.resolve()
+    home = home.resolve()
+    repository = home / REPOSITORY
     home.mkdir(parents=True, exist_ok=True)
     repository.mkdir(parents=True, exist_ok=True)
     with _lock(home):
         if running := find(home):
             return running
-        environment = _find_environment()
+        installed = installation.find()
         stop(home)  # what a killed server left behind
         for port in (http_port, grpc_port, metrics_port):
             _require_free(port)
-        _lay_out_backends(home, environment)
+        installation.lay_out_backends(home / BACKENDS, installed)
         ports = {"http_port": http_port, "grpc_port": grpc_port, "metrics_port": metrics_port}
         log_start = _log(home).stat().st_size if _log(home).exists() else 0
-        process = _launch(home, environment, _arguments(home, repository, ports, load))
+        key = access.new_key()
+        process = _launch(home, installed, _arguments(home, ports), access.flags(key))
         created = psutil.Process(process.pid).create_time()
-        server = TritonServer(str(home), str(repository), process.pid, created, **ports)
-        _record(home).write_text(json.dumps(asdict(server)), encoding="utf-8")
+        server = TritonServer(str(home), str(repository), process.pid, created, **ports, key=key)
+        _write_record(server)
         try:
             _wait_until_ready(server, process, timeout, log_start)
         except BaseException:
@@ -110,9 +106,16 @@ def start(
 
 
 def find(home: Path) -> TritonServer | None:
-    """The server of this home when its process lives and answers `/v2/health/live`, else None."""
-    server = _read_record(home.resolve())
-    return server if server and _process(server) and _answers(server, "live") else None
+    """The server of this home when its process lives and answers `/v2/health/live`, else None.
+
+    One that an older version started, which anybody can command, counts as none: the next start replaces it.
+    """
+    home = home.resolve()
+    server = _read_record(home)
+    # Started before the home got its place here, its record names another.
+    if server is None or server.home != str(home) or not server.key or _process(server, home) is None:
+        return None
+    return server if _answers(server, "live") else None
 
 
 def stop(home: Path) -> bool:
@@ -122,7 +125,7 @@ def stop(home: Path) -> bool:
     """
     home = home.resolve()
     server = _read_record(home)
-    process = _process(server) if server else None
+    process = _process(server, home) if server else None
     if process:
         process.terminate()
         _, alive = psutil.wait_procs([process], timeout=STOP_SECONDS)
@@ -134,64 +137,10 @@ def stop(home: Path) -> bool:
     return process is not None
 
 
-def _find_environment() -> _Environment:
-    """Locate the server's files in `$TEXTMILL_TRITON_ENV`, or in `.venv-triton` here or beside the code."""
-    named = os.environ.get("TEXTMILL_TRITON_ENV")
-    candidates = [Path(named)] if named else [Path.cwd(), Path(__file__).resolve().parents[1]]
-    roots = candidates if named else [folder / ".venv-triton" for folder in candidates]
-    # Not resolved: a virtual environment's python is a link, and its place says what is installed.
-    root = next((root.absolute() for root in roots if (root / "bin" / "python").exists()), None)
-    if root is None:
-        places = " or ".join(str(place) for place in roots)
-        raise TritonError(f"the Triton server is not installed: no {places}; run `make install`")
-    result = subprocess.run(
-        [root / "bin" / "python", "-I", DESCRIBE],
-        capture_output=True,
-        text=True,
-        check=False,
-        encoding="utf-8",
-    )
-    if result.returncode:
-        raise TritonError(f"{root}/bin/python does not work: {result.stderr.strip()}; run `make install`")
-    found = json.loads(result.stdout)
-    if found["package"] is None:
-        raise TritonError(f"{root} has no nvidia-pytriton; run `make install`")
-    # With NumPy 2 the backend doesn't fail: it passes wrong numbers on.
-    if not (found["numpy"] or "").startswith("1."):
-        raise TritonError(f"{root} has NumPy {found['numpy']}, Triton needs 1.x; run `make install`")
-    if found["library"] is None:
-        raise TritonError(
-            f"Triton's Python backend needs the shared library libpython{found['python']}.so.1.0, which is "
-            f"not on this machine; `apt-get install libpython{found['python']}`"
-        )
-    package = Path(found["package"])
-    return _Environment(
-        bin=root / "bin",
-        server=package / "tritonserver",
-        libraries=package.parent / "nvidia_pytriton.libs",
-        python=found["python"],
-        libpython=Path(found["library"]),
-    )
-
-
-def _lay_out_backends(home: Path, environment: _Environment) -> None:
-    """Copy the backends together (Triton refuses links that leave the backend directory)."""
-    backends = home / "backends"
-    shutil.rmtree(backends, ignore_errors=True)
-    (backends / "python").mkdir(parents=True)
-    (backends / "onnxruntime").mkdir()
-    packaged = environment.server / "backends" / "python"
-    stub = environment.server / "python_backend_stubs" / environment.python / "triton_python_backend_stub"
-    for source in (packaged / "libtriton_python.so", packaged / "triton_python_backend_utils.py", stub):
-        shutil.copyfile(source, backends / "python" / source.name)  # the mode is ours, not the package's
-    (backends / "python" / stub.name).chmod(0o700)
-    shutil.copyfile(ONNXRUNTIME_BACKEND, backends / "onnxruntime" / ONNXRUNTIME_BACKEND.name)
-
-
-def _arguments(home: Path, repository: Path, ports: dict[str, int], load: Sequence[str]) -> list[str]:
+def _arguments(home: Path, ports: dict[str, int]) -> list[str]:
     flags = {
-        "model-repository": repository,
-        "backend-directory": home / "backends",
+        "model-repository": SEEN / REPOSITORY,
+        "backend-directory": SEEN / BACKENDS,
         "model-control-mode": "explicit",
         "exit-timeout-secs": 5,
         "allow-gpu-metrics": "false",
@@ -205,24 +154,28 @@ def _arguments(home: Path, repository: Path, ports: dict[str, int], load: Sequen
         "--disable-auto-complete-config",
         *(f"--{flag}={value}" for flag, value in flags.items()),
         *(f"--backend-config={backend},{region}" for backend in ("python", "onnxruntime")),
-        *(f"--load-model={model}" for model in load),
     ]
 
 
-def _launch(home: Path, environment: _Environment, arguments: list[str]) -> subprocess.Popen[bytes]:
+def _launch(
+    home: Path, installed: Installation, arguments: list[str], secret: list[str]
+) -> subprocess.Popen[bytes]:
+    (home / ENVIRONMENT).unlink(missing_ok=True)
+    (home / ENVIRONMENT).symlink_to(installed.root)
     # A short list instead of os.environ: no secret of the caller reaches the server or its models.
     variables = {
-        "PATH": f"{environment.bin}:/usr/local/bin:/usr/bin:/bin",
-        "LD_LIBRARY_PATH": f"{environment.libraries}:{environment.libpython}",
+        "PATH": f"{SEEN / ENVIRONMENT / 'bin'}:/usr/local/bin:/usr/bin:/bin",
+        "LD_LIBRARY_PATH": f"{installed.libraries}:{installed.libpython}",
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "TOKENIZERS_PARALLELISM": "false",
         "ORT_DISABLE_TELEMETRY": "1",
     }
     with _log(home).open("ab") as log:
-        return subprocess.Popen(
-            [environment.server / "bin" / "tritonserver", *arguments],
-            env=variables,
+        return hidden_arguments.spawn(
+            [installed.server / "bin" / "tritonserver", *arguments],
+            secret,
+            variables,
             cwd=home,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -301,11 +254,13 @@ def _shared_memory_prefix(home: Path) -> str:
     return f"triton_textmill_{hashlib.sha256(str(home).encode()).hexdigest()[:12]}_"
 
 
-def _process(server: TritonServer) -> psutil.Process | None:
-    with contextlib.suppress(psutil.NoSuchProcess):
+def _process(server: TritonServer, home: Path) -> psutil.Process | None:
+    """The server's process if it lives and works here: a record is copied with its home, a process is not."""
+    with contextlib.suppress(psutil.NoSuchProcess, OSError):
         process = psutil.Process(server.pid)
         same = abs(process.create_time() - server.created) < 1.0
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        works_here = Path(f"/proc/{server.pid}/cwd").samefile(home)
+        return process if same and works_here and process.status() != psutil.STATUS_ZOMBIE else None
     return None
 
 
@@ -314,6 +269,16 @@ def _read_record(home: Path) -> TritonServer | None:
         return TritonServer(**json.loads(_record(home).read_text(encoding="utf-8")))
     except (FileNotFoundError, json.JSONDecodeError, TypeError):
         return None
+
+
+def _write_record(server: TritonServer) -> None:
+    """Nobody else may read it: it holds the key."""
+    record = _record(Path(server.home))
+    fresh = record.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    fresh.touch(mode=0o600)
+    fresh.write_text(json.dumps(asdict(server)), encoding="utf-8")
+    fresh.replace(record)
 
 
 def _record(home: Path) -> Path:

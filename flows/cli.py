@@ -108,7 +108,7 @@ def up() -> None:
         from flows import servers
 
         print("starting Prefect, MLflow and Triton", flush=True)
-        _print_servers(servers.up())
+        _print_state(servers.up())
 
 
 @app.command()
@@ -123,11 +123,11 @@ def down() -> None:
 
 @app.command()
 def status() -> None:
-    """Show the servers and where their pages are."""
+    """Ask every server and every endpoint, and say where they are; ends with 1 when one does not answer."""
     with _errors():
         from flows import servers
 
-        _print_servers(servers.status())
+        _print_state(servers.status())
 
 
 @app.command()
@@ -231,6 +231,21 @@ def _errors() -> Iterator[None]:
 def _complain(message: str) -> None:
     red: Callable[[str], str] = (lambda text: typer.style(text, fg="red")) if sys.stderr.isatty() else str
     print(red("error: ") + message, file=sys.stderr)
+
+
+def _print_state(found: list[ServerStatus]) -> None:
+    """The servers and the endpoints, a line each; ends with 1 when one of them does not answer."""
+    from flows import endpoints, servers
+
+    _print_servers(found)
+    served = endpoints.status(servers.triton_home(), servers.current_ports().triton_http)
+    for endpoint in served:
+        print(f"{endpoint.name}  version {endpoint.version}  {endpoint.fault or 'answers'}  {endpoint.url}")
+    silent = [server.name for server in found if server.state in ("stopped", "silent")]
+    silent += [endpoint.name for endpoint in served if endpoint.fault]
+    if silent:
+        _complain(f"no answer: {', '.join(silent)}; `textmill up` starts what is missing")
+        raise typer.Exit(1)
 
 
 def _print_servers(found: list[ServerStatus]) -> None:

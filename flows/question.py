@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from deploy import client, live
+from deploy import client, live, triton_server
 from deploy.client import Answer
 from flows import servers, settings
 from flows.recipe_file import SMOKE_SUFFIX
@@ -56,8 +56,7 @@ def as_json(text: str, answer: Answer) -> dict[str, Any]:
 
 def _endpoint(model: str | None) -> str:
     """The endpoint of this name, or the only one."""
-    repository = servers.triton_home() / "models"
-    every = live.endpoints(repository) if repository.exists() else []
+    every = live.endpoints(servers.triton_home() / triton_server.REPOSITORY)
     # A smoke run of a recipe must not make a question to the real one ambiguous.
     endpoints = [name for name in every if not name.endswith(SMOKE_SUFFIX)] or every
     if model in every:

@@ -21,7 +21,7 @@ from typing import Literal
 
 from deploy import triton_server
 from deploy.errors import TritonError
-from flows import closed_home, login, processes, settings
+from flows import closed_home, endpoints, login, processes, settings
 from flows.processes import Process
 from flows.settings import LOOPBACK, Ports
 from tasks.errors import ServerError
@@ -65,7 +65,8 @@ class _Record:
 
 
 def up() -> list[ServerStatus]:
-    """Start the servers that don't run, side by side; running ones are left alone.
+    """Start the servers that don't run, side by side; running ones are left alone. What was live is served
+    again, and what of it is broken is said and doesn't keep the rest.
 
     Raises ServerError when a port is taken, or a server ends or is not ready within 120 seconds. The
     servers that did start stay.
@@ -157,6 +158,8 @@ def _start(names: Sequence[Name]) -> list[ServerStatus]:
             _launch_triton()  # last, because it waits by itself, while the others get ready
         for name in names:
             _wait_until_ready(name)
+        if "triton" in names:
+            endpoints.restore(triton_home())
         return [_status(name) for name in names]
 
 
@@ -204,17 +207,13 @@ def _arguments(name: Name, home: Path, port: int) -> list[str]:
 
 
 def _launch_triton() -> None:
-    from deploy import live
-
-    ports, repository = Ports.from_environment(), triton_home() / "models"
+    ports = Ports.from_environment()
     try:
         triton_server.start(
             triton_home(),
-            repository,
             http_port=ports.triton_http,
             grpc_port=ports.triton_grpc,
             metrics_port=ports.triton_metrics,
-            load=live.endpoints(repository) if repository.exists() else (),
             timeout=READY_SECONDS,
         )
     except TritonError as error:

@@ -17,8 +17,8 @@ from tasks.collecting import KeptSource, Source, locked
 from tasks.documents import Item, write_shards
 from tasks.errors import SourceError
 from tasks.sources.ledger import LICENSE, Ledger
-from tasks.sources.meta_check import check_meta
 from tasks.sources.locations import identity_of
+from tasks.sources.meta_check import check_meta
 from tasks.sources.segments import Segments, last_listing
 from tasks.stage import Config, Workspace, stage
 

@@ -13,16 +13,27 @@ from typing import Any
 
 from pydantic import Field
 
-from deploy import client as triton
 from deploy import live, repository, triton_server
 from deploy.errors import TritonError
 from tasks.artifact import Artifact, Manifest
+from tasks.deployed import (
+    CANARIES,
+    SERVED,
+    Questions,
+    changed_file,
+    deployment,
+    difference,
+    fault,
+    onnx_files,
+    write_down,
+)
 from tasks.errors import ParityError, ServerError
 from tasks.labelled.artifact import read_split
 from tasks.register import registered_version
 from tasks.registry import CHAMPION, by_alias, client, reachable
 from tasks.stage import Config, Run, Workspace, stage
 from tasks.version_files import loaded
+from tasks.visible import plain
 
 TRITON_HOME = "triton"
 
@@ -37,21 +48,22 @@ class DeployConfig(Config):
 
 
 def still_live(manifest: Manifest, config: DeployConfig, run: Run) -> bool:
-    """Whether the endpoint answers from this version and the alias `champion` points at it."""
+    """Whether the endpoint answers from this version as it was judged, and `champion` points at it."""
     server = triton_server.find(run.store.home / TRITON_HOME)
     if server is None or not reachable():
         return False
     model, version = manifest.external["model"], int(manifest.external["version"])
     champion = by_alias(client(), model, CHAMPION)
-    served = triton.ready_version(model, http_port=server.http_port)
-    return champion is not None and champion.version == version == served
+    if champion is None or champion.version != version or SERVED not in manifest.files:
+        return False
+    return fault(manifest, server, run.store) is None
 
 
 @stage(runs=("deploy.",), holds=still_live)
 def deploy(
     examples: Artifact, registered: Artifact, exported: Artifact, config: DeployConfig, workspace: Workspace
 ) -> None:
-    """Move endpoint and alias to the version; write `endpoint.json` and `deployment.json` (the comparison).
+    """Move endpoint and alias to the version; write what was compared, and what is served (`deployed.py`).
 
     Raises:
         ParityError: the endpoint answers differently from the registered model; the old version goes on.
@@ -64,22 +76,25 @@ def deploy(
     mlflow = client()
     test = read_split(workspace.path(examples), "test")
     texts = [example["text"] for example in test[: config.compare]]
+    onnx = workspace.path(exported) / "onnx"
+    texts = _that_fit(texts, repository.max_text_bytes(onnx_files(onnx)["max_length"]), workspace)
     with loaded(to_deploy, workspace.store) as model:
         expected = list(model.predict(list(texts))["probabilities"])
+    questions = Questions(texts, expected)
     with workspace.store.lock("endpoint", name):
-        comparison = _go_live(
-            server, name, version, workspace.path(exported) / "onnx", texts, expected, config
-        )
+        comparison = _go_live(server, name, version, onnx, questions, config, workspace)
         mlflow.set_registered_model_alias(name, CHAMPION, str(version))
     endpoint = {"model": name, "version": version, "onnx": exported.digest}
     (workspace.directory / "endpoint.json").write_text(
         json.dumps(endpoint, indent=2) + "\n", encoding="utf-8"
     )
     # Triton merges requests as they come, so the last digits of the comparison differ from run to run.
-    workspace.volatile.add("deployment.json")
-    deployment = {"model": name, "version": version, **comparison}
+    # A probability differs in its last digits from machine to machine, compiled code from Python to Python.
+    workspace.volatile |= {"deployment.json", CANARIES, SERVED}
+    write_down(workspace.directory, server, name, version, questions)
+    compared = {"model": name, "version": version, **comparison}
     (workspace.directory / "deployment.json").write_text(
-        json.dumps(deployment, indent=2) + "\n", encoding="utf-8"
+        json.dumps(compared, indent=2) + "\n", encoding="utf-8"
     )
     url = f"{server.url}/v2/models/{name}"
     workspace.external |= {"model": name, "version": str(version), "url": url}
@@ -103,23 +118,18 @@ def _go_live(
     name: str,
     version: int,
     onnx: Path,
-    texts: Sequence[str],
-    expected: Sequence[dict[str, float]],
+    questions: Questions,
     config: DeployConfig,
+    workspace: Workspace,
 ) -> dict[str, Any]:
-    """Stage, question and switch; a version that is live already is only questioned."""
+    """Stage, question and switch; a live version is questioned, and built again if need be."""
     if repository.pinned_version(Path(server.repository), name) == version:
-        live.revive(server, name)
-        comparison = _compare(name, server, texts, expected)
-        _demand_agreement(comparison, config, name, version)
-        return comparison
-    settings = json.loads((onnx / "settings.json").read_text(encoding="utf-8"))
-    candidate = live.stage_version(
-        server, name, version, onnx=onnx / "model.onnx", tokenizer=onnx / "tokenizer.json", **settings
-    )
+        return _go_on(server, name, version, onnx, questions, config, workspace)
+    candidate = live.stage_version(server, name, version, **onnx_files(onnx))
     try:
-        comparison = _compare(candidate, server, texts, expected)
-        _demand_agreement(comparison, config, name, version)
+        comparison = difference(candidate, server, questions)
+        if found := _disagreement(comparison, config):
+            raise ParityError(f"deploy: the endpoint of {name} version {version} {found}; it did not go live")
     except (ParityError, TritonError):
         live.discard(server, name, version)
         raise
@@ -127,26 +137,58 @@ def _go_live(
     return comparison
 
 
-def _compare(
-    endpoint: str,
+def _go_on(
     server: triton_server.TritonServer,
-    texts: Sequence[str],
-    expected: Sequence[dict[str, float]],
+    name: str,
+    version: int,
+    onnx: Path,
+    questions: Questions,
+    config: DeployConfig,
+    workspace: Workspace,
 ) -> dict[str, Any]:
-    answers = triton.ask(texts, endpoint, http_port=server.http_port, timeout=60)
-    worst, same = 0.0, True
-    for answer, wanted in zip(answers, expected, strict=True):
-        found = dict(zip(answer.labels, answer.probabilities, strict=True))
-        worst = max(worst, *(abs(found.get(label, 0) - wanted[label]) for label in wanted))
-        same &= answer.label == max(wanted, key=lambda label: wanted[label])
-    return {"compared": len(answers), "max_abs_difference": worst, "same_labels": same}
+    """Question the live version; where its files or answers are not what was judged, build it again."""
+    before = deployment(workspace.store, name, version)
+    wrong = changed_file(before, server, workspace.store) if before else None
+    if wrong is None:
+        try:
+            live.revive(server, name)
+            comparison = difference(name, server, questions)
+            wrong = _disagreement(comparison, config)
+        except TritonError as error:
+            wrong = str(error)
+    if wrong is None:
+        return comparison
+    workspace.say(plain(f"{name} version {version}: {wrong}; built again from the verified export"))
+    live.rebuild(server, name, version, **onnx_files(onnx))
+    comparison = difference(name, server, questions)
+    if found := _disagreement(comparison, config):
+        raise ParityError(
+            f"deploy: {name} version {version} is live and, also after it was built again from its export, "
+            f"{found}; make both anew: --refresh export"
+        )
+    return comparison
 
 
-def _demand_agreement(comparison: dict[str, Any], config: DeployConfig, name: str, version: int) -> None:
+def _that_fit(texts: Sequence[str], most: int, workspace: Workspace) -> list[str]:
+    """The texts that an endpoint takes; the others are counted, since a user can't send them either."""
+    fit = [text for text in texts if len(text.encode()) <= most]
+    if left_out := len(texts) - len(fit):
+        workspace.say(
+            f"{left_out} texts are not compared: longer than the {most} bytes that an endpoint takes"
+        )
+    if not fit:
+        raise ParityError(
+            f"deploy: all {len(texts)} test texts are longer than the {most} bytes that an endpoint takes, "
+            "so it can't be compared; shorten them"
+        )
+    return fit
+
+
+def _disagreement(comparison: dict[str, Any], config: DeployConfig) -> str | None:
     # "not <=" also catches NaN
     if not comparison["max_abs_difference"] <= config.tolerance:
-        raise ParityError(
-            f"deploy: the endpoint of {name} version {version} differs from the registered model by "
-            f"{comparison['max_abs_difference']:.2e} (allowed {config.tolerance:.0e}) on "
-            f"{comparison['compared']} texts; it did not go live"
+        return (
+            f"differs from the registered model by {comparison['max_abs_difference']:.2e} (allowed "
+            f"{config.tolerance:.0e}) on {comparison['compared']} texts"
         )
+    return None

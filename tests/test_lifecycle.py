@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
@@ -274,6 +275,31 @@ print(json.dumps(found.to_dict("records")))
     assert sum(answer["probabilities"].values()) == pytest.approx(1)
 
 
+def kill_stub(mill: Any, model: str) -> None:
+    """Kill the process behind a model."""
+    record = json.loads((mill.home / "triton" / "server.json").read_text(encoding="utf-8"))
+    for process in psutil.Process(record["pid"]).children():
+        if f"/{model}/" in " ".join(process.cmdline()):
+            process.kill()
+
+
+def test_what_is_damaged_where_triton_serves_from_is_deployed_again(
+    mill: Any, recipe: Path, second: Second
+) -> None:
+    served = mill.home / "triton" / "models" / "topics-v2-encoder" / "2" / "model.onnx"
+    content = bytearray(served.read_bytes())
+    content[-100] ^= 1
+    served.write_bytes(content)
+    seed = ("--set", "pretrain.seed=1")
+    output = mill("run", recipe, *seed, "--from", "register")
+    assert f"{served} is not the file that was deployed; built again from the verified export" in output
+    assert mill.outcomes("state")["deploy"] == "made"
+    assert served.read_bytes() != content
+    output = mill("run", recipe, *seed, "--only", "deploy", "--refresh", "deploy")
+    assert "did not go live" not in output
+    assert "answers at" in output
+
+
 def test_the_other_verbs(mill: Any, recipe: Path, second: Second) -> None:
     seed = ("--set", "pretrain.seed=1")
     planned = mill("plan", recipe, *seed, "--refresh", "evaluate").splitlines()
@@ -284,7 +310,11 @@ def test_the_other_verbs(mill: Any, recipe: Path, second: Second) -> None:
     missing = mill("run", recipe, "--from", "register", "--set", "pretrain.seed=9", code=1)
     assert "error: pretrain: its artifact is not in" in missing
     assert "completed" in mill("run", recipe, "--from", "register", *seed)
-    assert mill("status").count("running") == 3
+    said = mill("status")
+    assert (said.count("running"), said.count("topics  version 2  answers")) == (3, 1)
+    kill_stub(mill, "topics-v2-tokenizer")
+    assert "topics  version 2  does not answer" in mill("status", code=1)
+    assert "topics  version 2  answers" in mill("up")
     listed = mill("runs", "--last", "2")
     assert (listed.count("completed"), listed.count("failed")) == (1, 1)
     questions = ["who watered the roses", "did they boil the soup with garlic"]

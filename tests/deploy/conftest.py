@@ -112,8 +112,9 @@ def _free_ports() -> dict[str, int]:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
     """One server for all tests that do not end it; each test uses model names of its own."""
-    home = tmp_path_factory.mktemp("triton")
-    yield triton_server.start(home, home / "models", **_free_ports())
+    # The name has what a shell would read, and letters that ASCII has not.
+    home = tmp_path_factory.mktemp("it's a 中文 é home & $HOME; `x`") / "triton"
+    yield triton_server.start(home, **_free_ports())
     triton_server.stop(home)
 
 

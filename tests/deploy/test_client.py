@@ -3,11 +3,13 @@
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from deploy import client, live
+from deploy import client, live, repository
 from deploy.errors import TritonError
+from tests.deploy.conftest import MAX_LENGTH
 
 TEXTS = {
     "english": "the bank raised its rates",
@@ -43,6 +45,30 @@ def test_more_texts_than_a_batch_keep_their_order(port, bundle):
         assert answer.probability == pytest.approx(bundle(1).expected(text)[0][1], abs=1e-5)
 
 
+def test_a_text_beyond_the_bound_is_refused_by_name_and_the_rest_goes_on(port, bundle):
+    most = repository.max_text_bytes(MAX_LENGTH)
+    assert client.ask(["a " * (most // 2)], "router", http_port=port)
+    with pytest.raises(TritonError, match=rf"text 2 has {most + 1} bytes, at most {most} are taken; shorten"):
+        client.ask(["short", "a" * (most + 1)], "router", http_port=port)
+    with pytest.raises(TritonError, match=rf"text 1 has {3 * (most // 3 + 1)} bytes"):
+        client.ask(["今" * (most // 3 + 1)], "router", http_port=port)
+
+
+def test_many_long_texts_are_sent_in_several_requests_and_refused_in_one(port, monkeypatch):
+    texts = ["a " * (repository.max_text_bytes(MAX_LENGTH) // 2)] * 9
+    assert len(client.ask(texts, "router", http_port=port, timeout=60)) == 9
+    bound = client.MAX_REQUEST_BYTES
+    monkeypatch.setattr(client, "MAX_REQUEST_BYTES", 10**9)
+    with pytest.raises(TritonError, match=rf"have {9 * len(texts[0])} bytes together, at most {bound}"):
+        client.ask(texts, "router", http_port=port)
+
+
+def test_a_request_with_more_texts_than_a_batch_is_refused(port, monkeypatch):
+    monkeypatch.setattr(client, "MAX_BATCH", 1000)
+    with pytest.raises(TritonError, match="must be <= 64"):
+        client.ask(["a"] * 65, "router", http_port=port)
+
+
 def test_no_texts_are_no_answers(port):
     assert client.ask([], "router", http_port=port) == []
 
@@ -60,14 +86,14 @@ def test_text_that_is_not_unicode_is_refused(port):
         client.ask(["\ud800"], "router", http_port=port)
 
 
-def test_unreachable_server_names_the_way_out():
+def test_unreachable_server_names_the_way_out(server):
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))  # bound but not listening: nobody can take the port meanwhile
         port = unused.getsockname()[1]
         with pytest.raises(TritonError, match=rf"does not answer on 127.0.0.1:{port}.*textmill up"):
             client.ask(["x"], "router", http_port=port)
         with pytest.raises(TritonError, match=rf"does not answer on 127.0.0.1:{port}.*textmill up"):
-            client.load("router", port)
+            client.load("router", replace(server, grpc_port=port))
 
 
 def test_ready_version_sees_a_dead_model_process(server, bundle, kill_process):

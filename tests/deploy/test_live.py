@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import client, live
+from deploy import access, client, live
 from deploy import repository as models
 from deploy.errors import TritonError
 
@@ -58,7 +58,8 @@ def answers_like(server, name, bundle):
 
 def loaded(server, name):
     """The composing models of this endpoint that the server has ready."""
-    request = urllib.request.Request(f"{server.url}/v2/repository/index", b'{"ready": true}')
+    url, headers = f"{server.url}/v2/repository/index", {access.HEADER: server.key}
+    request = urllib.request.Request(url, b'{"ready": true}', headers)
     with urllib.request.urlopen(request, timeout=10) as response:
         ready = {model["name"] for model in json.load(response)}
     return {model for model in ready if model.startswith(f"{name}-v")}

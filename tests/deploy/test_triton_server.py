@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deploy import client, live, repository, triton_server
+from deploy import access, client, live, repository, triton_server
 from deploy.errors import TritonError
 
 
@@ -26,7 +26,7 @@ def regions(home):
 
 def test_restart_serves_the_live_version_again(home, bundle, free_ports, monkeypatch):
     monkeypatch.setenv("SOME_TOKEN", "secret")
-    server = triton_server.start(home, home / "models", **free_ports())
+    server = triton_server.start(home, **free_ports())
     live.stage_version(server, "router", 4, **bundle(4).files)
     live.go_live(server, "router", 4)
     process = psutil.Process(server.pid)
@@ -40,7 +40,8 @@ def test_restart_serves_the_live_version_again(home, bundle, free_ports, monkeyp
     process.kill()  # as the kernel would when memory is short: stubs and shared memory stay behind
     process.wait()
     assert triton_server.find(home) is None
-    again = triton_server.start(home, home / "models", load=live.endpoints(home / "models"), **free_ports())
+    again = triton_server.start(home, **free_ports())
+    live.revive(again, "router")
     assert client.ready_version("router", http_port=again.http_port) == 4
     assert client.ask(["x"], "router", http_port=again.http_port)[0].label == bundle(4).expected("x")[0][0]
 
@@ -58,7 +59,7 @@ def test_restart_serves_the_live_version_again(home, bundle, free_ports, monkeyp
 def test_two_starts_at_once_give_one_server(home, free_ports):
     ports = free_ports()
     with ThreadPoolExecutor(2) as pool:
-        starts = [pool.submit(triton_server.start, home, home / "models", **ports) for _ in range(2)]
+        starts = [pool.submit(triton_server.start, home, **ports) for _ in range(2)]
     first, second = (start.result() for start in starts)
     assert first == second == triton_server.find(home)
 
@@ -67,19 +68,20 @@ def test_taken_port_is_named_with_its_owner(home, free_ports):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(TritonError, match=rf"port {port} .*pid {os.getpid()}\)"):
-            triton_server.start(home, home / "models", **(free_ports() | {"grpc_port": port}))
+            triton_server.start(home, **(free_ports() | {"grpc_port": port}))
     assert triton_server.find(home) is None
 
 
-def test_failed_start_shows_the_log_and_leaves_no_process(home, free_ports):
+def test_failed_start_shows_the_log_and_leaves_no_process(home, free_ports, monkeypatch):
+    monkeypatch.setattr(access, "flags", lambda key: ["--http-restricted-api=nothing-there:a=b"])
     with pytest.raises(TritonError, match=r"did not start: [\s\S]*nothing-there[\s\S]*triton\.log"):
-        triton_server.start(home, home / "models", load=["nothing-there"], **free_ports())
+        triton_server.start(home, **free_ports())
     assert not (home / "server.json").exists()
     assert regions(home) == []
 
 
 def test_recycled_pid_is_never_ended(home, free_ports):
-    server = triton_server.start(home, home / "models", **free_ports())
+    server = triton_server.start(home, **free_ports())
     triton_server.stop(home)
     stranger = {**vars(server), "pid": os.getpid(), "created": 1.0}
     (home / "server.json").write_text(json.dumps(stranger), encoding="utf-8")
@@ -93,7 +95,7 @@ def test_environment_with_numpy_2_is_refused(home, tmp_path, monkeypatch):
     (packages,) = environment.glob("lib/python*/site-packages")
     monkeypatch.setenv("TEXTMILL_TRITON_ENV", str(environment))
     with pytest.raises(TritonError, match="has no nvidia-pytriton; run `make install`"):
-        triton_server.start(home, home / "models")
+        triton_server.start(home)
     (packages / "pytriton").mkdir()
     (packages / "pytriton" / "__init__.py").touch()
     (packages / "numpy-2.1.0.dist-info").mkdir()
@@ -101,10 +103,10 @@ def test_environment_with_numpy_2_is_refused(home, tmp_path, monkeypatch):
         "Name: numpy\nVersion: 2.1.0\n", encoding="utf-8"
     )
     with pytest.raises(TritonError, match=r"has NumPy 2\.1\.0, Triton needs 1\.x"):
-        triton_server.start(home, home / "models")
+        triton_server.start(home)
 
 
 def test_missing_installation_names_the_way_out(home, tmp_path, monkeypatch):
     monkeypatch.setenv("TEXTMILL_TRITON_ENV", str(tmp_path / "nowhere"))
     with pytest.raises(TritonError, match=r"not installed: no .*nowhere; run `make install`"):
-        triton_server.start(home, home / "models")
+        triton_server.start(home)

@@ -81,6 +81,15 @@ def test_nothing_deployed_and_no_runs(home: Path) -> None:
     assert textmill("gc") == (0, "0 artifacts removed, 0.0 MB freed\n", "")
 
 
+def test_status_asks_and_ends_with_1_when_something_does_not_answer(home: Path) -> None:
+    ended = textmill("status")
+    assert ended.code == 1
+    assert ended.output.count("stopped") == 3
+    assert ended.error == (
+        "error: no answer: prefect, mlflow, triton; `textmill up` starts what is missing\n"
+    )
+
+
 def test_plan_of_an_empty_home_makes_nothing(home: Path, tmp_path: Path) -> None:
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "one.txt").write_text("A text.", encoding="utf-8")

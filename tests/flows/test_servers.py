@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows import processes, servers, settings
+from flows import endpoints, processes, servers, settings
 from flows.settings import Ports
 from tasks.errors import ServerError
 from tests.free_ports import free_ports
@@ -184,13 +184,20 @@ def test_a_server_that_ends_at_once_says_why(empty_home: Ports) -> None:
     assert servers.find("mlflow") is None
 
 
-def test_triton_starts_with_what_was_live_and_says_what_is_broken(empty_home: Ports) -> None:
+def test_triton_starts_although_an_endpoint_is_broken_and_says_which(
+    empty_home: Ports, capsys: pytest.CaptureFixture[str]
+) -> None:
     endpoint = servers.triton_home() / "models" / "router"
     endpoint.mkdir(parents=True)
     (endpoint / "config.pbtxt").write_text('name: "router"\nplatform: "ensemble"\n', encoding="utf-8")
-    with pytest.raises(ServerError, match=r"(?s)triton can't start.*router"):
-        servers.start("triton")
-    assert servers.find("triton") is None
+    try:
+        assert servers.start("triton").state == "running"
+        assert "router is not served" in capsys.readouterr().out
+        (found,) = endpoints.status(servers.triton_home(), empty_home.triton_http)
+        assert (found.name, found.version) == ("router", None)
+        assert "serves no model 'router'" in str(found.fault)
+    finally:
+        servers.stop("triton")
 
 
 def test_a_process_that_got_the_pid_of_a_dead_server_is_left_alone(empty_home: Ports) -> None:

@@ -20,6 +20,7 @@ import onnxruntime as ort
 import triton_python_backend_utils as pb_utils
 
 Arrays = dict[str, Any]
+TOKENS_PER_RUN = 16384
 
 
 class TritonPythonModel:
@@ -36,26 +37,37 @@ class TritonPythonModel:
         self.inputs = [tensor["name"] for tensor in config["input"]]
         self.outputs = [tensor["name"] for tensor in config["output"]]
         self.batches = config["max_batch_size"] > 0
+        self.max_length = sequence_bound(config.get("parameters", {}))
         check_tensors("input", config["input"], self.session.get_inputs(), self.batches)
         check_tensors("output", config["output"], self.session.get_outputs(), self.batches)
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer a list of requests, those of equal shape in one run."""
         inputs = [self._read(request) for request in requests]
-        responses: list[Any] = [None] * len(requests)
-        for group in self._groups(inputs):
+        responses: list[Any] = [self._excess(arrays) for arrays in inputs]
+        whole = [index for index, response in enumerate(responses) if response is None]
+        for group in self._groups({index: inputs[index] for index in whole}):
             for index, response in zip(group, self._respond([inputs[i] for i in group]), strict=True):
                 responses[index] = response
         return responses
 
+    def _excess(self, arrays: Arrays) -> Any:
+        """An error for a request with a longer sequence than the model may be given, else None."""
+        lengths = {name: array.shape[1] for name, array in arrays.items() if self.batches and array.ndim > 1}
+        for name, length in lengths.items():
+            if self.max_length and length > self.max_length:
+                reason = f"{name} has {length} tokens in a row, at most {self.max_length} are taken"
+                return pb_utils.InferenceResponse(error=pb_utils.TritonError(reason))
+        return None
+
     def _read(self, request: Any) -> Arrays:
         return {name: pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self.inputs}
 
-    def _groups(self, inputs: list[Arrays]) -> list[list[int]]:
+    def _groups(self, inputs: dict[int, Arrays]) -> list[list[int]]:
         if not self.batches:
-            return [[index] for index in range(len(inputs))]
+            return [[index] for index in inputs]
         groups: dict[tuple[Any, ...], list[int]] = {}
-        for index, arrays in enumerate(inputs):
+        for index, arrays in inputs.items():
             groups.setdefault(tuple(array.shape[1:] for array in arrays.values()), []).append(index)
         return list(groups.values())
 
@@ -71,11 +83,28 @@ class TritonPythonModel:
     def _run(self, group: list[Arrays]) -> list[list[Any]]:
         """Run the group as one batch; returns, for each request, its outputs in the configured order."""
         if len(group) == 1:
-            return [self.session.run(self.outputs, group[0])]
+            return [self._run_rows(group[0])]
         merged = {name: np.concatenate([arrays[name] for arrays in group]) for name in self.inputs}
         ends = np.cumsum([len(arrays[self.inputs[0]]) for arrays in group])[:-1]
-        outputs = [np.split(array, ends) for array in self.session.run(self.outputs, merged)]
+        outputs = [np.split(array, ends) for array in self._run_rows(merged)]
         return [list(row) for row in zip(*outputs, strict=True)]
+
+    def _run_rows(self, arrays: Arrays) -> list[Any]:
+        """Run so many rows at a time that memory stays bounded, and join their outputs."""
+        rows, length = self._extent(arrays)
+        step = max(1, TOKENS_PER_RUN // length)
+        if not self.max_length or rows <= step:
+            return list(self.session.run(self.outputs, arrays))
+        parts = [
+            self.session.run(self.outputs, {name: a[start : start + step] for name, a in arrays.items()})
+            for start in range(0, rows, step)
+        ]
+        return [np.concatenate(output) for output in zip(*parts, strict=True)]
+
+    def _extent(self, arrays: Arrays) -> tuple[int, int]:
+        """Rows, and the longest of their sequences, at least 1."""
+        rows = max((len(array) for array in arrays.values() if array.ndim), default=0)
+        return rows, max((array.shape[1] for array in arrays.values() if array.ndim > 1), default=1) or 1
 
 
 def response(arrays: Arrays) -> Any:
@@ -92,6 +121,11 @@ def session_options(parameters: dict[str, dict[str, str]]) -> Any:
         attribute, convert = PARAMETERS[key]
         setattr(options, attribute, convert(value))
     return options
+
+
+def sequence_bound(parameters: dict[str, dict[str, str]]) -> int:
+    """Tokens that a row may have: our own parameter, 0 where the repository has none."""
+    return int(parameters.get("max_sequence_length", {}).get("string_value", 0))
 
 
 def execution_mode(value: int) -> Any:

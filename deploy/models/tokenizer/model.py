@@ -26,6 +26,8 @@ class TritonPythonModel:
         settings = json.loads((here / "settings.json").read_text(encoding="utf-8"))
         self.max_length = int(settings["max_length"])
         self.pad_id = int(settings["pad_id"])
+        self.max_text_bytes = int(settings["max_text_bytes"])
+        self.max_request_bytes = int(settings["max_request_bytes"])
         self.tokenizer = Tokenizer.from_file(str(here / "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(self.max_length)
@@ -36,6 +38,8 @@ class TritonPythonModel:
 
     def _answer(self, request: Any) -> Any:
         rows = pb_utils.get_input_tensor_by_name(request, "text").as_numpy().reshape(-1)
+        if excess := self._excess([len(row) for row in rows]):
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(excess))
         texts = [row.decode("utf-8", errors="replace") for row in rows]
         encoded = [encoding.ids for encoding in self.tokenizer.encode_batch(texts)]
         width = self._width(max(map(len, encoded), default=0))
@@ -47,6 +51,21 @@ class TritonPythonModel:
         return pb_utils.InferenceResponse(
             [pb_utils.Tensor("input_ids", input_ids), pb_utils.Tensor("attention_mask", attention_mask)]
         )
+
+    def _excess(self, lengths: Sequence[int]) -> str | None:
+        """What is too long: a text is tokenized whole before it is cut, and others wait meanwhile."""
+        for index, length in enumerate(lengths):
+            if length > self.max_text_bytes:
+                return (
+                    f"text {index + 1} has {length} bytes, at most {self.max_text_bytes} are taken; "
+                    f"shorten it (only its first {self.max_length} tokens count)"
+                )
+        if sum(lengths) > self.max_request_bytes:
+            return (
+                f"the texts of this request have {sum(lengths)} bytes together, at most "
+                f"{self.max_request_bytes} are taken; send several requests"
+            )
+        return None
 
     def _width(self, longest: int) -> int:
         """Round up to whole buckets, at least one, never beyond what the encoder has positions for."""

@@ -13,6 +13,7 @@ import pytest
 from deploy import client
 from deploy import repository as models
 from deploy.errors import TritonError
+from tests.deploy.conftest import MAX_LENGTH
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def encoder(server, bundle, request):
         models.add_version(repository, name, 1, **bundle(1).files)
         config = repository / f"{name}-v1-encoder" / "config.pbtxt"
         config.write_text(edit(config.read_text(encoding="utf-8")) + extra, encoding="utf-8")
-        client.load(f"{name}-v1-encoder", server.grpc_port)
+        client.load(f"{name}-v1-encoder", server)
         return f"{name}-v1-encoder"
 
     return load
@@ -67,6 +68,24 @@ def test_parallel_requests_of_mixed_shapes_and_one_bad_one(server, bundle, encod
             assert "out of data bounds" in answer
         else:
             np.testing.assert_allclose(answer, direct(bundle, ids), atol=1e-5)
+
+
+def test_a_sequence_beyond_the_bound_is_refused_by_name(server, bundle, encoder):
+    model = encoder()
+    for rows in (1, 64):
+        whole = np.ones((rows, MAX_LENGTH), dtype=np.int64)
+        np.testing.assert_allclose(infer(server, model, whole), direct(bundle, whole), atol=1e-5)
+    too_long = np.ones((1, MAX_LENGTH + 1), dtype=np.int64)
+    reason = f"input_ids has {MAX_LENGTH + 1} tokens in a row, at most {MAX_LENGTH} are taken"
+    assert infer(server, model, too_long) == reason
+    assert "must be <= 64" in infer(server, model, np.ones((65, 2), dtype=np.int64))
+
+
+def test_rows_are_run_in_parts_that_fit_into_memory(server, bundle, encoder):
+    """64 rows of 400 tokens are more than one run takes."""
+    model = encoder(edit=lambda text: text.replace(f'string_value: "{MAX_LENGTH}"', 'string_value: "400"'))
+    ids = np.random.default_rng(0).integers(0, 200, (64, 400))
+    np.testing.assert_allclose(infer(server, model, ids), direct(bundle, ids), atol=1e-4)
 
 
 def test_session_parameters_are_read(server, bundle, encoder):
