@@ -9,10 +9,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Annotated, Any, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    GetPydanticSchema,
+    ValidationError,
+    model_validator,
+)
 
 from tasks.cleaning.config import CleanConfig
 from tasks.collect import CollectConfig
@@ -45,6 +53,11 @@ TOKENS_OF = {"modernbert": "bert", "bert": "bert", "gpt2": "gpt", "llama": "llam
 TOKENS_OF |= dict.fromkeys(["t5", "marian"], "t5")
 
 
+def _what_may_be_left_out(schema: dict[str, Any]) -> None:
+    """A model is named after its recipe, so no form has to ask for it."""
+    schema["required"] = [name for name in schema["required"] if name != "register"]
+
+
 class Recipe(Config):
     """One product: its thirteen stages, and the questions put to the endpoint when it is live.
 
@@ -52,7 +65,9 @@ class Recipe(Config):
     with the corpus.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", protected_namespaces=(), json_schema_extra=_what_may_be_left_out
+    )
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Lower-case letters, digits and dashes.")
     description: str = ""
@@ -142,6 +157,19 @@ class Recipe(Config):
                     f"clean.mix.{key} names the source {unknown[0]!r}; the sources are {', '.join(names)}"
                 )
         return self
+
+
+def _named_or_written_out(core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    named = {
+        "type": "string",
+        "title": "by name",
+        "description": "A built-in recipe, or a recipe file's path.",
+    }
+    return {"anyOf": [named, handler(core)]}
+
+
+# A recipe as the parameter of a flow, which forms and deployments give by its name.
+RecipeParameter = Annotated[Recipe, GetPydanticSchema(get_pydantic_json_schema=_named_or_written_out)]
 
 
 def load_recipe(reference: str, overrides: Sequence[str] = (), *, smoke: bool = False) -> Recipe:

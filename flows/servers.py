@@ -22,6 +22,7 @@ from deploy.errors import TritonError
 from flows import processes, settings
 from flows.processes import Process
 from flows.settings import LOOPBACK, Ports
+from tasks import own_servers
 from tasks.errors import ServerError
 
 Name = Literal["prefect", "mlflow", "triton"]
@@ -83,8 +84,15 @@ def find(name: Name) -> ServerStatus | None:
 
 
 def status() -> list[ServerStatus]:
-    """The state of all three, in the order of `NAMES`."""
-    return [_status(name) for name in NAMES]
+    """The state of all three, in the order of `NAMES`; one of the user's own is asked, too."""
+    return [_asked(_status(name)) for name in NAMES]
+
+
+def check_own(names: Sequence[Name]) -> None:
+    """Ask those of the user's own. Raises ServerError for one that can't be used."""
+    for name in names:
+        if name != "triton" and (url := settings.external_url(name)):
+            own_servers.check(name, url)
 
 
 def stop(name: Name) -> bool:
@@ -121,6 +129,7 @@ def triton_home() -> Path:
 
 
 def _start(names: Sequence[Name]) -> list[ServerStatus]:
+    check_own(names)
     with _lock():
         missing = [name for name in names if _status(name).state == "stopped"]
         for name in missing:
@@ -215,7 +224,7 @@ def _stop(name: Name) -> bool:
 
 def _status(name: Name) -> ServerStatus:
     if name != "triton" and (external := settings.external_url(name)):
-        return ServerStatus(name, "external", external.removesuffix("/api"))
+        return ServerStatus(name, "external", own_servers.without_credentials(external).removesuffix("/api"))
     record = _recorded(name)
     if record is None:
         port = getattr(Ports.from_environment(), _PORTS[name][0])
@@ -229,6 +238,11 @@ def _status(name: Name) -> ServerStatus:
         datetime.fromtimestamp(record.process.created, UTC),
         _version(name, record.port) if answers else None,
     )
+
+
+def _asked(found: ServerStatus) -> ServerStatus:
+    url = settings.external_url(found.name) if found.state == "external" else None
+    return dataclasses.replace(found, state="silent") if url and own_servers.fault(found.name, url) else found
 
 
 def _recorded(name: Name) -> _Record | None:

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-from flows import servers, settings
+from flows import servers, settings, watch
 from flows.recipe import Recipe
 from flows.record import Recorder, State, records, write
 from flows.report import data_docs, write_report
@@ -21,6 +20,7 @@ from tasks import visible
 from tasks.errors import GateRefused, TextmillError
 from tasks.examples import FilesExamples, read_examples
 from tasks.fine_tune import check_against_task
+from tasks.own_servers import without_credentials
 from tasks.stage import Outcome, Run
 from tasks.store import Store
 
@@ -51,17 +51,19 @@ class Session:
         self.home = settings.home()
 
     def __enter__(self) -> Run:
+        flow_run = _flow_run_id()
+        self._watch = watch.begin(flow_run) if flow_run else None
         prepare(self.needs)
         os.environ["MLFLOW_EXPERIMENT_NAME"] = self.recipe.registration.model
         close_killed_runs(self.home)
         urls = {
-            TITLES[status.name]: _without_credentials(status.url)
+            TITLES[status.name]: without_credentials(status.url)
             for status in servers.status()
             if status.state != "stopped"
         }
         settings_of_run = self.recipe.model_dump(mode="json", by_alias=True)
         self.recorder = Recorder(self.home, self.recipe.name, settings_of_run, urls)
-        self.recorder.record.flow_run = _flow_run_id()
+        self.recorder.record.flow_run = flow_run
         return Run(
             self.home,
             given=self.given,
@@ -84,6 +86,9 @@ class Session:
             self._publish(report)
         except Exception as failure:  # the run's own verdict must not be hidden by that of its report
             visible.say(f"[yellow]the report could not be written and attached: {failure}[/]")
+        if self._watch:
+            self._watch.kill()
+            self._watch.wait()
 
     def _check(self) -> None:
         """Refuse what the task can't do, and read examples in files once, before anything costs hours."""
@@ -126,6 +131,7 @@ def prepare(needs: Sequence[servers.Name]) -> None:
     Raises:
         ServerError: one of them can't be started.
     """
+    servers.check_own(needs)
     missing = [name for name in needs if not servers.find(name)]
     if missing:
         visible.say(f"starting {', '.join(missing)}")
@@ -144,29 +150,7 @@ def close_killed_runs(home: Path) -> None:
             record.finished_at = record.started_at
             write(home / "runs" / record.id, record)
             if record.flow_run and "prefect" in sys.modules:
-                _crash_flow_run(record.flow_run)
-
-
-def _crash_flow_run(flow_run: str) -> None:
-    from uuid import UUID
-
-    from prefect.client.orchestration import get_client
-    from prefect.exceptions import ObjectNotFound
-    from prefect.states import Crashed
-
-    with get_client(sync_client=True) as client:
-        try:
-            state = client.read_flow_run(UUID(flow_run)).state
-            if state is None or not state.is_final():
-                crashed: Any = Crashed(message="The process of this run was killed.")
-                client.set_flow_run_state(UUID(flow_run), crashed, force=True)
-        except ObjectNotFound:
-            pass  # a Prefect server of another home
-
-
-def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+                watch.crash(record.flow_run)
 
 
 def _flow_run_id() -> str | None:

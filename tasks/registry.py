@@ -18,11 +18,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks import own_servers
 from tasks.artifact import Artifact
 from tasks.errors import ServerError, StageError
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 SERVED_TASK = "classification"  # of single texts: the others end with the registered model
+SECONDS = 10.0  # for MLflow to say that it is there
 MODEL_TAG, COMPARED_TAG, KEY_TAG = "textmill.model", "textmill.compared_with", "textmill.key"
 
 
@@ -42,17 +44,12 @@ def client() -> Any:
     Raises:
         ServerError: no server is named there, or it does not answer.
     """
-    import httpx
-
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-    if not uri.startswith("http"):
+    if not uri:
         raise ServerError("MLFLOW_TRACKING_URI names no server; start the command through `textmill`")
-    try:
-        httpx.get(f"{uri}/health", timeout=10).raise_for_status()
-    except httpx.HTTPError as error:
-        raise ServerError(
-            f"the MLflow server at {uri} does not answer ({error}); try `textmill up`"
-        ) from error
+    if wrong := own_servers.fault("mlflow", uri, SECONDS):
+        place = own_servers.without_credentials(uri)
+        raise ServerError(f"the MLflow server at {place} {wrong}; try `textmill up`")
     from mlflow import MlflowClient
 
     return MlflowClient(uri)

@@ -13,7 +13,6 @@ with the same cache key; elsewhere (`clean.fn(...)`, tests, `--only`) it is a pl
 
 from __future__ import annotations
 
-import errno
 import inspect
 import shutil
 import time
@@ -29,7 +28,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict
 
 from deploy.errors import TritonError
-from tasks import visible
+from tasks import storage, visible
 from tasks.artifact import (
     Artifact,
     Manifest,
@@ -286,8 +285,10 @@ class Stage:
         except TritonError as error:
             raise StageError(f"{self.name}: {error}") from error
         except OSError as error:
-            raise _storage_error(self.name, error, run.store.home) from error
+            raise StageError(f"{self.name}: {storage.explain(error, run.store.home)}") from error
         except Exception as error:
+            if refused := storage.cause(error):
+                raise StageError(f"{self.name}: {storage.explain(refused, run.store.home)}") from error
             raise self._unexpected(error, key, run) from error
 
     def _unexpected(self, error: Exception, key: str, run: Run) -> StageError:
@@ -362,22 +363,6 @@ def _what_counts(config: BaseModel) -> dict[str, Any]:
 
 def _is_pending(value: Any) -> bool:
     return isinstance(value, Artifact) and value.digest == PENDING
-
-
-def _storage_error(stage: str, error: OSError, home: Path) -> StageError:
-    where = error.filename or home
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(home).free // 2**20
-        return StageError(
-            f"{stage}: the disk is full while writing {where} ({free} MiB free below {home}); free some "
-            "space (`textmill gc` removes old artifacts) or set TEXTMILL_HOME to another disk, and run again"
-        )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return StageError(
-            f"{stage}: no permission to write {where}; make it writable or set TEXTMILL_HOME to a folder "
-            "of your own, and run again"
-        )
-    return StageError(f"{stage}: {where}: {error.strerror or error}")
 
 
 def _page(manifest: Manifest, shown: Sequence[str]) -> str:
