@@ -111,8 +111,12 @@ def start(
 
 def find(home: Path) -> TritonServer | None:
     """The server of this home when its process lives and answers `/v2/health/live`, else None."""
-    server = _read_record(home.resolve())
-    return server if server and _process(server) and _answers(server, "live") else None
+    home = home.resolve()
+    server = _read_record(home)
+    # Started before the home got its place here, it would load from where the home was.
+    if server is None or server.home != str(home) or _process(server, home) is None:
+        return None
+    return server if _answers(server, "live") else None
 
 
 def stop(home: Path) -> bool:
@@ -122,7 +126,7 @@ def stop(home: Path) -> bool:
     """
     home = home.resolve()
     server = _read_record(home)
-    process = _process(server) if server else None
+    process = _process(server, home) if server else None
     if process:
         process.terminate()
         _, alive = psutil.wait_procs([process], timeout=STOP_SECONDS)
@@ -299,11 +303,13 @@ def _shared_memory_prefix(home: Path) -> str:
     return f"triton_textmill_{hashlib.sha256(str(home).encode()).hexdigest()[:12]}_"
 
 
-def _process(server: TritonServer) -> psutil.Process | None:
-    with contextlib.suppress(psutil.NoSuchProcess):
+def _process(server: TritonServer, home: Path) -> psutil.Process | None:
+    """The server's process if it lives and works here: a record is copied with its home, a process is not."""
+    with contextlib.suppress(psutil.NoSuchProcess, OSError):
         process = psutil.Process(server.pid)
         same = abs(process.create_time() - server.created) < 1.0
-        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+        works_here = Path(f"/proc/{server.pid}/cwd").samefile(home)
+        return process if same and works_here and process.status() != psutil.STATUS_ZOMBIE else None
     return None
 
 

@@ -215,12 +215,12 @@ def _errors(*, writes: bool = False) -> Iterator[None]:
     """
     from deploy.errors import TritonError
     from flows import home
-    from tasks import proxies, storage
+    from tasks import proxies
     from tasks.errors import RecipeError, TextmillError
 
     try:
         os.environ.update(proxies.variables())
-        place = home.check(writes=writes)
+        home.check(writes=writes)
         yield
     except (TextmillError, TritonError) as error:
         _complain(str(error))
@@ -230,9 +230,33 @@ def _errors(*, writes: bool = False) -> Iterator[None]:
         raise typer.Exit(130) from None
     except BrokenPipeError:
         raise typer.Exit(0) from None
-    except OSError as error:
-        _complain(storage.explain(error, place))
+    except Exception as error:
+        if (said := _foreseen(error)) is None:
+            raise
+        _complain(said)
         raise typer.Exit(1) from None
+
+
+def _foreseen(error: Exception) -> str | None:
+    """A sentence about an error of the disk or of a server that went away, however libraries wrap it."""
+    from flows import settings
+    from tasks import storage
+
+    refused = storage.cause(error) or (error if isinstance(error, OSError) else None)
+    if refused is not None and type(refused).__module__ == "builtins":
+        return storage.explain(refused, settings.home())
+    from tasks.registry import refusal
+
+    if said := refusal(error):
+        return said
+    if type(error).__module__.partition(".")[0] in ("httpx", "httpcore", "prefect") or "reach API" in str(
+        error
+    ):
+        return (
+            f"the Prefect server at {os.environ.get('PREFECT_API_URL', '')} went away ({str(error)[:200]}); "
+            "try `textmill up` and run again, it goes on where it was"
+        )
+    return None
 
 
 def _complain(message: str) -> None:

@@ -25,8 +25,10 @@ def ask(texts: Sequence[str], model: str | None = None) -> list[Answer]:
         ServerError: nothing is deployed, or several endpoints are and none was named.
         TritonError: Triton does not answer.
     """
-    ports = servers.current_ports()
-    return client.ask(texts, model or _only_endpoint(), http_port=ports.triton_http)
+    endpoint = model or _only_endpoint()
+    if servers.find("triton") is None:  # at our port there may be the server of another home
+        raise ServerError("Triton is not running here; start it with `textmill up`")
+    return client.ask(texts, endpoint, http_port=servers.current_ports().triton_http)
 
 
 def draw(text: str, answer: Answer, top: int | None = None) -> None:

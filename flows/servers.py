@@ -9,13 +9,14 @@ import contextlib
 import dataclasses
 import http.client
 import json
+import platform
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from deploy import triton_server
 from deploy.errors import TritonError
@@ -133,6 +134,11 @@ def _start(names: Sequence[Name]) -> list[ServerStatus]:
     with _lock():
         missing = [name for name in names if _status(name).state == "stopped"]
         for name in missing:
+            if machine := _runs_elsewhere(name):
+                raise ServerError(
+                    f"{name} of this home was started on the machine {machine}; end it there with `textmill "
+                    f"down`, or remove {_record_path(name)} when that machine is gone"
+                )
             _stop(name)  # workers of a server that was killed still hold its port
             _require_free_ports(name)
         for name in missing:
@@ -168,7 +174,8 @@ def _launch(name: Name) -> None:
         mark=_mark(name),
     )
     # Remembered before it is ready: a command that is interrupted now leaves a server that is found.
-    _record_path(name).write_text(json.dumps({"process": asdict(process), "port": port}), encoding="utf-8")
+    record = {"process": asdict(process), "port": port, "home": str(home), "machine": platform.node()}
+    _record_path(name).write_text(json.dumps(record), encoding="utf-8")
 
 
 def _arguments(name: Name, home: Path, port: int) -> list[str]:
@@ -217,6 +224,8 @@ def _wait_until_ready(name: Name) -> None:
 def _stop(name: Name) -> bool:
     if name == "triton":
         return triton_server.stop(triton_home())
+    if _runs_elsewhere(name):
+        return False
     ended = processes.end(_mark(name))
     _record_path(name).unlink(missing_ok=True)
     return bool(ended)
@@ -250,12 +259,32 @@ def _recorded(name: Name) -> _Record | None:
     if name == "triton":
         found = triton_server.find(triton_home())
         return _Record(Process(found.pid, found.created), found.http_port) if found else None
+    content = _remembered(name)
+    try:
+        record = _Record(Process(**content["process"]), int(content["port"]))
+    except (ValueError, KeyError, TypeError):
+        return None  # never started, or the file is damaged
+    # What was started before the home got its place here writes where the home was.
+    is_ours = content.get("home") == str(settings.home()) and processes.works_in(
+        record.process.pid, _folder()
+    )
+    return record if is_ours and record.process.is_alive() else None
+
+
+def _remembered(name: Name) -> dict[str, Any]:
     try:
         content = json.loads(_record_path(name).read_text(encoding="utf-8"))
-        record = _Record(Process(**content["process"]), int(content["port"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # never started, or the file is damaged
-    return record if record.process.is_alive() else None
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _runs_elsewhere(name: Name) -> str:
+    """The machine on which a server of this home was started, when it is another one than this."""
+    content = _remembered(name)
+    at_home = content.get("home") == str(settings.home())
+    machine = str(content.get("machine", "")) if at_home else ""
+    return "" if machine == platform.node() else machine
 
 
 def _version(name: Name, port: int) -> str | None:

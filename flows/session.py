@@ -13,7 +13,7 @@ from types import TracebackType
 
 from flows import servers, settings, watch
 from flows.recipe import Recipe
-from flows.record import Recorder, State, records, write
+from flows.record import Recorder, State, belongs_to, records, write
 from flows.report import data_docs, write_report
 from tasks import visible
 from tasks.errors import GateRefused, TextmillError
@@ -52,7 +52,9 @@ class Session:
     def __enter__(self) -> Run:
         flow_run = _flow_run_id()
         self._watch = watch.begin(flow_run) if flow_run else None
-        prepare(self.needs)
+        prepare(self.needs)  # before the mark, since servers outlive the run
+        if flow_run:
+            os.environ[watch.MARK] = flow_run
         os.environ["MLFLOW_EXPERIMENT_NAME"] = self.recipe.registration.model
         close_killed_runs(self.home)
         urls = {
@@ -85,6 +87,7 @@ class Session:
             self._publish(report)
         except Exception as failure:  # the run's own verdict must not be hidden by that of its report
             visible.say(f"[yellow]the report could not be written and attached: {failure}[/]")
+        os.environ.pop(watch.MARK, None)
         if self._watch:
             self._watch.kill()
             self._watch.wait()
@@ -148,7 +151,7 @@ def close_killed_runs(home: Path) -> None:
         if record.state == "killed" and record.finished_at is None:
             record.finished_at = record.started_at
             write(home / "runs" / record.id, record)
-            if record.flow_run and "prefect" in sys.modules:
+            if record.flow_run and belongs_to(record, home) and "prefect" in sys.modules:
                 watch.crash(record.flow_run)
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from tasks import proxies
+from tasks import mlflow_waits, proxies
 from tasks.errors import ServerError
 
 LOOPBACK = "127.0.0.1"
@@ -70,6 +70,7 @@ def environment(home: Path, ports: Ports) -> dict[str, str]:
         # The V2 pages call an analytics host; V1 works without a network.
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        **mlflow_waits.BOUNDS,
     }
     addresses: dict[str, str] = {}
     port_variables = {port_variable(name): str(port) for name, port in asdict(ports).items()}

@@ -7,6 +7,7 @@ process of its own waits for the end of the run's process, and tells.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -17,10 +18,12 @@ from typing import Any
 from uuid import UUID
 
 ROOT = Path(__file__).resolve().parent.parent
+# In the environment of everything that a run starts: the id of its flow run.
+MARK = "TEXTMILL_FLOW_RUN"
 
 
 def begin(flow_run: str) -> subprocess.Popen[bytes]:
-    """Start to watch this process, which is the run's; end what is returned when the run has ended by itself."""
+    """Start to watch this process, which is the run's; end what is returned when the run ends by itself."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.Popen(
         [sys.executable, "-m", "flows.watch", flow_run, str(os.getpid())],
@@ -33,7 +36,7 @@ def begin(flow_run: str) -> subprocess.Popen[bytes]:
 
 
 def crash(flow_run: str) -> None:
-    """Give a run whose process is gone its end in Prefect, with the flows and tasks that were running in it."""
+    """Give a run whose process is gone its end in Prefect, with the flows and tasks that ran in it."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter
     from prefect.exceptions import ObjectNotFound
@@ -60,6 +63,16 @@ def crash(flow_run: str) -> None:
                 client.set_flow_run_state(one.id, crashed, force=True)
 
 
+def end_remains(flow_run: str) -> None:
+    """End what the run's process started and left behind: workers of a cleaning, for example."""
+    import psutil
+
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.pid != os.getpid() and process.environ().get(MARK) == flow_run:
+                process.kill()
+
+
 def main() -> None:
     """Wait until the process is gone: `python -m flows.watch FLOW_RUN PID`."""
     flow_run, pid = sys.argv[1], int(sys.argv[2])
@@ -72,6 +85,7 @@ def main() -> None:
     else:
         if os.getppid() == pid:
             select.select([process], [], [])
+    end_remains(flow_run)
     crash(flow_run)
 
 

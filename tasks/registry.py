@@ -18,7 +18,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks import own_servers
+from tasks import mlflow_waits, own_servers
 from tasks.artifact import Artifact
 from tasks.errors import ServerError, StageError
 
@@ -52,7 +52,27 @@ def client() -> Any:
         raise ServerError(f"the MLflow server at {place} {wrong}; try `textmill up`")
     from mlflow import MlflowClient
 
+    mlflow_waits.say_so()
     return MlflowClient(uri)
+
+
+def refusal(error: BaseException) -> str | None:
+    """What became of MLflow when its client gave up, as one sentence; None for any other error."""
+    if type(error).__module__.partition(".")[0] not in ("mlflow", "requests", "urllib3"):
+        return None
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    place = own_servers.without_credentials(uri)
+    if wrong := own_servers.fault("mlflow", uri, SECONDS):
+        return (
+            f"the MLflow server at {place} {wrong}; try `textmill up` and run again, it goes on where it was"
+        )
+    said = " ".join(str(error).split())[:300]
+    if "500" in said or "INTERNAL_ERROR" in said:
+        return (
+            f"the MLflow server at {place} can't do its work ({said}); its log is servers/mlflow.log in the "
+            "home, and a full disk is a common cause; run again, it goes on where it was"
+        )
+    return None
 
 
 def reachable() -> bool:

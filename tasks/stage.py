@@ -37,7 +37,7 @@ from tasks.artifact import (
     describe_files,
     sha256_text,
 )
-from tasks.errors import StageError, TextmillError
+from tasks.errors import ServerError, StageError, TextmillError
 from tasks.fingerprint import code_fingerprint
 from tasks.store import Store
 
@@ -289,6 +289,8 @@ class Stage:
         except Exception as error:
             if refused := storage.cause(error):
                 raise StageError(f"{self.name}: {storage.explain(refused, run.store.home)}") from error
+            if refused_by := _refusal(error):
+                raise ServerError(f"{self.name}: {refused_by}") from error
             raise self._unexpected(error, key, run) from error
 
     def _unexpected(self, error: Exception, key: str, run: Run) -> StageError:
@@ -347,6 +349,12 @@ def stage(
             elsewhere (a model version is registered, an endpoint answers).
     """
     return lambda function: Stage(function, runs, libraries, holds)
+
+
+def _refusal(error: BaseException) -> str | None:
+    from tasks.registry import refusal
+
+    return refusal(error)
 
 
 def _identity(value: Any) -> Any:
