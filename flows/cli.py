@@ -6,7 +6,9 @@ Everything heavy is imported inside the functions, so that `--help` answers at o
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -50,7 +52,7 @@ def run(
     ] = False,
 ) -> None:
     """Run a recipe through all stages, and ask the endpoint its questions."""
-    with _errors():
+    with _errors(writes=True):
         from flows import command
 
         loaded = command.load(recipe, overrides or [], smoke=smoke)
@@ -77,7 +79,7 @@ def plan(recipe: RecipeArgument, overrides: Set = None, refresh: Stages = None, 
 @app.command()
 def find(recipe: RecipeArgument, overrides: Set = None, smoke: Smoke = False) -> None:
     """Try out micro-batches and learning rates for a recipe's pretraining, in a minute or so."""
-    with _errors():
+    with _errors(writes=True):
         from flows import command
 
         command.find(command.load(recipe, overrides or [], smoke=smoke))
@@ -98,13 +100,16 @@ def ask(
             if sys.stdout.isatty():
                 question.draw(text, answer, top)
             else:
-                print(json.dumps(question.as_json(text, answer), ensure_ascii=False))
+                is_utf8 = (
+                    sys.stdout.encoding.lower().replace("-", "") == "utf8"
+                )  # what readers of JSON expect
+                print(json.dumps(question.as_json(text, answer), ensure_ascii=not is_utf8))
 
 
 @app.command()
 def up() -> None:
     """Start Prefect, MLflow and Triton on loopback, as far as they don't run."""
-    with _errors():
+    with _errors(writes=True):
         from flows import servers
 
         print("starting Prefect, MLflow and Triton", flush=True)
@@ -128,6 +133,7 @@ def status() -> None:
         from flows import servers
 
         _print_state(servers.status())
+        servers.check_own(servers.NAMES)
 
 
 @app.command()
@@ -207,16 +213,26 @@ def corpus_stats(recipe: RecipeArgument) -> None:
 
 def main() -> None:
     """The entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a bar that the locale can't print must not end a run
     app()
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
-    """Print what a user can put right as one message, and leave with the code that belongs to it."""
+def _errors(*, writes: bool = False) -> Iterator[None]:
+    """Print what a user can put right as one message, and leave with the code that belongs to it.
+
+    `writes` is for commands that need room in the home; the others go on where it is full.
+    """
     from deploy.errors import TritonError
+    from flows import home
+    from tasks import proxies
     from tasks.errors import RecipeError, TextmillError
 
     try:
+        os.environ.update(proxies.variables())
+        home.check(writes=writes)
         yield
     except (TextmillError, TritonError) as error:
         _complain(str(error))
@@ -226,6 +242,33 @@ def _errors() -> Iterator[None]:
         raise typer.Exit(130) from None
     except BrokenPipeError:
         raise typer.Exit(0) from None
+    except Exception as error:
+        if (said := _foreseen(error)) is None:
+            raise
+        _complain(said)
+        raise typer.Exit(1) from None
+
+
+def _foreseen(error: Exception) -> str | None:
+    """A sentence about an error of the disk or of a server that went away, however libraries wrap it."""
+    from flows import settings
+    from tasks import storage
+
+    refused = storage.cause(error) or (error if isinstance(error, OSError) else None)
+    if refused is not None and type(refused).__module__ == "builtins":
+        return storage.explain(refused, settings.home())
+    from tasks.registry import refusal
+
+    if said := refusal(error):
+        return said
+    if type(error).__module__.partition(".")[0] in ("httpx", "httpcore", "prefect") or "reach API" in str(
+        error
+    ):
+        return (
+            f"the Prefect server at {os.environ.get('PREFECT_API_URL', '')} went away ({str(error)[:200]}); "
+            "try `textmill up` and run again, it goes on where it was"
+        )
+    return None
 
 
 def _complain(message: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import textwrap
 from collections.abc import Sequence
@@ -13,8 +12,8 @@ from flows.checks import check, check_recipe
 from flows.question import ask, draw
 from flows.recipe import Recipe, load_recipe
 from flows.record import RunRecord, own_record, records
+from tasks import own_servers
 from tasks.collecting import forget_unused
-from tasks.errors import RecipeError
 from tasks.stage import PENDING, Outcome, Run
 from tasks.store import Store
 from tasks.visible import console
@@ -35,13 +34,12 @@ def run_all(recipe: Recipe, start: str | None, until: str | None, refresh: Seque
     Raises:
         TextmillError: a stage, the gate or a server said no.
     """
+    from flows.lifecycle import check_order, check_stages, lifecycle
     from flows.session import prepare
 
-    _check_stages(recipe, [*refresh, *(stage for stage in (start, until) if stage)])
-    _check_order(start, until)
-    prepare(["prefect"])  # flows can be defined only when it is known where the server is
-    from flows.lifecycle import lifecycle
-
+    check_stages(recipe, [*refresh, *(stage for stage in (start, until) if stage)])
+    check_order(start, until)
+    prepare(["prefect"])
     console.print(f"[bold]{recipe.name}[/] {recipe.description}")
     try:
         lifecycle(recipe, start, until, tuple(refresh))
@@ -51,10 +49,10 @@ def run_all(recipe: Recipe, start: str | None, until: str | None, refresh: Seque
 
 def run_one(recipe: Recipe, only: str, *, refresh: bool) -> None:
     """Make the artifact of one stage from the artifacts that are there."""
-    from flows.lifecycle import NEEDS, after, before, walk
+    from flows.lifecycle import NEEDS, after, before, check_stages, walk
     from flows.session import Session
 
-    _check_stages(recipe, [only])
+    check_stages(recipe, [only])
     session = Session(
         recipe,
         given=before(only),
@@ -72,9 +70,10 @@ def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
     Raises:
         RecipeError: a run would be refused before its first stage.
     """
-    from flows.lifecycle import after, last_stage, walk
+    from flows.lifecycle import after, check_stages, last_stage, walk
 
-    _check_stages(recipe, refresh)
+    check_stages(recipe, refresh)
+    unknown = _unknown_registry()
     found: list[Outcome] = []
     skipped = after(last_stage(recipe))
     run = Run(settings.home(), refresh=refresh, skipped=skipped, planning=True, record=found.append)
@@ -85,16 +84,16 @@ def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
     for outcome in found:
         digest = outcome.digest[:12] if outcome.state == "cached" else ""
         console.print(f"{outcome.stage:<15} {words[outcome.state]:<10} {digest}")
-    if servers.find("mlflow") is None:
-        console.print("MLflow is not running: what is registered is not known (start it with `textmill up`)")
+    if unknown:
+        console.print(f"{unknown}, so what is registered is not known", markup=False)
 
 
 def dry_run(recipe: Recipe) -> None:
     """Print what the recipe's pretraining would need."""
     from flows import pretraining
-    from flows.lifecycle import after
+    from flows.lifecycle import after, check_stages
 
-    _check_stages(recipe, ["pretrain"])
+    check_stages(recipe, ["pretrain"])
     check_recipe(recipe, skipped=after("pretrain"))
     pretraining.dry_run(recipe)
 
@@ -102,9 +101,9 @@ def dry_run(recipe: Recipe) -> None:
 def find(recipe: Recipe) -> None:
     """Print the micro-batch and the rates that suit the recipe's pretraining on this machine."""
     from flows import pretraining
-    from flows.lifecycle import after
+    from flows.lifecycle import after, check_stages
 
-    _check_stages(recipe, ["pretrain"])
+    check_stages(recipe, ["pretrain"])
     check_recipe(recipe, skipped=after("pretrain"))
     pretraining.find(recipe)
 
@@ -151,27 +150,17 @@ def collect_garbage(keep: int) -> None:
     console.print(f"{removed} artifacts removed, {freed / 1e6:,.1f} MB freed")
 
 
-def _check_stages(recipe: Recipe, stages: Sequence[str]) -> None:
-    from flows.lifecycle import STAGES, after, last_stage
-
-    for stage in stages:
-        if stage not in STAGES:
-            close = difflib.get_close_matches(stage, STAGES, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise RecipeError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}{hint}")
-        if stage in after(last_stage(recipe)):
-            missing = f"the recipe has no `{'examples' if recipe.pretrain else 'pretrain'}` section"
-            raise RecipeError(
-                f"{recipe.name} ends with {last_stage(recipe)}, so there is no {stage}: "
-                + (f"the task {recipe.examples.task} is not served yet" if recipe.examples else missing)
-            )
-
-
-def _check_order(start: str | None, until: str | None) -> None:
-    from flows.lifecycle import STAGES
-
-    if start and until and STAGES.index(start) > STAGES.index(until):
-        raise RecipeError(f"--from {start} comes after --until {until}, so no stage is left; swap them")
+def _unknown_registry() -> str:
+    """Why a plan can't know what is registered, "" if it can; then no other server is asked instead."""
+    if url := settings.external_url("mlflow"):
+        if wrong := own_servers.fault("mlflow", url):
+            return f"MLFLOW_TRACKING_URI={redacted(url)} {wrong}"
+        return ""
+    if servers.find("mlflow"):
+        return ""
+    # At our port there may be the server of another home.
+    os.environ["MLFLOW_TRACKING_URI"] = ""
+    return "MLflow is not running (start it with `textmill up`)"
 
 
 def _print_closing(recipe: Recipe) -> None:

@@ -10,13 +10,15 @@ for another task than the classification of texts ends with the registered model
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from prefect import flow
+from pydantic import WithJsonSchema
 
 from flows import servers
-from flows.recipe import Recipe
+from flows.recipe import Recipe, RecipeParameter
 from flows.record import verdict_before
 from flows.session import Session
 from tasks.artifact import Artifact
@@ -30,7 +32,7 @@ from tasks.export import export
 from tasks.fine_tune import fine_tune, teacher_in
 from tasks.pretrain import pretrain
 from tasks.register import register
-from tasks.registry import ModelVersion, champion_before
+from tasks.registry import ModelVersion, champion_before, reachable
 from tasks.stage import PENDING, Run
 from tasks.tokenize import tokenize
 from tasks.tracking import log_pretraining
@@ -40,6 +42,8 @@ CORPUS = ("collect", "validate_raw", "clean", "validate_clean", "tokenize", "val
 TRAIN = ("examples", "pretrain", "fine_tune", "evaluate")
 RELEASE = ("register", "export", "deploy")
 STAGES = CORPUS + TRAIN + RELEASE
+# Prefect's form offers the names; what is no stage is refused here, in our words.
+StageName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(STAGES)})]
 # Stages that talk to a server besides Prefect's; the others run without any.
 NEEDS: dict[str, tuple[servers.Name, ...]] = {
     "pretrain": ("mlflow",),
@@ -70,7 +74,10 @@ class Trained(NamedTuple):
 
 @flow(name="lifecycle", flow_run_name="{recipe.name}")
 def lifecycle(
-    recipe: Recipe, start: str | None = None, until: str | None = None, refresh: tuple[str, ...] = ()
+    recipe: RecipeParameter,
+    start: StageName | None = None,
+    until: StageName | None = None,
+    refresh: tuple[StageName, ...] = (),
 ) -> None:
     """Walk the whole line.
 
@@ -79,7 +86,12 @@ def lifecycle(
         start: the first stage that may be made; those before it must be there already.
         until: the last stage.
         refresh: stages to make anew although their artifact is there.
+
+    Raises:
+        RecipeError: the recipe has no such stage; nothing was started.
     """
+    check_stages(recipe, [*refresh, *(stage for stage in (start, until) if stage)])
+    check_order(start, until)
     last = until or last_stage(recipe)
     with Session(recipe, given=before(start), refresh=refresh, skipped=after(last), needs=needs(last)) as run:
         walk(recipe, run, lambda part: part)
@@ -137,7 +149,8 @@ def train(recipe: Recipe, run: Run | None = None, made: Corpus | None = None) ->
     labelled = examples(example_files(recipe.examples), *of_documents, recipe.examples, run)
     pretrained = pretrain(made.tokens, recipe.pretrain, run)
     model = fine_tune(labelled, pretrained, teacher_in(recipe.fine_tune), recipe.fine_tune, run)
-    champion = None if model.digest == PENDING else champion_before(recipe.registration.model, model)
+    unknown = model.digest == PENDING or (run.planning and not reachable())
+    champion = None if unknown else champion_before(recipe.registration.model, model)
     evaluation = evaluate(made.tokens, labelled, pretrained, model, champion, recipe.evaluate, run)
     return Trained(labelled, pretrained, model, evaluation, champion)
 
@@ -181,6 +194,35 @@ def needs(last: str) -> tuple[servers.Name, ...]:
     """The servers that a run up to the stage `last` talks to."""
     running = [stage for stage in STAGES if stage not in after(last)]
     return tuple(dict.fromkeys(["prefect", *(name for stage in running for name in NEEDS.get(stage, ()))]))
+
+
+def check_stages(recipe: Recipe, stages: Sequence[str]) -> None:
+    """Refuse what names no stage of this recipe.
+
+    Raises:
+        RecipeError: with the stages that there are, or what the recipe lacks for this one.
+    """
+    for stage in stages:
+        if stage not in STAGES:
+            close = difflib.get_close_matches(stage, STAGES, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else ""
+            raise RecipeError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}{hint}")
+        if stage in after(last_stage(recipe)):
+            missing = f"the recipe has no `{'examples' if recipe.pretrain else 'pretrain'}` section"
+            raise RecipeError(
+                f"{recipe.name} ends with {last_stage(recipe)}, so there is no {stage}: "
+                + (f"the task {recipe.examples.task} is not served yet" if recipe.examples else missing)
+            )
+
+
+def check_order(start: str | None, until: str | None) -> None:
+    """Refuse a first stage that comes after the last one.
+
+    Raises:
+        RecipeError: with the two stages.
+    """
+    if start and until and STAGES.index(start) > STAGES.index(until):
+        raise RecipeError(f"--from {start} comes after --until {until}, so no stage is left; swap them")
 
 
 def before(stage: str | None) -> Sequence[str]:

@@ -2,7 +2,8 @@
 
 A pid alone is not a name: after a crash or a reboot the same number belongs to somebody else. A
 process is therefore known by its pid and the time it was created, and every process of a server,
-its workers too, carries a mark in its environment.
+its workers too, carries a mark in its environment. And a record alone is no proof: it is copied with the
+folder that it lies in, while the process works in the original.
 """
 
 import contextlib
@@ -40,6 +41,14 @@ class Process:
             return False
 
 
+def works_in(pid: int, folder: Path) -> bool:
+    """Whether a process works in this very folder; in a copy of it, or in one of the same name, none does."""
+    try:
+        return Path(f"/proc/{pid}/cwd").samefile(folder)
+    except OSError:
+        return False
+
+
 def spawn(command: Sequence[str], environment: Mapping[str, str], log: Path, mark: str) -> Process:
     """Start a command that goes on when we end: own session, no terminal, nothing inherited.
 
@@ -62,7 +71,7 @@ def spawn(command: Sequence[str], environment: Mapping[str, str], log: Path, mar
 
 
 def end(mark: str) -> list[int]:
-    """End every process that carries the mark: SIGTERM, 15 seconds of patience, SIGKILL.
+    """End every process that carries the mark and works beside it: SIGTERM, 15 seconds of patience, SIGKILL.
 
     Returns the pids that were ended.
     """
@@ -106,11 +115,22 @@ def _marked(mark: str) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if process.pid != os.getpid() and process.environ().get(MARK) == mark:
+            if process.pid != os.getpid() and _belongs(process, mark):
                 found.append(process)
         except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
             continue  # gone, a zombie, or another user's
     return found
+
+
+def _belongs(process: psutil.Process, mark: str) -> bool:
+    """Whether a process is what its mark says, here: not that of a home which ours is a copy of.
+
+    A home that was moved keeps its processes; those of one that was deleted belong to whoever comes there.
+    """
+    carried = process.environ().get(MARK, "")
+    if works_in(process.pid, Path(mark).parent):
+        return Path(carried).name == Path(mark).name
+    return carried == mark and process.cwd().endswith(" (deleted)")
 
 
 def _send(process: psutil.Process, number: signal.Signals) -> None:

@@ -30,6 +30,8 @@ def ask(texts: Sequence[str], model: str | None = None) -> list[Answer]:
     if blank := [number for number, text in enumerate(texts, 1) if not text.strip()]:
         raise RecipeError(f"question {blank[0]} of {len(texts)} is empty; ask something")
     endpoint = _endpoint(model)
+    if servers.find("triton") is None:  # at our port there may be the server of another home
+        raise ServerError("Triton is not running here; start it with `textmill up`")
     return client.ask(texts, endpoint, http_port=servers.current_ports().triton_http)
 
 

@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    GetPydanticSchema,
+    ValidationError,
+    model_validator,
+)
 
 from flows import recipe_file
 from flows.recipe_faults import faults
@@ -36,6 +43,11 @@ TOKENS_OF = {"modernbert": "bert", "bert": "bert", "gpt2": "gpt", "llama": "llam
 TOKENS_OF |= dict.fromkeys(["t5", "marian"], "t5")
 
 
+def _what_may_be_left_out(schema: dict[str, Any]) -> None:
+    """A model is named after its recipe, so no form has to ask for it."""
+    schema["required"] = [name for name in schema["required"] if name != "register"]
+
+
 class Recipe(Config):
     """One product: its thirteen stages, and the questions put to the endpoint when it is live.
 
@@ -43,7 +55,7 @@ class Recipe(Config):
     with the corpus.
     """
 
-    model_config = ConfigDict(protected_namespaces=())
+    model_config = ConfigDict(protected_namespaces=(), json_schema_extra=_what_may_be_left_out)
 
     name: str = Field(
         pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100, description="Lower-case letters, digits and dashes."
@@ -148,6 +160,19 @@ class Recipe(Config):
                     f"clean.mix.{key} names the source {unknown[0]!r}; the sources are {', '.join(names)}"
                 )
         return self
+
+
+def _named_or_written_out(core: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    named = {
+        "type": "string",
+        "title": "by name",
+        "description": "A built-in recipe, or a recipe file's path.",
+    }
+    return {"anyOf": [named, handler(core)]}
+
+
+# A recipe as the parameter of a flow, which forms and deployments give by its name.
+RecipeParameter = Annotated[Recipe, GetPydanticSchema(get_pydantic_json_schema=_named_or_written_out)]
 
 
 def load_recipe(reference: str, overrides: Sequence[str] = (), *, smoke: bool = False) -> Recipe:

@@ -6,6 +6,7 @@ One JSON file per run, `<home>/runs/<id>/run.json`, rewritten at every step, bes
 from __future__ import annotations
 
 import os
+import platform
 import sys
 import time
 from collections.abc import Iterator
@@ -26,7 +27,10 @@ State = Literal["running", "completed", "refused", "failed", "killed"]
 
 
 class RunRecord(BaseModel):
-    """One run, as far as it has come. `created` is the start time of the process `pid`, in epoch seconds."""
+    """One run, as far as it has come. `created` is the start time of the process `pid`, in epoch seconds.
+
+    `home` and `machine` say where that process is: a record may have been copied, its disk may be shared.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,6 +49,8 @@ class RunRecord(BaseModel):
     flow_run: str | None = None
     pid: int
     created: float
+    home: str = ""
+    machine: str = ""
 
 
 class Recorder:
@@ -62,6 +68,8 @@ class Recorder:
             urls=urls,
             pid=os.getpid(),
             created=_created(),
+            home=str(home.resolve()),
+            machine=platform.node(),
         )
         self.folder = home / "runs" / self.record.id
         self.folder.mkdir(parents=True)
@@ -87,8 +95,12 @@ class Recorder:
 def write(folder: Path, record: RunRecord) -> None:
     """Write a record into the folder of its run, in one step."""
     temporary = folder / f".run.json.{os.getpid()}"
-    temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    temporary.replace(folder / "run.json")
+    try:
+        temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        temporary.replace(folder / "run.json")
+    except OSError:
+        temporary.unlink(missing_ok=True)  # a part of it, on a full disk
+        raise
 
 
 def records(home: Path) -> Iterator[RunRecord]:
@@ -98,9 +110,22 @@ def records(home: Path) -> Iterator[RunRecord]:
             record = RunRecord.model_validate_json(path.read_bytes())
         except (OSError, ValidationError):
             continue
-        if record.state == "running" and not Process(record.pid, record.created).is_alive():
+        if record.state == "running" and not _goes_on(record, home):
             record.state, record.message = "killed", "its process ended without a word"
         yield record
+
+
+def belongs_to(record: RunRecord, home: Path) -> bool:
+    """Whether a run is of this home: not of one that this is a copy of."""
+    return record.home in ("", str(home.resolve()))
+
+
+def _goes_on(record: RunRecord, home: Path) -> bool:
+    if not belongs_to(record, home):
+        return False
+    if record.machine not in ("", platform.node()):
+        return True  # on a disk that machines share; from here nobody can see its process
+    return Process(record.pid, record.created).is_alive()
 
 
 def own_record(home: Path) -> RunRecord | None:

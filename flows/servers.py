@@ -10,6 +10,7 @@ import dataclasses
 import http.client
 import json
 import os
+import platform
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -17,14 +18,16 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from deploy import triton_server
 from deploy.errors import TritonError
 from flows import closed_home, endpoints, login, processes, settings
 from flows.processes import Process
 from flows.settings import LOOPBACK, Ports
+from tasks import own_servers
 from tasks.errors import ServerError
+from tasks.redaction import redacted
 
 Name = Literal["prefect", "mlflow", "triton"]
 NAMES: tuple[Name, ...] = ("prefect", "mlflow", "triton")
@@ -86,8 +89,15 @@ def find(name: Name) -> ServerStatus | None:
 
 
 def status() -> list[ServerStatus]:
-    """The state of all three, in the order of `NAMES`."""
-    return [_status(name) for name in NAMES]
+    """The state of all three, in the order of `NAMES`; one of the user's own is asked, too."""
+    return [_asked(_status(name)) for name in NAMES]
+
+
+def check_own(names: Sequence[Name]) -> None:
+    """Ask those of the user's own. Raises ServerError for one that can't be used."""
+    for name in names:
+        if name != "triton" and (url := settings.external_url(name)):
+            own_servers.check(name, url)
 
 
 def stop(name: Name) -> bool:
@@ -146,9 +156,15 @@ def triton_home() -> Path:
 
 
 def _start(names: Sequence[Name]) -> list[ServerStatus]:
+    check_own(names)
     with _lock():
         missing = [name for name in names if _status(name).state == "stopped"]
         for name in missing:
+            if machine := _runs_elsewhere(name):
+                raise ServerError(
+                    f"{name} of this home was started on the machine {machine}; end it there with `textmill "
+                    f"down`, or remove {_record_path(name)} when that machine is gone"
+                )
             _stop(name)  # workers of a server that was killed still hold its port
             _require_free_ports(name)
         for name in missing:
@@ -189,7 +205,8 @@ def _launch(name: Name) -> None:
         mark=_mark(name),
     )
     # Remembered before it is ready: a command that is interrupted now leaves a server that is found.
-    _record_path(name).write_text(json.dumps({"process": asdict(process), "port": port}), encoding="utf-8")
+    record = {"process": asdict(process), "port": port, "home": str(home), "machine": platform.node()}
+    _record_path(name).write_text(json.dumps(record), encoding="utf-8")
 
 
 def _arguments(name: Name, home: Path, port: int) -> list[str]:
@@ -235,6 +252,8 @@ def _wait_until_ready(name: Name) -> None:
 def _stop(name: Name) -> bool:
     if name == "triton":
         return triton_server.stop(triton_home())
+    if _runs_elsewhere(name):
+        return False
     ended = processes.end(_mark(name))
     _record_path(name).unlink(missing_ok=True)
     return bool(ended)
@@ -242,7 +261,7 @@ def _stop(name: Name) -> bool:
 
 def _status(name: Name) -> ServerStatus:
     if name != "triton" and (external := settings.external_url(name)):
-        return ServerStatus(name, "external", external.removesuffix("/api"))
+        return ServerStatus(name, "external", redacted(external).removesuffix("/api"))
     record = _recorded(name)
     if record is None:
         port = getattr(Ports.from_environment(), _PORTS[name][0])
@@ -258,17 +277,42 @@ def _status(name: Name) -> ServerStatus:
     )
 
 
+def _asked(found: ServerStatus) -> ServerStatus:
+    url = settings.external_url(found.name) if found.state == "external" else None
+    return dataclasses.replace(found, state="silent") if url and own_servers.fault(found.name, url) else found
+
+
 def _recorded(name: Name) -> _Record | None:
     """The server as remembered, None when it doesn't live any more."""
     if name == "triton":
         found = triton_server.find(triton_home())
         return _Record(Process(found.pid, found.created), found.http_port) if found else None
+    content = _remembered(name)
+    try:
+        record = _Record(Process(**content["process"]), int(content["port"]))
+    except (ValueError, KeyError, TypeError):
+        return None  # never started, or the file is damaged
+    # What was started before the home got its place here writes where the home was.
+    is_ours = content.get("home") == str(settings.home()) and processes.works_in(
+        record.process.pid, _folder()
+    )
+    return record if is_ours and record.process.is_alive() else None
+
+
+def _remembered(name: Name) -> dict[str, Any]:
     try:
         content = json.loads(_record_path(name).read_text(encoding="utf-8"))
-        record = _Record(Process(**content["process"]), int(content["port"]))
-    except (OSError, ValueError, KeyError, TypeError):
-        return None  # never started, or the file is damaged
-    return record if record.process.is_alive() else None
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _runs_elsewhere(name: Name) -> str:
+    """The machine on which a server of this home was started, when it is another one than this."""
+    content = _remembered(name)
+    at_home = content.get("home") == str(settings.home())
+    machine = str(content.get("machine", "")) if at_home else ""
+    return "" if machine == platform.node() else machine
 
 
 def _version(name: Name, port: int) -> str | None:

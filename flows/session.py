@@ -11,12 +11,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-from flows import closed_home, servers, settings
+from flows import closed_home, servers, settings, watch
 from flows.checks import check
 from flows.recipe import Recipe
-from flows.record import Recorder, State, records, write
+from flows.record import Recorder, State, belongs_to, records, write
 from flows.report import data_docs, write_report
 from tasks import visible
 from tasks.errors import GateRefused, TextmillError
@@ -51,7 +50,11 @@ class Session:
         self.home = settings.home()
 
     def __enter__(self) -> Run:
-        prepare(self.needs)
+        flow_run = _flow_run_id()
+        self._watch = watch.begin(flow_run) if flow_run else None
+        prepare(self.needs)  # before the mark, since servers outlive the run
+        if flow_run:
+            os.environ[watch.MARK] = flow_run
         os.environ["MLFLOW_EXPERIMENT_NAME"] = self.recipe.registration.model
         close_killed_runs(self.home)
         urls = {
@@ -61,7 +64,7 @@ class Session:
         }
         settings_of_run = self.recipe.model_dump(mode="json", by_alias=True)
         self.recorder = Recorder(self.home, self.recipe.name, settings_of_run, urls)
-        self.recorder.record.flow_run = _flow_run_id()
+        self.recorder.record.flow_run = flow_run
         _keep_no_tracebacks()
         return Run(
             self.home,
@@ -85,6 +88,10 @@ class Session:
             self._publish(report)
         except Exception as failure:  # the run's own verdict must not be hidden by that of its report
             visible.say(f"[yellow]the report could not be written and attached: {failure}[/]")
+        os.environ.pop(watch.MARK, None)
+        if self._watch:
+            self._watch.kill()
+            self._watch.wait()
 
     def _check(self) -> None:
         """Refuse what can be refused now, before anything costs hours."""
@@ -122,6 +129,7 @@ def prepare(needs: Sequence[servers.Name]) -> None:
         ServerError: one of them can't be started.
     """
     closed_home.close()  # a worker of Prefect's starts runs too
+    servers.check_own(needs)
     missing = [name for name in needs if not servers.find(name)]
     if missing:
         visible.say(f"starting {', '.join(missing)}")
@@ -143,25 +151,8 @@ def close_killed_runs(home: Path) -> None:
         if record.state == "killed" and record.finished_at is None:
             record.finished_at = record.started_at
             write(home / "runs" / record.id, record)
-            if record.flow_run and "prefect" in sys.modules:
-                _crash_flow_run(record.flow_run)
-
-
-def _crash_flow_run(flow_run: str) -> None:
-    from uuid import UUID
-
-    from prefect.client.orchestration import get_client
-    from prefect.exceptions import ObjectNotFound
-    from prefect.states import Crashed
-
-    with get_client(sync_client=True) as client:
-        try:
-            state = client.read_flow_run(UUID(flow_run)).state
-            if state is None or not state.is_final():
-                crashed: Any = Crashed(message="The process of this run was killed.")
-                client.set_flow_run_state(UUID(flow_run), crashed, force=True)
-        except ObjectNotFound:
-            pass  # a Prefect server of another home
+            if record.flow_run and belongs_to(record, home) and "prefect" in sys.modules:
+                watch.crash(record.flow_run)
 
 
 def _keep_no_tracebacks() -> None:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from tasks import mlflow_waits, proxies
 from tasks.errors import ServerError
 
 LOOPBACK = "127.0.0.1"
@@ -69,6 +70,7 @@ def environment(home: Path, ports: Ports) -> dict[str, str]:
         # The V2 pages call an analytics host; V1 works without a network.
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        **mlflow_waits.BOUNDS,
     }
     addresses: dict[str, str] = {}
     port_variables = {port_variable(name): str(port) for name, port in asdict(ports).items()}
@@ -103,7 +105,7 @@ def environment(home: Path, ports: Ports) -> dict[str, str]:
         "TORCHINDUCTOR_CACHE_DIR": str(home / "cache" / "torchinductor"),
         "TRITON_CACHE_DIR": str(home / "cache" / "triton"),
         "CUDA_CACHE_PATH": str(home / "cache" / "cuda"),
-        **dict.fromkeys(("NO_PROXY", "no_proxy"), _without_proxy()),
+        **proxies.variables(),
     }
     preferences = {name: os.environ.get(name, value) for name, value in taste.items()}
     return preferences | rules | addresses | port_variables
@@ -122,9 +124,3 @@ def _port(name: str, default: int) -> int:
     if not (value.isascii() and value.isdecimal() and 1024 <= int(value) <= 65535):
         raise ServerError(f"{variable}={value!r} is not a port: give a number from 1024 to 65535")
     return int(value)
-
-
-def _without_proxy() -> str:
-    """Clients would send requests to loopback through a company's proxy, which can't answer them."""
-    hosts = (os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or "").split(",")
-    return ",".join(dict.fromkeys([host for host in hosts if host] + [LOOPBACK, "localhost"]))

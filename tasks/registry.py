@@ -20,12 +20,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from tasks import mlflow_waits, own_servers
 from tasks.artifact import Artifact
 from tasks.errors import ServerError
 from tasks.redaction import redacted
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 SERVED_TASK = "classification"  # of single texts: the others end with the registered model
+SECONDS = 10.0  # for MLflow to say that it is there
 MODEL_TAG, COMPARED_TAG, KEY_TAG = "textmill.model", "textmill.compared_with", "textmill.key"
 FILES_TAG = "textmill.files"
 
@@ -51,20 +53,35 @@ def client() -> Any:
     Raises:
         ServerError: no server is named there, or it does not answer.
     """
-    import httpx
-
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
-    if not uri.startswith("http"):
+    if not uri:
         raise ServerError("MLFLOW_TRACKING_URI names no server; start the command through `textmill`")
-    try:
-        httpx.get(f"{uri}/health", timeout=10).raise_for_status()
-    except httpx.HTTPError as error:
-        raise ServerError(
-            f"the MLflow server at {uri} does not answer ({error}); try `textmill up`"
-        ) from error
+    if wrong := own_servers.fault("mlflow", uri, SECONDS):
+        place = redacted(uri)
+        raise ServerError(f"the MLflow server at {place} {wrong}; try `textmill up`")
     from mlflow import MlflowClient
 
+    mlflow_waits.say_so()
     return MlflowClient(uri)
+
+
+def refusal(error: BaseException) -> str | None:
+    """What became of MLflow when its client gave up, as one sentence; None for any other error."""
+    if type(error).__module__.partition(".")[0] not in ("mlflow", "requests", "urllib3"):
+        return None
+    uri = os.environ.get("MLFLOW_TRACKING_URI", "")
+    place = redacted(uri)
+    if wrong := own_servers.fault("mlflow", uri, SECONDS):
+        return (
+            f"the MLflow server at {place} {wrong}; try `textmill up` and run again, it goes on where it was"
+        )
+    said = " ".join(str(error).split())[:300]
+    if "500" in said or "INTERNAL_ERROR" in said:
+        return (
+            f"the MLflow server at {place} can't do its work ({said}); its log is servers/mlflow.log in the "
+            "home, and a full disk is a common cause; run again, it goes on where it was"
+        )
+    return None
 
 
 def reachable() -> bool:

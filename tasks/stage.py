@@ -13,7 +13,6 @@ with the same cache key; elsewhere (`clean.fn(...)`, tests, `--only`) it is a pl
 
 from __future__ import annotations
 
-import errno
 import inspect
 import re
 import shutil
@@ -31,7 +30,7 @@ from pydantic import BaseModel, ConfigDict
 
 from deploy.errors import TritonError
 from expectations.strict import StrictModel
-from tasks import visible
+from tasks import storage, visible
 from tasks.artifact import (
     Artifact,
     Manifest,
@@ -40,7 +39,7 @@ from tasks.artifact import (
     describe_files,
     sha256_text,
 )
-from tasks.errors import StageError, TextmillError
+from tasks.errors import ServerError, StageError, TextmillError
 from tasks.fingerprint import code_fingerprint
 from tasks.redaction import redacted
 from tasks.store import Store
@@ -289,8 +288,12 @@ class Stage:
         except TritonError as error:
             raise StageError(f"{self.name}: {error}") from error
         except OSError as error:
-            raise _storage_error(self.name, error, run.store.home) from error
+            raise StageError(f"{self.name}: {storage.explain(error, run.store.home)}") from error
         except Exception as error:
+            if refused := storage.cause(error):
+                raise StageError(f"{self.name}: {storage.explain(refused, run.store.home)}") from error
+            if refused_by := _refusal(error):
+                raise ServerError(f"{self.name}: {refused_by}") from error
             raise self._unexpected(error, key, run) from None
 
     def _unexpected(self, error: Exception, key: str, run: Run) -> StageError:
@@ -351,6 +354,12 @@ def stage(
     return lambda function: Stage(function, runs, libraries, holds)
 
 
+def _refusal(error: BaseException) -> str | None:
+    from tasks.registry import refusal
+
+    return refusal(error)
+
+
 def _identity(value: Any) -> Any:
     """An input as it enters the key: an artifact by its content, anything else by its fields."""
     if isinstance(value, Artifact):
@@ -365,22 +374,6 @@ def _what_counts(config: BaseModel) -> dict[str, Any]:
 
 def _is_pending(value: Any) -> bool:
     return isinstance(value, Artifact) and value.digest == PENDING
-
-
-def _storage_error(stage: str, error: OSError, home: Path) -> StageError:
-    where = error.filename or home
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(home).free // 2**20
-        return StageError(
-            f"{stage}: the disk is full while writing {where} ({free} MiB free below {home}); free some "
-            "space (`textmill gc` removes old artifacts) or set TEXTMILL_HOME to another disk, and run again"
-        )
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return StageError(
-            f"{stage}: no permission to write {where}; make it writable or set TEXTMILL_HOME to a folder "
-            "of your own, and run again"
-        )
-    return StageError(f"{stage}: {where}: {error.strerror or error}")
 
 
 def _page(manifest: Manifest, shown: Sequence[str]) -> str:

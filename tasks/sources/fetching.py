@@ -21,6 +21,7 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 from protego import Protego
 
+from tasks.proxies import reach_directly
 from tasks.sources.left_out import LeftOut
 from tasks.sources.links import normalised
 
@@ -79,6 +80,8 @@ class Client:
 
     def __enter__(self) -> Self:
         self._runner = asyncio.Runner()
+        for host in self.hosts:
+            reach_directly(urlsplit(f"//{host}").hostname or "")
         self._http = httpx.AsyncClient(
             headers={"user-agent": USER_AGENT, "accept-encoding": "gzip, deflate"},
             timeout=self.seconds,

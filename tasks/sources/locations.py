@@ -21,9 +21,19 @@ import fsspec
 
 from tasks.documents import Item
 from tasks.errors import SourceError
+from tasks.proxies import reach_directly, refuse_socks
 from tasks.sources.left_out import LeftOut
 from tasks.sources.times import utc
 
+# Where the clients for buckets look, unless `endpoint` says otherwise.
+_BUCKETS = {
+    "s3": "s3.amazonaws.com",
+    "s3a": "s3.amazonaws.com",
+    "gs": "storage.googleapis.com",
+    "gcs": "storage.googleapis.com",
+    "az": "blob.core.windows.net",
+    "abfs": "blob.core.windows.net",
+}
 _VERSIONS = ("ETag", "etag", "md5Hash", "content_md5")
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
 
@@ -162,6 +172,7 @@ def _printable(path: str) -> str:
 
 
 def _remote_items(url: str, endpoint: str | None) -> list[Item]:
+    _settle_proxies(url, endpoint)
     try:
         system, path = _file_system(url, endpoint)
         system.invalidate_cache()
@@ -187,6 +198,7 @@ def _remote_version(info: Mapping[str, Any]) -> str:
 
 
 def _open_remote(url: str, endpoint: str | None) -> Opened:
+    _settle_proxies(url, endpoint)
     try:
         system, path = _file_system(url, endpoint)
         info = system.info(path)
@@ -208,8 +220,20 @@ def _changed(info: Mapping[str, Any]) -> datetime | None:
         return None
 
 
+def _settle_proxies(url: str, endpoint: str | None) -> None:
+    """Let the file system's client find the proxies of the environment, or say that it can't."""
+    parts = urlsplit(url)
+    if parts.scheme in _BUCKETS:
+        parts = urlsplit(endpoint or f"https://{parts.netloc}.{_BUCKETS[parts.scheme]}")
+    if parts.scheme in ("http", "https"):
+        refuse_socks(parts.geturl())
+        reach_directly(parts.hostname or "")
+
+
 def _file_system(url: str, endpoint: str | None) -> tuple[Any, str]:
     options: dict[str, Any] = {"endpoint_url": endpoint} if endpoint else {}
+    if url.startswith(("http://", "https://")):
+        options["client_kwargs"] = {"trust_env": True}  # or it would pass over the proxies
     if url.startswith("s3"):
         # s3fs tries again itself; botocore doing the same makes a stalled server minutes.
         options["config_kwargs"] = {

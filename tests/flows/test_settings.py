@@ -78,7 +78,7 @@ def test_privacy_is_no_preference_and_the_log_level_is(monkeypatch: pytest.Monke
 
 def test_loopback_is_added_to_what_bypasses_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "intranet,localhost")
-    assert environment(HOME, Ports())["no_proxy"] == "intranet,localhost,127.0.0.1"
+    assert environment(HOME, Ports())["no_proxy"] == "intranet,localhost,127.0.0.1,::1"
 
 
 def test_prefect_and_mlflow_understand_the_variables(tmp_path: Path) -> None:

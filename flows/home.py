@@ -1,0 +1,72 @@
+"""Whether the home can be used, found out before anything else is done."""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+
+from flows import settings
+from tasks.errors import RecipeError
+
+TRIAL_BYTES = 4096
+REASONS = {
+    errno.ENOTDIR: "a file is in the way",
+    errno.EACCES: "no permission",
+    errno.EPERM: "no permission",
+    errno.EROFS: "the disk is read-only",
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota is used up",
+    errno.ELOOP: "a link leads to itself",
+}
+
+
+def check(*, writes: bool) -> Path:
+    """The home, tried out; nothing stays of the trial.
+
+    Args:
+        writes: whether there must be room in it, too. Without, a home that is full or read-only will do,
+            since looking and clearing away must go on then.
+
+    Raises:
+        RecipeError: it can't be made or used; with its path, the reason and the way out.
+    """
+    shown = os.environ.get("TEXTMILL_HOME") or ".textmill"
+    try:
+        home = settings.home()
+        shown = str(home)
+        os.fsencode(shown).decode()
+        _try(home, writes=writes)
+    except (OSError, RuntimeError, UnicodeError) as error:
+        raise RecipeError(
+            f"the home {_printable(shown)} can't be used: {_reason(error)}; set TEXTMILL_HOME to a folder "
+            "that you may write to; nothing was started"
+        ) from None
+    return home
+
+
+def _try(home: Path, *, writes: bool) -> None:
+    if home.is_dir():
+        os.scandir(home).close()
+        if writes:
+            with tempfile.TemporaryFile(dir=home) as trial:
+                trial.write(bytes(TRIAL_BYTES))
+                trial.flush()
+        return
+    if home.exists():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(home))
+    ancestor = next(parent for parent in home.parents if parent.exists())
+    Path(tempfile.mkdtemp(prefix=".textmill-", dir=ancestor)).rmdir()
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeError):
+        return "its path is no UTF-8"
+    if isinstance(error, OSError):
+        return REASONS.get(error.errno or 0, (error.strerror or str(error)).lower())
+    return str(error).partition(":")[0].lower()  # `~` of nobody, a link that leads to itself
+
+
+def _printable(path: str) -> str:
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -1,0 +1,37 @@
+"""The watch over a run: a run whose process is killed leaves nothing running, here and in Prefect."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# A run that starts a child in a session of its own, and what the watch does instead of asking Prefect.
+RUN = """
+    import os, subprocess, sys, time
+    from flows import watch
+    watcher = watch.begin("the-run")
+    os.environ[watch.MARK] = "the-run"
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    print(watcher.pid, child.pid, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_killed_run_leaves_no_process_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")  # nobody is told
+    monkeypatch.setenv("PREFECT_CLIENT_MAX_RETRIES", "0")
+    run = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(RUN)], cwd=ROOT, stdout=subprocess.PIPE, encoding="utf-8"
+    )
+    assert run.stdout
+    watcher, child = (psutil.Process(int(pid)) for pid in run.stdout.readline().split())
+    assert watcher.is_running()
+    watcher.terminate()  # as a service manager does to all processes of a worker
+    run.kill()
+    run.communicate()
+    _, left = psutil.wait_procs([child, watcher], timeout=60)
+    assert not left
