@@ -87,17 +87,18 @@ def restore(server: TritonServer, store: Store) -> list[str]:
 def _restore(name: str, server: TritonServer, store: Store) -> str | None:
     version = repository.pinned_version(Path(server.repository), name)
     if version is None:
-        return f"{name} is not served: its configuration does not name a version; {_again(name)}"
+        return f"{name} is not whole: its configuration does not name a version; {_again(name)}"
     manifest = deployment(store, name, version)
+    wrong = _revived(name, server, store, manifest)
+    if wrong is None:
+        return None
+    if manifest is None:
+        return f"{name} is not whole: {wrong}; {_again(name)}"
     try:
-        if (wrong := _revived(name, server, store, manifest)) is None:
-            return None
-        if manifest is None:
-            return f"{name} is not served: {wrong}; {_again(name)}"
         with store.lock("endpoint", name):
             _build_again(manifest, server, store)
     except (TextmillError, TritonError) as error:
-        return f"{name} is not served: {wrong}; {error}"
+        return f"{name} is not whole: {wrong}; {error}"
     return f"{name} version {version} was built again from its verified export: {wrong}"
 
 
@@ -153,7 +154,10 @@ def _wrong_answer(manifest: Manifest, server: TritonServer, store: Store) -> str
     if triton.ready_version(name, http_port=server.http_port) != version:
         return f"version {version} does not answer"
     canaries = Questions(**_read(manifest, store, CANARIES))
-    found = difference(name, server, canaries)
+    try:
+        found = difference(name, server, canaries)
+    except TritonError as error:
+        return str(error)
     # "not <=" also catches NaN
     if not found["max_abs_difference"] <= manifest.config["tolerance"]:
         return (

@@ -192,7 +192,7 @@ def test_triton_starts_although_an_endpoint_is_broken_and_says_which(
     (endpoint / "config.pbtxt").write_text('name: "router"\nplatform: "ensemble"\n', encoding="utf-8")
     try:
         assert servers.start("triton").state == "running"
-        assert "router is not served" in capsys.readouterr().out
+        assert "router is not whole" in capsys.readouterr().out
         (found,) = endpoints.status(servers.triton_home(), empty_home.triton_http)
         assert (found.name, found.version) == ("router", None)
         assert "serves no model 'router'" in str(found.fault)

@@ -169,7 +169,7 @@ def test_without_a_verified_export_the_rest_is_served_and_the_way_out_is_said(wh
     try:
         whole.restart()
         (line,) = whole.restore()
-        assert line.startswith(f"router is not served: {whole.models / FILES[0]} is not the file")
+        assert line.startswith(f"router is not whole: {whole.models / FILES[0]} is not the file")
         assert "run the recipe that deploys router" in line
         assert whole.answers("tickets")
         assert client.ready_version("router", http_port=whole.server.http_port) is None
@@ -204,7 +204,7 @@ def test_an_endpoint_that_nothing_is_known_of_is_served_as_it_is(whole, bundle):
     cut(whole.models / "older-v1-encoder" / "1" / "model.onnx")
     whole.restart()
     (line,) = whole.restore()
-    assert line.startswith("older is not served: ")
+    assert line.startswith("older is not whole: ")
     assert "run the recipe that deploys older" in line
     assert whole.answers()
     for model in ("older", *models.composing_models("older", 1)):
