@@ -11,9 +11,10 @@ from importlib.util import find_spec
 from flows.recipe import Recipe
 from tasks.errors import RecipeError, StageError
 from tasks.examples import FilesExamples, read_examples
+from tasks.pretrain_checks import check_pretraining
 from tasks.registered_name import check_name
 from tasks.registry import reachable
-from tasks.task_checks import check_against_task, check_examples
+from tasks.task_checks import check_against_task, check_examples, check_label_metrics
 
 
 def check(recipe: Recipe, skipped: Collection[str] = ()) -> None:
@@ -31,7 +32,8 @@ def check(recipe: Recipe, skipped: Collection[str] = ()) -> None:
         if "evaluate" not in skipped and reachable():
             check_name(recipe.registration.model, recipe.examples.task, recipe.examples.columns)
         if isinstance(recipe.examples, FilesExamples):
-            _check_labels_of_metrics(recipe, read_examples(recipe.examples).labels)
+            labels = read_examples(recipe.examples).labels
+            check_label_metrics(recipe.examples.task, recipe.evaluate.at_least, labels)
 
 
 def check_recipe(recipe: Recipe, skipped: Collection[str] = ()) -> None:
@@ -48,25 +50,9 @@ def check_recipe(recipe: Recipe, skipped: Collection[str] = ()) -> None:
     if "tokenize" not in skipped:
         _check_tokenizer(recipe)
     if recipe.pretrain and "pretrain" not in skipped:
-        positions = _check_pretraining(recipe)
+        positions = check_pretraining(recipe.pretrain, recipe.tokenize)
         if recipe.examples and recipe.fine_tune and "fine_tune" not in skipped:
             _check_task(recipe, positions)
-
-
-def _check_labels_of_metrics(recipe: Recipe, labels: Collection[str]) -> None:
-    """Refuse a demand on the figure of a label that no example has, such as `f1_LOC`."""
-    from model_code.task_types.task import task_named
-
-    assert recipe.examples is not None
-    metrics = task_named(recipe.examples.task).METRICS
-    for name in recipe.evaluate.at_least:
-        of_label = [name.removeprefix(f"{metric}_") for metric in metrics if name.startswith(f"{metric}_")]
-        known = {label.removeprefix("B-").removeprefix("I-") for label in labels} | set(labels)
-        if name not in metrics and not known & set(of_label):
-            raise RecipeError(
-                f"evaluate.at_least.{name}: no example has the label {of_label[-1]!r}; they have "
-                f"{', '.join(sorted(known - {'O'}))}"
-            )
 
 
 def _check_engine(recipe: Recipe) -> None:
@@ -93,33 +79,6 @@ def _check_tokenizer(recipe: Recipe) -> None:
                     f"tokenize.group_by: documents of the source {source.name!r} have no {key!r} in their "
                     f"meta (they have {have}); correct it, or add {key!r} to the meta_fields of the source"
                 )
-
-
-def _check_pretraining(recipe: Recipe) -> int | None:
-    """Refuse what the trainer would by its config alone; returns the model's positions, None: without end."""
-    from model_code.errors import TrainingError
-    from model_code.models.checkpoints import check_start
-    from model_code.objectives.choice import require_sentinels
-    from model_code.objectives.names import OBJECTIVES
-
-    assert recipe.pretrain is not None
-    config, tokens = recipe.pretrain, recipe.tokenize
-    if config.batch_size % config.processes:
-        raise RecipeError(
-            f"pretrain.batch_size {config.batch_size} can't be shared evenly by {config.processes} devices; "
-            f"make it a multiple of {config.processes}, or set pretrain.devices"
-        )
-    objective = config.objective or OBJECTIVES[config.family][0]
-    try:
-        if objective == "span_corruption" and not tokens.pretrained:
-            sentinels = tokens.conventions.sentinels
-            require_sentinels(config.sequence_length, config.noise_density, config.mean_span, sentinels)
-        if config.start_from:
-            made = None if tokens.pretrained else tokens.vocabulary
-            return check_start(config.start_from, config.family, config.sequence_length, made)
-    except TrainingError as error:
-        raise RecipeError(f"pretrain: {error}") from error
-    return None if config.family == "t5" else config.shape.max_positions
 
 
 def _check_task(recipe: Recipe, positions: int | None) -> None:

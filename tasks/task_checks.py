@@ -6,7 +6,7 @@ The trainer refuses the same, hours later, where a checkpoint or the examples de
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,6 +108,25 @@ def _check_metrics(task: TaskType, name: str, demanded: Iterable[str]) -> None:
             raise RecipeError(
                 f"evaluate: the task {name} has no metric {metric!r}; evaluate.at_least may name "
                 f"{', '.join(task.METRICS)}"
+            )
+
+
+def check_label_metrics(task_type: str, demanded: Iterable[str], labels: Collection[str]) -> None:
+    """Refuse a demand on the figure of a label that no example has, such as `f1_LOC`.
+
+    Raises:
+        RecipeError: there is one.
+    """
+    from model_code.task_types.task import task_named
+
+    metrics = task_named(task_type).METRICS
+    known = {label.removeprefix("B-").removeprefix("I-") for label in labels} | set(labels)
+    for name in demanded:
+        of_label = [name.removeprefix(f"{metric}_") for metric in metrics if name.startswith(f"{metric}_")]
+        if name not in metrics and not known.intersection(of_label):
+            raise RecipeError(
+                f"evaluate.at_least.{name}: no example has the label {of_label[-1]!r}; they have "
+                f"{', '.join(sorted(known - {'O'}))}"
             )
 
 

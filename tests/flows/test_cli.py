@@ -182,7 +182,9 @@ def test_runs_fit_a_terminal_of_80_columns(
 
     recorder = Recorder(home, "a-recipe-with-a-long-name", {}, {})
     recorder.finish("failed", "collect: " + "a word and another one " * 20)
-    monkeypatch.setattr(command, "console", Console(force_terminal=True, width=80, soft_wrap=True))
+    monkeypatch.setattr(
+        command, "console", Console(force_terminal=True, color_system=None, highlight=False, width=80)
+    )
     command.list_runs(None, 5)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4  # the header, the run, and two lines of its message

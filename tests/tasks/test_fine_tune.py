@@ -10,7 +10,7 @@ from pydantic import ValidationError
 import tasks.trainings
 from tasks.errors import RecipeError
 from tasks.fine_tune import FineTuneConfig, teacher_in
-from tasks.task_checks import check_against_task
+from tasks.task_checks import check_against_task, check_label_metrics
 from tasks.trainings import Trainings
 
 
@@ -112,6 +112,15 @@ def test_what_the_task_can_not_do_is_said_before_anything_starts(
 def test_what_the_task_can_do_is_not_refused() -> None:
     config = FineTuneConfig.model_validate({"class_weights": True, "privacy": None})
     check_against_task("token_classification", "modernbert", config, ["f1", "f1_LOC"])
+
+
+def test_a_demand_on_a_label_that_no_example_has_is_refused() -> None:
+    labels = ["B-LOC", "I-LOC", "O"]
+    check_label_metrics("token_classification", ["f1", "f1_LOC"], labels)
+    with pytest.raises(
+        RecipeError, match=r"at_least\.f1_PER: no example has the label 'PER'; they have B-LOC"
+    ):
+        check_label_metrics("token_classification", ["f1_PER"], labels)
 
 
 def test_a_finished_training_is_never_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
