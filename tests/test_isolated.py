@@ -46,7 +46,7 @@ export PREFECT_API_URL=http://mill:{USED}@127.0.0.1:$TEXTMILL_PREFECT_PORT/api
 export MLFLOW_TRACKING_URI=http://mill:{USED}@127.0.0.1:$TEXTMILL_MLFLOW_PORT
 textmill run "$1"
 unset ORT_DISABLE_TELEMETRY
-python -W error::UserWarning -c "{LOAD}" models:/topics/1
+python -c "{LOAD}" models:/topics/1
 unset PREFECT_API_URL MLFLOW_TRACKING_URI
 textmill down
 """
@@ -108,6 +108,10 @@ def test_nothing_is_written_outside_the_home(kept: Kept) -> None:
     assert len(fetched) == 1
     files = [path for path in kept.outside.rglob("*") if path.is_file() and fetched[0] not in path.parents]
     assert files == []
+
+
+def test_mlflow_has_no_advice(kept: Kept) -> None:
+    assert "hint" not in kept.output
 
 
 def test_no_page_log_or_database_keeps_text(kept: Kept) -> None:
