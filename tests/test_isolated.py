@@ -21,7 +21,9 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 # Root makes a network at once; others need a user namespace, which some machines refuse.
-UNSHARE = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--net", "--mount"]
+UNSHARE = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
+# Processes of its own, so that none outlives a test that is broken off.
+UNSHARE += ["--net", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child"]
 OUTSIDE = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "TMPDIR")
 # In every document; the number differs.
 TEXT = (
@@ -89,7 +91,7 @@ def kept(recipe: Path, open_mill: Callable[..., Any], tmp_path_factory: pytest.T
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=900,
             check=False,
             encoding="utf-8",
         )
