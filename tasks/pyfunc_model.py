@@ -24,8 +24,6 @@ BATCH_SIZE = 64
 class TextClassifier(PythonModel):
     """Classifies texts with the ONNX build."""
 
-    _skip_type_hint_validation = True  # MLflow would take the type of `model_input` for a schema
-
     def load_context(self, context: Any) -> None:
         """Load the ONNX build from the folder `onnx` beside the checkpoint."""
         folder = Path(context.artifacts["checkpoint"]).parent / "onnx"

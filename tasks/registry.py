@@ -143,7 +143,7 @@ def keep_oldest(versions: Any, model_name: str, digest: str) -> ModelVersion | N
     oldest, *younger = _made_from(versions, model_name, digest) or [None]
     for other in younger:
         if not other.aliases:
-            _remove(versions, other)
+            _remove(versions, other, oldest)
     return _model_version(oldest) if oldest else None
 
 
@@ -172,13 +172,13 @@ def _made_from(versions: Any, model_name: str, digest: str | None = None) -> lis
     return sorted(found, key=lambda version: int(version.version))
 
 
-def _remove(versions: Any, version: Any) -> None:
+def _remove(versions: Any, version: Any, oldest: Any) -> None:
     from mlflow.exceptions import MlflowException
 
-    model_id = str(version.source).removeprefix("models:/")
     with suppress(MlflowException):  # another run was faster
         versions.delete_model_version(version.name, version.version)
-        versions.delete_logged_model(model_id)
+        if version.source != oldest.source:  # somebody may have copied the version
+            versions.delete_logged_model(str(version.source).removeprefix("models:/"))
 
 
 def logged_model(versions: Any, version: ModelVersion) -> str:

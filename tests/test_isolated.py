@@ -21,7 +21,9 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 # Root makes a network at once; others need a user namespace, which some machines refuse.
-UNSHARE = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), "--net", "--mount"]
+UNSHARE = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
+# Processes of its own, so that none outlives a test that is broken off.
+UNSHARE += ["--net", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child"]
 OUTSIDE = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "TMPDIR")
 # In every document; the number differs.
 TEXT = (
@@ -46,7 +48,7 @@ export PREFECT_API_URL=http://mill:{USED}@127.0.0.1:$TEXTMILL_PREFECT_PORT/api
 export MLFLOW_TRACKING_URI=http://mill:{USED}@127.0.0.1:$TEXTMILL_MLFLOW_PORT
 textmill run "$1"
 unset ORT_DISABLE_TELEMETRY
-python -W error::UserWarning -c "{LOAD}" models:/topics/1
+python -c "{LOAD}" models:/topics/1
 unset PREFECT_API_URL MLFLOW_TRACKING_URI
 textmill down
 """
@@ -89,7 +91,7 @@ def kept(recipe: Path, open_mill: Callable[..., Any], tmp_path_factory: pytest.T
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=900,
             check=False,
             encoding="utf-8",
         )
@@ -108,6 +110,10 @@ def test_nothing_is_written_outside_the_home(kept: Kept) -> None:
     assert len(fetched) == 1
     files = [path for path in kept.outside.rglob("*") if path.is_file() and fetched[0] not in path.parents]
     assert files == []
+
+
+def test_mlflow_has_no_advice(kept: Kept) -> None:
+    assert "hint" not in kept.output
 
 
 def test_no_page_log_or_database_keeps_text(kept: Kept) -> None:

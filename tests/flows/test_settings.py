@@ -68,10 +68,11 @@ def test_a_child_tells_our_server_from_the_users(monkeypatch: pytest.MonkeyPatch
 
 def test_privacy_is_no_preference_and_the_log_level_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DO_NOT_TRACK", "0")
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")
     monkeypatch.setenv("PREFECT_LOGGING_LEVEL", "DEBUG")
     variables = environment(HOME, Ports())
-    assert variables["DO_NOT_TRACK"] == "1"
+    assert variables["DO_NOT_TRACK"] == variables["ORT_DISABLE_TELEMETRY"] == "1"
     assert variables["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
     assert variables["PREFECT_LOGGING_LEVEL"] == "DEBUG"
 

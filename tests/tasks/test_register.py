@@ -7,11 +7,14 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
+import mlflow.pyfunc
 import pytest
 
+from tasks.register import _save_pyfunc
 from tests.topics import registry
 
 # The stage alone, without Prefect. STEP is the client's method that is held up or is the last to be called.
@@ -125,3 +128,17 @@ def test_a_second_version_that_a_kill_left_is_removed(homes: Homes) -> None:
     assert f"{homes.model} version 1, alias challenger" in homes.register("b")
     assert homes.versions() == {1: ["challenger"]}
     assert homes.recorded("a")["version"] == homes.recorded("b")["version"] == "1"
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_a_saved_model_brings_no_warning_where_it_is_made_or_loaded(
+    served: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "checkpoint").mkdir()
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        _save_pyfunc(tmp_path / "saved", tmp_path / "checkpoint", served, "m-1", "1")
+        with pytest.raises((OSError, ValueError)):  # there is no model in it
+            mlflow.pyfunc.load_model(str(tmp_path / "saved"))
+    assert [str(warning.message) for warning in said if "hint" in str(warning.message)] == []
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == []
