@@ -14,6 +14,7 @@ from flows.recipe import Recipe, load_recipe
 from flows.record import RunRecord, own_record, records
 from tasks import own_servers
 from tasks.collecting import forget_unused
+from tasks.redaction import redacted
 from tasks.stage import PENDING, Outcome, Run
 from tasks.store import Store
 from tasks.visible import console
