@@ -23,7 +23,7 @@ from tasks.sources.formats.plain import divided
 from tasks.sources.formats.record import Record
 from tasks.sources.formats.text_styles import styled
 from tasks.sources.left_out import UNREADABLE, LeftOut, explained
-from tasks.sources.locations import listed, opened, without_credentials
+from tasks.sources.locations import listed, opened, place_of, without_credentials
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LIBRARIES = ("pyarrow", "resiliparse", "trafilatura", "warcio")
@@ -50,6 +50,11 @@ class FilesSource(ReadingOptions):
     @classmethod
     def _without_credentials(cls, url: str | None) -> str | None:
         return url and without_credentials(url)
+
+
+def place(config: FilesSource) -> str:
+    """Where the files are on this machine."""
+    return place_of(config.path, config.endpoint)
 
 
 def items(config: FilesSource, known: Mapping[str, str]) -> Iterator[Item]:
