@@ -25,6 +25,7 @@ from tasks.artifact import canonical
 from tasks.documents import Item
 from tasks.errors import SourceError
 from tasks.sources.left_out import LeftOut
+from tasks.sources.system_files import is_of_the_system
 from tasks.sources.times import utc
 
 _VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "Content-MD5", "sha", "blob_id")
@@ -82,7 +83,7 @@ def place_of(path: str, endpoint: str | None) -> str:
     protocol = path.partition("://")[0]
     stated |= {name: str(value) for name, value in conf.get(protocol, {}).items() if name in _ADDRESS}
     # Of a URL in another (zip://*::data.zip) the inner one may be relative.
-    here = os.getcwd() if "::" in path else ""
+    here = str(Path.cwd()) if "::" in path else ""
     return canonical([system.unstrip_protocol(inner), stated, here])
 
 
@@ -119,8 +120,15 @@ def _local_items(pattern: str) -> list[Item]:
     for top in found:
         if top == path or not _is_hidden(top, path):
             is_link = top.is_symlink() and top != path
-            files.update(_walk(top) if top.is_dir() and not is_link else [top])
+            inside = _walk(top) if top.is_dir() and not is_link else [top]
+            files.update(file for file in inside if file == path or not _is_added(file, path))
     return [Item(_printable(str(file)), *version_and_state(file)) for file in files]
+
+
+def _is_added(file: Path, pattern: Path) -> bool:
+    """Whether the system put it there, below what the pattern spells."""
+    fixed = _fixed_part(str(pattern))
+    return is_of_the_system(str(file.relative_to(fixed) if file.is_relative_to(fixed) else file))
 
 
 def _is_hidden(file: Path, pattern: Path) -> bool:
@@ -199,6 +207,7 @@ def _remote_items(url: str, endpoint: str | None) -> list[Item]:
             Item(system.unstrip_protocol(name), *_remote_version_and_state(info))
             for name, info in found.items()
             if info.get("type") != "directory" and not name.endswith("/")
+            if name == path or not is_of_the_system(name)
         ]
     except Exception as error:  # every file system has errors of its own
         raise _unreachable(url, error) from error
