@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from itertools import starmap
 
 import regex
 
@@ -18,9 +19,9 @@ _JOINED = r"\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul
 )
 _LETTER = rf"[\p{{L}}\p{{M}}--[{_JOINED}]]"
 _LETTER_OR_DIGIT = rf"[\p{{L}}\p{{M}}\p{{N}}--[{_JOINED}]]"
-# Where the next part of a compound begins: myNumpy, HTTPServer; NumPyArray.
+# Where the next part of a compound begins: myNumpy, HTTPServer; NumPyArray, PandasS3Store.
 _PART_BEGINS = r"(?<=\p{Ll})(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})"
-_PART_ENDS = r"(?=\p{Lu}\p{Ll})"
+_PART_ENDS = r"(?=\p{Lu}\p{Ll})|(?<=\p{Ll})(?=\p{Lu})"
 
 
 def hider(labels: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> Callable[[str], str]:
@@ -33,19 +34,29 @@ def names_pattern(names: set[str]) -> regex.Pattern[str]:
     """Matches the names in any case, as words and as parts of identifiers (`is_torch_available`, `PyTorch`).
 
     A word ends where letters do; so do its parts at digits, `_`, `.` and the capital of a compound's next
-    part. Letters are those of all scripts with their marks (`other` is not in `mother`, `cafe` not in `café`);
-    in Chinese, Japanese, Thai and others that write words without spaces a name is found wherever it stands.
+    part. Letters are those of all scripts with their marks (`other` is not in `mother`, `cafe` not in
+    `café`); in Chinese, Japanese, Thai and others that write words without spaces a name is found anywhere.
     """
-    spelt = {form for name in names for form in (unicodedata.normalize(kind, name) for kind in ("NFC", "NFD"))}
+    spelt = {
+        form for name in names for form in (unicodedata.normalize(kind, name) for kind in ("NFC", "NFD"))
+    }
     longest_first = sorted(spelt, key=lambda name: (-len(name), name))
-    return regex.compile("|".join(map(_bounded, longest_first)), regex.VERSION1)
+    by_beginning: dict[str, list[str]] = {}
+    for name in longest_first:
+        by_beginning.setdefault(_beginning(name.strip()[0]), []).append(name)
+    return regex.compile("|".join(starmap(_alternatives, by_beginning.items())), regex.VERSION1)
 
 
-def _bounded(name: str) -> str:
-    """A pattern for one name; a name of several words may be broken by the end of a line."""
-    words = r"\s+".join(map(regex.escape, name.split()))
-    first, last = name.strip()[0], name.strip()[-1]
-    return f"{_beginning(first)}(?i:{words}){_end(last)}"
+def _alternatives(beginning: str, names: list[str]) -> str:
+    """A pattern for names that begin alike; a name of several words may be broken by the end of a line."""
+    # Looking for their first characters first makes it ten times as fast.
+    first = "".join(sorted({regex.escape(name.strip()[0]) for name in names}))
+    spelt = (rf"(?i:{_spelt(name)}){_end(name.strip()[-1])}" for name in names)
+    return f"(?=(?i:[{first}])){beginning}(?:{'|'.join(spelt)})"
+
+
+def _spelt(name: str) -> str:
+    return r"\s+".join(map(regex.escape, name.split()))
 
 
 def _beginning(first: str) -> str:

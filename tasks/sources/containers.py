@@ -14,7 +14,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, Self, cast
 
 from tasks.sources.decompression import DECOMPRESSED
 from tasks.sources.left_out import UNREADABLE, LeftOut, explained
@@ -179,8 +179,25 @@ def _zip_members(uri: str, stream: BinaryIO, meter: _Meter, on_member: OnMember)
                     on_member(where, explained(error))
 
 
+class _Header(tarfile.TarInfo):
+    """A header of a member; `tarfile` takes a damaged one for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:  # type: ignore[override]
+        """The next header.
+
+        Raises:
+            ReadError: there is something else.
+        """
+        try:
+            return super().fromtarfile(archive)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(f"no header of a member, {error}") from error
+
+
 def _tar_members(uri: str, stream: io.BufferedReader[Any], on_member: OnMember) -> Iterator[_Member]:
-    with tarfile.open(fileobj=stream, mode="r|") as archive:
+    # Archives that were joined have zeros between them.
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header, ignore_zeros=True) as archive:
         while (info := archive.next()) is not None:
             # The archive would keep every member that it has ever seen.
             archive.members = []  # type: ignore[attr-defined]

@@ -105,7 +105,7 @@ def _records(entry: Entry, config: FilesSource, leave_out: OnMember) -> Iterator
         name = format_of(entry, config)
         for record in reader_of(name)(entry, config, on_bad):
             # Text files are divided while they are read, since they may be larger than the memory.
-            yield from [record] if name == "text" else divided(record, config)
+            yield from [record] if name == "text" else divided(record, config, on_bad)
     except (LeftOut, *UNREADABLE) as error:
         leave_out(entry.uri, explained(error))
 

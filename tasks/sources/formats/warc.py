@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from email.message import Message
+from types import SimpleNamespace
 from typing import Any
 
 from warcio.archiveiterator import ArchiveIterator
@@ -33,22 +34,38 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
     """
     number = 0
     try:
-        archive = ArchiveIterator(entry.stream)
+        # Takes what there is, rather than losing it when what follows is damaged.
+        archive = ArchiveIterator(SimpleNamespace(read=entry.stream.read1))
         for warc in archive:
             if warc.rec_type not in _WANTED:
+                _sent(warc)
                 continue
             number += 1
             faults = archive.err_count
             try:
                 record = _record(str(number), warc, options)
-                archive.read_to_end()
-                if archive.err_count > faults:
-                    raise LeftOut("damaged", "it goes on behind its Content-Length")
-                yield record
             except LeftOut as problem:
                 on_bad(str(number), problem)
-    except ArchiveLoadFailed as error:
+                continue
+            end = _problem_behind(archive)
+            if archive.err_count > faults:
+                on_bad(str(number), LeftOut("damaged", "it goes on behind its Content-Length"))
+            else:
+                yield record
+            if end:
+                raise end
+    except (ArchiveLoadFailed, AttributeError, TypeError, ValueError) as error:
+        # warcio says no more of a header that is cut off.
         raise LeftOut("damaged", "no WARC record from here on") from error
+
+
+def _problem_behind(archive: ArchiveIterator) -> LeftOut | None:
+    """What is wrong with the file behind the record at hand."""
+    try:
+        archive.read_to_end()
+    except LeftOut as problem:
+        return problem
+    return None
 
 
 def _record(position: str, warc: Any, options: ReadingOptions) -> Record:
@@ -82,9 +99,7 @@ def _body(warc: Any, options: ReadingOptions) -> bytes:
     stated = warc.raw_stream.limit
     if stated > limit:
         raise too_large(options)
-    sent = b"".join(iter(lambda: warc.raw_stream.read(1 << 16), b""))
-    if len(sent) < stated:
-        raise LeftOut("damaged", "the file ends in the middle of this record")
+    sent = _sent(warc)
     if not warc.http_headers:
         return sent
     header = {name.lower(): value for name, value in warc.http_headers.headers}
@@ -94,6 +109,18 @@ def _body(warc: Any, options: ReadingOptions) -> bytes:
     elif not encoding and length.isdecimal() and len(sent) < int(length):
         raise LeftOut("damaged", f"{len(sent)} bytes of {length}; the server or the crawler stopped early")
     return decoded_body(sent, encoding, limit)
+
+
+def _sent(warc: Any) -> bytes:
+    """The record's block.
+
+    Raises:
+        LeftOut: the file ends in the middle of it.
+    """
+    sent = b"".join(iter(lambda: warc.raw_stream.read(1 << 16), b""))
+    if getattr(warc.raw_stream, "limit", 0) or warc.rec_headers.get_header("Content-Length") is None:
+        raise LeftOut("damaged", "the file ends in the middle of a record")
+    return sent
 
 
 def _content_type(header: str | None) -> tuple[str, str | None]:
