@@ -291,7 +291,7 @@ def test_addresses_of_a_sitemap_that_are_none_are_entered(
     index = "".join(f"<sitemap><loc>{site.url}/{name}</loc></sitemap>" for name in ("m1", "m2"))
     site.put("/map", f"<sitemapindex>{index}</sitemapindex>".encode(), "text/xml")
     site.put(
-        "/m1", b"<urlset><url><loc>a</loc></url><url><loc>ftp://x.org/file</loc></url></urlset>", "text/xml"
+        "/m1", b"<urlset><url><loc>a</loc></url><url><loc>ftp://x.org/f</loc></url></urlset>", "text/xml"
     )
     site.put("/m2", b"<urlset><url><loc>/b</loc></url></urlset>", "text/xml")
     _, found, left_out = _read(tmp_path, _source(site, sitemaps=["/map"]))
