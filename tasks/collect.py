@@ -48,11 +48,14 @@ class CollectConfig(Config):
 
 
 class Snapshot(BaseModel):
-    """What the sources hold at this moment, the stage's input: a digest per source, by its name."""
+    """What the sources hold at this moment, the stage's input, by the sources' names: a digest of each, and
+    the name under which what is read of it is kept.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     listings: dict[str, str]
+    kept: dict[str, str]
     _items: dict[str, list[Item]] = PrivateAttr(default_factory=dict)
 
     def items(self, place: KeptSource) -> list[Item]:
@@ -87,7 +90,8 @@ def snapshot(config: CollectConfig, home: Path) -> Snapshot:
     items = {place.source.name: place.list_items() for place in places}
     _check_apart(config, items)
     taken = Snapshot(
-        listings={place.source.name: place.listing_digest(items[place.source.name]) for place in places}
+        listings={place.source.name: place.listing_digest(items[place.source.name]) for place in places},
+        kept={place.source.name: place.name for place in places},
     )
     taken._items.update(items)
     return taken
@@ -175,12 +179,12 @@ class _Texts:
 
 def _changes(place: KeptSource, items: Sequence[Item]) -> Changes:
     before = last_listing(place.directory)
-    now = dict(items)
+    now = {item.uri: item for item in items}
     return Changes(
         new=[uri for uri in now if uri not in before],
         changed=[uri for uri in now if uri in before and now[uri] != before[uri]],
         removed=[uri for uri in before if uri not in now],
-        unchanged=sum(before.get(uri) == version for uri, version in now.items()),
+        unchanged=sum(before.get(uri) == item for uri, item in now.items()),
     )
 
 

@@ -1,7 +1,9 @@
 """Bring what is kept of a source up to date: list its items, read those that are new or changed.
 
-A source is a module (or an object) with three functions:
+A source is a module (or an object) with four functions:
 
+    place(config)                 where on this machine that is: two projects may say `data/` and mean two
+                                  folders; "" where the config says it all
     items(config, known)          what there is to read, cheaply, sorted by URI; `known` maps the URIs of the
                                   last collection to their versions
     read(config, item, on_skip)   the documents of one item, in order
@@ -19,7 +21,7 @@ from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import takewhile
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -71,10 +73,12 @@ class KeptSource:
     source: Source
     home: Path
 
-    @property
+    @cached_property
     def name(self) -> str:
-        """The source's config as 32 hex digits."""
-        return source_digest(self.source.model_dump(mode="json"))
+        """32 hex digits for the source's config and for what it names on this machine."""
+        config = self.source.model_dump(mode="json")
+        place = MODULES[self.source.kind].place(self.source)
+        return sha256_text(canonical([config, place] if place else config))[:32]
 
     @property
     def directory(self) -> Path:
@@ -99,7 +103,7 @@ class KeptSource:
         Raises:
             SourceError: the source can't be found or reached.
         """
-        known = last_listing(self.directory)
+        known = {uri: item.version for uri, item in last_listing(self.directory).items()}
         with locked([self]) if isinstance(self.source, WebSource) else ExitStack():
             return list(dict.fromkeys(self.reader.items(self.source, known)))
 
@@ -198,21 +202,15 @@ def locked(places: Iterable[KeptSource]) -> Iterator[None]:
         yield
 
 
-def source_digest(dumped: Mapping[str, Any]) -> str:
-    """32 hex digits for a source's config, given as `model_dump(mode="json")` makes it."""
-    return sha256_text(canonical(dumped))[:32]
-
-
 def forget_unused(store: Store) -> int:
     """Remove what is kept of sources that no artifact in the store was collected from.
 
     What a running process uses is left alone. Returns the bytes freed.
     """
-    used, freed = set(), 0
+    used, freed = set[str](), 0
     for manifest in store.manifests():
         if manifest.stage == "collect":
-            sources = [*manifest.config["sources"], *manifest.config.get("evaluation_sets", ())]
-            used |= {source_digest(source) for source in sources}
+            used |= set(manifest.inputs["snapshot"].get("kept", {}).values())
     for place in [*store.home.glob("collected/*"), *store.home.glob("downloads/*")]:
         if place.name not in used:
             with store.lock("collected", place.name, blocking=False) as free:

@@ -64,11 +64,13 @@ class Document:
 class Item(NamedTuple):
     """What a source lists and reads as one: a file, a page, a package.
 
-    `version` changes when its content does.
+    `version` changes when its content does. `state` is what only this machine knows of it and tells contents
+    of one version apart; it stays out of what is made.
     """
 
     uri: str
     version: str
+    state: str = ""
 
 
 def document_id(text: str) -> str:

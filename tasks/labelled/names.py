@@ -5,11 +5,23 @@ Every name of every label is replaced by the tokenizer's mask token, in all text
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
+from itertools import starmap
+
+import regex
 
 MASK = "[MASK]"
-LONG_NAME = 5  # letters
+
+# Scripts that write words without spaces, or (Hangul) endings without one: a name is one wherever it stands.
+_JOINED = r"\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Bopomofo}" + (
+    r"\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Tibetan}"
+)
+_LETTER = rf"[\p{{L}}\p{{M}}--[{_JOINED}]]"
+_LETTER_OR_DIGIT = rf"[\p{{L}}\p{{M}}\p{{N}}--[{_JOINED}]]"
+# Where the next part of a compound begins: myNumpy, HTTPServer; NumPyArray, PandasS3Store.
+_PART_BEGINS = r"(?<=\p{Ll})(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})"
+_PART_ENDS = r"(?=\p{Lu}\p{Ll})|(?<=\p{Ll})(?=\p{Lu})"
 
 
 def hider(labels: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> Callable[[str], str]:
@@ -18,16 +30,46 @@ def hider(labels: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> Callab
     return lambda text: pattern.sub(MASK, text)
 
 
-def names_pattern(names: set[str]) -> re.Pattern[str]:
-    """Matches the names in any case, also inside compounds (`MlflowClient`, `is_torch_available`).
+def names_pattern(names: set[str]) -> regex.Pattern[str]:
+    """Matches the names in any case, as words and as parts of identifiers (`is_torch_available`, `PyTorch`).
 
-    Short names would also match in the middle of other words (`np` in "input"), so for them digits, `_`,
-    `.` and the capital of a compound's next part end a word, and letters do not.
+    A word ends where letters do; so do its parts at digits, `_`, `.` and the capital of a compound's next
+    part. Letters are those of all scripts with their marks (`other` is not in `mother`, `cafe` not in
+    `café`); in Chinese, Japanese, Thai and others that write words without spaces a name is found anywhere.
     """
-    longest_first = sorted(names, key=lambda name: (-len(name), name))
-    # A name of several words may be broken by the end of a line.
-    spelt = {name: r"\s+".join(map(re.escape, name.split())) for name in longest_first}
-    anywhere = [spelt[name] for name in longest_first if len(name) >= LONG_NAME]
-    as_words = [spelt[name] for name in longest_first if len(name) < LONG_NAME]
-    word = rf"(?<![A-Za-z])(?i:{'|'.join(as_words)})(?:(?![A-Za-z])|(?=[A-Z][a-z]))" if as_words else ""
-    return re.compile("|".join([*(f"(?i:{name})" for name in anywhere), *([word] if word else [])]))
+    spelt = {
+        form for name in names for form in (unicodedata.normalize(kind, name) for kind in ("NFC", "NFD"))
+    }
+    longest_first = sorted(spelt, key=lambda name: (-len(name), name))
+    by_beginning: dict[str, list[str]] = {}
+    for name in longest_first:
+        by_beginning.setdefault(_beginning(name.strip()[0]), []).append(name)
+    return regex.compile("|".join(starmap(_alternatives, by_beginning.items())), regex.VERSION1)
+
+
+def _alternatives(beginning: str, names: list[str]) -> str:
+    """A pattern for names that begin alike; a name of several words may be broken by the end of a line."""
+    # Looking for their first characters first makes it ten times as fast.
+    first = "".join(sorted({regex.escape(name.strip()[0]) for name in names}))
+    spelt = (rf"(?i:{_spelt(name)}){_end(name.strip()[-1])}" for name in names)
+    return f"(?=(?i:[{first}])){beginning}(?:{'|'.join(spelt)})"
+
+
+def _spelt(name: str) -> str:
+    return r"\s+".join(map(regex.escape, name.split()))
+
+
+def _beginning(first: str) -> str:
+    if regex.match(r"\p{N}", first):
+        return rf"(?<!{_LETTER_OR_DIGIT})"
+    return rf"(?:(?<!{_LETTER})|{_PART_BEGINS})" if _is_letter(first) else ""
+
+
+def _end(last: str) -> str:
+    if regex.match(r"\p{N}", last):
+        return rf"(?!{_LETTER_OR_DIGIT})"
+    return rf"(?:(?!{_LETTER})|{_PART_ENDS})" if _is_letter(last) else ""
+
+
+def _is_letter(character: str) -> bool:
+    return bool(regex.match(_LETTER, character, regex.VERSION1))

@@ -7,21 +7,18 @@ archives in archives are left out.
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
-import lzma
 import re
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, Self, cast
 
-import pyarrow as pa
-
+from tasks.sources.decompression import DECOMPRESSED
 from tasks.sources.left_out import UNREADABLE, LeftOut, explained
+from tasks.sources.system_files import is_of_the_system
 from tasks.sources.times import utc
 
 # Text that repeats itself a lot shrinks to a hundredth; what grows more than this is made to.
@@ -154,31 +151,19 @@ def _split(name: str) -> tuple[str, str]:
     for short, long in _SHORT_NAMES.items():
         name = name[: -len(short)] + long if name.lower().endswith(short) else name
     stem, dot, suffix = name.rpartition(".")
-    return (stem, dot + suffix.lower()) if dot + suffix.lower() in _DECOMPRESSORS else (name, "")
+    return (stem, dot + suffix.lower()) if dot + suffix.lower() in DECOMPRESSED else (name, "")
 
 
 def _opened(stream: BinaryIO, compression: str, meter: _Meter) -> io.BufferedReader[Any]:
-    content = _DECOMPRESSORS[compression](stream) if compression else stream
+    content = DECOMPRESSED[compression](stream) if compression else stream
     return io.BufferedReader(_Metered(content, meter), BUFFER_BYTES)
-
-
-def _zstandard(stream: BinaryIO) -> BinaryIO:
-    return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd"))
-
-
-_DECOMPRESSORS: dict[str, Callable[[BinaryIO], BinaryIO]] = {
-    ".gz": lambda stream: cast(BinaryIO, gzip.GzipFile(fileobj=stream)),
-    ".bz2": lambda stream: cast(BinaryIO, bz2.BZ2File(stream)),
-    ".xz": lambda stream: cast(BinaryIO, lzma.LZMAFile(stream)),  # noqa: SIM115
-    ".zst": _zstandard,
-}
 
 
 def _zip_members(uri: str, stream: BinaryIO, meter: _Meter, on_member: OnMember) -> Iterator[_Member]:
     with zipfile.ZipFile(stream) as archive:
         for info in sorted(archive.infolist(), key=lambda info: info.filename):
             where = f"{uri}!{info.filename}"
-            if info.is_dir():
+            if info.is_dir() or is_of_the_system(info.filename):
                 continue
             if _LEAVES_ARCHIVE.search(info.filename):
                 on_member(where, _outside())
@@ -194,13 +179,30 @@ def _zip_members(uri: str, stream: BinaryIO, meter: _Meter, on_member: OnMember)
                     on_member(where, explained(error))
 
 
+class _Header(tarfile.TarInfo):
+    """A header of a member; `tarfile` takes a damaged one for the end of the archive."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:  # type: ignore[override]
+        """The next header.
+
+        Raises:
+            ReadError: there is something else.
+        """
+        try:
+            return super().fromtarfile(archive)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(f"no header of a member, {error}") from error
+
+
 def _tar_members(uri: str, stream: io.BufferedReader[Any], on_member: OnMember) -> Iterator[_Member]:
-    with tarfile.open(fileobj=stream, mode="r|") as archive:
+    # Archives that were joined have zeros between them.
+    with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header, ignore_zeros=True) as archive:
         while (info := archive.next()) is not None:
             # The archive would keep every member that it has ever seen.
             archive.members = []  # type: ignore[attr-defined]
             where = f"{uri}!{info.name}"
-            if info.isdir():
+            if info.isdir() or is_of_the_system(info.name):
                 continue
             if _LEAVES_ARCHIVE.search(info.name):
                 on_member(where, _outside())

@@ -9,7 +9,7 @@ from dataclasses import replace
 from email.message import Message
 from urllib.parse import urlsplit
 
-from tasks.sources.downloads import Downloads, Page
+from tasks.sources.downloads import DECODING, Downloads, Page
 from tasks.sources.fetching import Client, Refused
 from tasks.sources.left_out import LeftOut
 from tasks.sources.links import links, normalised
@@ -44,6 +44,9 @@ class Crawl:
             yield from self._expand(url, sitemaps.pop(url), sitemaps)
             read.add(url)
             sitemaps = {url: changed for url, changed in sitemaps.items() if url not in read}
+        for url in sitemaps:
+            read.add(url)
+            yield self._without(url, "too many sitemaps", f"more than {MAX_SITEMAPS:,}")
         while self._queue:
             page = self._page(*self._queue.popleft())
             yield page
@@ -66,10 +69,9 @@ class Crawl:
         """Put what a sitemap lists into the queue, or among the sitemaps; yields it if it can't be read."""
         sitemap = self._fetched(url, changed, MAX_BYTES, frozenset())
         try:
-            listed = [] if sitemap.reason else entries(sitemap.body)
+            listed = [] if sitemap.reason else entries(sitemap.body, sitemap.final_url)
         except LeftOut as bad:
-            sitemap = replace(sitemap, body=b"", reason=bad.reason, detail=bad.detail)
-            self.downloads.keep(sitemap)
+            sitemap = self._without(url, bad.reason, bad.detail)
             listed = []
         if sitemap.reason:
             yield sitemap
@@ -79,6 +81,15 @@ class Crawl:
                 sitemaps.setdefault(address, entry.changed)
             elif address:
                 self._enqueue(address, entry.changed)
+            else:
+                self._seen.add(entry.url)
+                yield self._without(entry.url, "bad address", f"in the sitemap {url}")
+
+    def _without(self, url: str, reason: str, detail: str) -> Page:
+        """A page that can't be had, kept as such."""
+        page = Page(url, reason=reason, detail=detail)
+        self.downloads.keep(page)
+        return page
 
     def _page(self, url: str, changed: str) -> Page:
         return self._fetched(url, changed, self.config.max_document_bytes, HTML)
@@ -88,11 +99,12 @@ class Crawl:
         before = self.downloads.load(url)
         if before and before.reason:
             before = None
+        known = before if before and before.decoding == DECODING else None
         try:
-            if before and changed and before.listed_as_changed == changed:
+            if known and changed and known.listed_as_changed == changed:
                 self.client.check(url)
-                return before
-            page = self._asked(url, before, max_bytes, types)
+                return known
+            page = self._asked(url, known, max_bytes, types)
         except Refused as refused:
             if refused.for_now and before:
                 self.not_asked += 1

@@ -66,11 +66,12 @@ class Line(NamedTuple):
     problem: LeftOut | None = None
 
 
-def decode(raw: bytes, declared: str | None = None, hint: str | None = None) -> Decoded:
+def decode(raw: bytes, declared: Iterable[str] = (), hint: str | None = None) -> Decoded:
     """The text of `raw`, without a byte-order mark.
 
     Args:
-        declared: the charset that HTML, XML or HTTP state; wins over detection when it decodes everything.
+        declared: charsets that HTML, XML or HTTP state; the first one that decodes everything wins over
+            detection.
         hint: a codec that the rest of the file is in, for texts too short to tell by themselves.
 
     Raises:
@@ -81,8 +82,10 @@ def decode(raw: bytes, declared: str | None = None, hint: str | None = None) -> 
         return Decoded(text.removeprefix("\ufeff"), "utf-8")
     if codec := _codec_of_unicode(raw):
         return _in_unicode(raw, codec)
-    if declared and (known := _codec_of_label(declared)) and (text := _strictly(raw, known)) is not None:
-        return Decoded(text, _label(known))
+    for known in filter(None, map(_codec_of_label, declared)):
+        # A page that says UTF-16 and has no zero byte is in something else, most likely in UTF-8.
+        if not known.startswith(("utf-16", "utf-32")) and (text := _strictly(raw, known)) is not None:
+            return Decoded(text, _label(known))
     if _CONTROL.search(raw):
         raise LeftOut("binary", "it has control characters and is not UTF-8")
     lines = raw.splitlines(keepends=True)

@@ -15,12 +15,16 @@ from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 
+# Goes up when bodies are taken out of their encodings otherwise: pages of before are asked for anew.
+DECODING = 2
+
 
 @dataclass(frozen=True)
 class Page:
     """What is known of one address: its last body, or the reason why there is none.
 
-    `etag` and `last_modified` are the server's words, `listed_as_changed` the sitemap's at that time.
+    `etag` and `last_modified` are the server's words, `listed_as_changed` the sitemap's at that time;
+    `decoding` is the `DECODING` that it was kept with.
     """
 
     url: str
@@ -32,6 +36,7 @@ class Page:
     listed_as_changed: str = ""
     reason: str = ""
     detail: str = ""
+    decoding: int = DECODING
 
     @property
     def version(self) -> str:
@@ -49,7 +54,7 @@ class Downloads:
         """The page as it was last kept."""
         try:
             stated, _, body = gzip.decompress(self._path(url).read_bytes()).partition(b"\n")
-            return Page(body=body, **json.loads(stated))
+            return Page(body=body, **{"decoding": 1, **json.loads(stated)})
         except (OSError, EOFError, zlib.error, ValueError, TypeError):
             return None  # not kept, or damaged: it is fetched again
 

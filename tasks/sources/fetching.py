@@ -22,6 +22,8 @@ import httpx
 from protego import Protego
 
 from tasks.proxies import reach_directly
+from tasks.sources.content_encoding import decoded_body
+from tasks.sources.decoding import decode
 from tasks.sources.left_out import LeftOut
 from tasks.sources.links import normalised
 
@@ -154,7 +156,7 @@ class Client:
             for _ in range(MAX_REDIRECTS + 1):
                 answer = self._ask(url, ROBOTS_BYTES, {}, lambda content_type: True)
                 if answer.status not in _REDIRECTS:
-                    text = answer.body.decode("utf-8", "replace")
+                    text = _text_of(answer.body)
                     break
                 url = _target(url, answer)
                 if urlsplit(url).netloc not in self.hosts:
@@ -187,8 +189,6 @@ class Client:
                 raise Refused("timeout", f"no whole answer within {self.seconds:g} s", for_now=True) from None
             except httpx.RemoteProtocolError as error:
                 raise Refused("broken answer", str(error), for_now=True) from error
-            except httpx.DecodingError as error:
-                raise Refused("broken answer", f"content encoding: {error}") from error
             except httpx.InvalidURL as error:
                 raise Refused("bad address", str(error)) from error
             except httpx.HTTPError as error:
@@ -213,11 +213,15 @@ class Client:
             if not accepts(answer.content_type):
                 raise Refused("unsupported type", answer.content_type or "none stated")
             body = bytearray()
-            async for chunk in response.aiter_bytes():
+            async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > max_bytes:
                     raise Refused("too large", f"more than {max_bytes:,} bytes")
-            return Answer(url, 200, response.headers, bytes(body))
+        try:
+            meant = decoded_body(bytes(body), response.headers.get("content-encoding", ""), max_bytes)
+        except LeftOut as problem:
+            raise Refused(problem.reason, problem.detail) from problem
+        return Answer(url, 200, response.headers, meant)
 
     def _wait_for_turn(self, host: str) -> None:
         time.sleep(max(0.0, self._next[host] - time.monotonic()))
@@ -243,6 +247,14 @@ def _usable(answer: Answer) -> Answer:
     if answer.status not in (200, 304, *_REDIRECTS):
         raise Refused("no page", f"HTTP {answer.status}")
     return answer
+
+
+def _text_of(body: bytes) -> str:
+    """A robots.txt, which says UTF-8 and may have a byte-order mark."""
+    try:
+        return decode(body).text
+    except LeftOut:
+        return body.decode("utf-8-sig", "replace")
 
 
 def _target(url: str, redirect: Answer) -> str:

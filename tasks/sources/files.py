@@ -23,7 +23,7 @@ from tasks.sources.formats.plain import divided
 from tasks.sources.formats.record import Record
 from tasks.sources.formats.text_styles import styled
 from tasks.sources.left_out import UNREADABLE, LeftOut, explained
-from tasks.sources.locations import listed, opened, without_credentials
+from tasks.sources.locations import listed, opened, place_of, without_credentials
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LIBRARIES = ("pyarrow", "resiliparse", "trafilatura", "warcio")
@@ -56,6 +56,11 @@ class FilesSource(ReadingOptions):
     @classmethod
     def _without_credentials(cls, url: str | None) -> str | None:
         return url and without_credentials(url)
+
+
+def place(config: FilesSource) -> str:
+    """Where the files are on this machine."""
+    return place_of(config.path, config.endpoint)
 
 
 def items(config: FilesSource, known: Mapping[str, str]) -> Iterator[Item]:
@@ -106,7 +111,7 @@ def _records(entry: Entry, config: FilesSource, leave_out: OnMember) -> Iterator
         name = format_of(entry, config)
         for record in reader_of(name)(entry, config, on_bad):
             # Text files are divided while they are read, since they may be larger than the memory.
-            yield from [record] if name == "text" else divided(record, config)
+            yield from [record] if name == "text" else divided(record, config, on_bad)
     except (LeftOut, *UNREADABLE) as error:
         leave_out(entry.uri, explained(error))
 

@@ -6,6 +6,7 @@ newest, which is looked up and noted in every document's URI.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
@@ -22,6 +23,7 @@ from tasks.errors import SourceError
 from tasks.sources.class_names import classes_in, with_class_names
 from tasks.sources.fields import meta_of, text_of
 from tasks.sources.left_out import LeftOut
+from tasks.sources.locations import version_and_state
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SECONDS = 10.0
@@ -55,6 +57,12 @@ class HubSource(StrictModel):
         return self.meta_fields
 
 
+def place(config: HubSource) -> str:
+    """The folder of a local copy, or the hub that the environment names."""
+    folder = Path(config.dataset)
+    return str(folder.resolve()) if folder.exists() else os.environ.get("HF_ENDPOINT", "")
+
+
 def items(config: HubSource, known: Mapping[str, str]) -> Iterator[Item]:
     """The one split; its version is the commit, for a local copy a digest of its files' sizes and times.
 
@@ -65,7 +73,7 @@ def items(config: HubSource, known: Mapping[str, str]) -> Iterator[Item]:
     """
     uri = f"hf:{config.dataset}/{config.config_name or 'default'}/{config.split}"
     if Path(config.dataset).exists():
-        yield Item(uri, _state_of(Path(config.dataset)))
+        yield Item(uri, *_version_and_state(Path(config.dataset)))
     elif config.revision and _COMMIT.fullmatch(config.revision):
         yield Item(uri, config.revision)
     else:
@@ -123,14 +131,15 @@ def reader_version() -> str:
     return version("datasets")
 
 
-def _state_of(folder: Path) -> str:
-    """Changes when the name, size or time of a file in the folder does."""
-    digest = sha256()
+def _version_and_state(folder: Path) -> tuple[str, str]:
+    """Digests: of the names, sizes and times of a folder's files, and of what the disk says of them."""
+    version, state = sha256(), sha256()
     for path in sorted([folder, *folder.rglob("*")]):
         if path.is_file():
-            stat = path.stat()
-            digest.update(f"{path.relative_to(folder)} {stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+            found = version_and_state(path)
+            version.update(f"{path.relative_to(folder)} {found[0]}\n".encode())
+            state.update(f"{found[1]}\n".encode())
+    return version.hexdigest(), state.hexdigest()
 
 
 def _commit(config: HubSource, revision: str | None) -> str:
@@ -179,6 +188,8 @@ def _load(config: HubSource, commit: str | None) -> Any:
             split=config.split,
             revision=commit,
             streaming=config.streaming,
+            # What `datasets` keeps of a folder goes by the times of its files alone.
+            download_mode="force_redownload" if local.exists() else None,
         )
     except (ConnectionError, OfflineModeIsEnabled) as error:
         raise SourceError(

@@ -23,7 +23,7 @@ LICENSE = "licence not allowed"
 # Left out on purpose, or no text to begin with: no sign that a source is broken.
 NOT_BAD = frozenset(
     {
-        *("empty", "no main text", "unknown words", LICENSE),
+        *("empty", "no main text", "unknown words", "truncated", LICENSE),
         *("unsupported type", "link", "not a regular file"),
         *("redirect page", "other namespace"),
         *("HTTP status", "not found", "other host", "robots.txt"),

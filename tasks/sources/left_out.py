@@ -8,6 +8,7 @@ import zipfile
 import zlib
 
 import pyarrow as pa
+import zstandard
 
 from tasks.errors import SourceError
 
@@ -15,9 +16,13 @@ from tasks.errors import SourceError
 UNREADABLE = (
     *(OSError, EOFError, ValueError, RuntimeError, NotImplementedError, MemoryError),
     *(zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, pa.ArrowException),
+    zstandard.ZstdError,
 )
 # The libraries say this about files that end too early or hold something else.
-_DAMAGED = (EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, pa.ArrowInvalid)
+_DAMAGED = (
+    *(EOFError, zlib.error, lzma.LZMAError, tarfile.TarError, zipfile.BadZipFile, pa.ArrowInvalid),
+    zstandard.ZstdError,
+)
 
 
 class LeftOut(Exception):

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
+from tasks.sources.left_out import LeftOut
+from tasks.sources.page_text import page_text
+
 
 def normalised(url: str) -> str | None:
     """The address without its fragment, host in lower case; None if it is none of HTTP or HTTPS."""
@@ -21,10 +24,13 @@ def links(html: bytes, url: str, charset: str | None = None) -> Iterator[str]:
     """The pages that a page at `url` links to, in their order, but for those that it calls `nofollow`."""
     from lxml import etree
 
+    try:
+        source = page_text(html, charset).text.encode("utf-8", "replace")
+    except LeftOut:  # which is entered when its text is read
+        return
     # Of the parsers tried on hostile pages of megabytes, libxml2 is the one that stays linear.
-    tree = (
-        etree.fromstring(html, etree.HTMLParser(encoding=charset, no_network=True)) if html.strip() else None
-    )
+    parser = etree.HTMLParser(encoding="utf-8", no_network=True)
+    tree = etree.fromstring(source, parser) if source.strip() else None
     if tree is None:
         return
     base = next((element.get("href") for element in tree.iter("base") if element.get("href")), "")

@@ -2,7 +2,8 @@
 
 Access to buckets is configured outside recipes, as fsspec reads it: the provider's own variables
 (AWS_ACCESS_KEY_ID, ...), or FSSPEC_S3_ANON=true and the like. A file's version is its size and time of
-change, a bucket object's its ETag: what changes without changing either is not noticed.
+change, a bucket object's its ETag. A file's state is when its entry on the disk was last written, which no
+program sets: another content of the same size and time is noticed too.
 """
 
 from __future__ import annotations
@@ -18,11 +19,14 @@ from typing import Any, BinaryIO, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import fsspec
+from fsspec.config import conf
 
+from tasks.artifact import canonical
 from tasks.documents import Item
 from tasks.errors import SourceError
 from tasks.proxies import reach_directly, refuse_socks
 from tasks.sources.left_out import LeftOut
+from tasks.sources.system_files import is_of_the_system
 from tasks.sources.times import utc
 
 # Where the clients for buckets look, unless `endpoint` says otherwise.
@@ -34,7 +38,13 @@ _BUCKETS = {
     "az": "blob.core.windows.net",
     "abfs": "blob.core.windows.net",
 }
-_VERSIONS = ("ETag", "etag", "md5Hash", "content_md5")
+_VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "Content-MD5", "sha", "blob_id")
+# What decides, beside the URL, which store it is about.
+_STORES = (
+    *("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "STORAGE_EMULATOR_HOST"),
+    "AZURE_STORAGE_ACCOUNT_NAME",
+)
+_ADDRESS = ("endpoint_url", "client_kwargs", "account_name", "host", "port")
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
 
 
@@ -63,6 +73,28 @@ def without_credentials(url: str) -> str:
     if secret and parts.scheme != "github":
         raise ValueError("a URL with a user or password in it; put credentials into the environment")
     return url
+
+
+def place_of(path: str, endpoint: str | None) -> str:
+    """Where `path` is: absolute and without links up to its first wildcard; a URL with what the environment
+    says of its store.
+
+    Raises:
+        SourceError: no installed package knows such URLs.
+    """
+    if not is_url(path):
+        fixed = _fixed_part(path)
+        return str(fixed.resolve() / Path(path).expanduser().relative_to(fixed))
+    try:
+        system, inner = _file_system(path, endpoint)
+    except Exception as error:  # every file system has errors of its own
+        raise _unreachable(path, error) from error
+    stated = {name: os.environ[name] for name in _STORES if name in os.environ and not endpoint}
+    protocol = path.partition("://")[0]
+    stated |= {name: str(value) for name, value in conf.get(protocol, {}).items() if name in _ADDRESS}
+    # Of a URL in another (zip://*::data.zip) the inner one may be relative.
+    here = str(Path.cwd()) if "::" in path else ""
+    return canonical([system.unstrip_protocol(inner), stated, here])
 
 
 def listed(path: str, endpoint: str | None) -> Iterator[Item]:
@@ -107,8 +139,15 @@ def _local_items(pattern: str) -> list[Item]:
     for top in found:
         if top == path or not _is_hidden(top, path):
             is_link = top.is_symlink() and top != path
-            files.update(_walk(top) if top.is_dir() and not is_link else [top])
-    return [Item(_printable(str(file)), _version(file)) for file in files]
+            inside = _walk(top) if top.is_dir() and not is_link else [top]
+            files.update(file for file in inside if file == path or not _is_added(file, path))
+    return [Item(_printable(str(file)), *version_and_state(file)) for file in files]
+
+
+def _is_added(file: Path, pattern: Path) -> bool:
+    """Whether the system put it there, below what the pattern spells."""
+    fixed = _fixed_part(str(pattern))
+    return is_of_the_system(str(file.relative_to(fixed) if file.is_relative_to(fixed) else file))
 
 
 def _is_hidden(file: Path, pattern: Path) -> bool:
@@ -128,15 +167,16 @@ def _walk(folder: Path) -> Iterator[Path]:
     yield from map(Path, closed)
 
 
-def _version(file: Path) -> str:
+def version_and_state(file: Path) -> tuple[str, str]:
+    """A file's version, and its state on this machine."""
     # Permission may be given, and what a link leads to appear, without a change of the file.
     if not os.access(file, os.R_OK):
-        return "unreadable"
+        return "unreadable", ""
     try:
         found = file.stat()
     except OSError as error:
-        return error.strerror or "unreadable"
-    return f"{found.st_size}-{found.st_mtime_ns}"
+        return error.strerror or "unreadable", ""
+    return f"{found.st_size}-{found.st_mtime_ns}", f"{found.st_ino}-{found.st_ctime_ns}"
 
 
 def _open_local(file: Path, pattern: str) -> Opened:
@@ -184,17 +224,20 @@ def _remote_items(url: str, endpoint: str | None) -> list[Item]:
         else:
             found = system.find(path, detail=True)
         return [
-            Item(system.unstrip_protocol(name), _remote_version(info))
+            Item(system.unstrip_protocol(name), *_remote_version_and_state(info))
             for name, info in found.items()
             if info.get("type") != "directory" and not name.endswith("/")
+            if name == path or not is_of_the_system(name)
         ]
     except Exception as error:  # every file system has errors of its own
         raise _unreachable(url, error) from error
 
 
-def _remote_version(info: Mapping[str, Any]) -> str:
+def _remote_version_and_state(info: Mapping[str, Any]) -> tuple[str, str]:
     stated = next((str(info[key]) for key in _VERSIONS if info.get(key)), None)
-    return stated or f"{info.get('size')}-{_changed(info)}"
+    version = stated or f"{info.get('size')}-{info.get('Last-Modified') or _changed(info)}"
+    # file:// is a URL too.
+    return version, f"{info['ino']}-{info.get('created')}" if "ino" in info else ""
 
 
 def _open_remote(url: str, endpoint: str | None) -> Opened:

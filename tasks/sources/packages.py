@@ -65,6 +65,13 @@ class _Folder(NamedTuple):
     modules: list[_Module]
 
 
+def place(config: PackagesSource) -> str:
+    """The environment whose packages they are."""
+    return os.pathsep.join(
+        map(os.path.realpath, (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib")))
+    )
+
+
 def items(config: PackagesSource, known: Mapping[str, str]) -> Iterator[Item]:
     """The folders of the selected libraries; a version changes with the distribution's or a listed file.
 

@@ -29,10 +29,10 @@ from tasks.sources.tables import TableReader, TableWriter
 
 SKIPPED = pa.schema([(name, pa.string()) for name in ("uri", "reason", "detail")])
 ITEMS = pa.schema(
-    [(name, pa.string()) for name in ("uri", "version", "reader")]
+    [(name, pa.string()) for name in (*Item._fields, "reader")]
     + [(name, pa.int64()) for name in ("first_document", "documents", "first_skipped", "skipped")]
 )
-LISTING = pa.schema([("uri", pa.string()), ("version", pa.string())])
+LISTING = pa.schema([(name, pa.string()) for name in Item._fields])
 SEGMENT_BYTES = 64_000_000
 SEGMENT_SECONDS = 30.0
 MOST_SMALL_SEGMENTS = 16
@@ -86,7 +86,7 @@ class SegmentWriter:
         first, first_skipped = documents.rows, skipped.rows
         yield
         counts = (first, documents.rows - first, first_skipped, skipped.rows - first_skipped)
-        items.add_row(item.uri, item.version, self.reader, *counts)
+        items.add_row(*item, self.reader, *counts)
         if documents.bytes >= SEGMENT_BYTES or time.monotonic() - self._started >= SEGMENT_SECONDS:
             self._close()
 
@@ -146,9 +146,9 @@ class Segments:
                 continue
             self._items[path.stem] = len(items["uri"])
             self._sizes[path.stem] = self._path("documents", path.stem).stat().st_size
-            for uri, version, reader, *place in zip(*items.values(), strict=True):
+            for uri, version, state, reader, *place in zip(*items.values(), strict=True):
                 if reader == self.reader:
-                    self.kept[Item(uri, version)] = Place(path.stem, *place)
+                    self.kept[Item(uri, version, state)] = Place(path.stem, *place)
         for path in self.directory.glob("*/*"):
             if path.stem not in self._items:
                 path.unlink()
@@ -187,14 +187,17 @@ class Segments:
         """Say that these are the items with documents of what is now the last complete collection."""
         table = TableWriter(self.directory / "listing.parquet", LISTING)
         for item in listing:
-            table.add_row(item.uri, item.version)
+            table.add_row(*item)
         table.close()
 
     def _sound_items(self, path: Path) -> dict[str, list[Any]] | None:
         with suppress(OSError, pa.ArrowException):
-            items: dict[str, list[Any]] = pq.read_table(path, page_checksum_verification=True).to_pydict()
+            table = pq.read_table(path, page_checksum_verification=True)
+            if table.schema.names != ITEMS.names:
+                return None  # of an earlier version of this module
+            items: dict[str, list[Any]] = table.to_pydict()
             documents, skipped = (
-                pq.read_metadata(self._path(table, path.stem)).num_rows for table in ("documents", "skipped")
+                pq.read_metadata(self._path(part, path.stem)).num_rows for part in ("documents", "skipped")
             )
             if documents == sum(items["documents"]) and skipped == sum(items["skipped"]):
                 return items
@@ -231,9 +234,9 @@ class Segments:
                 readers.pop(segment).close()
 
 
-def last_listing(directory: Path) -> dict[str, str]:
-    """URI -> version of the items with documents of the last complete collection into these segments."""
+def last_listing(directory: Path) -> dict[str, Item]:
+    """URI -> item, of those with documents of the last complete collection into these segments."""
     with suppress(OSError, pa.ArrowException):
-        table = pq.read_table(directory / "listing.parquet").to_pydict()
-        return dict(zip(table["uri"], table["version"], strict=True))
+        rows = pq.read_table(directory / "listing.parquet").to_pylist()
+        return {row["uri"]: Item(**row) for row in rows}
     return {}

@@ -63,6 +63,11 @@ class WebSource(StrictModel):
         return self
 
 
+def place(config: WebSource) -> str:
+    """Nothing: an address is the same from everywhere."""
+    return ""
+
+
 class Pages:
     """Reads web sources; pages are kept in `directory`."""
 

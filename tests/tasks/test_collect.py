@@ -344,3 +344,66 @@ def test_small_segments_become_few(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "last",
     ]
     assert len(_rows(tmp_path / "home", second, "skipped.parquet")) == number
+
+
+def test_projects_that_share_a_home_get_their_own_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: list[str]
+) -> None:
+    """The same relative path, and files of one size and time; each keeps what it has read."""
+    home, config = tmp_path / "home", _config(Path("in"))
+    found = {}
+    for project in ("alpha", "bravo", "alpha", "bravo"):
+        (tmp_path / project).mkdir(exist_ok=True)
+        if project not in found:
+            _write(tmp_path / project / "in", a=[project])
+        monkeypatch.chdir(tmp_path / project)
+        found[project] = _collected(home, config)
+        assert [row["text"] for row in _rows(home, found[project])] == [project]
+    assert reads == ["a", "a"]
+    assert collecting.forget_unused(Store(home)) == 0
+
+    # Elsewhere the same files are read again, and give the same.
+    (tmp_path / "alpha").rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    assert _collected(home, config).digest == found["alpha"].digest
+    assert reads == ["a", "a", "a"]
+
+
+def test_another_content_of_one_size_and_time_is_read(tmp_path: Path, reads: list[str]) -> None:
+    config, home = _config(_write(tmp_path / "in", a=["one"], b=["two"])), tmp_path / "home"
+    _collected(home, config)
+    _write(tmp_path / "in", b=["six"])
+    changed = _collected(home, config)
+    assert [row["text"] for row in _rows(home, changed)] == ["one", "six"]
+    assert (reads, _changes_of(home, changed)["changed"]) == (["a", "b", "b"], ["b"])
+    assert changed.digest == _collected(tmp_path / "other", config).digest
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"kind": "files", "path": "in/*.jsonl"},
+        {"kind": "files", "path": "../{}/in"},
+        {"kind": "files", "path": "file://in/a.jsonl"},
+        {"kind": "files", "path": "s3://bucket/in"},
+        {"kind": "huggingface", "dataset": "in"},
+        {"kind": "huggingface", "dataset": "nobody/nothing"},
+        {"kind": "packages"},
+    ],
+)
+def test_what_is_kept_goes_by_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: dict[str, str]
+) -> None:
+    names = []
+    for project in ("alpha", "bravo"):
+        (tmp_path / project / "in").mkdir(parents=True)
+        monkeypatch.chdir(tmp_path / project)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://{project}.example.org")
+        monkeypatch.setenv("HF_ENDPOINT", f"https://{project}.example.org")
+        monkeypatch.setattr("sysconfig.get_path", lambda name, project=project: f"/{project}/{name}")
+        named = {key: value.format(project) for key, value in source.items()}
+        config = CollectConfig.model_validate({"sources": [named]})
+        place = collecting.KeptSource(config.sources[0], tmp_path)
+        names.append(place.name)
+        assert place.name == collecting.KeptSource(config.sources[0], tmp_path).name
+    assert names[0] != names[1]

@@ -5,7 +5,6 @@ Against resiliparse it is ten times slower and leaves less than half of the nois
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
@@ -14,17 +13,11 @@ from typing import NamedTuple
 import trafilatura
 
 from tasks.sources.containers import Entry
-from tasks.sources.decoding import decode
 from tasks.sources.formats.options import ReadingOptions
 from tasks.sources.formats.record import OnBad, Record, too_large
 from tasks.sources.left_out import LeftOut
+from tasks.sources.page_text import page_text
 
-# Both stand in the first bytes, https://html.spec.whatwg.org/#determining-the-character-encoding
-_DECLARED = re.compile(
-    rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([\w:.-]{2,40})|<\?xml[^>]{0,200}?encoding\s*=\s*["']([\w:.-]{2,40})""",
-    re.IGNORECASE,
-)
-_HEAD_BYTES = 4096
 _MOST_ELEMENTS = 200_000
 
 
@@ -62,14 +55,12 @@ def extract(html: bytes, url: str | None = None, declared_charset: str | None = 
 
     Args:
         url: where it is from.
-        declared_charset: what HTTP says; without, what the page itself says.
+        declared_charset: what HTTP says.
 
     Raises:
         LeftOut: it can't be decoded or parsed, or has no main text.
     """
-    stated = _DECLARED.search(html[:_HEAD_BYTES])
-    in_page = (stated[1] or stated[2]).decode("ascii") if stated else None
-    source, encoding = decode(html, declared=declared_charset or in_page)
+    source, encoding = page_text(html, declared_charset)
     if source.count("<") > _MOST_ELEMENTS:
         raise LeftOut("too large", f"a page of more than {_MOST_ELEMENTS} elements")
     try:

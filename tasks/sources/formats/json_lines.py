@@ -20,8 +20,9 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
         try:
             if line.problem:
                 raise line.problem
-            if line.text.strip():
-                yield json_record(position, parsed(line.text), options, line.raw, line.encoding)
+            # Files that were joined have a byte-order mark where the second one begins.
+            if text := line.text.strip("\ufeff \t\r\n"):
+                yield json_record(position, parsed(text), options, line.raw, line.encoding)
         except LeftOut as problem:
             on_bad(position, problem)
 

@@ -1,4 +1,4 @@
-"""A JSON file: one object, an array of objects, or objects one after the other, read as a stream."""
+"""A JSON file: one object, an array of objects, or some of both one after the other, read as a stream."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tasks.sources.formats.record import OnBad, Record, too_large
 from tasks.sources.left_out import LeftOut
 
 _BLOCK = 1 << 17
-_SPACE = re.compile(r"\s*")
-_BETWEEN = re.compile(r"[\s,]*")
+# Files that were joined have a byte-order mark where the second one begins.
+_BETWEEN = re.compile(r"[\s,\ufeff]*")
 _LONGEST_TOKEN = len("-Infinity") + 1
 _DECODER = json.JSONDecoder()
 
@@ -39,14 +39,16 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
 
 
 def _values(entry: Entry, codec: str, options: ReadingOptions) -> Iterator[tuple[object, str]]:
-    """Each value of the outermost array, or each outermost value, and how it is written."""
+    """Each value of the outermost arrays, or each outermost value, and how it is written."""
     text = _Window(entry.stream, codec)
-    is_array = text.next(_SPACE) == "["
-    if is_array:
-        text.start += 1
-    while (following := text.next(_BETWEEN)) and not (is_array and following == "]"):
-        yield _next_value(text, options)
-    if is_array and not following:
+    is_in_array = False
+    while following := text.next(_BETWEEN):
+        if following == ("]" if is_in_array else "["):
+            is_in_array = not is_in_array
+            text.start += 1
+        else:
+            yield _next_value(text, options)
+    if is_in_array:
         raise LeftOut("damaged", "the array is not closed")
 
 

@@ -17,7 +17,7 @@ from tasks.sources.formats.record import OnBad, Record, too_large
 from tasks.sources.formats.wiki_markup import plain_text
 from tasks.sources.left_out import LeftOut
 
-EXTRACTOR = "wiki_markup 1"
+EXTRACTOR = "wiki_markup 2"
 _BLOCK = 1 << 16
 _FILE, _CATEGORY = "6", "14"
 # `#REDIRECT [[Page]]` in any language; dumps of other tools than MediaWiki's have no <redirect>.

@@ -32,15 +32,18 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
         yield from _parts(decoded_lines(entry.stream, options.max_document_bytes), options, on_bad)
 
 
-def divided(record: Record, options: ReadingOptions) -> Iterator[Record]:
+def divided(record: Record, options: ReadingOptions, on_bad: OnBad) -> Iterator[Record]:
     """The documents in a record of another format: `record.text` by lines, paragraphs or headings."""
-    if options.document == "whole":
+    if options.document == "whole" or not record.text.strip():
         yield record
         return
     lines = decoded_lines(_Peekable(record.text.encode("utf-8", "replace")), options.max_document_bytes)
-    for part in _parts(lines, options, lambda *_: None):
-        position = f"{record.position}.{part.position}".lstrip(".")
-        yield replace(record, position=position, text=part.text, raw=part.raw)
+
+    def place(position: str) -> str:
+        return f"{record.position}.{position}".lstrip(".")
+
+    for part in _parts(lines, options, lambda position, problem: on_bad(place(position), problem)):
+        yield replace(record, position=place(part.position), text=part.text, raw=part.raw)
 
 
 class _Peekable(BytesIO):

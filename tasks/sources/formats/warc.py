@@ -5,28 +5,25 @@ The format is ISO 28500, https://iipc.github.io/warc-specifications/.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from datetime import datetime
 from email.message import Message
-from io import BytesIO
+from types import SimpleNamespace
 from typing import Any
 
-import brotli
 from warcio.archiveiterator import ArchiveIterator
-from warcio.bufferedreaders import ChunkedDataReader
 from warcio.exceptions import ArchiveLoadFailed
 
 from tasks.sources.containers import Entry
+from tasks.sources.content_encoding import decoded_body, without_chunks
 from tasks.sources.decoding import decode
 from tasks.sources.formats.html import extract
 from tasks.sources.formats.options import ReadingOptions
 from tasks.sources.formats.record import OnBad, Record, too_large
 from tasks.sources.left_out import LeftOut
 
-_WANTED = ("response", "resource", "conversion")
+_WANTED = ("response", "resource", "conversion", "continuation")
 _PAGES = ("text/html", "application/xhtml+xml")
-_GZIP_OR_ZLIB = zlib.MAX_WBITS | 32
 
 
 def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Record]:
@@ -37,20 +34,46 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
     """
     number = 0
     try:
-        for warc in ArchiveIterator(entry.stream):
+        # Takes what there is, rather than losing it when what follows is damaged.
+        archive = ArchiveIterator(SimpleNamespace(read=entry.stream.read1))
+        for warc in archive:
             if warc.rec_type not in _WANTED:
+                _sent(warc)
                 continue
             number += 1
+            faults = archive.err_count
             try:
-                yield _record(str(number), warc, options)
+                record = _record(str(number), warc, options)
             except LeftOut as problem:
                 on_bad(str(number), problem)
-    except ArchiveLoadFailed as error:
+                continue
+            end = _problem_behind(archive)
+            if archive.err_count > faults:
+                on_bad(str(number), LeftOut("damaged", "it goes on behind its Content-Length"))
+            else:
+                yield record
+            if end:
+                raise end
+    except (ArchiveLoadFailed, AttributeError, TypeError, ValueError) as error:
+        # warcio says no more of a header that is cut off.
         raise LeftOut("damaged", "no WARC record from here on") from error
+
+
+def _problem_behind(archive: ArchiveIterator) -> LeftOut | None:
+    """What is wrong with the file behind the record at hand."""
+    try:
+        archive.read_to_end()
+    except LeftOut as problem:
+        return problem
+    return None
 
 
 def _record(position: str, warc: Any, options: ReadingOptions) -> Record:
     headers = warc.rec_headers
+    if reason := headers.get_header("WARC-Truncated"):
+        raise LeftOut("truncated", f"the crawler kept only its beginning ({reason})")
+    if headers.get_header("WARC-Segment-Number"):
+        raise LeftOut("unsupported type", "a part of a record that is divided into segments")
     kind, charset = _content_type(headers.get_header("Content-Type"))
     if warc.http_headers:
         if warc.http_headers.get_statuscode() != "200":
@@ -65,7 +88,7 @@ def _record(position: str, warc: Any, options: ReadingOptions) -> Record:
         meta |= {"title": page.title} if page.title else {}
         return Record(position, page.text, meta, raw, page.encoding, page.extractor, changed)
     if kind == "text/plain":
-        text, encoding = decode(raw, declared=charset)
+        text, encoding = decode(raw, declared=[charset] if charset else ())
         return Record(position, text, meta, raw, encoding, changed=changed)
     raise LeftOut("unsupported type", f"{kind or 'no content type'}, neither HTML nor plain text")
 
@@ -76,32 +99,27 @@ def _body(warc: Any, options: ReadingOptions) -> bytes:
     stated = warc.raw_stream.limit
     if stated > limit:
         raise too_large(options)
-    sent = _all_of(warc.raw_stream)
-    if len(sent) < stated:
-        raise LeftOut("damaged", "the file ends in the middle of this record")
-    http = warc.http_headers
-    if http and (http.get_header("Transfer-Encoding") or "").lower() == "chunked":
-        sent = _all_of(ChunkedDataReader(BytesIO(sent), decomp_type=None))
-    encoding = (http.get_header("Content-Encoding") or "").lower() if http else ""
-    body = _decompressed(sent, encoding, limit)
-    if len(body) > limit:
-        raise too_large(options)
-    return body
+    sent = _sent(warc)
+    if not warc.http_headers:
+        return sent
+    header = {name.lower(): value for name, value in warc.http_headers.headers}
+    encoding, length = header.get("content-encoding", ""), header.get("content-length", "").strip()
+    if "chunked" in header.get("transfer-encoding", "").lower():
+        sent = without_chunks(sent)
+    elif not encoding and length.isdecimal() and len(sent) < int(length):
+        raise LeftOut("damaged", f"{len(sent)} bytes of {length}; the server or the crawler stopped early")
+    return decoded_body(sent, encoding, limit)
 
 
-def _all_of(stream: Any) -> bytes:
-    return b"".join(iter(lambda: stream.read(1 << 16), b""))
+def _sent(warc: Any) -> bytes:
+    """The record's block.
 
-
-def _decompressed(sent: bytes, encoding: str, limit: int) -> bytes:
-    """At most a little more than `limit` bytes."""
-    try:
-        if encoding in ("gzip", "x-gzip", "deflate"):
-            return zlib.decompressobj(_GZIP_OR_ZLIB).decompress(sent, limit + 1)
-        if encoding == "br":
-            return bytes(brotli.Decompressor().process(sent, output_buffer_limit=limit + 1))
-    except (zlib.error, brotli.error) as error:
-        raise LeftOut("damaged", f"not in {encoding}: {error}") from error
+    Raises:
+        LeftOut: the file ends in the middle of it.
+    """
+    sent = b"".join(iter(lambda: warc.raw_stream.read(1 << 16), b""))
+    if getattr(warc.raw_stream, "limit", 0) or warc.rec_headers.get_header("Content-Length") is None:
+        raise LeftOut("damaged", "the file ends in the middle of a record")
     return sent
 
 

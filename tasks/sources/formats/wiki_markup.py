@@ -1,6 +1,7 @@
 """MediaWiki markup to plain text, in one pass over its brackets.
 
-Templates, tables, references, files and categories go; links and styled text leave what a reader sees.
+Templates (but those for words in a sentence), references, files and categories go; links, styled text and
+tables leave what a reader sees.
 The time is linear for any input: nesting is limited, and no pattern can go back far. The parser that is
 used most, mwparserfromhell, took 200 s for 160 kB of unclosed brackets.
 
@@ -14,13 +15,16 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from tasks.sources.formats.wiki_tables import BREAK, CELL_END, html_tables_as_lines, table_text, with_bars
+
 # Elements whose content is no running text.
 _INVISIBLE = (
     "ref|references|gallery|math|chem|ce|timeline|score|imagemap|templatestyles|graph|hiero|mapframe|indicator|"
     "includeonly|syntaxhighlight|source|style|script"
 )
 _TOKEN = re.compile(
-    rf"\{{\{{|\}}\}}|\[\[|\]\]|\{{\||\|\}}|<(/?)({_INVISIBLE})\b([^<>]{{0,1000}})>", re.IGNORECASE
+    rf"\{{\{{|\}}\}}|\[\[|\]\]|\{{\||\|\}}|<(/?)({_INVISIBLE})\b([^<>]{{0,1000}})>",
+    re.IGNORECASE,
 )
 _CLOSING = {"}}": "{{", "]]": "[[", "|}": "{|"}
 _DEEPEST = 60
@@ -30,7 +34,6 @@ _VARIANTS = ("zh-hans", "zh-cn", "zh", "zh-sg", "zh-hant", "zh-tw", "zh-hk")
 _EXTERNAL = re.compile(r"\[(?:https?:|ftp:)?//[^\s\]]{1,2000}(?:[ \t]([^\[\]\n]{0,500}))?\]")
 _OTHER_LANGUAGE = re.compile(r":?[a-z]{2,3}(-[a-z]{2,8}){0,2}:\S")
 _TAG = re.compile(r"</?[a-zA-Z][^<>\n]{0,500}>")
-_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _MAGIC_WORD = re.compile(r"__[A-Z]{3,20}__")
 _STYLE = re.compile(r"'{2,5}")
 _HEADING = re.compile(r"(={1,6})\s*(.{1,300}?)\s*\1\s*$")
@@ -59,13 +62,13 @@ def plain_text(markup: str, hidden: Collection[str] = ()) -> str:
     Args:
         hidden: lower-case names of the namespaces of files and categories in the wiki's own language.
     """
-    markup = _without_comments(markup).replace("\r\n", "\n")
+    markup = _without_comments(markup).replace("\r\n", "\n").replace(CELL_END, " ")
     markup = _CONVERSION.sub(_one_variant, markup)
     text = _without_brackets(markup, _ALIASES.union(hidden))
     text = _EXTERNAL.sub(lambda link: link[1] or "", text)
-    text = _BREAK.sub("\n", text)
+    text = html_tables_as_lines(BREAK.sub("\n", text))
     text = _STYLE.sub("", _MAGIC_WORD.sub("", _TAG.sub("", text)))
-    return _lines_of(html.unescape(text))
+    return _lines_of(with_bars(html.unescape(text)))
 
 
 def _without_comments(markup: str) -> str:
@@ -92,9 +95,12 @@ def _one_variant(conversion: re.Match[str]) -> str:
 def _without_brackets(markup: str, hidden: Collection[str]) -> str:
     stack = [_Open("")]
     at = 0
-    for token in _TOKEN.finditer(markup):
+    while token := _TOKEN.search(markup, at):
         stack[-1].parts.append(markup[at : token.start()])
         at = token.end()
+        if token[0] == "|}" and markup.startswith("}", at) and not _is_in_table(stack):
+            at -= 1  # an argument that is empty, before the }} of a template
+            continue
         closing, element, rest = token.groups()
         if element:
             if closing:
@@ -107,6 +113,10 @@ def _without_brackets(markup: str, hidden: Collection[str]) -> str:
             _open(stack, token[0], token[0])
     stack[-1].parts.append(markup[at:])
     return "".join(part for opened in stack for part in opened.parts)
+
+
+def _is_in_table(stack: list[_Open]) -> bool:
+    return next((opened.kind == "{|" for opened in reversed(stack) if opened.kind in ("{|", "{{")), False)
 
 
 def _open(stack: list[_Open], kind: str, written: str) -> None:
@@ -127,6 +137,8 @@ def _close(stack: list[_Open], kind: str, hidden: Collection[str]) -> None:
         stack[-1].parts.append(_link(content, hidden))
     elif kind == "{{":
         stack[-1].parts.append(_template(content))
+    elif kind == "{|":
+        stack[-1].parts.append(table_text(content))
 
 
 def _link(content: str, hidden: Collection[str]) -> str:

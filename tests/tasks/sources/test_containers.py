@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from tasks.sources.containers import SMALL_ENOUGH, entries
 from tasks.sources.left_out import LeftOut
@@ -62,9 +63,7 @@ def test_what_comes_before_damage_is_read() -> None:
 
 
 def test_short_names_of_compressed_archives() -> None:
-    assert list(members("a.TGZ", tar_of(tar_info("d/b.txt.gz"), mode="w:gz"))[0]) == [
-        "a.TGZ!d/b.txt.gz b.txt"
-    ]
+    assert list(members("a.TGZ", tar_of(tar_info("d/b.txt"), mode="w:gz"))[0]) == ["a.TGZ!d/b.txt b.txt"]
 
 
 def test_a_member_that_leaves_a_zip() -> None:
@@ -154,3 +153,27 @@ def test_a_member_of_a_time_that_no_calendar_has(seconds: int) -> None:
     info.mtime = seconds
     found, left_out = members("x.tar", tar_of(info, tar_info("b.txt", size=3)))
     assert (list(found), left_out) == (["x.tar!a.txt a.txt", "x.tar!b.txt b.txt"], {})
+
+
+def test_a_long_window_of_zstandard_is_read() -> None:
+    """As `zstd --long=31` writes it."""
+    window = zstandard.ZstdCompressionParameters(window_log=31, enable_ldm=True)
+    pack = zstandard.ZstdCompressor(compression_params=window).compressobj()
+    content = pack.compress(b"one\n") + pack.flush()
+    assert zstandard.get_frame_parameters(content).window_size == 1 << 31
+    skippable = b"\x50\x2a\x4d\x18\x04\0\0\0meta"
+    joined = skippable + content + zstandard.compress(b"two\n")
+    assert members("a.txt.zst", joined) == ({"a.txt.zst a.txt": b"one\ntwo\n"}, {})
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst"])
+def test_what_stands_behind_the_last_member_is_damage(suffix: str) -> None:
+    pack = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstandard.compress}[
+        suffix
+    ]
+    assert members(f"a.txt{suffix}", pack(b"one") + bytes(100))[0] == {f"a.txt{suffix} a.txt": b"one"}
+    for behind in (b"and more", pack(b"two")[:-2], b"BZh9 is no header"):
+        with pytest.raises(LeftOut, match="damaged"):
+            members(f"a.txt{suffix}", pack(b"one") + behind)
+    with pytest.raises(LeftOut, match="archive bomb"):
+        members(f"a.txt{suffix}", pack(bytes(3_000_000)), most=1_000_000)

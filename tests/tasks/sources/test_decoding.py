@@ -45,12 +45,12 @@ def test_encodings_are_told_from_the_bytes(text: str, codec: str, label: str) ->
 
 def test_what_is_declared_wins_when_it_decodes_everything() -> None:
     raw = "Ελλάδα".encode("cp1253")
-    assert decode(raw, declared="windows-1253") == ("Ελλάδα", "windows-1253")
-    assert decode(CHINESE.encode("gb18030"), declared="GB2312") == (CHINESE, "gb18030")
-    assert decode(CHINESE.encode("gb18030"), declared="utf-8").text == CHINESE
-    assert decode(CHINESE.encode(), declared="iso-8859-1").text == CHINESE
+    assert decode(raw, declared=["windows-1253"]) == ("Ελλάδα", "windows-1253")
+    assert decode(CHINESE.encode("gb18030"), declared=["GB2312"]) == (CHINESE, "gb18030")
+    assert decode(CHINESE.encode("gb18030"), declared=["utf-8"]).text == CHINESE
+    assert decode(CHINESE.encode(), declared=["iso-8859-1"]).text == CHINESE
     for nonsense in ("rot13", "unicode_escape", "no such", "x" * 100, "\udcff"):
-        assert decode(b"a\\n", declared=nonsense).text == "a\\n"
+        assert decode(b"a\\n", declared=[nonsense]).text == "a\\n"
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from tasks.errors import SourceError
 from tasks.sources.files import FilesSource, items, read
+from tasks.sources.locations import listed
 
 
 def collected(path: Path | str, **options: object) -> tuple[list[str], dict[str, str]]:
@@ -192,3 +193,22 @@ def test_credentials_in_an_address_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match="environment"):
         FilesSource(path=url)
     FilesSource(path="sftp://me@example.org/a")
+
+
+def test_what_the_system_added_is_not_listed(tmp_path: Path) -> None:
+    for name in (
+        "a.txt",
+        "d/b.txt",
+        "__MACOSX/d/b.txt",
+        "d/Thumbs.db",
+        "desktop.ini",
+        "d/.DS_Store",
+        "._a.txt",
+    ):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True, parents=True)
+        file.write_text("x", encoding="utf-8")
+    for path in (tmp_path, f"{tmp_path}/**/*", f"file://{tmp_path}"):
+        names = {item.uri.rpartition("/")[2] for item in listed(str(path), None)}
+        assert names == {"a.txt", "b.txt"}
+    assert len(list(listed(f"{tmp_path}/desktop.ini", None))) == 1

@@ -21,12 +21,15 @@ def _documents(config: PackagesSource) -> Iterator[Document]:
 
 
 def test_a_folder_of_a_distribution_is_an_item() -> None:
-    found = dict(items(PackagesSource(include=("yaml", "filelock", "python")), {}))
+    found = {
+        item.uri: item.version for item in items(PackagesSource(include=("yaml", "filelock", "python")), {})
+    }
     assert list(found) == sorted(found)
     assert {"pypi:PyYAML/yaml", "pypi:filelock/filelock", "python", "python/xml/etree"} <= set(found)
     assert found["pypi:filelock/filelock"].startswith(version("filelock") + " ")
     assert found["python/xml/etree"].startswith(platform.python_version() + " ")
-    assert found == dict(items(PackagesSource(include=("yaml", "filelock", "python")), {}))
+    again = items(PackagesSource(include=("yaml", "filelock", "python")), {})
+    assert found == {item.uri: item.version for item in again}
 
 
 def test_a_folder_is_read_without_those_in_it() -> None:

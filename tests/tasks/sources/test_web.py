@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -15,8 +16,8 @@ from pydantic import ValidationError
 
 from tasks.documents import Document, Item
 from tasks.errors import SourceError
-from tasks.sources.left_out import LeftOut
-from tasks.sources.sitemaps import entries
+from tasks.sources import crawling
+from tasks.sources.downloads import Downloads
 from tasks.sources.web import Pages, WebSource
 from tests.tasks.sources.site import BODY, Site, html, serve
 
@@ -201,7 +202,7 @@ def _answer(status: int, content: bytes = b"", **headers: str) -> Any:
         (_answer(500), "server error"),
         (_answer(403), "no page"),
         (_answer(200, html("short"), Content_Length="100000"), "broken answer"),
-        (_answer(200, html("packed"), Content_Encoding="gzip"), "broken answer"),
+        (_answer(200, gzip.compress(html("packed"))[:-9], Content_Encoding="gzip"), "damaged"),
         (_answer(200, b""), "no main text"),
     ],
 )
@@ -281,13 +282,53 @@ def test_a_page_that_was_removed_meanwhile_is_fetched_again(tmp_path: Path, site
     assert list(_read(tmp_path, source)[1]) == ["/a"]
 
 
-def test_entities_in_a_sitemap_are_refused_in_every_encoding() -> None:
-    laughs = (
-        '<!DOCTYPE l [<!ENTITY a "http://x/"><!ENTITY b "&a;&a;">]><urlset><url><loc>&b;</loc></url></urlset>'
+def test_addresses_of_a_sitemap_that_are_none_are_entered(
+    tmp_path: Path, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crawling, "MAX_SITEMAPS", 2)
+    for path in ("/a", "/b"):
+        site.put(path, html(path))
+    index = "".join(f"<sitemap><loc>{site.url}/{name}</loc></sitemap>" for name in ("m1", "m2"))
+    site.put("/map", f"<sitemapindex>{index}</sitemapindex>".encode(), "text/xml")
+    site.put(
+        "/m1", b"<urlset><url><loc>a</loc></url><url><loc>ftp://x.org/f</loc></url></urlset>", "text/xml"
     )
-    for codec in ("utf-8", "utf-16", "utf-16-le", "utf-16-be"):
-        with pytest.raises(LeftOut, match=r"document type|not UTF-8"):
-            entries(laughs.encode(codec))
+    site.put("/m2", b"<urlset><url><loc>/b</loc></url></urlset>", "text/xml")
+    _, found, left_out = _read(tmp_path, _source(site, sitemaps=["/map"]))
+    assert list(found) == ["/a"]
+    assert sorted(reason for reason, _ in left_out.values()) == ["bad address", "too many sitemaps"]
+
+
+def test_a_page_is_read_whatever_is_said_of_its_encoding(tmp_path: Path, site: Site) -> None:
+    page = html("Alpha", "Größe und Maß. " + BODY)
+    site.put("/whole", page)
+    site.put("/members", gzip.compress(page[:99]) + gzip.compress(page[99:]), Content_Encoding="gzip")
+    site.put("/unsaid", gzip.compress(page))
+    site.put("/false", page, Content_Encoding="gzip")
+    site.put("/utf16", page.replace(b"<head>", b"<head><meta charset=utf-16>"), "text/html")
+    site.put("/latin", page.decode().encode("cp1252"), "text/html; charset=utf-16")
+    greek = html("Alpha", "Ένα κείμενο. " + BODY).replace(b"<head>", b"<head><meta charset=windows-1253>")
+    site.put("/greek", greek.decode().encode("cp1253"), "text/html; charset=iso-8859-1")
+    site.put("/robots.txt", b"\xef\xbb\xbfUser-agent: *\nDisallow: /hidden\n", "text/plain")
+    site.put("/hidden", page)
+    paths = ["/whole", "/members", "/unsaid", "/false", "/utf16", "/latin", "/greek", "/hidden"]
+    _, found, left_out = _read(tmp_path, _source(site, start=paths))
+    assert left_out == {"/hidden": ("robots.txt", "forbids it")}
+    texts = {path: document.text for path, document in found.items()}
+    assert {path: text for path, text in texts.items() if text != texts["/whole"]} == {
+        "/greek": texts["/whole"].replace("Größe und Maß.", "Ένα κείμενο.")
+    }
+
+
+def test_pages_that_were_kept_with_another_decoding_are_asked_for_anew(tmp_path: Path, site: Site) -> None:
+    site.put("/a", html("Alpha"))
+    source = _source(site, start=["/a"])
+    _read(tmp_path, source)
+    kept = Downloads(tmp_path)
+    page = kept.load(f"{site.url}/a")
+    assert page
+    kept.keep(replace(page, body=html("Cut"), decoding=1))
+    assert "Alpha" in _read(tmp_path, source)[1]["/a"].text
 
 
 def test_addresses_are_checked() -> None:

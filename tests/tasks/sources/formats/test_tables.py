@@ -2,6 +2,9 @@
 
 import io
 
+import pytest
+
+from tasks.errors import SourceError
 from tasks.sources.containers import Entry
 from tasks.sources.formats.options import ReadingOptions
 from tasks.sources.formats.record import Record
@@ -48,3 +51,70 @@ def test_a_bad_line_is_left_out() -> None:
     found, bad = rows("a.csv", b"text\n\0\0\nb\n" + b"x" * 500 + b"\nc\n", max_document_bytes=100)
     assert [record.text for record in found] == ["b", "c"]
     assert bad == {"line 2": "binary", "line 4": "too large"}
+
+
+SAID = 'He said "stop", and\nwent.'
+
+
+@pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_quoted_tsv_gives_its_rows(codec: str, line_end: str) -> None:
+    """As pandas and Excel write it; also when the first quote comes late."""
+    plain = [f"row {number}\ta" for number in range(3)]
+    table = line_end.join(["text\ttopic", *plain, '"He said ""stop"", and\nwent."\tb', "last\tc", ""])
+    found, bad = rows("a.tsv", table.encode(codec), meta_fields=("topic",))
+    assert [record.text for record in found] == ["row 0", "row 1", "row 2", SAID, "last"]
+    assert (found[3].meta, bad) == ({"topic": "b"}, {})
+
+
+@pytest.mark.parametrize(
+    ("table", "texts"),
+    [
+        ('text\tn\n"a, b"\t1\nc\t2\n', ["a, b", "c"]),  # Excel quotes what has a comma
+        ('"text"\t"n"\n"a"\t1\n"b"\t2\n', ["a", "b"]),
+        ('text\tn\n"a\tb"\t1\nc\t2\n', ["a\tb", "c"]),
+        # Quotation marks of the text.
+        ('text\tn\na\t0\n"Great film ."\t1\nso so\t0\n', ["a", '"Great film ."', "so so"]),
+        ('text\tn\n"So , " he said\t1\nb\t2\n', ['"So , " he said', "b"]),
+        ('text\tn\n" I see .\t1\nyou do "\t0\n', ['" I see .', 'you do "']),
+        ('text\tn\na, b\t1\n"c, d"\t2\n', ["a, b", '"c, d"']),
+    ],
+)
+def test_quotes_in_tsv_are_told_from_those_around_cells(table: str, texts: list[str]) -> None:
+    found, bad = rows("a.tsv", table.encode())
+    assert ([record.text for record in found], bad) == (texts, {})
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "id;text\n1;a, b\n2;c\n",
+        "sep=;\nid;text\n1;a, b\n2;c\n",
+        'sep=,\r\nid,text\r\n1,"a, b"\r\n2,c\r\n',
+        "id\ttext\n1\ta, b\n2\tc\n",
+        "id|text\n1|a, b\n2|c\n",
+        'id,text,,\n1,"a, b",,\n2,c,,\n,,,\n',
+        'id,id,text\n1,1,"a, b"\n2,2,c\n',
+    ],
+)
+@pytest.mark.parametrize("codec", ["utf-8-sig", "utf-16"])
+def test_tables_as_spreadsheets_write_them(table: str, codec: str) -> None:
+    found, bad = rows("a.csv", table.encode(codec))
+    assert [record.text for record in found if record.text] == ["a, b", "c"]
+    assert bad == {}
+
+
+def test_a_separator_without_a_header() -> None:
+    assert rows("a.csv", b"1;a, b\n2;c\n", header=False, text_field="2")[0][0].text == "a, b"
+    assert rows("a.csv", b"a\nb, c\n", header=False, text_field="1")[1] == {"2": "ragged row"}
+
+
+def test_a_column_whose_name_occurs_twice_is_refused() -> None:
+    with pytest.raises(SourceError, match="2 columns are called 'text'; rename"):
+        rows("a.csv", b"text,text\na,b\n")
+
+
+def test_a_quote_that_is_never_closed_is_entered() -> None:
+    found, bad = rows("a.csv", b'id,text\n1,a\n2,"b\n3,c\n4,d\n')
+    assert [record.text for record in found] == ["a"]
+    assert bad == {"2": "not a row"}

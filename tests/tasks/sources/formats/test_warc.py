@@ -96,4 +96,31 @@ def test_a_truncated_warc_keeps_what_came_before() -> None:
     content = archive((PAGE, HTML, "200 OK"), (PAGE, HTML, "200 OK"), compressed=False)
     found, bad = records(content[:-200], "a.warc")
     assert (len(found), bad) == (1, {"2": "damaged"})
-    assert records(archive((PAGE, HTML, "200 OK"))[:-30])[1] == {"end": "damaged"}
+    found, bad = records(archive((PAGE, HTML, "200 OK"), (PAGE, HTML, "200 OK"))[:-30])
+    assert (len(found), bad["end"]) == (1, "damaged")
+
+
+def test_what_a_crawler_cut_off_is_left_out() -> None:
+    chunked = {**HTML, "Transfer-Encoding": "chunked"}
+    found, bad = records(
+        archive(
+            (PAGE, {**HTML, "Content-Encoding": "gzip"}, "200 OK"),
+            (gzip.compress(PAGE), HTML, "200 OK"),
+            (PAGE, {**HTML, "Content-Length": str(len(PAGE) + 1)}, "200 OK"),
+            (gzip.compress(PAGE)[:-9], {**HTML, "Content-Encoding": "gzip"}, "200 OK"),
+            (b"%x\r\n%b" % (len(PAGE), PAGE[:-9]), chunked, "200 OK"),
+            (PAGE, chunked, "200 OK"),
+        )
+    )
+    assert [record.position for record in found] == ["1", "2", "6"]
+    assert bad == {"3": "damaged", "4": "damaged", "5": "damaged"}
+
+
+def test_a_record_that_says_it_is_a_part_is_left_out() -> None:
+    whole = archive((PAGE, HTML, "200 OK"), compressed=False)
+    for header, reason in ((b"Truncated: length", "truncated"), (b"Segment-Number: 1", "unsupported type")):
+        part = whole.replace(b"WARC-Target", b"WARC-%b\r\nWARC-Target" % header)
+        assert records(part, "a.warc") == ([], {"1": reason})
+    start = whole.rindex(b"Content-Length: ")
+    shorter = whole[:start] + b"Content-Length: 99" + whole[whole.index(b"\r\n", start) :]
+    assert records(shorter, "a.warc") == ([], {"1": "damaged"})

@@ -19,7 +19,17 @@ from tasks.sources.formats.wiki_markup import plain_text
         ("x[[Category:Tea]][[de:Tee]][[zh-min-nan:Tê]]", "x"),
         ("[[文件:a.jpg|缩略图|说明]]茶[[分类:茶]]", "茶"),
         ("茶是-{zh-hans:饮料;zh-hant:飲料}-，-{只有一种}-", "茶是饮料，只有一种"),
-        ('a\n{| class="x"\n! h\n|-\n| [[b]] || {{c}}\n|}\nd', "a\nd"),
+        ('a\n{| class="x"\n! h\n|-\n| [[b]] || {{c}}\n|}\nd', "a\nh\nb\nd"),
+        (
+            '{|\n|+ Teas of [[Asia|the East]]\n|-\n! Name !! style="x" | Place<ref>r</ref>\n|-\n'
+            "| rowspan=\"2\" | [[Oolong|Wulong]]\n| Fujian,\nnorth\n|-\n|\n|| 1.5 || ''fine''\n|}",
+            "Teas of the East\nName | Place\nWulong | Fujian, north\n1.5 | fine",
+        ),
+        ("{|\n| a\n|\n{|\n| b || c\n|-\n| d\n|}\n| e\n|}", "a | b | c d | e"),
+        ("x\n{| \n| {{lang|fr|la}} || {{flag|}} || y\n|}", "x\nla | y"),
+        ("<table><tr><th>a</th><td>b</td></tr>\n<tr><td>c</td></tr></table>", "a | b\nc"),
+        ("{{cite|a|}} b {{flag|{{x|}}}} c", "b c"),
+        ("{|\n| a<br>b || c\n|}", "a b | c"),
         ("* one\n# two\n:: three\n----\nfour", "- one\n- two\nthree\nfour"),
         ("[http://x.org the site] [http://x.org]", "the site"),
         ("a &lt;b&gt; &amp;amp;&nbsp;c<br/>d <b>e</b> __TOC__<!-- x -->", "a <b> &amp; c\nd e"),
@@ -44,6 +54,7 @@ def test_headings_without_text_go() -> None:
     [
         *("[[a|" * 20_000 + "{{x|" * 20_000, "[[a|" * 60_000 + "]]" * 60_000, "<ref>" * 60_000),
         *("{|" * 50_000 + "|}}}" * 50_000, "[http://a b" * 30_000, "-{" * 100_000, "<!--" * 50_000),
+        *("{|\n|" + "\nx" * 300_000 + "\n|}", "{|\n" + "| a || b\n|-\n" * 60_000 + "|}"),
         *("=" * 200_000, "\n==" * 60_000, "<a " * 60_000, "'" * 200_000, "(" + " " * 200_000),
     ],
 )
