@@ -25,10 +25,10 @@ from tasks.cleaning.personal_patterns import api_key, private_key
 from tasks.collect import CollectConfig
 from tasks.deploy import DeployConfig
 from tasks.errors import RecipeError
-from tasks.evaluate import EvaluateConfig
 from tasks.examples import ExamplesConfig
 from tasks.export import ExportConfig
 from tasks.fine_tune import FineTuneConfig
+from tasks.gate import EvaluateConfig
 from tasks.pretrain import PretrainConfig
 from tasks.redaction import redacted, texts_in
 from tasks.register import RegisterConfig
