@@ -133,7 +133,6 @@ def status() -> None:
         from flows import servers
 
         _print_state(servers.status())
-        servers.check_own(servers.NAMES)
 
 
 @app.command()
@@ -284,7 +283,8 @@ def _print_state(found: list[ServerStatus]) -> None:
     served = endpoints.status(servers.triton_home(), servers.current_ports().triton_http)
     for endpoint in served:
         print(f"{endpoint.name}  version {endpoint.version}  {endpoint.fault or 'answers'}  {endpoint.url}")
-    silent = [server.name for server in found if server.state in ("stopped", "silent")]
+    servers.check_own(servers.NAMES)
+    silent: list[str] = [server.name for server in found if server.state in ("stopped", "silent")]
     silent += [endpoint.name for endpoint in served if endpoint.fault]
     if silent:
         _complain(f"no answer: {', '.join(silent)}; `textmill up` starts what is missing")
