@@ -130,7 +130,7 @@ def _belongs(process: psutil.Process, mark: str) -> bool:
     carried = process.environ().get(MARK, "")
     if works_in(process.pid, Path(mark).parent):
         return Path(carried).name == Path(mark).name
-    return carried == mark and process.cwd().endswith(" (deleted)")
+    return carried == mark and str(Path(f"/proc/{process.pid}/cwd").readlink()).endswith(" (deleted)")
 
 
 def _send(process: psutil.Process, number: signal.Signals) -> None:

@@ -48,7 +48,7 @@ def test_every_client_finds_what_is_set_for_all() -> None:
 @pytest.mark.parametrize(("host", "direct"), [("10.1.2.3", True), ("fd00::5", True), ("11.1.2.3", False)])
 def test_networks_count_for_every_client(monkeypatch: pytest.MonkeyPatch, host: str, direct: bool) -> None:
     settle(monkeypatch, HTTP_PROXY="http://h:1", NO_PROXY=ODD)
-    settle(monkeypatch, **{name: value for name, value in proxies.variables().items()})  # a child's turn
+    settle(monkeypatch, **proxies.variables())  # a child's turn
     proxies.reach_directly(host)
     with httpx.Client() as client:
         address = f"[{host}]" if ":" in host else host
