@@ -262,7 +262,7 @@ def test_the_form_of_prefect_takes_a_recipe_by_its_name(
     parameters: dict[str, object], said: str | None
 ) -> None:
     from prefect.utilities.callables import parameter_schema
-    from prefect.utilities.schema_tools import validate
+    from prefect.utilities.schema_tools import ValidationError, validate
 
     from flows.lifecycle import lifecycle
 
@@ -271,7 +271,7 @@ def test_the_form_of_prefect_takes_a_recipe_by_its_name(
     if said is None:
         validate(parameters, schema, raise_on_error=True)
     else:
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValidationError, match=said):
             validate(parameters, schema, raise_on_error=True)
 
 
