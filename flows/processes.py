@@ -127,7 +127,7 @@ def _belongs(process: psutil.Process, mark: str) -> bool:
 
     A home that was moved keeps its processes; those of one that was deleted belong to whoever comes there.
     """
-    carried = process.environ().get(MARK, "")
+    carried: str = process.environ().get(MARK, "")
     if works_in(process.pid, Path(mark).parent):
         return Path(carried).name == Path(mark).name
     return carried == mark and str(Path(f"/proc/{process.pid}/cwd").readlink()).endswith(" (deleted)")
