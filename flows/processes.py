@@ -127,10 +127,10 @@ def _belongs(process: psutil.Process, mark: str) -> bool:
 
     A home that was moved keeps its processes; those of one that was deleted belong to whoever comes there.
     """
-    carried = process.environ().get(MARK, "")
+    carried: str = process.environ().get(MARK, "")
     if works_in(process.pid, Path(mark).parent):
         return Path(carried).name == Path(mark).name
-    return carried == mark and process.cwd().endswith(" (deleted)")
+    return carried == mark and str(Path(f"/proc/{process.pid}/cwd").readlink()).endswith(" (deleted)")
 
 
 def _send(process: psutil.Process, number: signal.Signals) -> None:

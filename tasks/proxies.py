@@ -13,7 +13,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import getproxies_environment, proxy_bypass
 
 from tasks.errors import RecipeError, SourceError
 
@@ -63,7 +63,7 @@ def refuse_socks(url: str) -> None:
     """
     parts, proxies = urlsplit(url), getproxies_environment()
     proxy = proxies.get(parts.scheme) or proxies.get("all", "")
-    if urlsplit(proxy).scheme in SOCKS and not proxy_bypass_environment(parts.netloc.rpartition("@")[2]):
+    if urlsplit(proxy).scheme in SOCKS and not proxy_bypass(parts.netloc.rpartition("@")[2]):
         raise SourceError(
             f"{url} would have to be read through the SOCKS proxy of the environment, which the client for "
             "buckets and files can't; name an HTTP proxy in HTTPS_PROXY, or the host in NO_PROXY"

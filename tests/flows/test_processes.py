@@ -1,5 +1,6 @@
 """Processes are ended with all their workers, and nobody else's is."""
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -107,3 +108,28 @@ def test_a_taken_port_has_an_owner() -> None:
         assert not processes.is_free(port)
         assert f"pid {psutil.Process().pid}" in processes.owner(port)
     assert processes.is_free(port)
+
+
+def test_a_process_belongs_to_the_folder_that_it_works_in(tmp_path: Path) -> None:
+    home, copy, moved = (tmp_path / name / "servers" for name in ("home", "copy", "moved"))
+    home.mkdir(parents=True)
+    process = processes.spawn(["sleep", "60"], {}, home / "prefect.log", mark=str(home / "prefect"))
+    shutil.copytree(home, copy)
+    try:
+        assert processes.works_in(process.pid, home)
+        assert not processes.works_in(process.pid, copy)
+        assert processes.end(str(copy / "prefect")) == []
+        home.parent.rename(moved.parent)
+        home.mkdir(parents=True)  # another home in the place of the first
+        assert processes.end(str(home / "prefect")) == []
+        assert processes.end(str(moved / "prefect")) == [process.pid]
+    finally:
+        processes.end(str(moved / "prefect"))
+
+
+def test_what_a_deleted_home_left_running_is_ended_from_its_place(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    process = processes.spawn(["sleep", "60"], {}, tmp_path / "home" / "log", str(tmp_path / "home" / "m"))
+    shutil.rmtree(tmp_path / "home")
+    (tmp_path / "home").mkdir()
+    assert processes.end(str(tmp_path / "home" / "m")) == [process.pid]

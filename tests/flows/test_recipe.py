@@ -297,3 +297,37 @@ def test_a_recipe_without_a_section_ends_before_it(small: Path) -> None:
     small.write_text(SMALL.partition("examples")[0], encoding="utf-8")
     assert load_recipe(str(small)).pretrain is None
     assert load_recipe(str(small), ["pretrain.steps=5"]).pretrain
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"recipe": "python-docs"}, None),
+        ({"recipe": "my/recipe.yaml", "until": "collect", "start": None}, None),
+        ({"recipe": "python-docs", "start": "bogus"}, "'start'"),
+        ({"recipe": "python-docs", "refresh": ["cook"]}, "refresh"),
+        ({"recipe": 5}, "'recipe'"),
+    ],
+)
+def test_the_form_of_prefect_takes_a_recipe_by_its_name(
+    parameters: dict[str, object], said: str | None
+) -> None:
+    from prefect.utilities.callables import parameter_schema
+    from prefect.utilities.schema_tools import ValidationError, validate
+
+    from flows.lifecycle import lifecycle
+
+    schema = parameter_schema(lifecycle).model_dump()
+    assert "register" not in schema["definitions"]["Recipe"]["required"]
+    if said is None:
+        validate(parameters, schema, raise_on_error=True)
+    else:
+        with pytest.raises(ValidationError, match=said):
+            validate(parameters, schema, raise_on_error=True)
+
+
+def test_a_stage_that_there_is_not_is_refused_before_the_walk() -> None:
+    from flows.lifecycle import lifecycle
+
+    with pytest.raises(RecipeError, match="there is no stage 'bogus'; the stages are collect"):
+        lifecycle.fn(load_recipe("python-docs"), start="bogus")

@@ -110,3 +110,10 @@ def test_the_last_artifact_of_a_stage_is_one_that_is_there(tmp_path: Path) -> No
     shutil.rmtree(store.path(second))
     assert last_artifact(store, "small", "clean") == first
     assert last_artifact(store, "small", "collect") is None
+
+
+def test_a_run_of_the_original_does_not_go_on_in_a_copy(tmp_path: Path) -> None:
+    Recorder(tmp_path / "home", "a", {}, {})
+    shutil.copytree(tmp_path / "home", tmp_path / "copy")
+    assert [record.state for record in records(tmp_path / "home")] == ["running"]
+    assert [record.state for record in records(tmp_path / "copy")] == ["killed"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -214,6 +215,48 @@ def test_a_process_that_got_the_pid_of_a_dead_server_is_left_alone(empty_home: P
     finally:
         bystander.kill()
         bystander.wait()
+
+
+def test_a_copy_of_a_home_has_no_servers(
+    empty_home: Ports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    for folder, record in (("servers", "mlflow.json"), ("triton", "server.json")):
+        (home / folder).mkdir(parents=True)
+        process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], cwd=home / folder)
+        created = psutil.Process(process.pid).create_time()
+        known = {"pid": process.pid, "created": created}
+        ports = {"http_port": empty_home.triton_http, "grpc_port": 1, "metrics_port": 2}
+        content = {"process": known, "port": empty_home.mlflow, "home": str(home)}
+        triton = {"home": str(home / folder), "repository": "", **known, **ports}
+        (home / folder / record).write_text(
+            json.dumps(triton if folder == "triton" else content), encoding="utf-8"
+        )
+    shutil.copytree(home, tmp_path / "copy")
+    (tmp_path / "name").symlink_to(home)
+    monkeypatch.setenv("TEXTMILL_HOME", str(tmp_path / "name"))
+    assert servers.status()[1].state == "silent"  # it is no MLflow, but it lives
+    monkeypatch.setenv("TEXTMILL_HOME", str(tmp_path / "copy"))
+    assert [server.state for server in servers.status()] == ["stopped"] * 3
+    assert servers.down() == []
+    monkeypatch.setenv("TEXTMILL_HOME", str(home))
+    assert servers.status()[1].state == "silent"
+    assert servers.stop("triton") is True
+
+
+def test_a_home_that_another_machine_serves_is_left_to_it(
+    empty_home: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = settings.home() / "servers" / "prefect.json"
+    record.parent.mkdir()
+    process = {"pid": psutil.Process().pid, "created": psutil.Process().create_time()}
+    content = {"process": process, "port": 1, "home": str(settings.home()), "machine": "another"}
+    record.write_text(json.dumps(content), encoding="utf-8")
+    assert servers.find("prefect") is None
+    with pytest.raises(ServerError, match="on the machine another"):
+        servers.start("prefect")
+    assert servers.stop("prefect") is False
+    assert record.exists()
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"process": {}, "port": 1}', '{"port": null}'])
