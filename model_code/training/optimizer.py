@@ -4,9 +4,9 @@ Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) orthogonalises the 
 matrix. Embeddings, the decoder, read-outs of a few classes, norms and biases are not hidden matrices and take
 AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101); norms and biases take no weight decay.
 
-Muon's rate for a matrix grows with outputs by inputs, which torch takes for its rows and columns. `Conv1D`, of
-which transformers makes GPT-2, stores [in, out], so its rate is put right here; the orthogonalised momentum is the
-same either way. Fused matrices (queries, keys and values; what is gated and its gate) count as one.
+Muon's rate for a matrix grows with outputs by inputs, which torch takes for rows and columns. `Conv1D`, of
+which GPT-2 is made, stores [in, out], so its rate is put right here; the orthogonalised momentum is the same
+either way. Fused matrices (queries, keys and values; what is gated and its gate) count as one.
 """
 
 import math

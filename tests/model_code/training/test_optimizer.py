@@ -75,7 +75,7 @@ def test_a_restored_state_continues_identically() -> None:
 
 
 def updates(model: torch.nn.Module, weight_decay: float) -> dict[str, torch.Tensor]:
-    """What one step of Muon at rate 1, with gradients of seed 0, takes from the matrices of the first layer."""
+    """What one step of Muon at rate 1, with random gradients, takes from matrices of the first layer."""
     weights = {n: p for n, p in model.named_parameters() if ".0." in n and p.ndim == 2}
     torch.manual_seed(0)
     for weight in weights.values():
