@@ -80,14 +80,15 @@ def samples(groups: np.ndarray) -> Iterator[np.ndarray]:
 def _figure(task: TaskType, examples: Sequence[Any], said: Sequence[Any], settings: Settings) -> Resampled:
     """The task's METRIC of samples; a task type without `resampled` is asked for its metrics of each."""
     if hasattr(task, "resampled"):
-        return task.resampled(examples, said, settings)
+        resampled: Resampled = task.resampled(examples, said, settings)
+        return resampled
 
     def figure(counts: np.ndarray) -> np.ndarray:
         found = []
         for times in counts.astype(int):
-            drawn = np.repeat(np.arange(len(examples)), times)
-            taken = ([of[i] for i in drawn] for of in (examples, said))
-            found.append(task.metrics(*taken, settings)[task.METRIC])
+            drawn = np.repeat(np.arange(len(examples)), times).tolist()
+            figures = task.metrics([examples[i] for i in drawn], [said[i] for i in drawn], settings)
+            found.append(figures[task.METRIC])
         return np.array(found)
 
     return figure

@@ -86,7 +86,7 @@ def examples(
             workspace.path(cleaned) / "documents",
             workspace.path(tokens) / "splits.parquet",
             config,
-            workspace.manifest(tokens).config["group_by"],
+            workspace.manifest(tokens).config.get("group_by", ""),
         )
     counts = _label_counts(splits, task_named(config.task))
     _write(splits, counts, config.task, workspace)

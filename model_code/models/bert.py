@@ -6,7 +6,6 @@ prediction the second gets no gradient and stays as it was.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -20,7 +19,6 @@ from model_code.models.shape import Shape
 PRETRAINED: type[PreTrainedModel] = BertForPreTraining
 HEADS: tuple[str, ...] = ("cls.", "bert.pooler.")
 DROPOUT: tuple[str, ...] = ("hidden_dropout_prob", "attention_probs_dropout_prob")
-FUSED: Mapping[str, int] = {}
 PRESETS = presets.PRESETS["bert"]
 
 

@@ -22,13 +22,11 @@ class Family(Protocol):
 
     PRETRAINED is the class with the heads of pretraining. HEADS begin the names of the weights that a
     checkpoint for another purpose may lack, DROPOUT are the names that its configuration has for dropout.
-    FUSED are the names of linear layers that are several in one, along the outputs, and how many.
     """
 
     PRETRAINED: type[PreTrainedModel]
     HEADS: tuple[str, ...]
     DROPOUT: tuple[str, ...]
-    FUSED: Mapping[str, int]
 
     def build(self, shape: Shape, vocabulary: Vocabulary) -> PreTrainedModel:
         """A randomly initialised model. Raises TrainingError when the shape is impossible."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -16,7 +15,6 @@ from model_code.models.shape import Shape
 PRETRAINED: type[PreTrainedModel] = GPT2LMHeadModel
 HEADS: tuple[str, ...] = ("lm_head.",)
 DROPOUT: tuple[str, ...] = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
-FUSED: Mapping[str, int] = {"c_attn": 3}  # queries, keys and values
 PRESETS = presets.PRESETS["gpt2"]
 
 

@@ -5,7 +5,6 @@ Rotary positions, RMSNorm, SwiGLU, no biases.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -19,7 +18,6 @@ from model_code.models.shape import Shape
 PRETRAINED: type[PreTrainedModel] = LlamaForCausalLM
 HEADS: tuple[str, ...] = ("lm_head.",)
 DROPOUT: tuple[str, ...] = ("attention_dropout",)
-FUSED: Mapping[str, int] = {}
 PRESETS = presets.PRESETS["llama"]
 
 

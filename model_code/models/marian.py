@@ -7,7 +7,6 @@ decoder nothing of where the encoder's stand. So Marian learns from fewer pairs 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -22,7 +21,6 @@ from model_code.models.shape import Shape
 PRETRAINED: type[PreTrainedModel] = MarianMTModel
 HEADS: tuple[str, ...] = ("lm_head.",)
 DROPOUT: tuple[str, ...] = ("dropout", "attention_dropout", "activation_dropout")
-FUSED: Mapping[str, int] = {}
 PRESETS = presets.PRESETS["marian"]
 
 

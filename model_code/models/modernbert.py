@@ -7,7 +7,6 @@ classic BERT layout stays for the first millions of tokens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -21,7 +20,6 @@ from model_code.models.shape import Shape
 PRETRAINED: type[PreTrainedModel] = ModernBertForMaskedLM
 HEADS: tuple[str, ...] = ("head.", "decoder.")
 DROPOUT: tuple[str, ...] = ("embedding_dropout", "mlp_dropout", "attention_dropout")
-FUSED: Mapping[str, int] = {"Wqkv": 3, "Wi": 2}  # queries, keys and values; what is gated and its gate
 PRESETS = presets.PRESETS["modernbert"]
 
 

@@ -6,7 +6,6 @@ T5, hence the sizes of version 1.1 with the tied, scaled output of version 1.0.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -20,7 +19,6 @@ from model_code.models.shape import Shape
 PRETRAINED: type[PreTrainedModel] = T5ForConditionalGeneration
 HEADS: tuple[str, ...] = ("lm_head.",)
 DROPOUT: tuple[str, ...] = ("dropout_rate",)
-FUSED: Mapping[str, int] = {}
 PRESETS = presets.PRESETS["t5"]
 
 

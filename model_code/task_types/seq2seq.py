@@ -233,7 +233,7 @@ def rouge(references: Sequence[str], written: Sequence[str]) -> dict[str, list[f
 
 def resampled(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> Resampled:
     """chrF of samples of the examples: of the sums of their n-grams, as sacrebleu's own tests have it."""
-    from sacrebleu.metrics import CHRF
+    from sacrebleu.metrics.chrf import CHRF
 
     chrf = CHRF()
     references = [composed(example["target"]) for example in examples]

@@ -98,11 +98,11 @@ class TaskType(Protocol):
     the figure of `figures` by which the best epoch is chosen, or is `loss` (the lowest on validation).
     Options is a frozen dataclass with defaults: what only this task needs to be told.
 
-    A module may also have FILES, the texts to write beside its model by file name, such as a chat template;
-    COMPARES_EXAMPLES where the loss of an example depends on the others of its batch, so that privacy,
-    which bounds what each example does alone, is refused; and `check(settings, positions)`, which raises
-    TrainingError for settings that can't be used, before anything is trained (`positions` of the model, None
-    where they have no end or are not known).
+    A module may also have `resampled` (resampling.py), which gives the gate its intervals quickly; FILES, the
+    texts to write beside its model by file name, such as a chat template; COMPARES_EXAMPLES where the loss of
+    an example depends on the others of its batch, so that privacy, which bounds what each example does alone,
+    is refused; and `check(settings, positions)`, which raises TrainingError for settings that can't be used,
+    before anything is trained (`positions` of the model, None where they have no end or are not known).
     """
 
     FAMILIES: tuple[str, ...]

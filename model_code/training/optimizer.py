@@ -1,19 +1,25 @@
 """Muon for the hidden matrices, AdamW for everything else.
 
-Embeddings, the decoder, read-outs of a few classes, norms and biases are not hidden matrices and take AdamW
-(Loshchilov & Hutter 2019, arXiv 1711.05101); norms and biases take no weight decay.
+Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) orthogonalises the momentum of a
+matrix. Embeddings, the decoder, read-outs of a few classes, norms and biases are not hidden matrices and take
+AdamW (Loshchilov & Hutter 2019, arXiv 1711.05101); norms and biases take no weight decay.
+
+Muon's rate for a matrix grows with outputs by inputs, which torch takes for rows and columns. `Conv1D`, of
+which GPT-2 is made, stores [in, out], so its rate is put right here; the orthogonalised momentum is the same
+either way. Fused matrices (queries, keys and values; what is gated and its gate) count as one.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 from torch import nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import AdamW, Muon, Optimizer
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from model_code.models.kernels import repeated_layers
-from model_code.training.muon import Muon, layouts
 from model_code.training.parallel import placed
 
 FEW_CLASSES = 4
@@ -48,8 +54,8 @@ class MixedOptimizer:
         if muon_learning_rate is None:
             decayed = hidden + decayed
         else:
-            groups = _groups(hidden, shares, muon_learning_rate, weight_decay)
-            self._optimizers.append(Muon(groups, muon_learning_rate, layouts(model)))
+            groups = _groups(hidden, shares, muon_learning_rate, weight_decay, _turned(model))
+            self._optimizers.append(Muon(groups, lr=muon_learning_rate))
         groups = [
             *_groups(decayed, shares, learning_rate, weight_decay),
             *_groups(undecayed, shares, learning_rate, 0.0),
@@ -97,16 +103,27 @@ class MixedOptimizer:
 
 
 def _groups(
-    parameters: Iterable[nn.Parameter], shares: Mapping[int, float], rate: float, weight_decay: float
+    parameters: Iterable[nn.Parameter],
+    shares: Mapping[int, float],
+    rate: float,
+    weight_decay: float,
+    factors: Mapping[int, float] | None = None,
 ) -> list[dict[str, Any]]:
-    """One group of parameters for each learning rate."""
-    by_share: dict[float, list[nn.Parameter]] = {}
+    """One group of parameters for each learning rate; `factors` of it leave the decay of a step alone."""
+    found: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in parameters:
-        by_share.setdefault(shares.get(id(parameter), 1.0), []).append(parameter)
+        key = shares.get(id(parameter), 1.0), (factors or {}).get(id(parameter), 1.0)
+        found.setdefault(key, []).append(parameter)
     return [
-        {"params": found, "lr": rate * share, "weight_decay": weight_decay}
-        for share, found in by_share.items()
+        {"params": those, "lr": rate * share * factor, "weight_decay": weight_decay / factor}
+        for (share, factor), those in found.items()
     ]
+
+
+def _turned(model: nn.Module) -> dict[int, float]:
+    """By what Muon's rate is too small for a weight that is stored [in, out], by identity: sqrt(out / in)."""
+    turned = [module.weight for module in model.modules() if isinstance(module, Conv1D)]
+    return {id(weight): math.sqrt(weight.shape[1] / weight.shape[0]) for weight in turned}
 
 
 def _shares(model: nn.Module, layer_decay: float) -> dict[int, float]:

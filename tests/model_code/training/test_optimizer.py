@@ -2,11 +2,11 @@ import pytest
 import torch
 
 from model_code.data.vocabulary import Vocabulary
-from model_code.models import modernbert
+from model_code.models import gpt2, modernbert
 from model_code.models.shape import Shape
 from model_code.training.optimizer import MixedOptimizer
 
-VOCABULARY = Vocabulary(size=100, pad=0, cls=2, sep=3, mask=4, unk=1)
+VOCABULARY = Vocabulary(size=100, pad=0, cls=2, sep=3, mask=4, unk=1, eos=5)
 
 
 def seeded_model() -> torch.nn.Module:
@@ -72,3 +72,48 @@ def test_a_restored_state_continues_identically() -> None:
     step(models[0], first)
     step(models[1], second)
     assert all(a.equal(b) for a, b in zip(models[0].parameters(), models[1].parameters(), strict=True))
+
+
+def updates(model: torch.nn.Module, weight_decay: float) -> dict[str, torch.Tensor]:
+    """What one step of Muon at rate 1, with random gradients, takes from matrices of the first layer."""
+    weights = {n: p for n, p in model.named_parameters() if ".0." in n and p.ndim == 2}
+    torch.manual_seed(0)
+    for weight in weights.values():
+        weight.grad = torch.randn_like(weight)
+    before = {name: weight.detach().clone() for name, weight in weights.items()}
+    MixedOptimizer(model, 1e-3, weight_decay, 1.0).step(1.0)
+    return {name.rpartition(".0.")[2]: before[name] - weight.detach() for name, weight in weights.items()}
+
+
+@pytest.mark.parametrize(
+    ("model", "factors"),
+    [
+        (
+            gpt2.build(Shape(1, 64, 2, 256, 64), VOCABULARY),
+            {"attn.c_attn": 3**0.5, "attn.c_proj": 1, "mlp.c_fc": 2, "mlp.c_proj": 1},
+        ),
+        (
+            modernbert.build(Shape(1, 64, 2, 128, 64, 16), VOCABULARY),
+            {"attn.Wqkv": 3**0.5, "attn.Wo": 1, "mlp.Wi": 2, "mlp.Wo": 1},
+        ),
+    ],
+    ids=["gpt2", "modernbert"],
+)
+def test_muon_takes_the_rate_of_outputs_by_inputs(model: torch.nn.Module, factors: dict[str, float]) -> None:
+    found = updates(model, weight_decay=0.0)
+    # All singular values of what is orthogonalised are near 1, between 0.5 and 1.5.
+    sizes = {name.removesuffix(".weight"): torch.linalg.svdvals(u).mean().item() for name, u in found.items()}
+    assert sizes == pytest.approx(factors, rel=0.2)
+
+
+def test_a_turned_matrix_decays_as_any_other() -> None:
+    decays = {}
+    for decay in (0.0, 0.5):
+        torch.manual_seed(1)
+        model = gpt2.build(Shape(1, 64, 2, 256, 64), VOCABULARY)
+        begun = {
+            n.rpartition(".0.")[2]: p.detach().clone() for n, p in model.named_parameters() if ".0." in n
+        }
+        decays[decay] = updates(model, decay)
+    for name, update in decays[0.5].items():
+        torch.testing.assert_close(update - decays[0.0][name], 0.5 * begun[name], rtol=1e-4, atol=1e-5)
