@@ -89,7 +89,7 @@ def validate_clean(
     Raises:
         StageError, SourceError: as in `validate_raw`.
     """
-    advice = _what_dropped_most(workspace.manifest(cleaned).counts)
+    advice = what_dropped_most(workspace.manifest(cleaned).counts)
     rules = [
         replace(rule, advice=advice) if advice and rule.name == "kept_share" else rule
         for rule in config.rules()
@@ -118,7 +118,7 @@ def validate_clean(
     _conclude("clean_corpus", rules, figures, blamed, config, workspace)
 
 
-def _what_dropped_most(counts: Mapping[str, int]) -> str:
+def what_dropped_most(counts: Mapping[str, int]) -> str:
     """Which filter dropped most and which key sets it, by the counts of the clean stage."""
     dropped = {
         key.removeprefix(DROPPED_BY): count for key, count in counts.items() if key.startswith(DROPPED_BY)

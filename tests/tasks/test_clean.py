@@ -2,12 +2,13 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tasks.clean import clean, nothing_left
 from tasks.cleaning.config import CleanConfig
-from tasks.cleaning.rule_sets import RULE_TABLE
+from tasks.cleaning.rule_sets import RULE_SETS
 from tasks.cleaning.settings import place_of
 from tasks.collect import CollectConfig
 from tasks.documents import Document, to_batches, write_shards
@@ -71,19 +72,16 @@ def test_nothing_left_names_the_place_in_the_recipe(filter_name: str, place: str
 
 
 def test_what_a_message_says_to_relax_is_a_key_of_the_recipe() -> None:
-    reasons = [*(rule.name for rule in RULE_TABLE), "words_toxicity", "language", "contaminated", "mix"]
-    for reason in [*reasons, "near_duplicate", "exact_duplicate", "empty"]:
-        path = place_of(reason).partition(" ")[0].rstrip(",").split(".")
-        value = 1.0 if path[1] in ("filters", "word_lists") else None
-        if value is not None:
-            nested: dict[str, object] = {path[-1]: value}
-            for key in reversed(path[1:-1]):
-                nested = {key: nested}
-            CleanConfig.model_validate(nested)
-        else:
-            section = {"clean": CleanConfig, "collect": CollectConfig}[path[0]]
-            for key in path[1:]:
-                section = section.model_fields[key].annotation  # type: ignore[assignment]
+    for rule in (rule.name for members in RULE_SETS.values() for rule in members):
+        assert place_of(rule) == f"clean.filters.thresholds.all.{rule}"
+        CleanConfig.model_validate({"filters": {"thresholds": {"all": {rule: 1.0}}}})
+    assert place_of("words_toxicity") == "clean.word_lists.max_share.toxicity"
+    CleanConfig.model_validate({"word_lists": {"max_share": {"toxicity": 0.5}}})
+    for reason in ("language", "contaminated", "mix", "near_duplicate", "exact_duplicate", "empty"):
+        section, *path = place_of(reason).partition(" ")[0].rstrip(",").split(".")
+        found: Any = {"clean": CleanConfig, "collect": CollectConfig}[section]
+        for key in path:
+            found = found.model_fields[key].annotation
 
 
 def test_nothing_collected_is_an_error() -> None:

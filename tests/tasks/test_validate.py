@@ -18,7 +18,13 @@ from expectations.tokens import TokenDemands
 from tasks.errors import SourceError, StageError
 from tasks.stage import Run
 from tasks.store import Store
-from tasks.validate import ValidateConfig, validate_clean, validate_raw, validate_tokens
+from tasks.validate import (
+    ValidateConfig,
+    validate_clean,
+    validate_raw,
+    validate_tokens,
+    what_dropped_most,
+)
 from tests.corpus_artifacts import Row, cleaned, collected, drop, good_rows, tokenized
 
 RAW = RawDemands(
@@ -176,6 +182,14 @@ def test_too_much_dropped_and_too_many_documents(tmp_path: Path) -> None:
     many = cleaned(tmp_path, good_rows(200), key="e" * 64)
     with pytest.raises(StageError, match="documents: number of documents is 200, demanded is 100 to 150"):
         validate_clean.fn(many, None, CLEAN, Run(tmp_path))
+
+
+def test_what_dropped_most_is_named_with_its_key() -> None:
+    counts = {"collected": 100, "kept": 2, "dropped by too_short": 90, "dropped by language": 8}
+    said = what_dropped_most(counts)
+    assert said.startswith("90 of 100 documents were dropped by too_short: ")
+    assert "relax clean.filters.thresholds.all.too_short, or lower validate.clean.min_kept_share" in said
+    assert what_dropped_most({"collected": 100, "kept": 100}) == ""
 
 
 def test_drift_warns_by_default_and_stops_on_demand(tmp_path: Path) -> None:
