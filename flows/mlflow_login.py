@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from types import FrameType
 from urllib.parse import urlsplit
 
 from flows.processes import MARK, Process
@@ -60,7 +61,7 @@ def _host_of_request() -> str:
 
     The tracking address would not do: a client may have been given another one.
     """
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_code.co_name == "http_request" and "host_creds" in frame.f_locals:
             return str(frame.f_locals["host_creds"].host)
