@@ -22,7 +22,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 # Root makes a network at once; others need a user namespace, which some machines refuse.
 UNSHARE = ["unshare", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"])]
-# Processes of its own, so that none outlives a test that is broken off.
+# Processes of its own: all of them, the servers too, end with the first.
 UNSHARE += ["--net", "--mount", "--mount-proc", "--pid", "--fork", "--kill-child"]
 OUTSIDE = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "TMPDIR")
 # In every document; the number differs.
@@ -49,8 +49,6 @@ export MLFLOW_TRACKING_URI=http://mill:{USED}@127.0.0.1:$TEXTMILL_MLFLOW_PORT
 textmill run "$1"
 unset ORT_DISABLE_TELEMETRY
 python -c "{LOAD}" models:/topics/1
-unset PREFECT_API_URL MLFLOW_TRACKING_URI
-textmill down
 """
 
 

@@ -55,7 +55,9 @@ class Homes:
         if not home.exists():
             release = shutil.ignore_patterns("register", "export", "deploy")
             shutil.copytree(self.mill.home / "artifacts", home / "artifacts", ignore=release)
-        environment = self.mill.environment | {
+        ports = ("TEXTMILL_MLFLOW_PORT", "TEXTMILL_PREFECT_PORT")
+        inherited = {k: v for k, v in self.mill.environment.items() if k not in ports}
+        environment = inherited | {
             "TEXTMILL_HOME": str(home),
             "MLFLOW_TRACKING_URI": self.mill.url("MLFLOW"),
         }
