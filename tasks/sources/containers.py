@@ -183,7 +183,7 @@ class _Header(tarfile.TarInfo):
     """A header of a member; `tarfile` takes a damaged one for the end of the archive."""
 
     @classmethod
-    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:  # type: ignore[override]
+    def fromtarfile(cls, archive: tarfile.TarFile) -> Self:
         """The next header.
 
         Raises:

@@ -10,6 +10,7 @@ import io
 import re
 import zlib
 from collections.abc import Callable
+from typing import cast
 
 import brotli
 
@@ -49,7 +50,8 @@ def without_chunks(sent: bytes) -> bytes:
     Raises:
         LeftOut: it ends before its last chunk.
     """
-    chunks, at = [], 0
+    chunks: list[bytes] = []
+    at = 0
     while head := _CHUNK_HEAD.match(sent, at):
         start, size = head.end(), int(head[1], 16)
         if not size:
@@ -78,7 +80,9 @@ def _without_marked_layers(body: bytes, limit: int) -> bytes:
         if not suffix:
             return body
         try:
-            unpacked = io.BufferedReader(DECOMPRESSED[suffix](io.BytesIO(body))).read(limit + 1)
+            unpacked = io.BufferedReader(cast(io.RawIOBase, DECOMPRESSED[suffix](io.BytesIO(body)))).read(
+                limit + 1
+            )
         except UNREADABLE as error:
             raise explained(error) from error
         body = _bounded(unpacked, limit)
