@@ -274,7 +274,7 @@ def test_a_server_of_the_users_own_that_is_not_there_is_said_at_once(
     empty_home: Ports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
-    with pytest.raises(ServerError, match="PREFECT_API_URL=http://127.0.0.1:9/api does not answer"):
+    with pytest.raises(ServerError, match=r"PREFECT_API_URL=http://127\.0\.0\.1:9/api does not answer"):
         servers.start("prefect")
     assert servers.status()[0].state == "silent"
 
