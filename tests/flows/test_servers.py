@@ -271,9 +271,19 @@ def test_a_server_of_the_users_own_is_used_and_never_started(
     empty_home: Ports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "https://prefect.example.com/api")
+    monkeypatch.setattr(servers.own_servers, "fault", lambda server, url: None)
     prefect = servers.start("prefect")
     assert (prefect.state, prefect.url, prefect.pid) == ("external", "https://prefect.example.com", None)
     assert servers.stop("prefect") is False
+
+
+def test_a_server_of_the_users_own_that_is_not_there_is_said_at_once(
+    empty_home: Ports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    with pytest.raises(ServerError, match=r"PREFECT_API_URL=http://127\.0\.0\.1:9/api does not answer"):
+        servers.start("prefect")
+    assert servers.status()[0].state == "silent"
 
 
 def test_asking_for_the_status_leaves_no_trace(empty_home: Ports, tmp_path: Path) -> None:
