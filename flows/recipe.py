@@ -18,10 +18,10 @@ from tasks.cleaning.config import CleanConfig
 from tasks.collect import CollectConfig
 from tasks.deploy import DeployConfig
 from tasks.errors import RecipeError
-from tasks.evaluate import EvaluateConfig
 from tasks.examples import DocumentsExamples, ExamplesConfig, FilesExamples
 from tasks.export import ExportConfig
 from tasks.fine_tune import FineTuneConfig
+from tasks.gate import EvaluateConfig
 from tasks.pretrain import PretrainConfig
 from tasks.register import RegisterConfig
 from tasks.registry import SERVED_TASK

@@ -101,8 +101,10 @@ def _baselines(
     made = attempt(lambda: task.baselines(train, test, settings))
     found = {}
     for name, said in ({"baselines": made} if isinstance(made, NotAvailable) else made).items():
-        failed = isinstance(said, NotAvailable)
-        figures = said if failed else attempt(partial(task.metrics, test, said, settings))
+        if isinstance(said, NotAvailable):
+            figures = said
+        else:
+            figures = attempt(partial(task.metrics, test, said, settings))
         found[name] = (figures, {}) if isinstance(figures, NotAvailable) else (said, figures)
     return found
 
