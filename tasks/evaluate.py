@@ -99,7 +99,7 @@ def _baselines(
     from model_code.task_types.baselines import NotAvailable, attempt
 
     made = attempt(lambda: task.baselines(train, test, settings))
-    found = {}
+    found: dict[str, tuple[Any, dict[str, float]]] = {}
     for name, said in ({"baselines": made} if isinstance(made, NotAvailable) else made).items():
         if isinstance(said, NotAvailable):
             figures = said
