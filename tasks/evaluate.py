@@ -102,10 +102,17 @@ def _baselines(
     from model_code.task_types.baselines import NotAvailable, attempt
 
     made = attempt(lambda: task.baselines(train, test, settings))
-    found = {}
+    found: dict[str, tuple[Any, dict[str, float]]] = {}
     for name, said in ({"baselines": made} if isinstance(made, NotAvailable) else made).items():
+<<<<<<< HEAD
         none = isinstance(said, NotAvailable)
         figures: Any = said if none else attempt(partial(task.metrics, test, cast(Any, said), settings))
+=======
+        if isinstance(said, NotAvailable):
+            figures = said
+        else:
+            figures = attempt(partial(task.metrics, test, said, settings))
+>>>>>>> judge
         found[name] = (figures, {}) if isinstance(figures, NotAvailable) else (said, figures)
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ from pydantic import Field
 from tasks.errors import StageError
 from tasks.stage import Config
 
+ANY = -1  # an `over_baseline` of this and less says in writing that any model will do
 COUNTED_WORDS = "tfidf"  # the names of such baselines begin with it
 WAY_OUT = "improve the data or the training, or change `evaluate` in the recipe"
 
@@ -24,7 +26,8 @@ class EvaluateConfig(Config):
         0.0,
         description="How far the task's main metric must lie above that of the most trivial baseline; and "
         "the 95 % interval of the difference must lie above 0. Negative is the exception in writing: it may "
-        "lie so far below, however clearly, and below counted words unless below_counted_words is set.",
+        "lie so far below, with -1 and less any distance, however clearly, and below counted words unless "
+        "below_counted_words is set.",
     )
     below_counted_words: float | None = Field(
         None,
@@ -82,6 +85,9 @@ def _against_trivial(evaluation: Mapping[str, Any], config: EvaluateConfig) -> I
         yield _demand(name, f"at least {lowest:.4g} (baseline not available: {reason})", None, lowest < 0)
         return
     over = evaluation["model"][metric] - evaluation["baselines"][trivial][metric]
+    if lowest <= ANY:
+        yield _demand(name, "any, as the recipe says", over, math.isfinite(over))
+        return
     yield _at_least(name, over, lowest)
     if lowest >= 0 and (compared := evaluation.get("comparisons", {}).get(trivial)):
         demand = f"above 0 in the whole interval, {interval(compared)}"

@@ -64,6 +64,11 @@ LONGEST = (
 )
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes don't belong in a test's name: compressed ones hold the time, and each worker would see others."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For `-n 3 --dist loadfile`: the longest files first."""
     items.sort(key=lambda item: [not item.nodeid.startswith(path) for path in LONGEST])

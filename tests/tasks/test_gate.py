@@ -72,6 +72,15 @@ def test_a_model_that_may_be_as_good_as_counted_words_passes() -> None:
     assert verdict(found) == (True, "")
 
 
+def test_minus_one_is_any_model_on_every_scale() -> None:
+    far = evaluation(["c"] * len(TRUTH))
+    far["model"]["f1_macro"] = -3.1  # as chrF, in points, may lie below a copy of the text
+    assert verdict(far, over_baseline=-1)[0]
+    assert not verdict(far, over_baseline=-0.5)[0]
+    far["model"]["f1_macro"] = float("nan")
+    assert not verdict(far, over_baseline=-1)[0]
+
+
 def test_what_the_recipe_demands_over_the_baseline_counts_too() -> None:
     found = evaluation(wrong(3))
     assert verdict(found, over_baseline=0.2)[0]
