@@ -25,11 +25,7 @@ from tasks.cleaning.personal_patterns import api_key, private_key
 from tasks.collect import CollectConfig
 from tasks.deploy import DeployConfig
 from tasks.errors import RecipeError
-<<<<<<< HEAD
 from tasks.examples import ExamplesConfig
-=======
-from tasks.examples import DocumentsExamples, ExamplesConfig, FilesExamples
->>>>>>> judge
 from tasks.export import ExportConfig
 from tasks.fine_tune import FineTuneConfig
 from tasks.gate import EvaluateConfig

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from tasks.artifact import Artifact
 from tasks.errors import GateRefused
@@ -104,15 +104,10 @@ def _baselines(
     made = attempt(lambda: task.baselines(train, test, settings))
     found: dict[str, tuple[Any, dict[str, float]]] = {}
     for name, said in ({"baselines": made} if isinstance(made, NotAvailable) else made).items():
-<<<<<<< HEAD
-        none = isinstance(said, NotAvailable)
-        figures: Any = said if none else attempt(partial(task.metrics, test, cast(Any, said), settings))
-=======
         if isinstance(said, NotAvailable):
             figures = said
         else:
             figures = attempt(partial(task.metrics, test, said, settings))
->>>>>>> judge
         found[name] = (figures, {}) if isinstance(figures, NotAvailable) else (said, figures)
     return found
 

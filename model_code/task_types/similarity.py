@@ -136,13 +136,8 @@ def resampled(examples: Sequence[Example], predictions: Sequence[float], setting
         truth, found = (rank - (shares * rank).sum(axis=1, keepdims=True) for rank in ranks)
         covariance = (shares * truth * found).sum(axis=1)
         spread = np.sqrt((shares * truth**2).sum(axis=1) * (shares * found**2).sum(axis=1))
-<<<<<<< HEAD
         correlation: np.ndarray = np.divide(covariance, spread, out=np.zeros_like(spread), where=spread > 0)
         return correlation
-=======
-        figures: np.ndarray = np.divide(covariance, spread, out=np.zeros_like(spread), where=spread > 0)
-        return figures
->>>>>>> judge
 
     return figure
 
