@@ -142,7 +142,9 @@ def test_scheduled_runs_have_the_built_in_recipe() -> None:
     [deployment] = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
     assert Recipe.model_validate(deployment["parameters"]["recipe"]) == load_recipe(deployment["name"])
     file, function = deployment["entrypoint"].split(":")
-    assert re.search(rf"\ndef {function}\(\s*recipe: Recipe\b", (ROOT / file).read_text(encoding="utf-8"))
+    assert re.search(
+        rf"\ndef {function}\(\s*recipe: RecipeParameter\b", (ROOT / file).read_text(encoding="utf-8")
+    )
 
 
 def test_the_variables_in_the_readme_are_read() -> None:
