@@ -150,6 +150,9 @@ def test_the_reference_follows_the_models() -> None:
 def test_scheduled_runs_have_the_built_in_recipe() -> None:
     [deployment] = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
     assert Recipe.model_validate(deployment["parameters"]["recipe"]) == load_recipe(deployment["name"])
+    [schedule] = deployment["schedules"]
+    assert schedule == {"cron": "0 3 * * *", "timezone": "UTC"}
+    assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
     file, function = deployment["entrypoint"].split(":")
     source = (ROOT / file).read_text(encoding="utf-8")
     assert re.search(rf"\ndef {function}\(\s*recipe: RecipeParameter\b", source)
@@ -184,6 +187,13 @@ def test_counts_in_the_readme() -> None:
     assert f"answer {numbers[len(load_recipe('python-docs').questions)]} questions" in readme
     table = readme.partition("| stage | what it makes")[2].partition("\n\n")[0]
     assert f"run all {numbers[table.count(chr(10)) - 1]} stages" in readme
+
+
+def test_the_pinned_tokenizer_is_the_one_for_nvidias_image() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    [named] = re.findall(r"tokenizers==[\d.]+", page)
+    for lock in ("requirements.lock", "requirements-triton.lock"):
+        assert named in (ROOT / lock).read_text(encoding="utf-8").splitlines(), lock
 
 
 def test_names_in_the_guide_are_in_the_code() -> None:
