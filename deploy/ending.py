@@ -1,7 +1,7 @@
 """Whether processes have ended, also where nobody collects what is left of them.
 
-A process whose parent is gone is collected by the first process of the machine. In a container that is often a
-program which doesn't: the process then stays as a zombie for ever, though it has ended.
+A process whose parent is gone is collected by the first process of the machine. In a container that is often
+one which doesn't: the process then stays as a zombie for ever, though it has ended.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from collections.abc import Iterable
 
 import psutil
 
+SECONDS_TO_COLLECT = 4.0  # the first process may look for orphans once a second only
+
 
 def wait_until_ended(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
     """Wait for the end of all of them, so many seconds at most; returns those that still live."""
     alive, deadline = list(processes), time.monotonic() + seconds
-    while True:
-        _, left = psutil.wait_procs(alive, timeout=0.1)  # which also collects our own children
-        alive = [process for process in left if _lives(process)]
-        if not alive or time.monotonic() > deadline:
-            return alive
+    while any(_lives(process) for process in alive) and time.monotonic() < deadline:
+        _, alive = psutil.wait_procs(alive, timeout=0.1)  # which also collects our own children
+    psutil.wait_procs(alive, timeout=SECONDS_TO_COLLECT)
+    return [process for process in alive if _lives(process)]
 
 
 def _lives(process: psutil.Process) -> bool:
