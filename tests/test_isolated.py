@@ -40,6 +40,7 @@ USED = "s3rver-planted"  # the password in the servers' addresses
 # The corpus itself, and what a person reads of it on this machine: all below the home, and on no page.
 TEXT_BELONGS = ("collected/*", "artifacts/collect/*", "artifacts/clean/*", "artifacts/examples/*")
 TEXT_BELONGS += ("artifacts/evaluate/*/samples.json", "artifacts/pretrain/*/samples.json")
+TEXT_BELONGS += ("artifacts/deploy/*/canaries.json",)
 LOAD = "import mlflow, sys; print(mlflow.pyfunc.load_model(sys.argv[1]).predict(['the roses']).label[0])"
 SCRIPT = f"""
 set -e
