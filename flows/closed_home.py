@@ -4,6 +4,7 @@ It holds text before it was masked, models, databases and keys.
 """
 
 import os
+import stat
 from pathlib import Path
 
 from flows import settings
@@ -20,14 +21,15 @@ def close() -> Path:
     """Make the home if it is not there; from now on, what this process and its children write is private.
 
     A folder that holds nothing but what textmill keeps becomes private itself. One that the user has chosen
-    and holds other things too keeps its mode, and textmill's folders in it become private instead. What
-    belongs to another user stays as it is.
+    and that holds other things too, or is for all users (as an empty /tmp), keeps its mode, and textmill's
+    folders in it become private instead. What belongs to another user stays as it is.
     """
     os.umask(PRIVATE_UMASK)
     home = settings.home()
     home.mkdir(parents=True, exist_ok=True)
     found = {path.name for path in home.iterdir()}
-    for folder in [home] if found <= FOLDERS else [home / name for name in found & FOLDERS]:
+    is_ours = found <= FOLDERS and not home.stat().st_mode & stat.S_ISVTX
+    for folder in [home] if is_ours else [home / name for name in found & FOLDERS]:
         status = folder.stat()
         if status.st_uid == os.geteuid() and status.st_mode & PRIVATE_UMASK:
             folder.chmod(0o700)

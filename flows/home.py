@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from flows import settings
 from tasks.errors import RecipeError
 
 TRIAL_BYTES = 4096
+# Our records and the servers' command lines and settings have one value to a line.
+READ_OTHERWISE = re.compile(r"\?|%[0-9A-Fa-f]{2}")  # in addresses: they would write beside the home
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 REASONS = {
     errno.ENOTDIR: "a file is in the way",
     errno.EACCES: "no permission",
@@ -32,11 +36,18 @@ def check(*, writes: bool) -> Path:
     Raises:
         RecipeError: it can't be made or used; with its path, the reason and the way out.
     """
-    shown = os.environ.get("TEXTMILL_HOME") or ".textmill"
+    named = os.environ.get("TEXTMILL_HOME")
+    shown = named or ".textmill"
     try:
         home = settings.home()
         shown = str(home)
         os.fsencode(shown).decode()
+        if CONTROL.search(shown) or shown != shown.strip() or (named and named != named.strip()):
+            raise RuntimeError("it has a line end in it, or blanks around it")
+        if READ_OTHERWISE.search(shown):
+            raise RuntimeError(
+                "it has a ? or a % with two digits in it, which Prefect and MLflow read otherwise"
+            )
         _try(home, writes=writes)
     except (OSError, RuntimeError, UnicodeError) as error:
         raise RecipeError(
@@ -69,4 +80,5 @@ def _reason(error: Exception) -> str:
 
 
 def _printable(path: str) -> str:
-    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    text = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return repr(text) if CONTROL.search(text) or text != text.strip() else text

@@ -35,7 +35,7 @@ def check(server: str, url: str) -> None:
     if wrong := fault(server, url):
         variable, title = VARIABLES[server], TITLES[server]
         raise ServerError(
-            f"{variable}={redacted(url)} {wrong}; start that {title}, put the address right, or "
+            f"{variable}={_printable(redacted(url))} {wrong}; start that {title}, put the address right, or "
             f"unset {variable}, and textmill starts a server of its own"
         )
 
@@ -44,6 +44,8 @@ def fault(server: str, url: str, seconds: float = SECONDS) -> str | None:
     """What is wrong with a server, as the rest of a sentence about it; None when its health page is right."""
     import requests
 
+    if url != url.strip() or not url.isprintable():
+        return "has blanks or a line end around it or in it"
     if not _host(url):
         return "is no address of a server (http://HOST:PORT or https://HOST)"
     reach_directly(_host(url))
@@ -62,6 +64,10 @@ def fault(server: str, url: str, seconds: float = SECONDS) -> str | None:
     if said.decode("utf-8", errors="replace").strip() != HEALTHY[server]:
         return f"answers, but not as {SHOWS[server]}"
     return None
+
+
+def _printable(url: str) -> str:
+    return url if url.isprintable() else repr(url)
 
 
 def _host(url: str) -> str:

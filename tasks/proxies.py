@@ -86,6 +86,8 @@ def _proxies(environment: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _has_address(proxy: str) -> bool:
+    if "://" not in proxy and "/" in proxy.rstrip("/"):
+        return False  # http:/host
     try:
         parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
         return bool(parts.hostname) and (parts.port is None or parts.port > 0)

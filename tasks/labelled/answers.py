@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,6 +49,8 @@ def placed(answer: Mapping[str, Any], context: str) -> dict[str, Any]:
     if start >= 0 and context.startswith(text, start):
         return dict(answer)
     places = [match.start() for match in re.finditer(f"(?={re.escape(text)})", context)]
+    if not places and (spelt := _spelt_otherwise(text, context)):
+        return placed({"text": spelt, "start": start}, context)
     if not places:
         raise ValueError(f"the answer {text!r} is not in its context")
     if start < 0 and len(places) > 1:
@@ -59,6 +62,14 @@ def placed(answer: Mapping[str, Any], context: str) -> dict[str, Any]:
         if len(context[:place].encode(codec, "surrogatepass")) == start * unit
     )
     return {"text": text, "start": next(counted_otherwise, min(places, key=lambda place: abs(place - start)))}
+
+
+def _spelt_otherwise(text: str, context: str) -> str:
+    """The answer as its context writes it: with other blanks or in the other Unicode form; else ""."""
+    forms = (unicodedata.normalize(form, text) for form in ("NFC", "NFD"))
+    patterns = (r"\s+".join(map(re.escape, form.split())) for form in forms)
+    found = next(filter(None, (re.search(pattern, context) for pattern in patterns)), None)
+    return found[0] if found else ""
 
 
 def _answer(stated: Any) -> dict[str, Any]:

@@ -29,9 +29,10 @@ class Contents:
         Raises:
             StageError: one with the same text is in another split.
         """
-        if not file.text.strip():
+        text = file.text.replace("\r\n", "\n").strip()
+        if not text:
             return
-        digest = blake2b(file.text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         uri, other = self._seen.setdefault(digest, (file.uri, split))
         if other != split:
             raise StageError(

@@ -25,19 +25,22 @@ def read(file: File, *, strip_prefix: str = "") -> Iterator[Row]:
     Raises:
         StageError: a line has one column, or another number than the one before it.
     """
-    tabs = "\t" in file.text
+    lines = [line.rstrip("\r").removeprefix(strip_prefix) for line in file.text.split("\n")]
+    tabbed = [line for line in lines if "\t" in line.strip()]
+    tabs = bool(tabbed)
+    # Spreadsheets write an empty column behind the last one.
+    ending = "\t" if all(line.endswith("\t") for line in tabbed) else ""
     columns = first = 0
     sentence: list[list[str]] = []
-    for line, text in enumerate(file.text.split("\n"), start=1):
-        text = text.rstrip("\r").removeprefix(strip_prefix)
-        if not text.strip(" \t") or text.startswith(_DOCUMENT):
+    for line, text in enumerate(lines, start=1):
+        if not text.strip() or text.startswith(_DOCUMENT):
             if sentence:
                 yield _row(file, first, sentence)
             sentence = []
             continue
         if tabs and text.startswith("#") and "\t" not in text:
             continue
-        cells = text.split("\t") if tabs else _SPACES.split(text.strip(" "))
+        cells = text.removesuffix(ending).split("\t") if tabs else _SPACES.split(text.strip(" \t"))
         if len(cells) == 1:
             raise wrong(
                 file.uri,

@@ -70,6 +70,12 @@ class Fields:
                 f"{', '.join(self.fields)}"
             )
 
+    @property
+    def wanted(self) -> list[str]:
+        """The columns that every row has to have."""
+        names = [name for name, one in self.fields.items() if one.required and not one.named]
+        return [column for name in {*names, *self.columns} for column in self.columns_of(name)]
+
     def columns_of(self, name: str) -> list[str]:
         """The columns that a field is in: those that the recipe names, or one of its own name."""
         named = self.columns.get(name, name)
@@ -162,8 +168,10 @@ def _words(value: Any, labels: LabelRule) -> list[str]:
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         held = "numbers" if isinstance(words, list) else type(value).__name__
         raise ValueError(f"holds {held}, not a list of words or a text with spaces")
-    if not words:
-        raise ValueError("is empty; remove the example")
+    if not words or "" in words:
+        raise ValueError(
+            "has an empty entry; fill it in or take it out" if words else "is empty; remove the example"
+        )
     return words
 
 

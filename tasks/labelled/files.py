@@ -26,12 +26,13 @@ _OTHER_KINDS = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Excel workbook; save the sheet as CSV (UTF-8)",
     b"PAR1": "Parquet; write it as JSON lines (pandas: to_json(orient='records', lines=True))",
     b"ARROW1": "Arrow; write it as JSON lines",
-    b"\x1f\x8b": "compressed by gzip; let its name end in .gz",
+    b"\x1f\x8b": "compressed by gzip; let its name end in .gz, once more if it does",
     b"BZh": "compressed by bzip2; let its name end in .bz2",
     b"\xfd7zXZ\x00": "compressed by xz; let its name end in .xz",
     b"\x28\xb5\x2f\xfd": "compressed by zstd; let its name end in .zst",
     b"SQLite format 3\x00": "an SQLite database; export the table as CSV",
     b"%PDF-": "a PDF",
+    b"version https://git-lfs": "a pointer of Git LFS; fetch the file with `git lfs pull`",
 }
 
 

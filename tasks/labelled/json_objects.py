@@ -52,6 +52,8 @@ def read(file: File) -> Iterator[Row]:
             raise wrong(file.uri, error.lineno, f"not JSON ({error.msg}, column {error.colno})") from error
         except _Repeated as error:
             raise wrong(file.uri, line, f"the key {str(error)!r} occurs twice; rename one") from error
+        except ValueError as error:
+            raise wrong(file.uri, line, f"a number that can't be read ({error})") from error
         except RecursionError as error:
             raise wrong(file.uri, line, "JSON that is nested too deeply") from error
         if not isinstance(value, dict):

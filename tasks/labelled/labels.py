@@ -21,6 +21,16 @@ RESPELT = "labels written in another spelling (Unicode form, invisible character
 
 # Marks that never change what a text says; joiners and variation selectors do, in Persian and in emoji.
 _INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+# Letters that Cyrillic and Greek share with Latin, and quotes and dashes that word processors put in.
+_TWINS = str.maketrans(
+    "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455"
+    "\u0391\u0392\u0395\u0396\u0397\u0399\u039a\u039c\u039d\u039f\u03a1\u03a4\u03a5\u03a7\u03bf"
+    "\u2018\u2019\u02bc\u201c\u201d\u2010\u2011\u2013\u2014\u2212",
+    "ABEKMHOPCTXaeopcyxijsABEZHIKMNOPTYXo'''\"\"-----",
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# A bracket and a quote: a piece of a printed list that was cut off or parted in the wrong places.
+_OF_A_LIST = re.compile(r"""["']?[\[({]\s*["'].*|.*["']\s*[\])}]["']?""")
 _HARDLY_VISIBLE = re.compile("[\u034f\u200c\u200d\ufe00-\ufe0f]")
 _WHOLE = re.compile(r"(-?\d+)\.0+")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?")
@@ -55,6 +65,8 @@ class LabelRule:
         """
         parts = value
         if isinstance(value, str) and (parts := list_in(value)) is None:
+            if len(value.strip()) > 1 and (value.strip()[0] in "[{" or value.strip()[-1] in "]}"):
+                raise ValueError(f"holds {value[:60]!r}, a list of which a part is missing; write it whole")
             parts = [part for part in value.split(self.separator) if part.strip()]
         if not isinstance(parts, list | tuple):
             parts = [parts]
@@ -108,8 +120,8 @@ def spelled(text: str) -> str:
 
 
 def likeness(label: str) -> str:
-    """Equal for labels that differ by joiners alone, as `2` and `2.0`, or as `True` and `true`."""
-    seen = _HARDLY_VISIBLE.sub("", label)
+    """Equal for labels that differ by joiners or twins alone, as `2` and `2.0`, or as `True` and `true`."""
+    seen = _HARDLY_VISIBLE.sub("", label).translate(_TWINS)
     if whole := _WHOLE.fullmatch(seen):
         return whole[1]
     return seen.lower() if seen.lower() in ("true", "false") else seen
@@ -125,12 +137,18 @@ def _label_in(text: str) -> str:
             f"holds {label!r}, which libraries print where there is nothing; remove the example, or give "
             "the label another name if it is one"
         )
+    if _CONTROL.search(label):
+        raise ValueError(f"holds {label!r}, with a control character; take it out")
     if _DATE.fullmatch(label):
         raise ValueError(f"holds {label!r}, a date and not a label; is examples.columns right?")
-    if len(label) > 1 and label[0] == label[-1] == '"':
+    if re.fullmatch(r"""\".*\"|'.+'""", label):
         raise ValueError(
             f"holds {label} with its quotes; quotes stand right beside the delimiter, or nowhere"
         )
     if list_in(label) is not None:
         raise ValueError(f"holds the list {label}, not one label")
+    if len(label) > 2 and _OF_A_LIST.fullmatch(label):
+        raise ValueError(
+            f"holds {label!r}, which looks like a piece of a printed list; write the label alone"
+        )
     return label

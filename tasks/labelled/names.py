@@ -19,6 +19,8 @@ _JOINED = r"\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul
 )
 _LETTER = rf"[\p{{L}}\p{{M}}--[{_JOINED}]]"
 _LETTER_OR_DIGIT = rf"[\p{{L}}\p{{M}}\p{{N}}--[{_JOINED}]]"
+# Apostrophes, and hyphens.
+_TWINS = ("'\u2018\u2019\u02bc", "\\-\u2010\u2011")
 # Where the next part of a compound begins: myNumpy, HTTPServer; NumPyArray, PandasS3Store.
 _PART_BEGINS = r"(?<=\p{Ll})(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})"
 _PART_ENDS = r"(?=\p{Lu}\p{Ll})|(?<=\p{Ll})(?=\p{Lu})"
@@ -56,7 +58,12 @@ def _alternatives(beginning: str, names: list[str]) -> str:
 
 
 def _spelt(name: str) -> str:
-    return r"\s+".join(map(regex.escape, name.split()))
+    return r"\s+".join("".join(map(_character, word)) for word in name.split())
+
+
+def _character(character: str) -> str:
+    """A pattern for a character, and for what word processors write in its place."""
+    return next((f"[{twins}]" for twins in _TWINS if character in twins), regex.escape(character))
 
 
 def _beginning(first: str) -> str:

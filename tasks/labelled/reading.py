@@ -45,7 +45,7 @@ def read_examples(config: FilesExamples) -> Splits:
     task = task_named(config.task)
     fields = Fields(task.FIELDS, config.columns, config.separator)
     check_apart(config)
-    rows = _Rows(config, fields.remarks)
+    rows = _Rows(config, fields.remarks, fields.wanted)
     found = {split: _found(rows, split, fields, task) for split in config.files}
     check_spellings([one for split in found.values() for one in split], fields.remarks)
     splits = chosen(_divided(found, config), config)
@@ -71,6 +71,7 @@ class _Rows:
 
     config: FilesExamples
     remarks: Counter[str]
+    wanted: Sequence[str]
     contents: Contents = field(default_factory=Contents)
 
     def of(self, split: Split) -> Iterator[Row]:
@@ -106,8 +107,8 @@ class _Rows:
         config, suffix = self.config, PurePosixPath(file.name).suffix.lower()
         match _BY_SUFFIX.get(suffix) if config.format == "auto" else config.format:
             case "tsv" | "csv" as format:
-                options = {"tabs": format == "tsv", "header": config.header}
-                return tables.read(file, self.remarks, delimiter=config.delimiter, **options)
+                how = tables.Written(format == "tsv", config.header, config.delimiter)
+                return tables.read(file, self.remarks, how, self.wanted)
             case "json" | "jsonl":
                 return json_objects.read(file)
             case "conll":

@@ -21,7 +21,7 @@ def read(file: File) -> Iterator[Row]:
         articles = json.loads(file.text)["data"]
     except json.JSONDecodeError as error:
         raise wrong(file.uri, error.lineno, f"not JSON ({error.msg}, column {error.colno})") from error
-    except (KeyError, TypeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise _not_squad(file, 1, 'no list "data" of articles') from error
     position, line = 0, 1
     for article, paragraph, question in _questions(file, articles):
@@ -34,8 +34,10 @@ def read(file: File) -> Iterator[Row]:
                 "title": article.get("title", ""),
                 "context": paragraph["context"],
                 "question": question["question"],
-                "answers": [] if question.get("is_impossible") else question["answers"],
+                "answers": [] if _is_impossible(question) else question["answers"],
             }
+        except ValueError as error:
+            raise wrong(file.uri, line, str(error)) from error
         except KeyError as error:
             raise _not_squad(file, line, f"a question or its paragraph has no {error}") from error
         yield Row(file.uri, line, values, str(question.get("id", "")))
@@ -51,6 +53,21 @@ def _questions(file: File, articles: Any) -> Iterator[tuple[dict[str, Any], dict
         raise _not_squad(
             file, 1, f'"data" is no list of articles with paragraphs and qas ({error})'
         ) from error
+
+
+def _is_impossible(question: dict[str, Any]) -> bool:
+    """Whether a question says that it has no answer.
+
+    Raises:
+        ValueError: it says neither, or has an answer all the same.
+    """
+    stated = question.get("is_impossible", False)
+    if not isinstance(stated, bool | None):
+        raise ValueError(f"is_impossible is {stated!r}; write true or false")
+    answers = question.get("answers") or []
+    if stated and any(answer.get("text") for answer in answers if isinstance(answer, dict)):
+        raise ValueError("is_impossible is true, and it has an answer; take one of them away")
+    return bool(stated)
 
 
 def _not_squad(file: File, line: int, what: str) -> StageError:

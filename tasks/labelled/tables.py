@@ -10,41 +10,51 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 from tasks.labelled.files import File
 from tasks.labelled.labels import spelled
 from tasks.labelled.rows import Row, wrong
+from tasks.sources.delimited import stated_separator
 
 DELIMITERS = ",;\t|"
 QUOTED = "files of TSV read with quotes around their fields"
 
-_DECLARED = re.compile(r"sep=(.)\r?(?:\n|\Z)", re.IGNORECASE)
 _QUOTED = r'(?<![^{delimiter}\n\r])"((?:[^"]|"")*+)"(?=[{delimiter}\r\n]|\Z)'
 
 
-def read(
-    file: File, remarks: Counter[str], *, tabs: bool, header: bool, delimiter: str = ""
-) -> Iterator[Row]:
+class Written(NamedTuple):
+    """How a recipe says that tables are written: tab-separated, with a header, by a delimiter ("": look)."""
+
+    tabs: bool
+    header: bool
+    delimiter: str = ""
+
+
+def read(file: File, remarks: Counter[str], written: Written, wanted: Collection[str] = ()) -> Iterator[Row]:
     """A row per example; without a header its columns are "1", "2", ….
 
-    A line `sep=;` at the top, as Excel reads it, names the delimiter; so does `delimiter`. Else it is a tab
-    with `tabs`, and in CSV the one that fits. Columns without a name at the end of rows have to be empty.
+    A line `sep=;` at the top, as Excel reads it, names the delimiter; so does the recipe. Else it is a tab in
+    TSV, and in CSV the one with which the `wanted` columns are there. Columns without a name at the end of
+    rows have to be empty.
 
     Raises:
         StageError: a row has too few or too many columns, or is none; a name occurs twice or is not there.
     """
+    tabs, header, delimiter = written
     first, text = 1, file.text
-    if declared := _DECLARED.match(text):
-        first, text = 2, text[declared.end() :]
-        delimiter = delimiter or declared[1]
-    delimiter = delimiter or ("\t" if tabs else _likeliest(text, header))
+    top_line, _, below = text.lstrip("\r\n").partition("\n")
+    if declared := stated_separator(f"{top_line}\n"):
+        first, text = 1 + text[: len(text) - len(below)].count("\n"), below
+        delimiter = delimiter or declared
+    delimiter = delimiter or ("\t" if tabs else _likeliest(file, text, header=header, wanted=wanted))
     quoted = not tabs or _has_quotes(text, delimiter)
     if tabs and quoted:
         remarks[QUOTED] += 1
     names, top = list[str](), list[str]()
     for line, cells in _quoted(file, text, first, delimiter) if quoted else _bare(text, first, delimiter):
-        if not any(cells):
+        if not any(cell.strip() for cell in cells):
             continue  # spreadsheets write rows without anything in them
         if not names:
             names = _names(file, line, cells) if header else [str(number + 1) for number in range(len(cells))]
@@ -53,7 +63,7 @@ def read(
                 continue
         elif cells == top:
             raise wrong(file.uri, line, "the header once more; were files joined? Remove the row")
-        if len(cells) < len(names) or any(cells[len(names) :]):
+        if len(cells) < len(names) or any(cell.strip() for cell in cells[len(names) :]):
             raise wrong(file.uri, line, _misfit(cells, names, delimiter))
         yield Row(file.uri, line, {name: cell for name, cell in zip(names, cells, strict=False) if name})
 
@@ -76,29 +86,36 @@ def _misfit(cells: list[str], names: list[str], delimiter: str) -> str:
     )
 
 
-def _likeliest(text: str, header: bool) -> str:
-    """The delimiter of CSV: the commonest among the columns' names, or the one that gives all rows as many.
+def _likeliest(file: File, text: str, *, header: bool, wanted: Collection[str]) -> str:
+    """The delimiter of CSV: the one with which the wanted columns are there, and all rows are as long.
 
-    A comma where nothing else is clearly right.
+    With a header it may also be the commonest among the columns' names; a comma where nothing is right.
     """
     if header:
-        names = re.sub('"[^"]*"', "", text.lstrip("\r\n").split("\n", 1)[0])
-        return max(DELIMITERS, key=names.count)
-    fitting = [delimiter for delimiter in DELIMITERS if _is_even(text, delimiter)]
-    return "," if "," in fitting or len(fitting) != 1 else fitting[0]
+        line = text.lstrip("\r\n").split("\n", 1)[0]
+        for delimiter in DELIMITERS:
+            if set(wanted) <= set(map(spelled, next(csv.reader([line], delimiter=delimiter), []))):
+                return delimiter
+        return max(DELIMITERS, key=re.sub('"[^"]*"', "", line).count)
+    least = max((int(column) for column in wanted if column.isdecimal()), default=1)
+    fitting = [delimiter for delimiter in DELIMITERS if _width(text, delimiter) >= max(least, 2)]
+    if len(fitting) > 1:
+        several = " or ".join(map(repr, fitting))
+        raise wrong(file.uri, 1, f"the columns may be parted by {several}; set examples.delimiter")
+    return fitting[0] if fitting else ","
 
 
-def _is_even(text: str, delimiter: str) -> bool:
-    """Whether all rows have the same number of columns, and more than one."""
-    widths = set()
+def _width(text: str, delimiter: str) -> int:
+    """How many columns all rows have, empty rows aside; 0 where they differ."""
+    widths = set[int]()
     try:
         for cells in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True):
-            widths.add(len(cells) or len(text))
-            if len(widths - {len(text)}) > 1:
-                return False
+            widths |= {len(cells)} - {0}
+            if len(widths) > 1:
+                return 0
     except csv.Error:
-        return False
-    return max(widths - {len(text)}, default=1) > 1
+        return 0
+    return max(widths, default=0)
 
 
 def _has_quotes(text: str, delimiter: str) -> bool:

@@ -39,6 +39,8 @@ _MARKS = {
 }
 # Bytes that are no text in any of the encodings above; ISO-2022 has its escape.
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f\x7f]")
+# Private characters, which East Asian bytes give in another East Asian encoding.
+_NOT_WRITTEN = re.compile("[\ue000-\uf8ff]")
 _UTF8_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _TYPOGRAPHY = frozenset("–—―‘’‚“”„†‡•…‹›€£¥¢§¶©®™ª«»¬°±²³´µ·¸¹º¼½¾¿¡×÷¦¨¯¤№ˆ˜‰\xa0\xad")
 # With fewer bytes than this to go by, a Western detection says no more than "Western".
@@ -84,7 +86,9 @@ def decode(raw: bytes, declared: Iterable[str] = (), hint: str | None = None) ->
         return _in_unicode(raw, codec)
     for known in filter(None, map(_codec_of_label, declared)):
         # A page that says UTF-16 and has no zero byte is in something else, most likely in UTF-8.
-        if not known.startswith(("utf-16", "utf-32")) and (text := _strictly(raw, known)) is not None:
+        if known.startswith(("utf-16", "utf-32")):
+            continue
+        if (text := _strictly(raw, known)) is not None and not _NOT_WRITTEN.search(text):
             return Decoded(text, _label(known))
     if _CONTROL.search(raw):
         raise LeftOut("binary", "it has control characters and is not UTF-8")

@@ -11,9 +11,11 @@ import io
 import lzma
 import zlib
 from collections.abc import Callable
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, NamedTuple, Protocol, cast
 
 import zstandard
+
+from tasks.sources.left_out import LeftOut
 
 # The longest window that the format's tools write (`zstd --long=31`): a reader has to hold so many bytes.
 LONGEST_WINDOW = 1 << 31
@@ -81,17 +83,33 @@ class _ZstdFrame:
         """Somewhat more than `max_length` at most; the rest of `data` waits for the next call."""
         waiting = self._waiting + data
         now, self._waiting = waiting[:_ZSTD_BYTES], waiting[_ZSTD_BYTES:]
-        return self._frame.decompress(now)
+        try:
+            return self._frame.decompress(now)
+        except zstandard.ZstdError as error:
+            if "ictionary" in str(error):
+                raise LeftOut(
+                    "needs a dictionary",
+                    "it was compressed with one (zstd -D); decompress it with that first",
+                ) from error
+            raise
+
+
+class _Kind(NamedTuple):
+    """A compression: what files begin with, and what reads a member of one."""
+
+    name: str
+    marks: tuple[bytes, ...]
+    new: Callable[[], _Member]
 
 
 class _Joined(io.RawIOBase):
     """What the members of a stream hold, one after the other."""
 
-    def __init__(self, stream: BinaryIO, new: Callable[[], _Member]) -> None:
-        self._stream, self._new = stream, new
-        self._member = new()
+    def __init__(self, stream: BinaryIO, kind: _Kind) -> None:
+        self._stream, self._kind = stream, kind
+        self._member = kind.new()
         self._ready = b""
-        self._ended = False
+        self._begun = self._ended = False
 
     def readable(self) -> bool:
         return True
@@ -120,22 +138,26 @@ class _Joined(io.RawIOBase):
             if not behind:
                 self._ended = True
                 return b""
-            self._member = self._new()
+            self._member = self._kind.new()
             return self._member.decompress(following, size)
         data = self._stream.read(_BLOCK) if self._member.needs_input else b""
         if self._member.needs_input and not data:
             raise EOFError("it ends before the end of the compressed data")
+        if not self._begun and not data.startswith(tuple(mark[: len(data)] for mark in self._kind.marks)):
+            raise LeftOut("not compressed", f"its name says {self._kind.name}, and it is not; rename it")
+        self._begun = True
         return self._member.decompress(data, size)
 
 
-def _joined(new: Callable[[], _Member]) -> Callable[[BinaryIO], BinaryIO]:
-    return lambda stream: cast(BinaryIO, _Joined(stream, new))
+def _joined(kind: _Kind) -> Callable[[BinaryIO], BinaryIO]:
+    return lambda stream: cast(BinaryIO, _Joined(stream, kind))
 
 
+_SKIPPED_FRAMES = [bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60)]
 DECOMPRESSED: dict[str, Callable[[BinaryIO], BinaryIO]] = {
-    ".gz": _joined(_GzipMember),
-    ".bz2": _joined(bz2.BZ2Decompressor),
-    ".xz": _joined(lzma.LZMADecompressor),
-    ".zst": _joined(_ZstdFrame),
+    ".gz": _joined(_Kind("gzip", (b"\x1f\x8b",), _GzipMember)),
+    ".bz2": _joined(_Kind("bzip2", (b"BZh",), bz2.BZ2Decompressor)),
+    ".xz": _joined(_Kind("xz", (b"\xfd7zXZ\0",), lzma.LZMADecompressor)),
+    ".zst": _joined(_Kind("zstd", (b"\x28\xb5\x2f\xfd", *_SKIPPED_FRAMES), _ZstdFrame)),
 }
 """Suffix -> what makes the stream of a file's bytes one of what they hold. Reading raises `UNREADABLE`."""

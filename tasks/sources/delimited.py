@@ -31,19 +31,32 @@ def stated_separator(line: str) -> str:
 def separator_of(sample: str, usual: str, wanted: Sequence[str], *, header: bool) -> str:
     """What stands between the cells: `usual`, unless the wanted columns are there only with another one.
 
+    A tab in a TSV is stated by its name; in a CSV without a header a comma is one of several.
+
     Args:
         sample: the beginning of the table; of `SAMPLE` characters or more, the last row may be cut off.
         wanted: names of columns; their numbers, from 1, where the table has no header.
+
+    Raises:
+        ValueError: there is no header, and the rows are as long with several separators.
     """
+    fitting = []
     for separator in dict.fromkeys((usual, ",", ";", "\t", "|")):
         rows = [row for row in csv.reader(io.StringIO(sample, newline=""), delimiter=separator) if row]
         if header and rows and set(wanted) <= set(rows[0]):
             return separator
         widths = {len(row) for row in (rows[:-1] if len(sample) >= SAMPLE and len(rows) > 1 else rows)}
         least = max(1 if separator == usual else 2, *map(_number, wanted))
-        if not header and len(widths) == 1 and widths.pop() >= least:
-            return separator
-    return usual
+        if not header and len(widths) == 1 and (width := widths.pop()) >= least:
+            if separator == "\t" == usual or width == 1:
+                return separator
+            fitting.append(separator)
+    if len(fitting) > 1:
+        raise ValueError(
+            f"the columns may be parted by {' or '.join(map(repr, fitting))}; write a first line such as "
+            "`sep=;` with the right one"
+        )
+    return fitting[0] if fitting else usual
 
 
 def is_quoted(sample: str, *, is_start: bool = True, commas_before: bool = False) -> bool:

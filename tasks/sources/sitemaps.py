@@ -19,6 +19,8 @@ MAX_BYTES = 50_000_000  # the protocol's own limit, unpacked
 _KINDS = {"urlset": "url", "sitemapindex": "sitemap"}
 _DECLARED = re.compile(rb"""^\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([\w.-]{2,40})""")
 _CDATA = re.compile(r"(<!\[CDATA\[.*?\]\]>)", re.DOTALL)
+_BEGINS = re.compile(r"<((?:[\w.-]+:)?(?:urlset|sitemapindex))\b", re.IGNORECASE)
+_CONTROL = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\ufffe\\uffff]")
 _BARE_AMPERSAND = re.compile(r"&(?!#\d{1,7};|#x[0-9a-fA-F]{1,6};|(?:amp|lt|gt|quot|apos);)")
 
 
@@ -46,13 +48,13 @@ def entries(content: bytes, url: str = "") -> list[Entry]:
     except LeftOut as problem:
         raise LeftOut("bad sitemap", f"{problem.reason}: {problem.detail}") from problem
     text = text.strip("\ufeff \t\r\n")
-    found = _in_xml(text) if text.startswith("<") else _in_list(text)
+    found = _in_xml(text) if text.startswith("<") or _BEGINS.search(text) else _in_list(text)
     return [entry._replace(url=_absolute(url, entry.url)) for entry in found]
 
 
 def _in_list(text: str) -> list[Entry]:
     """An address on each line."""
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip() for line in text.splitlines() if not line.lstrip().startswith("#")]
     if lines and not any(line.startswith(("http://", "https://")) for line in lines):
         raise LeftOut("bad sitemap", f"neither XML nor a list of addresses: {lines[0][:100]!r}")
     return [Entry(line, "", False) for line in lines if line]
@@ -63,14 +65,24 @@ def _in_xml(text: str) -> list[Entry]:
         raise LeftOut("bad sitemap", "declares a document type or entities")
     try:
         return _Sitemap(text).entries
-    except expat.ExpatError:
-        # A bare & is the usual fault: addresses are put in as they are.
-        parts = _CDATA.split(text)
+    except (expat.ExpatError, LeftOut):
+        # Warnings before it, the time that it took behind it, control characters in captions, and a bare &,
+        # the usual fault: addresses are put in as they are.
+        parts = _CDATA.split(_CONTROL.sub("", _alone(text)))
         parts[::2] = [_BARE_AMPERSAND.sub("&amp;", part) for part in parts[::2]]
     try:
         return _Sitemap("".join(parts)).entries
     except expat.ExpatError as error:
         raise LeftOut("bad sitemap", f"not XML: {error}") from error
+
+
+def _alone(text: str) -> str:
+    """From where the first element of a sitemap begins to where the last one of its name ends."""
+    begins = _BEGINS.search(text)
+    if not begins:
+        return text
+    ends = [match.end() for match in re.finditer(rf"</{re.escape(begins[1])}\s*>", text)]
+    return text[begins.start() : ends[-1]] if ends else text[begins.start() :]
 
 
 class _Sitemap:
@@ -97,8 +109,8 @@ class _Sitemap:
     def _characters(self, text: str) -> None:
         if len(self._path) == 3:
             # An <image:loc> is no <loc>: extensions have a prefix of their own.
-            prefix, _, name = self._path[2].rpartition(":")
-            if prefix == self._path[1].rpartition(":")[0]:
+            prefix, _, name = self._path[2].lower().rpartition(":")
+            if prefix == self._path[1].lower().rpartition(":")[0]:
                 self._values[name] = self._values.get(name, "") + text
 
     def _end(self, name: str) -> None:
@@ -110,7 +122,7 @@ class _Sitemap:
 
 
 def _local(name: str) -> str:
-    return name.rpartition(":")[2]
+    return name.rpartition(":")[2].lower()
 
 
 def _absolute(base: str, url: str) -> str:

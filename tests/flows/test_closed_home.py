@@ -49,3 +49,10 @@ def test_a_folder_that_holds_other_things_keeps_its_mode(home: Path) -> None:
     home.chmod(0o775)
     closed_home.close()
     assert [mode(path) for path in (home, home / "mlflow", home / "my-project")] == [0o775, 0o700, 0o755]
+
+
+def test_a_folder_that_is_for_all_users_keeps_its_mode(home: Path) -> None:
+    home.mkdir()
+    home.chmod(0o1777)
+    closed_home.close()
+    assert mode(home) == 0o1777

@@ -15,6 +15,11 @@ def unusable(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "file").touch()
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     return {
+        f"{tmp_path}/home\n": "a line end in it",
+        f"{tmp_path}/home ": "blanks around it",
+        f" {tmp_path}/home": "blanks around it",
+        f"{tmp_path}/what?": "which prefect and mlflow read otherwise",
+        f"{tmp_path}/a%20home": "which prefect and mlflow read otherwise",
         "/proc/textmill": "no such file",
         str(tmp_path / "file"): "a file is in the way",
         str(tmp_path / "file" / "below"): "a file is in the way",
@@ -31,6 +36,7 @@ def test_each_is_named_with_the_way_out(unusable: dict[str, str], monkeypatch: p
         with pytest.raises(RecipeError, match="TEXTMILL_HOME") as error:
             home.check(writes=False)
         assert reason in str(error.value)
+        assert "\n" not in str(error.value)
 
 
 def test_a_good_home_is_left_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

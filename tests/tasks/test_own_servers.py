@@ -64,6 +64,7 @@ def test_a_web_server_is_not_taken_for_another(
         ("sqlite:///mlflow.db", "no address of a server"),
         ("http://[::1", "no address of a server"),
         ("http://host:99999", "does not answer"),
+        ("http://127.0.0.1:9 ", "has blanks"),
     ],
 )
 def test_an_address_that_leads_nowhere(url: str, said: str) -> None:
@@ -71,6 +72,14 @@ def test_an_address_that_leads_nowhere(url: str, said: str) -> None:
         own_servers.check("mlflow", url)
     assert said in str(error.value)
     assert str(error.value).startswith(f"MLFLOW_TRACKING_URI={url} ")
+    assert "\n" not in str(error.value)
+
+
+def test_a_line_end_behind_an_address_is_said_in_one_line() -> None:
+    with pytest.raises(
+        ServerError, match=r"PREFECT_API_URL='http://h:1/api\\n' has blanks or a line end"
+    ) as error:
+        own_servers.check("prefect", "http://h:1/api\n")
     assert "\n" not in str(error.value)
 
 

@@ -32,7 +32,9 @@ def test_clients_can_be_made_whatever_is_set(monkeypatch: pytest.MonkeyPatch, pr
         assert client._transport_for_url(httpx.URL("http://example.org")) is not client._transport
 
 
-@pytest.mark.parametrize("proxy", ["socks4://h:1", "ftp://h", "http://", "http://u:secret@h:99999"])
+@pytest.mark.parametrize(
+    "proxy", ["socks4://h:1", "ftp://h", "http://", "http:/h:1", "http//h:1", "http://u:secret@h:99999"]
+)
 def test_a_proxy_that_nobody_speaks_to_is_refused(proxy: str) -> None:
     with pytest.raises(RecipeError, match="https_proxy=") as error:
         proxies.variables({"https_proxy": proxy})

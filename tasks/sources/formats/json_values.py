@@ -67,6 +67,8 @@ def _next_value(text: _Window, options: ReadingOptions) -> tuple[object, str]:
             if not text.grow(len(text.seen) - text.start):
                 raise LeftOut("damaged", f"the file ends in a value: {error.msg}") from error
             continue
+        except ValueError as error:  # a number of thousands of digits
+            raise LeftOut("not JSON", str(error)) from error
         # A number at the end of what was read may have more digits.
         if end == len(text.seen) and text.grow(1):
             continue

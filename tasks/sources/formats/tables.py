@@ -20,7 +20,7 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
     """A record per row; its position is the number of the row, from 1, without the header.
 
     Raises:
-        SourceError: there is no such column.
+        SourceError: there is no such column, or what parts them can't be told.
     """
     is_tsv = options.format == "tsv" or (options.format == "auto" and entry.name.lower().endswith(".tsv"))
     lines = _Lines(decoded_lines(entry.stream, options.max_document_bytes), on_bad)
@@ -32,7 +32,10 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
     else:
         wanted = [options.text_field, *options.meta_fields]
         usual = "\t" if is_tsv else ","
-        separator = separator_of(lines.ahead(SAMPLE), usual, wanted, header=options.header)
+        try:
+            separator = separator_of(lines.ahead(SAMPLE), usual, wanted, header=options.header)
+        except ValueError as error:
+            raise SourceError(f"{entry.uri}: {error}") from error
     is_open = separator == "\t"  # until a cell begins with a quote, rows are the same with quotes and without
     rows = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE if is_open else csv.QUOTE_MINIMAL)
     header: list[str] = []

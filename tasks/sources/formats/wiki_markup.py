@@ -29,6 +29,8 @@ _TOKEN = re.compile(
 _CLOSING = {"}}": "{{", "]]": "[[", "|}": "{|"}
 _DEEPEST = 60
 
+# How bars are written that are no bars of a template.
+_BARS = {"{{!}}": "|", "{{!!}}": "||", "{{(!}}": "{|", "{{!)}}": "|}", "{{!-}}": "|-"}
 _CONVERSION = re.compile(r"-\{([^{}]{0,500})\}-")
 _VARIANTS = ("zh-hans", "zh-cn", "zh", "zh-sg", "zh-hant", "zh-tw", "zh-hk")
 _EXTERNAL = re.compile(r"\[(?:https?:|ftp:)?//[^\s\]]{1,2000}(?:[ \t]([^\[\]\n]{0,500}))?\]")
@@ -63,6 +65,8 @@ def plain_text(markup: str, hidden: Collection[str] = ()) -> str:
         hidden: lower-case names of the namespaces of files and categories in the wiki's own language.
     """
     markup = _without_comments(markup).replace("\r\n", "\n").replace(CELL_END, " ")
+    for magic, meant in _BARS.items():
+        markup = markup.replace(magic, meant)
     markup = _CONVERSION.sub(_one_variant, markup)
     text = _without_brackets(markup, _ALIASES.union(hidden))
     text = _EXTERNAL.sub(lambda link: link[1] or "", text)

@@ -61,6 +61,17 @@ def test_starts_in_other_units_are_exactly_there(place: int, codec: str, unit: i
     assert placed({"text": "1990", "start": counted}, EMOJI) == {"text": "1990", "start": place}
 
 
+@pytest.mark.parametrize("context", ["is\u00a0old", "is  old", "is\nold"])
+def test_an_answer_with_other_blanks_is_as_its_context_writes_it(context: str) -> None:
+    assert placed({"text": "is old", "start": 5}, f"Rome {context}.") == {"text": context, "start": 5}
+
+
+def test_an_answer_in_the_other_unicode_form() -> None:
+    for one, other in (("caf\u00e9", "cafe\u0301"), ("cafe\u0301", "caf\u00e9")):
+        found = placed({"text": one, "start": 3}, f"Le {other} est un {other}.")
+        assert found == {"text": other, "start": 3}
+
+
 def test_a_wrong_start_is_put_at_the_nearest_place() -> None:
     assert placed({"text": "Rome", "start": 1}, "Rome, Rome") == {"text": "Rome", "start": 0}
     assert placed({"text": "Rome", "start": 5}, "Rome, Rome") == {"text": "Rome", "start": 6}

@@ -85,6 +85,13 @@ def test_a_copy_in_an_archive_or_under_another_name(tmp_path: Path) -> None:
         read("classification", "data/[ct]*d.tsv", test="data/test.tsv", **BY_NUMBER)
 
 
+def test_a_copy_with_other_line_ends(tmp_path: Path) -> None:
+    for copy in (TSV.replace("\n", "\r\n"), TSV.rstrip("\n"), f"\ufeff\n{TSV}"):
+        write(tmp_path, copy__tsv=copy)
+        with pytest.raises(StageError, match=r"copy\.tsv of train and data/test\.tsv of test hold the same"):
+            read("classification", "copy.tsv", test="data/test.tsv", **BY_NUMBER)
+
+
 def test_files_apart_are_read() -> None:
     found = read("classification", "data/[mr]*.tsv", test="data/test.tsv", **BY_NUMBER)
     assert len(found.examples["test"]) == 20

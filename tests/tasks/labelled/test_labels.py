@@ -10,6 +10,9 @@ import pytest
 
 from tasks.labelled.labels import RESPELT, LabelRule, likeness
 
+# Cyrillic es and a Greek omicron among Latin letters, and what word processors make of ' and -.
+TWINS = (("c", "\u0441"), ("no", "n\u03bf"), ("women's", "women\u2019s"), ("e-mail", "e\u2011mail"))
+
 
 @pytest.mark.parametrize(
     ("value", "label"),
@@ -66,6 +69,11 @@ def test_a_value_is_a_label(value: Any, label: str) -> None:
         ('"pos"', "with its quotes"),
         ("np.str_('a')", "a printed object"),
         ("[UNK]", "in brackets but no list"),
+        ("'pos'", "with its quotes"),
+        ("['a'", "a piece of a printed list"),
+        ("\"['a', 'b']\"", "with its quotes"),
+        ("a\x00", "with a control character"),
+        ("\x1b[1ma", "with a control character"),
     ],
 )
 def test_what_is_missing_or_ambiguous_is_refused(value: Any, message: str) -> None:
@@ -109,6 +117,11 @@ def test_lists_are_labels_however_they_are_written(value: Any, labels: list[str]
         ([1.0, 0.0], "which may be a 0 or 1 for each label"),
         (["a", None], "holds None"),
         (["a", ["b"]], "holds list"),
+        # Cut off, by a spreadsheet's longest cell or by a display; quoted twice.
+        ("['a', 'b", "a list of which a part is missing"),
+        ("0, 1]", "a list of which a part is missing"),
+        ("\"['a', 'b']\"", "a piece of a printed list"),
+        ("'a', 'b'", "with its quotes"),
         ("a,nan", "print where there is nothing"),
         ({"a": 1}, "holds dict"),
     ],
@@ -134,7 +147,13 @@ def test_what_is_spelled_otherwise_is_counted() -> None:
 
 
 def test_likeness() -> None:
-    for one, other in (("2", "2.0"), ("True", "true"), ("a\u200db", "ab"), ("\u2764\ufe0f", "\u2764")):
+    for one, other in (
+        ("2", "2.0"),
+        ("True", "true"),
+        ("a\u200db", "ab"),
+        ("\u2764\ufe0f", "\u2764"),
+        *TWINS,
+    ):
         assert likeness(one) == likeness(other)
     for one, other in (("2", "2.5"), ("v2", "v2.0"), ("Pos", "pos"), ("20", "2.0")):
         assert likeness(one) != likeness(other)

@@ -69,6 +69,34 @@ from tests.tasks.labelled.example_files import BY_NUMBER, SENTENCE, TSV, read, s
             {},
             "a.conll, line 5: the tag 'LOC' is none of BIO",
         ),
+        (
+            {"a__conll": "Rome\tB-LOC\n\tO\n"},
+            "token_classification",
+            {},
+            "a.conll, line 1: 'words' has an empty entry",
+        ),
+        (
+            {"a__jsonl": f'{{"text": "x", "label": {"1" * 5000}}}'},
+            "classification",
+            {},
+            "a.jsonl, line 1: a number that can't be read",
+        ),
+        (
+            {
+                "a__json": squad({"text": "old", "answer_start": 8}).replace(
+                    '"What?"', '"?", "is_impossible": true'
+                )
+            },
+            "question_answering",
+            {"format": "squad"},
+            "is_impossible is true, and it has an answer",
+        ),
+        (
+            {"a__json": squad().replace('"What?"', '"?", "is_impossible": "false"')},
+            "question_answering",
+            {"format": "squad"},
+            "is_impossible is 'false'; write true or false",
+        ),
         ({"a__conll": "Rome O\nis O X\n"}, "token_classification", {}, "a.conll, line 2: 3 columns, where"),
         (
             {"a__conll": "Rome\u3000O\n"},
@@ -212,7 +240,7 @@ from tests.tasks.labelled.example_files import BY_NUMBER, SENTENCE, TSV, read, s
         ({"a__json": '[{"text": "x"'}, "classification", {}, "a.json, line 1: not JSON"),
         ({"a__txt": TSV}, "classification", {}, "a.txt: its name does not say what it holds"),
         ({"a__tsv": b"\x89PNG\r\n\x1a\n\0\0"}, "classification", {}, "a.tsv can't be read: binary"),
-        ({"a__gz": b"no gzip"}, "classification", {}, "a.gz can't be read: damaged"),
+        ({"a__gz": b"no gzip"}, "classification", {}, "a.gz can't be read: not compressed"),
         ({}, "classification", {}, "nothing matches 'a.tsv'; give an existing file"),
     ],
 )

@@ -37,6 +37,11 @@ def test_names_are_found_in_compounds_and_broken_lines_but_not_inside_words() ->
         (["c", "c++"], "C++, c, cc, c++11", "*, *, cc, *11"),
         (["scikit-learn", "scikit"], "scikit-learn, scikit_learn", "*, *_learn"),
         (["2", "3d"], "12, 2, x2, 3D, 13d, 3dx", "12, *, x2, *, 13d, 3dx"),
+        (
+            ["don't", "e-mail"],
+            "Don\u2019t e\u2011mail, don't, e\u2010mail e\u2013mail",
+            "* *, *, * e\u2013mail",
+        ),
         ([".net"], "asp.net .NET", "asp* *"),
     ],
 )

@@ -89,6 +89,15 @@ def test_conll_by_white_space_or_tabs_with_documents_comments_and_a_prefix(tmp_p
     assert first == {"id": "b.txt:11", "words": ["New York", "3"], "tags": ["B-LOC", "O"]}
 
 
+def test_conll_with_blanks_in_blank_lines_and_an_empty_last_column(tmp_path: Path) -> None:
+    for blank in ("\t", " \t\r", "\u00a0", "\u3000"):
+        write(tmp_path, a__conll="".join(f"Rome B-LOC \r\n{n} O\r\n{blank}\n" for n in range(9)))
+        assert len(all_of("token_classification", "a.conll")) == 9
+    write(tmp_path, a__conll="".join(f"Rome\t\tB-LOC\t\n{n}\tx\tO\t\n\n" for n in range(9)))
+    first = all_of("token_classification", "a.conll")[0]
+    assert (first["words"][0], first["tags"]) == ("Rome", ["B-LOC", "O"])
+
+
 def test_tags_in_another_spelling_are_rewritten_and_counted(tmp_path: Path) -> None:
     write(tmp_path, a__conll="".join(f"New I-LOC\nYork I-LOC\n{n} O\nRome S-LOC\n\n" for n in range(6)))
     found = read("token_classification", "a.conll")

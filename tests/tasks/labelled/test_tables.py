@@ -37,6 +37,15 @@ BY_NUMBER = {"header": False, "columns": {"text": 1, "label": 2}}
         # Line ends of every make, and none at the end.
         ("a.csv", "text;label\r" + SEMICOLONS.replace("\r\n", "\r"), {}),
         ("a.csv", ("text;label\n" + SEMICOLONS).removesuffix("\r\n"), {}),
+        ("a.csv", '\n"sep=;"\r\ntext;label\r\n' + SEMICOLONS, {}),
+        # The delimiter is the one with which the columns are there, however many commas a name has.
+        ("a.csv", "text;label;why (a, b, c, d)\n" + SEMICOLONS.replace("\r\n", ";x\r\n"), {}),
+        (
+            "a.csv",
+            "".join(f'"{text}; yes";0,5;{label}\n' for text, label in ROWS),
+            {"header": False, "columns": {"text": 1, "label": 3}},
+        ),
+        ("a.csv", "text,label\n" + "".join(f"{text}; yes,{label}, ,\n" for text, label in ROWS) + " ,\n", {}),
         # Every field in quotes, as csv.QUOTE_ALL writes it.
         ("a.tsv", "text\tlabel\n" + "".join(f'"{a}"\t"{b}"\n' for a, b in SAID), {}),
     ],
@@ -93,6 +102,7 @@ def test_quotes_that_are_text_stay(tmp_path: Any) -> None:
             "a.csv can't be read: it is an Excel workbook or another zip; save the sheet as CSV",
         ),
         (b"\x1f\x8b\x08\0", "a.csv can't be read: it is compressed by gzip; let its name end in .gz"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "it is a pointer of Git LFS"),
         ("", "a.csv: no example in it"),
         ("text,label\n", "a.csv: no example in it"),
     ],
@@ -101,6 +111,15 @@ def test_mistakes_in_tables(tmp_path: Any, content: str | bytes, message: str) -
     write(tmp_path, a__csv=content)
     with pytest.raises(StageError, match=re.escape(message)):
         read("classification", "a.csv")
+
+
+def test_a_delimiter_that_can_not_be_told_is_asked_for(tmp_path: Any) -> None:
+    write(tmp_path, a__csv="".join(f"{text}, yes;{label}\n" for text, label in ROWS))
+    with pytest.raises(
+        StageError, match=r"line 1: the columns may be parted by ',' or ';'; set examples.deli"
+    ):
+        read("classification", "a.csv", **BY_NUMBER)
+    assert len(all_of("classification", "a.csv", delimiter=";", **BY_NUMBER)) == len(ROWS)
 
 
 def test_labels_in_columns_of_their_own(tmp_path: Any) -> None:

@@ -155,6 +155,22 @@ def test_a_member_of_a_time_that_no_calendar_has(seconds: int) -> None:
     assert (list(found), left_out) == (["x.tar!a.txt a.txt", "x.tar!b.txt b.txt"], {})
 
 
+def test_a_name_that_says_compressed_and_is_not() -> None:
+    for name in ("a.txt.gz", "a.txt.bz2", "a.txt.xz", "a.txt.zst"):
+        for content in (b"plain", b"a text that is plain\n"):
+            with pytest.raises(LeftOut, match=r"not compressed.*rename it"):
+                members(name, content)
+
+
+def test_a_dictionary_of_zstandard_is_asked_for() -> None:
+    dictionary = zstandard.train_dictionary(1000, [b"text %d of good\tgood\n" % n * 9 for n in range(500)])
+    content = zstandard.ZstdCompressor(dict_data=dictionary).compress(b"text 1 of good\tgood\n")
+    with pytest.raises(LeftOut, match="needs a dictionary"):
+        members("a.txt.zst", content)
+    skipped = b"\x50\x2a\x4d\x18\x04\0\0\0abcd"
+    assert members("a.txt.zst", skipped + zstandard.compress(b"text"))[0] == {"a.txt.zst a.txt": b"text"}
+
+
 def test_a_long_window_of_zstandard_is_read() -> None:
     """As `zstd --long=31` writes it."""
     window = zstandard.ZstdCompressionParameters(window_log=31, enable_ldm=True)

@@ -133,3 +133,8 @@ def test_a_line_of_two_gigabytes_is_never_held() -> None:
 def test_the_head_of_a_file_may_end_in_a_character(codec: str, told: str) -> None:
     raw = ("x, " + CHINESE * 9).encode(codec)
     assert {codec_of_head(raw[:end]) for end in range(200, 212)} == {told}
+
+
+def test_a_charset_that_gives_private_characters_is_not_the_right_one() -> None:
+    text = "\u9019\u662f\u4e00\u500b\u5f88\u597d\u7684\u9801\u9762\uff0c\u8b1d\u8b1d\u5927\u5bb6"
+    assert decode(text.encode("big5"), ["gb2312"]) == (text, "big5")

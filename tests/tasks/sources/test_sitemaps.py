@@ -38,6 +38,12 @@ URLSET = """<?xml version="1.0" encoding="UTF-8"?>
         URLSET.replace("http://www.sitemaps.org/schemas/sitemap/0.9", "urn:another").encode(),
         URLSET.replace("<url>", "<s:url>").replace("</url>", "</s:url>").replace("loc>", "s:loc>")
         .replace("lastmod>", "s:lastmod>").replace("image:s:loc", "image:loc").encode(),
+        b"<!-- made by hand -->\n" + URLSET.encode(),
+        b"<br />\n<b>Warning</b>: mysql_connect() &nbsp;\n" + URLSET.encode() + b"\n45 queries in 0.2 s",
+        b"Notice: undefined index in x.php on line 3\n" + URLSET.encode(),
+        URLSET.replace("i.png", "i\x0b.png").encode(),
+        URLSET.replace("urlset", "URLSET").replace("url>", "URL>").replace("<loc>", "<Loc>")
+        .replace("</loc>", "</Loc>").encode(),
         gzip.compress(URLSET[:90].encode()) + gzip.compress(URLSET[90:].encode()),
     ],
 )  # fmt: skip
@@ -55,7 +61,7 @@ def test_what_is_no_sitemap_is_said_to_be_none() -> None:
     ):
         with pytest.raises(LeftOut, match="bad sitemap"):
             entries(content)
-    assert entries(b"http://x.org/a\n\nhttp://x.org/b") == [
+    assert entries(b"# pages\n http://x.org/a\n\nhttp://x.org/b") == [
         ("http://x.org/a", "", False), ("http://x.org/b", "", False)
     ]  # fmt: skip
     assert entries(b"<urlset/>") == entries(b"") == []

@@ -118,3 +118,13 @@ def test_a_quote_that_is_never_closed_is_entered() -> None:
     found, bad = rows("a.csv", b'id,text\n1,a\n2,"b\n3,c\n4,d\n')
     assert [record.text for record in found] == ["a"]
     assert bad == {"2": "not a row"}
+
+
+def test_a_separator_that_can_not_be_told_is_asked_for() -> None:
+    content = b"well, one;1\nyes, two;0\n"
+    with pytest.raises(SourceError, match=r"a\.csv: the columns may be parted by ',' or ';'"):
+        rows("a.csv", content, header=False, text_field="1")
+    found, _ = rows("a.csv", b"sep=;\n" + content, header=False, text_field="1")
+    assert [record.text for record in found] == ["well, one", "yes, two"]
+    found, _ = rows("a.tsv", content.replace(b";", b"\t"), header=False, text_field="1")
+    assert [record.text for record in found] == ["well, one", "yes, two"]

@@ -30,6 +30,8 @@ from tasks.sources.formats.wiki_markup import plain_text
         ("<table><tr><th>a</th><td>b</td></tr>\n<tr><td>c</td></tr></table>", "a | b\nc"),
         ("{{cite|a|}} b {{flag|{{x|}}}} c", "b c"),
         ("{|\n| a<br>b || c\n|}", "a b | c"),
+        ("{|\n{{!}} a {{!}}{{!}} b\n|}", "a | b"),
+        ("{{(!}} class=x\n! a\n{{!-}}\n{{!}} [[b{{!}}c]]\n{{!)}}", "a\nc"),
         ("* one\n# two\n:: three\n----\nfour", "- one\n- two\nthree\nfour"),
         ("[http://x.org the site] [http://x.org]", "the site"),
         ("a &lt;b&gt; &amp;amp;&nbsp;c<br/>d <b>e</b> __TOC__<!-- x -->", "a <b> &amp; c\nd e"),
