@@ -28,6 +28,7 @@ from deploy.installation import Installation
 
 HOST = "127.0.0.1"
 STOP_SECONDS = 15.0
+ANSWER_SECONDS = 10.0
 REPOSITORY, BACKENDS, ENVIRONMENT = "models", "backends", "environment"  # in the home
 # The home as the server and the processes of its models see it: it is their working directory. They are
 # started by a line of shell without quotes, and their Python knows ASCII only; so the names of the home and
@@ -210,7 +211,8 @@ def _complaints(server: TritonServer, log_start: int) -> str:
 
 
 def _answers(server: TritonServer, question: str) -> bool:
-    connection = http.client.HTTPConnection(HOST, server.http_port, timeout=2)
+    # Whoever is busy gets the time: a server taken for dead would be ended, with what it is answering.
+    connection = http.client.HTTPConnection(HOST, server.http_port, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", f"/v2/health/{question}")
         return connection.getresponse().status == 200
