@@ -22,6 +22,7 @@ from pathlib import Path
 import psutil
 
 from deploy import access, hidden_arguments, installation
+from deploy.ending import wait_until_ended
 from deploy.errors import TritonError
 from deploy.installation import Installation
 
@@ -128,10 +129,9 @@ def stop(home: Path) -> bool:
     process = _process(server, home) if server else None
     if process:
         process.terminate()
-        _, alive = psutil.wait_procs([process], timeout=STOP_SECONDS)
-        for stubborn in alive:
+        for stubborn in wait_until_ended([process], STOP_SECONDS):
             stubborn.kill()
-            stubborn.wait(STOP_SECONDS)
+            wait_until_ended([stubborn], STOP_SECONDS)
     _sweep(home)
     _record(home).unlink(missing_ok=True)
     return process is not None

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psutil
 
+from deploy.ending import wait_until_ended
 from flows.settings import LOOPBACK
 
 MARK = "TEXTMILL_SERVER"
@@ -78,12 +79,12 @@ def end(mark: str) -> list[int]:
     marked = _marked(mark)
     for process in marked:
         _send(process, signal.SIGTERM)
-    _, stubborn = psutil.wait_procs(marked, timeout=TERMINATE_SECONDS)
+    stubborn = wait_until_ended(marked, TERMINATE_SECONDS)
     # Asked again, because a server may have started a worker in the meantime.
     late = list({*stubborn, *_marked(mark)})
     for process in late:
         _send(process, signal.SIGKILL)
-    psutil.wait_procs(late, timeout=TERMINATE_SECONDS)
+    wait_until_ended(late, TERMINATE_SECONDS)
     return sorted({process.pid for process in [*marked, *late]})
 
 

@@ -70,6 +70,7 @@ def environment(home: Path, ports: Ports) -> dict[str, str]:
         # The V2 pages call an analytics host; V1 works without a network.
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_CLIENT_MAX_RETRIES": "3",  # with growing pauses, a quarter of a minute
         **mlflow_waits.BOUNDS,
     }
     addresses: dict[str, str] = {}

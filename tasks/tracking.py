@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
 import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -10,12 +12,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tasks.artifact import Artifact, Manifest
+from tasks.artifact import Artifact, Manifest, sha256_text
 from tasks.redaction import redacted
 from tasks.registry import KEY_TAG, client, server_address
 from tasks.store import Store
 
 METRICS_PER_REQUEST = 1000
+HOME_TAG = "textmill.home"
 # Without it MLflow guesses the kind of an experiment, and shows pages for chat applications.
 TRAINING = {"mlflow.experimentKind": "custom_model_development"}
 CURVES = {"pretrain": "pretrain", "fine_tune": "fine-tune"}
@@ -23,12 +26,11 @@ DATASETS = ("collect", "clean", "tokenize", "examples")
 
 
 def find_or_create_run(mlflow: Any, experiment: str, key: str, name: str = "run") -> str:
-    """The id of the MLflow run that belongs to a stage key: an earlier attempt's, or a new one."""
+    """The id of this home's MLflow run for a stage key: an earlier attempt's, or a new one."""
     experiment_id = _experiment(mlflow, experiment)
-    earlier = mlflow.search_runs([experiment_id], f"tags.`{KEY_TAG}` = '{key}'")
-    if earlier:
+    if earlier := _runs(mlflow, experiment_id, key):
         return str(earlier[0].info.run_id)
-    tags = {KEY_TAG: key}
+    tags = {KEY_TAG: key, HOME_TAG: _home()}
     return str(mlflow.create_run(experiment_id, run_name=f"{name}-{key[:8]}", tags=tags).info.run_id)
 
 
@@ -46,11 +48,21 @@ def _experiment(mlflow: Any, name: str) -> str:
         return str(mlflow.get_experiment_by_name(name).experiment_id)
 
 
+def _runs(mlflow: Any, experiment_id: str, key: str) -> list[Any]:
+    tags = f"tags.`{KEY_TAG}` = '{key}' and tags.`{HOME_TAG}` = '{_home()}'"
+    return list(mlflow.search_runs([experiment_id], tags))
+
+
+def _home() -> str:
+    """Which home this is: two that make the same thing at one time would write into one run."""
+    return sha256_text(f"{platform.node()} {os.environ.get('TEXTMILL_HOME', '')}")[:16]
+
+
 def attach(experiment: str, key: str, file: Path, folder: str = "") -> str:
     """Attach a file to the MLflow run of a stage key; returns the address of its page, "" without a run."""
     mlflow = client()
     found = mlflow.get_experiment_by_name(experiment)
-    runs = mlflow.search_runs([found.experiment_id], f"tags.`{KEY_TAG}` = '{key}'") if found else []
+    runs = _runs(mlflow, found.experiment_id, key) if found else []
     if not runs:
         return ""
     run_id = runs[0].info.run_id

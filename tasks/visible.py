@@ -27,6 +27,8 @@ UI_EVERY_SECONDS = 2.0
 
 Advance = Callable[..., None]
 
+_refused: str | None = None  # what the server said when it took no page any more
+
 
 def in_prefect_run() -> bool:
     """Whether this code runs inside a Prefect flow or task run."""
@@ -108,33 +110,52 @@ class _UiProgress:
         self.shown_at = 0.0
 
     def show(self, percent: float, note: str = "", *, force: bool = False) -> None:
-        if not in_prefect_run() or (not force and time.monotonic() - self.shown_at < UI_EVERY_SECONDS):
+        if not shows_pages() or (not force and time.monotonic() - self.shown_at < UI_EVERY_SECONDS):
             return
         from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
         self.shown_at = time.monotonic()
         percent = min(100.0, max(0.0, percent))
-        if self.artifact is None:
-            self.artifact = create_progress_artifact(percent, key=self.key, description=self.description)
-        else:
-            text = f"{self.description}: {note}" if note else None
-            update_progress_artifact(self.artifact, percent, text and redacted(text))
+        with _optional():
+            if self.artifact is None:
+                self.artifact = create_progress_artifact(percent, key=self.key, description=self.description)
+            else:
+                text = f"{self.description}: {note}" if note else None
+                update_progress_artifact(self.artifact, percent, text and redacted(text))
 
 
 def show_markdown(key: str, markdown: str, description: str) -> None:
     """Put a page of Markdown among the Prefect run's artifacts."""
-    if in_prefect_run():
+    if shows_pages():
         from prefect.artifacts import create_markdown_artifact
 
-        create_markdown_artifact(redacted(markdown), key=artifact_key(key), description=description)
+        with _optional():
+            create_markdown_artifact(redacted(markdown), key=artifact_key(key), description=description)
 
 
 def show_link(key: str, url: str, text: str) -> None:
     """Put a link among the Prefect run's artifacts."""
-    if in_prefect_run():
+    if shows_pages():
         from prefect.artifacts import create_link_artifact
 
-        create_link_artifact(redacted(url), link_text=text, key=artifact_key(key), description=text)
+        with _optional():
+            create_link_artifact(redacted(url), link_text=text, key=artifact_key(key), description=text)
+
+
+def shows_pages() -> bool:
+    """Whether there is a Prefect run, and its server has taken all pages so far."""
+    return _refused is None and in_prefect_run()
+
+
+@contextmanager
+def _optional() -> Iterator[None]:
+    """A page must not end a run: when the server refuses one, it is said, and no other is tried."""
+    global _refused
+    try:
+        yield
+    except Exception as error:
+        _refused = redacted(str(error)) or type(error).__name__
+        console.print(f"  [yellow]no more pages in Prefect, it does not answer: {plain(_refused)[:200]}[/]")
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -65,7 +65,7 @@ LONGEST = (
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Bytes don't belong in a test's name: compressed ones hold the time, so each worker would name it anew."""
+    """Bytes don't belong in a test's name: compressed ones hold the time, which differs by worker."""
     return argname if isinstance(val, bytes) else None
 
 

@@ -5,6 +5,7 @@ import importlib.util
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,20 @@ import pytest
 import typer
 import yaml
 
-from flows import login
+from deploy import access, client
+from flows import closed_home, login
 from flows.cli import app
 from flows.recipe import Recipe, load_recipe
+from flows.settings import Ports, port_variable
+from tasks import door
 from tasks.cleaning.config import CleanConfig
 from tasks.collecting import MODULES
+from tasks.sources import containers, crawling, fetching, sitemaps
+from tasks.sources.files import FilesSource
 from tasks.validate import ValidateConfig
 
 ROOT = Path(__file__).resolve().parents[1]
+TASK_TYPES = ROOT / "model_code" / "task_types"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
 # What a page may leave out of an example that is a part of a recipe.
 AROUND = {"name": "example", "collect": {"sources": [{"kind": "packages"}]}}
@@ -143,17 +150,105 @@ def test_the_reference_follows_the_models() -> None:
 def test_scheduled_runs_have_the_built_in_recipe() -> None:
     [deployment] = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))["deployments"]
     assert Recipe.model_validate(deployment["parameters"]["recipe"]) == load_recipe(deployment["name"])
+    [schedule] = deployment["schedules"]
+    assert schedule == {"cron": "0 3 * * *", "timezone": "UTC"}
+    assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
     file, function = deployment["entrypoint"].split(":")
     source = (ROOT / file).read_text(encoding="utf-8")
     assert re.search(rf"\ndef {function}\(\s*recipe: RecipeParameter\b", source)
 
 
-def test_the_variables_in_the_readme_are_read() -> None:
-    from dataclasses import fields
-
-    from flows.settings import Ports, port_variable
-
-    shown = set(re.findall(r"`(TEXTMILL_\w+)`", (ROOT / "README.md").read_text(encoding="utf-8")))
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_the_variables_in_pages_are_read(page: Path) -> None:
     ports = {port_variable(field.name) for field in fields(Ports)}
-    others = {"TEXTMILL_HOME", "TEXTMILL_TRITON_ENV", login.ON_VARIABLE, login.HOSTS_VARIABLE}
-    assert shown == ports | others
+    known = ports | {"TEXTMILL_HOME", "TEXTMILL_TRITON_ENV", login.ON_VARIABLE, login.HOSTS_VARIABLE}
+    shown = set(re.findall(r"\bTEXTMILL_[A-Z_]+\b(?!\*)", page.read_text(encoding="utf-8")))
+    assert shown <= known, name(page)
+    if page.name == "README.md":
+        assert shown == known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_files_in_pages_are_there(page: Path) -> None:
+    """Files of the project that a page names by their whole path; two pages tell of old ones too."""
+    if page.name in ("CHANGELOG.md", "decisions.md"):
+        return
+    named = set(re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.(?:py|md|ya?ml))`", page.read_text(encoding="utf-8")))
+    packages = {path.name for path in ROOT.iterdir() if path.is_dir()}
+    ours = {file for file in named if file.partition("/")[0] in packages}
+    assert [file for file in sorted(ours) if not (ROOT / file).is_file()] == []
+
+
+def test_counts_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    kinds = sum("\ndef predict(" in file.read_text(encoding="utf-8") for file in TASK_TYPES.glob("*.py"))
+    numbers = {3: "three", 8: "eight", 13: "thirteen"}
+    assert f"one of {numbers[kinds]} kinds of task" in readme
+    assert f"answer {numbers[len(load_recipe('python-docs').questions)]} questions" in readme
+    table = readme.partition("| stage | what it makes")[2].partition("\n\n")[0]
+    assert f"run all {numbers[table.count(chr(10)) - 1]} stages" in readme
+
+
+def test_the_pinned_tokenizer_is_the_one_for_nvidias_image() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    [named] = re.findall(r"tokenizers==[\d.]+", page)
+    for lock in ("requirements.lock", "requirements-triton.lock"):
+        assert named in (ROOT / lock).read_text(encoding="utf-8").splitlines(), lock
+
+
+def test_names_in_the_guide_are_in_the_code() -> None:
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    code = "\n".join(
+        file.read_text(encoding="utf-8")
+        for package in ("flows", "tasks", "expectations")
+        for file in (ROOT / package).rglob("*.py")
+    )
+    names = set(re.findall(r"`(_?[A-Z_]{4,})`", guide))
+    assert [constant for constant in sorted(names) if not re.search(rf"^{constant}\b", code, re.M)] == []
+
+
+def test_every_built_in_recipe_is_named() -> None:
+    page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    names = {file.stem for file in (ROOT / "flows" / "recipes").glob("*.yaml")}
+    assert [recipe for recipe in sorted(names) if f"`{recipe}`" not in page] == []
+
+
+def test_the_folders_of_a_home_are_those_of_the_page() -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").partition("## Collecting")[0]
+    assert set(re.findall(r"^\| `(\w+)/", page, re.M)) == closed_home.FOLDERS
+
+
+def test_the_ports_in_pages_are_the_defaults() -> None:
+    for page in ("README.md", "docs/operations.md"):
+        text = (ROOT / page).read_text(encoding="utf-8")
+        for field in fields(Ports):
+            [row] = re.findall(rf"^\|.*`{port_variable(field.name)}`.*$", text, re.M)
+            assert f" {field.default} " in row, page
+
+
+def test_bounds_in_pages_are_those_of_the_code() -> None:
+    """The bounds of collecting and of questions, each in a row of its own."""
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    for row, bounds in {
+        "a document": (FilesSource.model_fields["max_document_bytes"].default // 10**6,),
+        "one file, unpacked": (FilesSource.model_fields["max_file_bytes"].default // 10**9,),
+        "what an archive or": (containers.LARGEST_RATIO, containers.SMALL_ENOUGH // 10**6),
+        "its redirects; attempts": (fetching.MAX_REDIRECTS, fetching.MAX_ATTEMPTS),
+        "waiting that a site": (int(fetching.LONGEST_WAIT), int(fetching.LONGEST_WAIT_IN_SUM)),
+        "failures in a row": (fetching.FAILURES_IN_A_ROW,),
+        "sitemaps": (crawling.MAX_SITEMAPS, sitemaps.MAX_BYTES // 10**6),
+        "texts in a request": (client.MAX_BATCH,),
+        "the texts of a request": (client.MAX_REQUEST_BYTES,),
+    }.items():
+        [cells] = re.findall(rf"^\| {row}[^|]*\|([^|]*)\|", page, re.M)
+        assert [f"{bound:,}" for bound in bounds] == re.findall(r"\d+(?:,\d+)*", cells), row
+
+
+def test_the_page_about_security_names_what_demands_a_key() -> None:
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    section = page.partition("## Triton's key")[2].partition("\n## ")[0]
+    assert [group for group in access.RESTRICTED if f"`{group}`" not in section] == []
+    header = next(iter(access.grpc_headers("")))
+    assert header in section
+    assert f'"{access.HEADER}: %s"' in section
+    assert f"`{door.USER}`" in page

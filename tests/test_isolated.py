@@ -40,6 +40,7 @@ USED = "s3rver-planted"  # the password in the servers' addresses
 # The corpus itself, and what a person reads of it on this machine: all below the home, and on no page.
 TEXT_BELONGS = ("collected/*", "artifacts/collect/*", "artifacts/clean/*", "artifacts/examples/*")
 TEXT_BELONGS += ("artifacts/evaluate/*/samples.json", "artifacts/pretrain/*/samples.json")
+TEXT_BELONGS += ("artifacts/deploy/*/canaries.json",)
 LOAD = "import mlflow, sys; print(mlflow.pyfunc.load_model(sys.argv[1]).predict(['the roses']).label[0])"
 SCRIPT = f"""
 set -e
@@ -49,6 +50,8 @@ export MLFLOW_TRACKING_URI=http://mill:{USED}@127.0.0.1:$TEXTMILL_MLFLOW_PORT
 textmill run "$1"
 unset ORT_DISABLE_TELEMETRY
 python -c "{LOAD}" models:/topics/1
+unset PREFECT_API_URL MLFLOW_TRACKING_URI
+textmill down
 """
 
 
@@ -80,13 +83,14 @@ def kept(recipe: Path, open_mill: Callable[..., Any], tmp_path_factory: pytest.T
     for place in outside.values():
         Path(place).mkdir(parents=True)
     path = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "TEXTMILL_LOGIN": "off"}
+    (folder / "outside" / "here").mkdir()
     with open_mill(folder / "home", **outside, **CREDENTIALS, **path) as mill:
         record = folder / "sought.json"
         command = [*UNSHARE, sys.executable, ROOT / "tests" / "isolated_network.py", record]
         done = subprocess.run(
             [*command, "sh", "-c", SCRIPT, "sh", folder / "topics.yaml"],
             env=mill.environment,
-            cwd=ROOT,
+            cwd=folder / "outside" / "here",
             capture_output=True,
             text=True,
             timeout=900,
@@ -103,11 +107,15 @@ def test_nothing_beyond_loopback_is_looked_up_or_reached(kept: Kept) -> None:
 
 
 def test_nothing_is_written_outside_the_home(kept: Kept) -> None:
-    """But what `mlflow.pyfunc.load_model` itself leaves of a model that is not told where to go."""
+    """But what `mlflow.pyfunc.load_model` itself leaves of a model that is not told where to go.
+
+    Nor in the folder where the command is given; servers have ended.
+    """
     fetched = [model.parent for model in kept.outside.glob("TMPDIR/*/MLmodel")]
     assert len(fetched) == 1
     files = [path for path in kept.outside.rglob("*") if path.is_file() and fetched[0] not in path.parents]
     assert files == []
+    assert "ended triton, mlflow, prefect" in kept.output
 
 
 def test_mlflow_has_no_advice(kept: Kept) -> None:

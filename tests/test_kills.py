@@ -36,4 +36,6 @@ def test_killed_inside_every_stage_a_run_ends_like_an_undisturbed_one(
         ]
         assert [run["status"] for run in logged_runs(mill, "pretrain")] == ["FINISHED"]
         assert mill("runs").count("killed") == len(STAGES)
+        asked = mill.client("PREFECT").post("/api/flow_runs/filter", json={})
+        assert {run["state_type"] for run in asked.json()} == {"COMPLETED", "CRASHED"}
         assert not list((mill.home / "artifacts").glob("*/.*"))

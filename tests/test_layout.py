@@ -32,6 +32,8 @@ FIGURES = {"sklearn", "scipy", "seqeval", "sacrebleu", "rouge_score"}
 BESIDES = {"adapters.py": {"peft", "bitsandbytes"}, "privacy.py": {"opacus"}, "private_step.py": {"opacus"}}
 HEAVY = {"torch", "transformers", "prefect", "mlflow", "great_expectations", "datasets", "daft", "sklearn"}
 MOST_LINES = 400
+PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "shelve"}
+WAYS_TO_CODE = ("torch.load", "trust_remote_code", "allow_pickle=True")
 
 
 def _files(package: str) -> list[Path]:
@@ -116,3 +118,11 @@ def _text_without_encoding(file: Path) -> Iterator[str]:
 @pytest.mark.parametrize("package", [*MAY_IMPORT, "benchmarks", "tests"])
 def test_text_has_an_encoding_whatever_the_locale(package: str) -> None:
     assert not [call for file in _files(package) for call in _text_without_encoding(file)]
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_nothing_of_ours_reads_a_pickle_or_runs_code_of_a_hub(package: str) -> None:
+    for file in _files(package):
+        assert not PICKLES & set(_imported(file)), file
+        text = file.read_text(encoding="utf-8")
+        assert not [way for way in WAYS_TO_CODE if way in text], file

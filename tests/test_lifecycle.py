@@ -113,7 +113,7 @@ def test_a_refused_model_is_logged_and_changes_nothing(
             "631 of them by too_short; relax clean.filters.thresholds.all.too_short",
         ),
         ("validate.clean.max_characters=50", 1, "topics.jsonl#"),
-        ("evaluate.at_least={rougeL: 0.1}", 1, "classification has no metric 'rougeL'"),
+        ("evaluate.at_least={rougeL: 0.1}", 2, "classification has no metric 'rougeL'"),
         ("examples.min_documents=500", 1, "two labels are needed, 0 of topic is large enough"),
         (
             "pretrain.learning_rate=5",
