@@ -113,7 +113,8 @@ class Mill:
         children = psutil.Process(process.pid).children(recursive=True)
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
-        _, left = psutil.wait_procs(children, timeout=10)
+        # One of them tells Prefect first, and loads its client for it.
+        _, left = psutil.wait_procs(children, timeout=60)
         assert not left, f"still running after their parent was killed: {left}"
 
     def last_run(self) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from flows.recipe_file import built_in_recipes
@@ -72,12 +71,12 @@ def test_the_smoke_form_runs_from_end_to_end(home: Any, name: str) -> None:
 
 def pulled(home: Any, experiment: str) -> set[str]:
     """What the one finished run of an experiment in MLflow has to pull."""
-    api = f"{home.url('MLFLOW')}/api/2.0/mlflow"
-    found = httpx.get(f"{api}/experiments/get-by-name", params={"experiment_name": experiment}).json()
+    mlflow, api = home.client("MLFLOW"), "/api/2.0/mlflow"
+    found = mlflow.get(f"{api}/experiments/get-by-name", params={"experiment_name": experiment}).json()
     query = {"experiment_ids": [found["experiment"]["experiment_id"]]}
-    (run,) = httpx.post(f"{api}/runs/search", json=query).json()["runs"]
+    (run,) = mlflow.post(f"{api}/runs/search", json=query).json()["runs"]
     assert run["info"]["status"] == "FINISHED"
-    files = httpx.get(f"{api}/artifacts/list", params={"run_id": run["info"]["run_id"]}).json()["files"]
+    files = mlflow.get(f"{api}/artifacts/list", params={"run_id": run["info"]["run_id"]}).json()["files"]
     return {file["path"] for file in files}
 
 
@@ -89,11 +88,13 @@ def made_by(home: Any, run: dict[str, Any], stage: str) -> Path:
 
 def registered(home: Any, model: str) -> dict[str, set[str]]:
     """The versions of a registered model, and their aliases."""
-    api = f"{home.url('MLFLOW')}/api/2.0/mlflow"
+    mlflow, api = home.client("MLFLOW"), "/api/2.0/mlflow"
     query = {"filter": f"name='{model}'"}
-    found = httpx.get(f"{api}/model-versions/search", params=query).raise_for_status().json()
+    found = mlflow.get(f"{api}/model-versions/search", params=query).raise_for_status().json()
     aliases: dict[str, set[str]] = {version["version"]: set() for version in found["model_versions"]}
-    model_found = httpx.get(f"{api}/registered-models/get", params={"name": model}).json()["registered_model"]
+    model_found = mlflow.get(f"{api}/registered-models/get", params={"name": model}).json()[
+        "registered_model"
+    ]
     for alias in model_found.get("aliases", []):
         aliases[alias["version"]].add(alias["alias"])
     return aliases

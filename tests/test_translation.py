@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 ENGLISH, CHINESE = ROOT / "README.md", ROOT / "docs" / "README.zh.md"
+UNITS = {"million": 10**6, "万": 10**4}
 
 
 def sections(page: Path) -> list[str]:
@@ -30,7 +32,7 @@ def code_blocks(section: str) -> list[str]:
 
 def _without_words(language: str, block: str) -> str:
     if language == "mermaid":
-        return re.sub(r'"[^"]*"|\(\[.*?\]\)|\. [^.>|]* \.', "", block)
+        return re.sub(r' \["[^"]*"\]|"[^"]*"|\(\[.*?\]\)|\. [^.>|]* \.', "", block)
     return re.sub(r"(^|\s+)# .*$", "", block, flags=re.M)
 
 
@@ -40,19 +42,24 @@ def names(section: str) -> set[str]:
 
 
 def figures(section: str) -> set[str]:
-    """Every number in the prose and tables, without thousands separators."""
+    """Every number in the prose and tables, without thousands separators; 3.4 million is 340 万."""
     prose = re.sub(r"^```.*?^```$|`[^`\n]+`|\]\([^)]*\)", "", section, flags=re.M | re.S)
-    return {number.replace(",", "").rstrip(".") for number in re.findall(r"\d[\d,]*(?:\.\d+)?", prose)}
+    found = re.findall(r"(\d[\d,]*(?:\.\d+)?)(?: (million|万))?", prose.replace("\n", " "))
+    return {_written_out(number.replace(",", ""), unit) for number, unit in found}
 
 
-def links(section: str) -> set[Path | str]:
-    """What a section links to, files as seen from the root."""
+def _written_out(number: str, unit: str) -> str:
+    return str(int(Decimal(number) * UNITS[unit])) if unit else number
+
+
+def links(section: str) -> set[str]:
+    """What a section links to, as it is written."""
     return set(re.findall(r"\]\(([^)\s]+)\)", section))
 
 
-def rows(section: str) -> int:
-    """The number of table rows."""
-    return len(re.findall(r"^\|", section, re.M))
+def rows(section: str) -> list[tuple[set[str], set[str]]]:
+    """The figures and the names of every table row."""
+    return [(figures(row), names(row)) for row in re.findall(r"^\|.*$", section, re.M)]
 
 
 PAIRS = list(zip(sections(ENGLISH), sections(CHINESE), strict=False))
@@ -82,7 +89,5 @@ def test_a_section_says_the_same(english: str, chinese: str) -> None:
 
 
 def _place(base: Path, link: str) -> str:
-    """Where a link leads; an anchor, which is a translated heading within the page itself, is left out."""
-    if link.startswith("https://"):
-        return link
-    return str((base / link.partition("#")[0]).resolve())
+    """Where a link leads, with its anchor: every page but these two is there in one language."""
+    return link if link.startswith("https://") else str((base / link).resolve())

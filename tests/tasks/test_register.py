@@ -58,9 +58,12 @@ class Homes:
             shutil.copytree(self.mill.home / "artifacts", home / "artifacts", ignore=release)
         ports = ("TEXTMILL_MLFLOW_PORT", "TEXTMILL_PREFECT_PORT")
         inherited = {k: v for k, v in self.mill.environment.items() if k not in ports}
+        user, password = self.mill.credentials
         environment = inherited | {
             "TEXTMILL_HOME": str(home),
             "MLFLOW_TRACKING_URI": self.mill.url("MLFLOW"),
+            "MLFLOW_TRACKING_USERNAME": user,
+            "MLFLOW_TRACKING_PASSWORD": password,
         }
         return subprocess.Popen(
             [sys.executable, "-c", REGISTER, str(self.recipe), self.model, step, what],

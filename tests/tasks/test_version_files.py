@@ -43,7 +43,10 @@ class Registered:
 @pytest.fixture
 def registered(mill: Any, first: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Registered]:
     """Every file and the tag are as before when the test is over."""
+    user, password = mill.credentials
     monkeypatch.setenv("MLFLOW_TRACKING_URI", mill.url("MLFLOW"))
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", user)
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)
     found = Registered(mill)
     before = {path: path.read_bytes() for path in found.folder.rglob("*") if path.is_file()}
     tag = client().get_model_version("topics", str(found.version.version)).tags[FILES_TAG]
