@@ -141,6 +141,16 @@ class Recipe(Config):
         return self
 
     @model_validator(mode="after")
+    def _holds_no_character_that_can_not_be_kept(self) -> Self:
+        """Files, databases and command lines take neither NUL nor half a character."""
+        for key, text in texts_in(self.model_dump(mode="json", by_alias=True)):
+            if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+                raise ValueError(
+                    f"{key}: found {text[:60]!r}, with a NUL or a byte that is no UTF-8; take it out"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _holds_no_secret(self) -> Self:
         """Prefect keeps the whole recipe, and so do the run's record and its report."""
         for key, text in texts_in(self.model_dump(mode="json", by_alias=True)):

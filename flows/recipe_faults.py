@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 LONGEST_SHOWN = 200
 # What pydantic says of a tuple is meant for programmers.
-LIST, LIST_SAID = "Input should be a valid tuple", "Input should be a list"
+LIST = {"Input should be a valid tuple": "Input should be a list", "Tuple should": "List should"}
 
 
 def faults(error: ValidationError, model: type[BaseModel]) -> list[str]:
@@ -32,7 +32,9 @@ def _explained(several: Sequence[Mapping[str, Any]], model: type[BaseModel]) -> 
     path, beside, kinds = _place(fault["loc"], model)
     key, found = ".".join(path) or "recipe", fault.get("input")
     said = " or ".join(dict.fromkeys(one["msg"].removeprefix("Value error, ") for one in several))
-    said = said.replace(" or Input should be", " or").replace(LIST, LIST_SAID)
+    said = said.replace(" or Input should be", " or").replace(" after validation, not 0", "")
+    for tuple_said, list_said in LIST.items():
+        said = said.replace(tuple_said, list_said)
     match fault["type"]:
         case "extra_forbidden":
             return f"{key}: unknown key; {_near(path[-1], beside)}"

@@ -6,6 +6,7 @@ run the UI half does nothing, so stages behave the same with and without a serve
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
@@ -19,7 +20,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tasks.redaction import redacted
 
-console = Console(highlight=False, soft_wrap=True)
+# Some shells without a terminal set COLUMNS=0, and rich would print nothing.
+_ENVIRONMENT = {
+    name: value for name, value in os.environ.items() if (name, value.strip("0")) != ("COLUMNS", "")
+}
+console = Console(highlight=False, soft_wrap=True, _environ=_ENVIRONMENT)
 
 # On a terminal the bar moves; elsewhere (a file, CI, Prefect's log) a line now and then says how far it is.
 LINE_EVERY_SECONDS = 20.0

@@ -48,6 +48,8 @@ def _named(value: Any, feature: Any) -> Any:
 
 def _name(number: Any, names: list[str] | None) -> Any:
     """The name of a class; None for -1, by which `datasets` says that there is none."""
+    if isinstance(number, float) and number.is_integer():  # as pandas writes a column with a gap
+        number = int(number)
     if not isinstance(number, int) or names is None or number >= len(names):
         return number
     return names[number] if number >= 0 else None

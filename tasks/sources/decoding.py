@@ -43,6 +43,7 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f\x7f]")
 _NOT_WRITTEN = re.compile("[\ue000-\uf8ff]")
 _UTF8_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _TYPOGRAPHY = frozenset("–—―‘’‚“”„†‡•…‹›€£¥¢§¶©®™ª«»¬°±²³´µ·¸¹º¼½¾¿¡×÷¦¨¯¤№ˆ˜‰\xa0\xad")
+_NOT_IN_WORDS = frozenset("\u201a\u201e\u2020\u2021\u02c6\u2030\u20ac\u2039\u203a¢£¥§©®°±²³¹¶¤¡¿¨¸¯¬¦¼½¾")
 # With fewer bytes than this to go by, a Western detection says no more than "Western".
 _FEW = 12
 # Share of the characters that have to be common; in a wrong encoding half of them or fewer are.
@@ -235,7 +236,7 @@ def _told(raw: bytes, hint: str | None) -> str | None:
     if detected is None or detected in _EAST_ASIAN or detected.startswith("utf"):
         detected = "cp1252" if _high_bytes(raw) < _FEW else None
     elif _high_bytes(raw) < _FEW and not _is_of_another_script(raw, detected):
-        detected = "cp1252"
+        return next((codec for codec in ("cp1252", detected) if _fits(raw, codec)), None)
     return detected if detected and _fits(raw, detected) else None
 
 
@@ -248,7 +249,20 @@ def _fits(raw: bytes, codec: str, least_common: float = _COMMON) -> bool:
         return False
     foreign = [character for character in text if character > "\x7f"]
     letters = sum(unicodedata.category(c)[0] in "LM" or c in _TYPOGRAPHY for c in foreign)
-    return letters >= 0.9 * len(foreign)
+    return letters >= 0.9 * len(foreign) and not _is_garbled(text[:_SAMPLE_BYTES])
+
+
+def _is_garbled(text: str) -> bool:
+    """Whether capitals and signs stand within words, as where a text of a Mac is read as one of Windows."""
+    around = zip(f" {text}", text, f"{text[1:]} ", strict=False)
+    foreign = [(before, here, after) for before, here, after in around if here > "\x7f"]
+    odd = sum(
+        before.islower() or (before.isupper() and after.islower())
+        if here.isupper()
+        else here in _NOT_IN_WORDS and before.isalpha() and after.isalpha()
+        for before, here, after in foreign
+    )
+    return odd > 0.1 * len(foreign)
 
 
 def _common_share(raw: bytes, codec: str) -> float:

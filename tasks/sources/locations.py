@@ -103,7 +103,11 @@ def listed(path: str, endpoint: str | None) -> Iterator[Item]:
     Raises:
         SourceError: there is none, or the file system can't be reached.
     """
-    found = _remote_items(path, endpoint) if is_url(path) else _local_items(path)
+    try:
+        found = _remote_items(path, endpoint) if is_url(path) else _local_items(path)
+    except (OSError, ValueError) as error:  # too long a name, a folder that may not be read, http://[::1
+        reason = str(getattr(error, "strerror", None) or error).lower()
+        raise SourceError(f"files: {path[:200]!r} can't be looked for: {reason}") from error
     if not found:
         raise SourceError(f"files: nothing matches {path!r}; give an existing file, folder, glob or URL")
     yield from sorted(found)
@@ -123,8 +127,8 @@ def opened(item: Item, path: str, endpoint: str | None) -> Opened:
 def identity_of(uri: str) -> object:
     """Equal for two names of one file: links, patterns and spellings of its path lead to the same."""
     try:
-        found = Path(uri).stat()
-    except OSError:
+        found = Path(uri.removeprefix("file://")).stat()
+    except (OSError, ValueError):
         return uri  # a URL, or a name that is no longer there
     return found.st_dev, found.st_ino
 

@@ -88,7 +88,7 @@ def test_defaults_and_the_name_of_the_model(small: Path) -> None:
             "collect.evaluation_sets.0.strt",
             "mean 'start'?",
         ),
-        ("collect.sources=[]", "collect.sources", "found []; Tuple should have at least 1 item"),
+        ("collect.sources=[]", "collect.sources", "found []; List should have at least 1 item"),
         ("name=Small", "name", "found 'Small'; String should match pattern"),
         ("name=5", "name", "found 5; Input should be a valid string; put quotes around"),
         ("pretrain.steps=true", "pretrain.steps", "found true; Input should be a valid integer"),
@@ -227,6 +227,15 @@ def test_a_secret_is_not_kept(small: Path, override: str, monkeypatch: pytest.Mo
     with pytest.raises(RecipeError, match="holds a password, a token or a key") as refused:
         load_recipe(str(small), ["questions=['']", override])
     assert "word99" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", [r"a\0b", r"\ud83d"])
+def test_a_character_that_nothing_can_keep_is_refused(small: Path, text: str) -> None:
+    said = refusal(small, f'description="{text}"')
+    assert "description: found" in said
+    assert "a NUL or a byte that is no UTF-8" in said
+    assert "collect.sources.0.path: found" in refusal(small, f'collect.sources.0.path="{text}"')
+    assert "description: found" in refusal(small, "description=caf\udce9")  # as Python reads a Latin-1 é
 
 
 def test_a_mix_of_sources_that_are_not_there(small: Path) -> None:

@@ -1,5 +1,8 @@
 """What people see: tables, figures, keys, and progress where there is no terminal."""
 
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -74,3 +77,12 @@ def test_brackets_in_names_are_no_markup(
 def test_said_line_is_one_line_without_markup(capsys: pytest.CaptureFixture[str]) -> None:
     visible.say("[green]done[/] " + "x" * 300)
     assert capsys.readouterr().out == "done " + "x" * 300 + "\n"
+
+
+def test_a_shell_of_no_columns_is_told_all_the_same() -> None:
+    code = "from tasks import visible; visible.say('said')"
+    environment = os.environ | {"COLUMNS": "0"}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8"
+    )
+    assert ended.stdout == "said\n"

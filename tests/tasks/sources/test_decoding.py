@@ -138,3 +138,19 @@ def test_the_head_of_a_file_may_end_in_a_character(codec: str, told: str) -> Non
 def test_a_charset_that_gives_private_characters_is_not_the_right_one() -> None:
     text = "\u9019\u662f\u4e00\u500b\u5f88\u597d\u7684\u9801\u9762\uff0c\u8b1d\u8b1d\u5927\u5bb6"
     assert decode(text.encode("big5"), ["gb2312"]) == (text, "big5")
+
+
+@pytest.mark.parametrize(
+    ("text", "codec"),
+    [
+        ("Die schönen Bücher über Äpfel, Größe und Füße. ", "mac_roman"),
+        ("El niño comió mañana en la montaña con su mamá, ¿qué más? ", "cp850"),
+        ("Rødgrød med fløde på æblekage, når året går. ", "mac_roman"),
+    ],
+)
+def test_text_of_a_mac_or_of_dos_is_not_taken_for_one_of_windows(text: str, codec: str) -> None:
+    for several in (text, text * 9, f"{text}\n" * 9):
+        with pytest.raises(LeftOut, match="unknown encoding"):
+            decode(several.encode(codec))
+        assert decode(several.encode(codec), ["macintosh" if "mac" in codec else codec]).text == several
+        assert decode(several.encode("cp1252")).text == several

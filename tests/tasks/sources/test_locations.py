@@ -9,7 +9,7 @@ import pytest
 
 from tasks.errors import SourceError
 from tasks.sources.files import FilesSource, items, read
-from tasks.sources.locations import listed
+from tasks.sources.locations import identity_of, listed
 
 
 def collected(path: Path | str, **options: object) -> tuple[list[str], dict[str, str]]:
@@ -46,6 +46,17 @@ def test_items_are_sorted_and_change_with_their_files(tmp_path: Path) -> None:
 def test_a_path_that_matches_nothing(tmp_path: Path, path: str) -> None:
     with pytest.raises(SourceError, match=r"nothing matches|can't be read"):
         collected(path if "://" in path else tmp_path / path)
+
+
+@pytest.mark.parametrize("path", ["n" * 300, "http://[::1"])
+def test_a_path_that_can_not_be_one(path: str) -> None:
+    with pytest.raises(SourceError, match=r"can't be looked for: (file name too long|invalid ipv6 url)"):
+        list(listed(path, None))
+
+
+def test_a_file_is_the_same_by_its_address(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a", encoding="utf-8")
+    assert identity_of(f"file://{tmp_path}/a.txt") == identity_of(str(tmp_path / "a.txt"))
 
 
 def test_links_are_not_followed_out_of_the_folder(tmp_path: Path) -> None:
