@@ -172,7 +172,7 @@ def test_a_missing_column_names_those_that_exist(tmp_path: Path) -> None:
         texts(tmp_path / "b.parquet")
 
 
-def test_fields_are_copied_into_meta_as_text(tmp_path: Path) -> None:
+def test_fields_are_copied_into_meta_as_they_are(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(
         '{"text": "x", "topic": "tea", "year": 7}\n{"text": "y", "year": null}\n', encoding="utf-8"
     )
@@ -180,10 +180,10 @@ def test_fields_are_copied_into_meta_as_text(tmp_path: Path) -> None:
     pq.write_table(pa.table({"year": [3], "text": ["p"], "topic": ["茶"]}), tmp_path / "c.parquet")
     found, _ = documents(tmp_path, meta_fields=("topic", "year"))
     assert [dict(document.meta) for document in found] == [
-        {"topic": "tea", "year": "7"},
+        {"topic": "tea", "year": 7},
         {},
         {"topic": "007", "year": "1999"},
-        {"topic": "茶", "year": "3"},
+        {"topic": "茶", "year": 3},
     ]
     with pytest.raises(SourceError, match=r"b\.csv: no column 'genre'.*set meta_fields"):
         texts(f"{tmp_path}/*.csv", meta_fields=["genre"])
