@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection
 from importlib.util import find_spec
 
@@ -60,6 +61,11 @@ def _check_engine(recipe: Recipe) -> None:
         raise RecipeError(
             "clean.engine: ray is not installed here; install it (`pip install 'textmill[ray]'`) or set "
             "clean.engine to local"
+        )
+    if recipe.clean.engine == "ray" and any(letter.isspace() for letter in sys.executable):
+        raise RecipeError(
+            f"clean.engine: Ray can't start its workers with {sys.executable}, whose path has blanks; "
+            "install textmill in another folder, or set clean.engine to local"
         )
 
 

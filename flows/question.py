@@ -8,7 +8,7 @@ from typing import Any
 
 from deploy import client, live, triton_server
 from deploy.client import Answer
-from flows import servers, settings
+from flows import servers
 from flows.recipe_file import SMOKE_SUFFIX
 from tasks.errors import RecipeError, ServerError
 from tasks.visible import console
@@ -80,10 +80,11 @@ def _endpoint(model: str | None) -> str:
 
 def _registered() -> dict[str, str]:
     """The models in MLflow by name, each with its best alias; none where that is not running."""
-    os.environ.update(settings.environment(settings.home(), servers.current_ports()))
+    os.environ.update(servers.environment())
     from tasks.registry import CHALLENGER, CHAMPION, client, reachable
 
-    if not reachable():
+    # At our port there may be the server of another home.
+    if servers.find("mlflow") is None or not reachable():
         return {}
     return {
         model.name: alias

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -88,7 +89,7 @@ def test_without_log_ins_origins_and_hosts_still_hold(open_mill: Any, tmp_path: 
         program = "from flows import servers; print(servers.start('mlflow'))"
         subprocess.run([sys.executable, "-c", program], env=open_to_users.environment, check=True)
         url = open_to_users.url("MLFLOW")
-        assert f"running   {url}  pid" in open_to_users("status")
+        assert f"running   {url}  pid" in open_to_users("status", code=1)
         create = f"{url}/api/2.0/mlflow/experiments/create"
         for headers in ({"Origin": FOREIGN}, {"Host": "rebound.example"}, {"Origin": "null"}):
             assert httpx.post(create, json=FLOW, headers=headers).status_code == 403
@@ -103,7 +104,7 @@ from prefect.client.orchestration import get_client
 with get_client(sync_client=True) as client:
     print(mlflow.search_experiments()[-1].name, client.create_flow_from_name("by-hand"))
 """
-    script = f"{mill('env')}\ncd {tmp_path} && {sys.executable} -c '{program}'"
+    script = f"{mill('env')}\ncd {tmp_path} && {shlex.quote(sys.executable)} -c '{program}'"
     bare = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     output = subprocess.run(
         ["sh", "-ec", script], env=bare, check=True, capture_output=True, encoding="utf-8"
@@ -120,7 +121,8 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 def links(mill: Any) -> dict[str, str]:
     """What `textmill status` prints as the servers' addresses."""
-    return {line.split()[0]: line.split()[2] for line in mill("status").splitlines()}
+    lines = [line.split() for line in mill("status").splitlines()]
+    return {words[0]: words[2] for words in lines if words[0] in ("prefect", "mlflow", "triton")}
 
 
 def test_the_printed_links_open_pages_that_work(mill: Any, browser: Browser) -> None:

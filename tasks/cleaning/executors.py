@@ -89,7 +89,7 @@ def _ray(address: str) -> Iterator[MapShards]:
         ) from error
     _check_reachable(address)
     environment = {
-        "py_modules": [str(ROOT / package) for package in ("tasks", "deploy")],
+        "py_modules": [str(ROOT / package) for package in ("tasks", "deploy", "expectations")],
         "env_vars": {name: os.environ[name] for name in ("NUMBA_CACHE_DIR",) if name in os.environ},
     }
     try:

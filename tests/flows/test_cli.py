@@ -242,3 +242,14 @@ def test_what_would_fail_later_is_refused_by_a_plan(
         sections[section] = sections.get(section, {}) | values
     with pytest.raises(RecipeError, match=re.escape(said)):
         checks.check_recipe(recipe.Recipe.model_validate(sections))
+
+
+def test_ray_from_a_path_with_blanks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import checks, recipe
+    from tasks.errors import RecipeError
+
+    monkeypatch.setattr(checks, "find_spec", lambda name: object())
+    monkeypatch.setattr(sys, "executable", "/home/me/my mill/.venv/bin/python")
+    sections = {"name": "small", "collect": {"sources": [{"kind": "packages"}]}, "clean": {"engine": "ray"}}
+    with pytest.raises(RecipeError, match=r"/home/me/my mill/\.venv/bin/python, whose path has blanks"):
+        checks.check_recipe(recipe.Recipe.model_validate(sections))

@@ -35,7 +35,8 @@ def remember(home: Path, name: str, process: processes.Process) -> None:
     """Let a process be taken for a server of the home."""
     from dataclasses import asdict
 
-    record = {"process": asdict(process), "port": getattr(settings.Ports.from_environment(), name)}
+    port = getattr(settings.Ports.from_environment(), name)
+    record = {"process": asdict(process), "port": port, "home": str(settings.home())}
     (home / "servers" / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
 
 
@@ -90,7 +91,8 @@ def test_clients_get_the_key_of_servers_that_run_and_of_no_others(
 ) -> None:
     key = str(login.key(home))
     assert key not in "".join(servers.environment().values())  # whoever listens there now is not ours
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as alive:
+    program = [sys.executable, "-c", "input()"]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, cwd=home / "servers") as alive:
         import psutil
 
         process = processes.Process(alive.pid, psutil.Process(alive.pid).create_time())

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -112,6 +113,8 @@ def start_parent(
         [sys.executable, "-c", PARENT, str(home), module, str(processes)],
         env=environment,
         stderr=subprocess.PIPE,
+        # A background job of a script ignores SIGINT, and hands that down.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.default_int_handler),
     )
     pids = [home / "pid"] if processes == 1 else [workspace.scratch / f"pid-{i}" for i in range(processes)]
     while not all(pid.exists() and pid.read_text(encoding="utf-8") for pid in pids):
