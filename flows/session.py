@@ -17,7 +17,7 @@ from flows.checks import check
 from flows.recipe import Recipe
 from flows.record import Recorder, State, belongs_to, records, write
 from flows.report import data_docs, write_report
-from tasks import visible
+from tasks import visible, waits
 from tasks.errors import GateRefused, TextmillError
 from tasks.redaction import redacted
 from tasks.stage import Outcome, Run
@@ -66,6 +66,7 @@ class Session:
         self.recorder = Recorder(self.home, self.recipe.name, settings_of_run, urls)
         self.recorder.record.flow_run = flow_run
         _keep_no_tracebacks()
+        waits.say_attempts("Prefect")
         return Run(
             self.home,
             given=self.given,

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from tasks import mlflow_waits, proxies
+from tasks import proxies, waits
 from tasks.errors import ServerError
 
 LOOPBACK = "127.0.0.1"
@@ -71,7 +71,7 @@ def environment(home: Path, ports: Ports) -> dict[str, str]:
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_CLIENT_MAX_RETRIES": "3",  # with growing pauses, a quarter of a minute
-        **mlflow_waits.BOUNDS,
+        **waits.BOUNDS,
     }
     addresses: dict[str, str] = {}
     port_variables = {port_variable(name): str(port) for name, port in asdict(ports).items()}

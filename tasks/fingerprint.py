@@ -18,7 +18,15 @@ PROJECT = frozenset({"flows", "tasks", "model_code", "expectations", "deploy"})
 ROOT = Path(__file__).resolve().parent.parent
 # These say things to people and make nothing: rewording a message must not train a model again.
 WORDS = frozenset(
-    {"tasks.visible", "tasks.live", "tasks.live_search", "tasks.errors", "model_code.errors", "deploy.errors"}
+    {
+        "tasks.visible",
+        "tasks.waits",
+        "tasks.live",
+        "tasks.live_search",
+        "tasks.errors",
+        "model_code.errors",
+        "deploy.errors",
+    }
 )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from tasks.errors import RecipeError
-from tasks.registry import CHALLENGER, CHAMPION, SERVED_TASK, ModelVersion, by_alias, client
+from tasks.errors import RecipeError, ServerError
+from tasks.registry import CHALLENGER, CHAMPION, SERVED_TASK, ModelVersion, by_alias, client, is_missing
 
 WAY_OUT = "give this one another name (`register: {model: …}` in the recipe)"
 
@@ -57,8 +57,10 @@ def _task_of(mlflow: Any, version: ModelVersion) -> str:
     try:
         run = mlflow.get_model_version(version.model, str(version.version)).run_id
         params = mlflow.get_run(run).data.params
-    except MlflowException:
-        return ""
+    except MlflowException as error:
+        if is_missing(error):
+            return ""
+        raise ServerError(f"MLflow can't tell the task of {version.model}: {error.message}") from error
     task = str(params.get("examples.task", ""))
     return task and _described(task, pairs="'second'" in params.get("examples.columns", ""))
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks import mlflow_waits, own_servers
+from tasks import own_servers, waits
 from tasks.artifact import Artifact
 from tasks.errors import ServerError
 from tasks.redaction import redacted
@@ -30,6 +30,7 @@ SERVED_TASK = "classification"  # of single texts: the others end with the regis
 SECONDS = 10.0  # for MLflow to say that it is there
 MODEL_TAG, COMPARED_TAG, KEY_TAG = "textmill.model", "textmill.compared_with", "textmill.key"
 FILES_TAG = "textmill.files"
+LONGEST_ERROR = 300  # characters that are quoted
 
 
 class ModelVersion(BaseModel):
@@ -61,8 +62,8 @@ def client() -> Any:
         raise ServerError(f"the MLflow server at {place} {wrong}; try `textmill up`")
     from mlflow import MlflowClient
 
-    mlflow_waits.say_so()
-    return MlflowClient(uri)
+    waits.say_attempts("MLflow")
+    return waits.SaysWaiting(MlflowClient(uri), "MLflow")
 
 
 def refusal(error: BaseException) -> str | None:
@@ -75,11 +76,12 @@ def refusal(error: BaseException) -> str | None:
         return (
             f"the MLflow server at {place} {wrong}; try `textmill up` and run again, it goes on where it was"
         )
-    said = " ".join(str(error).split())[:300]
+    said = " ".join(str(error).split())
     if "500" in said or "INTERNAL_ERROR" in said:
         return (
-            f"the MLflow server at {place} can't do its work ({said}); its log is servers/mlflow.log in the "
-            "home, and a full disk is a common cause; run again, it goes on where it was"
+            f"the MLflow server at {place} can't do its work ({said[:LONGEST_ERROR]}); its log is "
+            "servers/mlflow.log in the home, and a full disk is a common cause; run again, it goes on where "
+            "it was"
         )
     return None
 
@@ -114,7 +116,7 @@ def by_alias(versions: Any, model_name: str, alias: str) -> ModelVersion | None:
     try:
         return _model_version(versions.get_model_version_by_alias(model_name, alias))
     except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        if is_missing(error):
             return None
         raise ServerError(f"MLflow can't tell the {alias} of {model_name}: {error.message}") from error
 
@@ -125,8 +127,15 @@ def by_version(versions: Any, model_name: str, version: int) -> ModelVersion | N
 
     try:
         return _model_version(versions.get_model_version(model_name, str(version)))
-    except MlflowException:
-        return None
+    except MlflowException as error:
+        if is_missing(error):
+            return None
+        raise ServerError(f"MLflow can't tell version {version} of {model_name}: {error.message}") from error
+
+
+def is_missing(error: Any) -> bool:
+    """Whether MLflow says that there is no such thing, rather than that it can't tell."""
+    return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 def by_digest(versions: Any, model_name: str, digest: str) -> ModelVersion | None:

@@ -30,6 +30,7 @@ from tasks.registry import (
     server_address,
 )
 from tasks.store import Store
+from tasks.waits import said
 
 SUMS = "SHA256SUMS"
 
@@ -134,7 +135,8 @@ def _copy(version: ModelVersion) -> Iterator[Path]:
     model_id = logged_model(client(), version)
     with TemporaryDirectory(prefix="textmill-") as temporary:  # of mode 700
         try:
-            download_artifacts(artifact_uri=f"models:/{model_id}", dst_path=temporary)
+            with said("MLflow (the files of a version)"):
+                download_artifacts(artifact_uri=f"models:/{model_id}", dst_path=temporary)
         except (MlflowException, OSError) as error:
             raise StageError(f"{_name(version)}: its files can't be fetched ({error}). {_WAY_OUT}") from error
         (Path(temporary) / _FETCHED).unlink(missing_ok=True)
