@@ -12,10 +12,12 @@ from importlib.util import find_spec
 from flows.recipe import Recipe
 from tasks.errors import RecipeError, StageError
 from tasks.examples import FilesExamples, read_examples
+from tasks.labelled.apart import also_collected
 from tasks.pretrain_checks import check_pretraining
 from tasks.registered_name import check_name
 from tasks.registry import reachable
 from tasks.task_checks import check_against_task, check_examples, check_label_metrics
+from tasks.visible import plain, say
 
 
 def check(recipe: Recipe, skipped: Collection[str] = ()) -> None:
@@ -34,7 +36,16 @@ def check(recipe: Recipe, skipped: Collection[str] = ()) -> None:
             check_name(recipe.registration.model, recipe.examples.task, recipe.examples.columns)
         if isinstance(recipe.examples, FilesExamples):
             labels = read_examples(recipe.examples).labels
+            if "collect" not in skipped:
+                for sentence in also_collected(recipe.examples, _collected_here(recipe)):
+                    say(f"[yellow]examples: {plain(sentence)}[/]")
             check_label_metrics(recipe.examples.task, recipe.evaluate.at_least, labels)
+
+
+def _collected_here(recipe: Recipe) -> dict[str, str]:
+    """Name and path of the sources that are files of this machine."""
+    sources = {source.name: getattr(source, "path", "") for source in recipe.collect.sources}
+    return {name: path for name, path in sources.items() if path and "://" not in path}
 
 
 def check_recipe(recipe: Recipe, skipped: Collection[str] = ()) -> None:

@@ -6,15 +6,16 @@ through links, other spellings and patterns, and else by their address.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from typing import NamedTuple
 
-from tasks.errors import StageError
+from tasks.errors import SourceError, StageError
 from tasks.labelled.config import FilesExamples
 from tasks.labelled.files import File, items_of
 from tasks.labelled.splits import Split
-from tasks.sources.locations import identity_of
+from tasks.sources.locations import identity_of, listed
 
 
 class Contents:
@@ -71,6 +72,26 @@ def check_apart(config: FilesExamples) -> None:
                 f"examples: {file.uri} is in {keys}{alias}; what is learnt can't judge: give other examples, "
                 "narrow the pattern, or leave validation and test out and they are made of the training file"
             )
+
+
+def also_collected(config: FilesExamples, sources: Mapping[str, str]) -> Iterator[str]:
+    """A sentence for each file of the examples that judge which the corpus is made of too.
+
+    That is no error: the texts are learnt without their labels. But it flatters the figures.
+
+    Args:
+        config: the examples; their files are there.
+        sources: name and path, on this machine, of the sources of files.
+    """
+    judging = {identity_of(file.uri): file for file in _named(config) if ".train" not in file.key}
+    for name, path in sources.items():
+        with suppress(SourceError):  # collect says what is wrong with its path
+            for identity in {identity_of(item.uri) for item in listed(path, None)} & judging.keys():
+                file = judging[identity]
+                yield (
+                    f"{file.key} {file.uri} is collected too (collect.sources, {name}), so the model learns "
+                    "the texts that it is judged by, without their labels; narrow the source's path"
+                )
 
 
 def _named(config: FilesExamples) -> Iterator[_Named]:

@@ -11,6 +11,7 @@ import pytest
 
 from tasks.errors import StageError
 from tasks.examples import example_files
+from tasks.labelled.apart import also_collected
 from tasks.labelled.config import FilesExamples
 from tests.tasks.labelled.example_files import BY_NUMBER, TSV, read, write
 
@@ -95,3 +96,13 @@ def test_a_copy_with_other_line_ends(tmp_path: Path) -> None:
 def test_files_apart_are_read() -> None:
     found = read("classification", "data/[mr]*.tsv", test="data/test.tsv", **BY_NUMBER)
     assert len(found.examples["test"]) == 20
+
+
+def test_a_test_file_that_the_corpus_is_made_of_is_said() -> None:
+    examples = config("data/train.tsv", "data/test.tsv")
+    sources = {"own": "data/t*.tsv", "gone": "data/none*", "more": "data/more.tsv"}
+    assert list(also_collected(examples, sources)) == [
+        "examples.test data/test.tsv is collected too (collect.sources, own), so the model learns the texts "
+        "that it is judged by, without their labels; narrow the source's path"
+    ]
+    assert not list(also_collected(examples, {"own": "data/train.tsv"}))
