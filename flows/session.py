@@ -80,7 +80,7 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         record = self.recorder.record
-        record.version = _deployed_version(self.home, record.outcomes)
+        record.version = _version(self.home, record.outcomes)
         state, message = _verdict(error)
         self.recorder.finish(state, message)
         report = self.recorder.folder / "report.html"
@@ -178,11 +178,12 @@ def _flow_run_id() -> str | None:
     return str(flow_run.id)
 
 
-def _deployed_version(home: Path, outcomes: Sequence[Outcome]) -> int | None:
-    for outcome in outcomes:
-        if outcome.stage == "deploy" and outcome.state in ("made", "cached"):
-            manifest = Store(home).manifest("deploy", outcome.key)
-            return int(manifest.external["version"]) if manifest else None
+def _version(home: Path, outcomes: Sequence[Outcome]) -> int | None:
+    """The version that the run deployed or, when it ended before, registered."""
+    keys = {outcome.stage: outcome.key for outcome in outcomes if outcome.state in ("made", "cached")}
+    for stage in ("deploy", "register"):
+        if stage in keys and (manifest := Store(home).manifest(stage, keys[stage])):
+            return int(manifest.external["version"])
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -237,6 +238,18 @@ def test_the_second_version_is_compared_with_the_first_and_goes_live_without_an_
     assert second.errors == []
     assert set(second.answers) == {"1", "2"}
     assert served_version(mill) == 2
+
+
+def test_record_report_list_and_prefect_name_the_version_of_the_registry(mill: Any, second: Second) -> None:
+    assert versions(mill)[2] == ["challenger", "champion"]
+    run = mill.last_run()
+    assert run["version"] == 2
+    assert "Version 2 is deployed" in (run["folder"] / "report.html").read_text(encoding="utf-8")
+    assert re.search(r"completed +2 ", mill("runs", "--last", "1"))
+    pages = {"artifacts": {"key": {"any_": ["deploy"]}}, "sort": "CREATED_DESC", "limit": 1}
+    with mill.client("PREFECT") as client:
+        (page,) = client.post("/api/artifacts/filter", json=pages).json()
+    assert "topics version 2" in page["data"]
 
 
 def test_a_run_killed_between_endpoint_and_alias_is_finished_by_the_next(

@@ -12,6 +12,7 @@ _UNKNOWN = "<unk>"
 # A text with more unknown words than this is more holes than text.
 _MOST_UNKNOWN = 0.1
 _LEAST_TAGGED = 0.5
+_BLANKS = re.compile(r"[ \t\r]+")
 _LANGUAGE_PREFIX = re.compile(r"[a-z]{2,3}:")
 
 # In this order; what a tokenizer put apart.
@@ -46,14 +47,19 @@ def styled(text: str, style: TextStyle) -> tuple[str, dict[str, str]]:
 
 def _from_tagged(text: str) -> str:
     """`The/at jury/nn said/vbd ./.` as "The jury said."; every line is a sentence, a blank one is nothing."""
-    tokens = text.split()
+    lines = [_words(line) for line in text.split("\n")]
+    tokens = [token for line in lines for token in line]
     if sum("/" in token for token in tokens) < _LEAST_TAGGED * len(tokens):
         raise LeftOut("another text style", "most words have no /TAG")
-    lines = (" ".join(_word(token) for token in line.split()) for line in text.splitlines())
-    return _joined(line for line in lines if line)
+    return _joined(" ".join(map(_untagged, line)) for line in lines if line)
 
 
-def _word(token: str) -> str:
+def _words(line: str) -> list[str]:
+    """What stands between blanks; a no-break or ideographic space stands inside a word: 10 000."""
+    return [word for word in _BLANKS.split(line) if word]
+
+
+def _untagged(token: str) -> str:
     return token.rpartition("/")[0] or token
 
 
@@ -74,8 +80,8 @@ def _without_heading_marks(line: str) -> str:
 def _from_columns(text: str) -> str:
     """The first column of each line is a token, a blank line ends a sentence."""
     sentences: list[list[str]] = [[]]
-    for line in text.splitlines():
-        if columns := line.split():
+    for line in text.split("\n"):
+        if columns := _words(line):
             sentences[-1].append(_LANGUAGE_PREFIX.sub("", columns[0], count=1))
         else:
             sentences.append([])

@@ -38,5 +38,11 @@ def test_columns() -> None:
     assert styled(text, "columns")[0] == "St. Lawrence,\nRiver"
 
 
+@pytest.mark.parametrize("space", ["\u00a0", "\u202f", "\u3000", "\x85"])
+def test_a_space_inside_a_word_parts_no_columns(space: str) -> None:
+    assert styled(f"10{space}000\tO\r\npeople O\r\n", "columns")[0] == f"10{space}000 people"
+    assert styled(f"10{space}000/cd people/nns\r\n", "tagged")[0] == f"10{space}000 people"
+
+
 def test_plain_text_stays_as_it_is() -> None:
     assert styled(" a  , b ", "plain") == (" a  , b ", {})
