@@ -99,7 +99,7 @@ class Mill:
     def __call__(self, *arguments: str | Path, code: int = 0, **environment: str) -> str:
         """What the command printed; fails unless it ended with `code` and without a traceback."""
         process = self.start(*arguments, **environment)
-        output, _ = process.communicate(timeout=240)
+        output, _ = process.communicate(timeout=600)
         assert process.returncode == code, output
         assert "Traceback" not in output
         return output

@@ -208,7 +208,7 @@ def second(mill: Any, recipe: Path, first: dict[str, str]) -> Second:
     client.start()
     try:
         runs = [mill.start("run", recipe, "--set", "pretrain.seed=1") for _ in range(2)]
-        outputs = [run.communicate(timeout=240)[0] for run in runs]
+        outputs = [run.communicate(timeout=600)[0] for run in runs]
     finally:
         over.set()
         client.join()

@@ -23,7 +23,7 @@ import os, signal, sys, time
 from pathlib import Path
 from mlflow import MlflowClient
 recipe, model, step, what = sys.argv[1:]
-deadline = time.monotonic() + 200
+deadline = time.monotonic() + 300
 own = getattr(MlflowClient, step) if step else None
 
 def replaced(*arguments, **named):
@@ -80,7 +80,7 @@ class Homes:
 
     def register(self, name: str, step: str = "", what: str = "") -> str:
         process = self.start(name, step, what)
-        output, _ = process.communicate(timeout=240)
+        output, _ = process.communicate(timeout=600)
         assert process.returncode == (-9 if what.endswith("kill") else 0), output
         return output
 
@@ -113,7 +113,7 @@ def homes(mill: Any, recipe: Path, evaluated: None, tmp_path: Path, request: Any
 
 def test_two_homes_at_one_time_end_with_one_version(homes: Homes) -> None:
     both = [homes.start(name, "create_model_version", "meet") for name in ("a", "b")]
-    outputs = [process.communicate(timeout=240)[0] for process in both]
+    outputs = [process.communicate(timeout=600)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0], "\n".join(outputs)
     assert homes.versions() == {1: ["challenger"]}
     for name, output in zip("ab", outputs, strict=True):
@@ -141,7 +141,7 @@ def test_a_second_version_that_a_kill_left_is_removed(homes: Homes) -> None:
         homes.start("a", "create_model_version", "meet"),
         homes.start("b", "create_model_version", "meet and kill"),
     ]
-    outputs = [process.communicate(timeout=240)[0] for process in both]
+    outputs = [process.communicate(timeout=600)[0] for process in both]
     assert [process.returncode for process in both] == [0, -9], "\n".join(outputs)
     assert f"{homes.model} version 1, alias challenger" in homes.register("b")
     assert homes.versions() == {1: ["challenger"]}
