@@ -33,7 +33,7 @@ app.add_typer(corpus_app, name="corpus")
 RecipeArgument = Annotated[str, typer.Argument(help="A recipe file, or the name of a built-in recipe.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="Override a value: pretrain.steps=200.")]
 Stages = Annotated[list[str] | None, typer.Option("--refresh", help="Make this stage anew. Repeatable.")]
-Smoke = Annotated[bool, typer.Option("--smoke", help="The small form of the recipe: less than a minute.")]
+Smoke = Annotated[bool, typer.Option("--smoke", help="The small form of the recipe: a minute or two.")]
 
 
 @app.command()

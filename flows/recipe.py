@@ -65,7 +65,7 @@ class Recipe(Config):
         (), description="Asked at the end of a run, with the served answer."
     )
     smoke: dict[str, Any] = Field(
-        {}, description="Values by path that `--smoke` sets, for a run of less than a minute."
+        {}, description="Values by path that `--smoke` sets, for a run of a minute or two."
     )
     collect: CollectConfig
     clean: CleanConfig = CleanConfig()

@@ -19,6 +19,7 @@ import httpx
 import psutil
 import pytest
 import yaml
+from xdist.scheduler import LoadFileScheduling
 
 from tests.free_ports import free_ports
 from tests.topics import STAGES
@@ -56,6 +57,12 @@ TOPICS = {
 }
 
 
+SHARED_HOME = {
+    "tests/test_lifecycle.py",
+    "tests/test_doors.py",
+    "tests/tasks/test_register.py",
+    "tests/tasks/test_version_files.py",
+}
 LONGEST = (
     "tests/test_kills.py",
     "tests/test_lifecycle.py",
@@ -70,8 +77,23 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `-n 3 --dist loadfile`: the longest files first."""
+    """For `-n 3`: the longest files first."""
     items.sort(key=lambda item: [not item.nodeid.startswith(path) for path in LONGEST])
+    users = {item.nodeid.partition("::")[0] for item in items if "mill" in getattr(item, "fixturenames", ())}
+    assert users <= SHARED_HOME, f"add to SHARED_HOME: {users - SHARED_HOME}"
+
+
+class ByHome(LoadFileScheduling):  # type: ignore[misc]
+    """A file's tests run in one worker, and so do all that share a home: it takes a minute to make."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "mill" if file in SHARED_HOME else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByHome:
+    """Takes the place of `--dist loadfile`."""
+    return ByHome(config, log)
 
 
 @dataclass(frozen=True)

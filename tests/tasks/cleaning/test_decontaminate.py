@@ -1,7 +1,6 @@
 """Decontamination: what counts as a piece of an evaluation text, in words and in characters."""
 
 import random
-import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 from tasks.cleaning.config import DecontaminateConfig
 from tasks.cleaning.decontaminate import Index
 from tasks.cleaning.units import unit_hashes, units
+from tests.linear_time import takes_linear_time
 
 ENGLISH = (
     "In the autumn of that year the river rose above the old stone bridge, and the miller moved his "
@@ -152,6 +152,5 @@ def test_a_text_that_repeats_the_beginning_of_evaluation_texts_does_not_stall() 
     config = DecontaminateConfig(ngram=13)
     texts = ["a " * 8 + f"b{number}" for number in range(300)]
     index = Index.build(pa.array(texts), texts, config)
-    started = time.process_time()
-    assert found(index, "a " * 30_000)[0] == -1
-    assert time.process_time() - started < 1
+    assert found(index, "a " * 1000)[0] == -1
+    assert takes_linear_time(lambda size: found(index, "a " * size), 30_000)

@@ -1,12 +1,11 @@
 """Personal data: what is found on the planted set, what stays, and that no text can stall the search."""
 
-import time
-
 import pyarrow as pa
 import pytest
 
 from tasks.cleaning.config import PersonalDataConfig
 from tasks.cleaning.personal_data import find, mask
+from tests.linear_time import takes_linear_time
 from tests.tasks.cleaning.planted import Label, Language, planted_documents, score
 
 EVERYTHING = PersonalDataConfig()
@@ -124,14 +123,12 @@ def test_another_find_nearby_changes_nothing(distance: int) -> None:
      "GB82 ", "passport", "token=", "00 1 ", "1111 ", "护照", "１"],
 )  # fmt: skip
 def test_no_text_takes_more_than_linear_time(repeated: str) -> None:
-    started = time.process_time()
-    find((repeated * 100_000)[:100_000])
-    assert time.process_time() - started < 1.5
+    assert takes_linear_time(lambda size: find((repeated * size)[:size]), 100_000)
 
 
 def test_time_is_linear_in_a_text_full_of_numbers() -> None:
-    text = "护照 E12345678 " * 40_000
-    before = time.process_time()
-    _, counts = mask(pa.array([text], pa.string()), PersonalDataConfig())
-    assert counts["passport"].sum() == 40_000
-    assert time.process_time() - before < 10  # quadratic, it would be half a minute
+    def mask_numbers(count: int) -> None:
+        _, counts = mask(pa.array(["护照 E12345678 " * count], pa.string()), PersonalDataConfig())
+        assert counts["passport"].sum() == count
+
+    assert takes_linear_time(mask_numbers, 20_000)
