@@ -147,7 +147,7 @@ def test_ranks_are_on_this_machine_only_and_a_dead_one_is_named(workspace: Works
     os.kill(int((workspace.scratch / "pid-1").read_text(encoding="utf-8")), signal.SIGKILL)
     started = time.monotonic()
     _, error = parent.communicate()
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60
     assert b"StageError: pretrain: rank 1 of 2 of ranks was killed by SIGKILL; run again" in error
     assert b"last words of 1" in error
     assert psutil.wait_procs(children, timeout=20)[1] == []

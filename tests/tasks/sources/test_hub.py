@@ -143,10 +143,10 @@ def test_a_hub_out_of_reach_names_the_way_out(tmp_path: Path) -> None:
             env=environment | {"PYTHONPATH": str(Path.cwd()), "COLUMNS": "200"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             encoding="utf-8",
         )
         assert done.stdout.count("can't be reached") == 3, done.stdout + done.stderr
         assert "save_to_disk" in done.stdout
         assert "going on with commit abc" in done.stdout
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < 60

@@ -214,7 +214,7 @@ def test_a_bad_answer_is_one_page_less(tmp_path: Path, site: Site, behaviour: An
     _, found, left_out = _read(tmp_path, source)
     assert list(found) == ["/a"]
     assert left_out["/bad"][0] == reason
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 30
 
 
 def test_a_server_that_asks_for_patience_gets_it(tmp_path: Path, site: Site) -> None:
@@ -225,7 +225,7 @@ def test_a_server_that_asks_for_patience_gets_it(tmp_path: Path, site: Site) -> 
     site.pages["/a"] = busy_once
     started = time.monotonic()
     assert list(_read(tmp_path, _source(site, start=["/a"]))[1]) == ["/a"]
-    assert 1 <= time.monotonic() - started < 4
+    assert 1 <= time.monotonic() - started < 30
 
 
 def test_the_slower_of_recipe_and_robots_is_kept_to(tmp_path: Path, site: Site) -> None:
