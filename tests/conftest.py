@@ -65,6 +65,7 @@ SHARED_HOME = {
 }
 LONGEST = (
     "tests/test_kills.py",
+    "tests/tasks/test_version_files.py",  # before the lifecycle makes a second version
     "tests/test_lifecycle.py",
     "tests/test_smoke.py",
     "tests/model_code/training/",

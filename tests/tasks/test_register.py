@@ -99,14 +99,8 @@ class Homes:
         return external
 
 
-@pytest.fixture(scope="module")
-def evaluated(mill: Any, recipe: Path, first: dict[str, str]) -> None:
-    """What `first` made, made again where another test has removed it from the shared home."""
-    mill("run", recipe, "--until", "evaluate")
-
-
 @pytest.fixture
-def homes(mill: Any, recipe: Path, evaluated: None, tmp_path: Path, request: Any) -> Homes:
+def homes(mill: Any, recipe: Path, first: dict[str, str], tmp_path: Path, request: Any) -> Homes:
     """For a registered model of the test's own."""
     return Homes(mill, recipe, tmp_path, f"raced-{os.getpid()}-{abs(hash(request.node.name)) % 10**6}")
 

