@@ -56,6 +56,7 @@ def registered(mill: Any, first: dict[str, str], monkeypatch: pytest.MonkeyPatch
             path.unlink()
     for path, content in before.items():
         path.write_bytes(content)
+        path.chmod(0o600)
     found.tag(tag)
 
 
