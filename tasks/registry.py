@@ -27,7 +27,7 @@ from tasks.redaction import redacted
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 SERVED_TASK = "classification"  # of single texts: the others end with the registered model
-SECONDS = 10.0  # for MLflow to say that it is there
+SECONDS = 30.0  # for MLflow to say that it is there; a busy one may be loading libraries
 MODEL_TAG, COMPARED_TAG, KEY_TAG = "textmill.model", "textmill.compared_with", "textmill.key"
 FILES_TAG = "textmill.files"
 LONGEST_ERROR = 300  # characters that are quoted
@@ -57,7 +57,7 @@ def client() -> Any:
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     if not uri:
         raise ServerError("MLFLOW_TRACKING_URI names no server; start the command through `textmill`")
-    if wrong := own_servers.fault("mlflow", uri, SECONDS):
+    if wrong := _fault(uri):
         place = redacted(uri)
         raise ServerError(f"the MLflow server at {place} {wrong}; try `textmill up`")
     from mlflow import MlflowClient
@@ -66,13 +66,18 @@ def client() -> Any:
     return waits.SaysWaiting(MlflowClient(uri), "MLflow")
 
 
+def _fault(uri: str) -> str | None:
+    with waits.said("MLflow"):
+        return own_servers.fault("mlflow", uri, SECONDS)
+
+
 def refusal(error: BaseException) -> str | None:
     """What became of MLflow when its client gave up, as one sentence; None for any other error."""
     if type(error).__module__.partition(".")[0] not in ("mlflow", "requests", "urllib3"):
         return None
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     place = redacted(uri)
-    if wrong := own_servers.fault("mlflow", uri, SECONDS):
+    if wrong := _fault(uri):
         return (
             f"the MLflow server at {place} {wrong}; try `textmill up` and run again, it goes on where it was"
         )
