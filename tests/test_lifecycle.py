@@ -249,7 +249,7 @@ def test_record_report_list_and_prefect_name_the_version_of_the_registry(mill: A
     assert re.search(r"completed +2 ", mill("runs", "--last", "1"))
     pages = {"artifacts": {"key": {"any_": ["deploy"]}}, "sort": "CREATED_DESC", "limit": 1}
     (page,) = mill.client("PREFECT").post("/api/artifacts/filter", json=pages).json()
-    assert "topics version 2" in page["data"]
+    assert "| version | 2 |" in page["data"]
 
 
 def test_a_run_killed_between_endpoint_and_alias_is_finished_by_the_next(
