@@ -271,8 +271,10 @@ def _foreseen(error: Exception) -> str | None:
 
 
 def _complain(message: str) -> None:
+    from tasks.redaction import redacted
+
     red: Callable[[str], str] = (lambda text: typer.style(text, fg="red")) if sys.stderr.isatty() else str
-    print(red("error: ") + message, file=sys.stderr)
+    print(red("error: ") + redacted(message), file=sys.stderr)
 
 
 def _print_state(found: list[ServerStatus]) -> None:

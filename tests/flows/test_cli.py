@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from flows.cli import _complain
 from flows.record import Recorder
 from tasks.stage import Config, Outcome, Run, Workspace, stage
 
@@ -253,3 +254,10 @@ def test_ray_from_a_path_with_blanks_is_refused(monkeypatch: pytest.MonkeyPatch)
     sections = {"name": "small", "collect": {"sources": [{"kind": "packages"}]}, "clean": {"engine": "ray"}}
     with pytest.raises(RecipeError, match=r"/home/me/my mill/\.venv/bin/python, whose path has blanks"):
         checks.check_recipe(recipe.Recipe.model_validate(sections))
+
+
+def test_an_address_in_an_error_is_shown_without_its_password(capsys: pytest.CaptureFixture[str]) -> None:
+    _complain("the Prefect server at http://mill:secret-word@host:4200/api went away")
+    said = capsys.readouterr().err
+    assert "secret-word" not in said
+    assert "host:4200/api went away" in said
