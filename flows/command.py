@@ -170,7 +170,9 @@ def _print_closing(recipe: Recipe) -> None:
     if record is None:
         return
     counted = [f"{state} {n}" for state in ("made", "cached", "failed") if (n := _count(record, state))]
-    console.print(f"\n[bold]{record.state}[/] in {record.seconds:.0f} s: stages {', '.join(counted)}")
+    # On a full disk a record keeps the state that could last be written.
+    state = "ended" if record.state == "running" else record.state
+    console.print(f"\n[bold]{state}[/] in {record.seconds:.0f} s: stages {', '.join(counted)}")
     deployed = any(outcome.stage == "deploy" and outcome.digest != PENDING for outcome in record.outcomes)
     if record.state == "completed" and deployed and recipe.questions:
         for question, answer in zip(

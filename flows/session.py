@@ -158,6 +158,8 @@ def close_killed_runs(home: Path) -> None:
 
 def _keep_no_tracebacks() -> None:
     """Prefect keeps what its run loggers are told; a traceback quotes the data that an error is about."""
+    # Lines that did not reach Prefect are no news: what failed beside them is one sentence of ours.
+    logging.raiseExceptions = False
 
     def shorten(record: logging.LogRecord) -> bool:
         record.msg, record.args = redacted(record.getMessage()), None

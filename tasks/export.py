@@ -108,7 +108,9 @@ def _compare(model: Path, folder: Path, texts: Sequence[str], max_length: int) -
     import torch
     from tokenizers import Tokenizer
     from transformers import AutoModelForSequenceClassification
+    from transformers import logging as transformers_logging
 
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     reference = AutoModelForSequenceClassification.from_pretrained(model).float().eval()
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
