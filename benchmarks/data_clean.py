@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from benchmarks import data_documents
 from benchmarks.bench import ROUNDS, Result, around, cpu_seconds, machine, run
-from tasks.documents import write_shards
+from corpus.documents import write_shards
 
 BAR = 8.0
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,7 +80,7 @@ def _seconds(folder: Path, collected: str) -> float:
         paths = {"input": folder / collected, "output": folder / "output", "scratch": scratch}
         job = Path(scratch) / "job.json"
         job.write_text(json.dumps({**paths, "config": {"workers": 1}}, default=str), encoding="utf-8")
-        return cpu_seconds([sys.executable, "-m", "tasks.cleaning.engine", str(job)], cwd=ROOT)
+        return cpu_seconds([sys.executable, "-m", "corpus.cleaning.engine.process", str(job)], cwd=ROOT)
 
 
 def main() -> int:

@@ -26,7 +26,7 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from benchmarks.bench import BenchmarkError
-from tasks.documents import Document, document_id, to_batches
+from corpus.documents import Document, document_id, to_batches
 
 CHINESE_SHARE = 0.14
 _ENOUGH = 0.95
@@ -107,7 +107,7 @@ def _sample(documents: Iterator[tuple[Document, str]], megabytes: float) -> list
 
 
 def _docstrings(include: tuple[str, ...]) -> Iterator[tuple[Document, str]]:
-    from tasks.sources import packages
+    from corpus.sources import packages
 
     config = packages.PackagesSource(include=include)
     for item in packages.items(config, {}):

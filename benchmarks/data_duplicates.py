@@ -29,8 +29,8 @@ import pyarrow.parquet as pq
 
 from benchmarks import data_documents
 from benchmarks.bench import BenchmarkError, Result, around, cpu_seconds, in_turn, machine, run
-from tasks.cleaning.config import DuplicatesConfig
-from tasks.documents import document_id
+from corpus.cleaning.config import DuplicatesConfig
+from corpus.documents import document_id
 
 BAR = 15.0
 NEAR = 0.8
@@ -140,7 +140,7 @@ def _changed(text: str, word: re.Pattern[str], words: list[str], drawn: random.R
 
 
 def _jaccard(first: str, second: str) -> float:
-    from tasks.cleaning.units import units
+    from corpus.cleaning.text.text_units import units
 
     one, other = (
         {*zip(*(words[start:] for start in range(5)), strict=False)} for words in map(units, (first, second))
@@ -203,10 +203,10 @@ def find_duplicates(path: Path) -> list[int]:
     """Sign every document, cluster, filter; the representative of each document."""
     import numpy as np
 
-    from tasks.cleaning.duplicates import find_clusters
-    from tasks.cleaning.features import write_features
-    from tasks.cleaning.minhash import signatures
-    from tasks.cleaning.units import unit_hashes
+    from corpus.cleaning.duplicates.groups import find_clusters
+    from corpus.cleaning.duplicates.document_features import write_features
+    from corpus.cleaning.duplicates.minhash import signatures
+    from corpus.cleaning.text.text_units import unit_hashes
 
     documents, config = pq.ParquetFile(path), DuplicatesConfig(near=NEAR)
     features: list[Path] = []

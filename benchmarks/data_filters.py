@@ -27,8 +27,8 @@ import pyarrow.parquet as pq
 
 from benchmarks import data_documents
 from benchmarks.bench import BenchmarkError, Result, around, cpu_seconds, in_turn, machine, run
-from tasks.cleaning.config import FiltersConfig, RepairConfig
-from tasks.cleaning.rule_sets import RULE_SETS, STOP_WORDS
+from corpus.cleaning.config import FiltersConfig, RepairConfig
+from corpus.cleaning.filters.rule_sets import RULE_SETS, STOP_WORDS
 
 BAR = 20.0
 LEAST_AGREEMENT = 0.995
@@ -85,7 +85,7 @@ class _Sides:
     """Both sides' commands on one job, and what they wrote."""
 
     def __init__(self, scratch: Path, documents: Path) -> None:
-        from tasks.cleaning.repair import repair_batch
+        from corpus.cleaning.text.repair import repair_batch
 
         # The kernel filters repaired text, and both sides are to read the same.
         table = pq.read_table(documents, columns=["text", "language"])
@@ -159,7 +159,7 @@ def filter_documents(job_file: Path, out: Path) -> None:
 
 
 def _reasons(job: dict[str, Any], sets: tuple[str, ...]) -> list[str | None]:
-    from tasks.cleaning.filters import first_failures
+    from corpus.cleaning.filters.first_failure import first_failures
 
     config = CONFIG.model_copy(update={"sets": sets})
     reasons: list[str | None] = []

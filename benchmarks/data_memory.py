@@ -32,8 +32,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.bench import machine
-from tasks.documents import SCHEMA, to_batches, write_shards
-from tasks.sources import packages
+from corpus.documents import SCHEMA, to_batches, write_shards
+from corpus.sources import packages
 
 BAR_GIGABYTES = 2.0
 PACKAGES = ("numpy", "pandas", "python", "scipy")
@@ -79,7 +79,7 @@ def clean(folder: Path, workers: int) -> tuple[dict[str, Any], Peaks, float, flo
     job = {name: str(folder / name) for name in ("output", "scratch")} | {"input": str(folder / "collect")}
     (folder / "job.json").write_text(json.dumps({**job, "config": {"workers": workers}}), encoding="utf-8")
     started = time.monotonic()
-    command = [sys.executable, "-m", "tasks.cleaning.engine", str(folder / "job.json")]
+    command = [sys.executable, "-m", "corpus.cleaning.engine.process", str(folder / "job.json")]
     peaks = Peaks()
     cpu: dict[int, float] = {}
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, encoding="utf-8") as engine:

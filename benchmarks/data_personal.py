@@ -2,7 +2,7 @@
 
     python -m benchmarks.data_personal [--quick] [--documents PATH]
 
-Recall and precision on planted documents (`tests/tasks/cleaning/planted.py`), made anew from another seed in
+Recall and precision on planted documents (`tests/corpus/cleaning/personal_data/planted.py`), made anew from another seed in
 every round: a value counts as found when all of it is masked under its kind, and a find is right when it
 takes at most three characters more. Speed is that of masking the documents of the other benchmarks, in
 CPU-seconds of one core.
@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 
 from benchmarks import data_documents
 from benchmarks.bench import ROUNDS, Result, around, machine, run
-from tasks.cleaning.config import PersonalDataConfig
-from tasks.cleaning.personal_data import find, mask
-from tests.tasks.cleaning.planted import Label, Language, Score, planted_documents, score
+from corpus.cleaning.config import PersonalDataConfig
+from corpus.cleaning.personal_data.masking import find, mask
+from tests.corpus.cleaning.personal_data.planted import Label, Language, Score, planted_documents, score
 
 BAR = 1.0
 # What recall and precision have to reach: over all kinds, and for each.

@@ -24,8 +24,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.bench import BenchmarkError, Result, around, cpu_seconds, in_turn, machine, run
-from tasks.tokenizing.config import TokenizeConfig
-from tasks.tokenizing.division import SPLITS, divide, split_of
+from corpus.tokenizing.config import TokenizeConfig
+from corpus.tokenizing.document_splits import SPLITS, divide, split_of
 
 BAR = 10.0
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,7 +74,7 @@ def measure(arguments: argparse.Namespace) -> Result:
 
 def _prepare(source: Path, scratch: Path) -> tuple[float, int]:
     """Lay out both sides' input; returns MB of text and documents."""
-    from tasks.tokenizing.training import train
+    from corpus.tokenizing.training import train
 
     table = pq.read_table(source, columns=["id", "text", "language", "source"])
     statistics = pa.table(
@@ -110,9 +110,9 @@ def encode(corpus: Path, tokenizer_file: Path, out: Path) -> None:
     """Our side: `corpus` is laid out as the artifact of the clean stage."""
     from tokenizers import Tokenizer
 
-    from tasks.tokenizing.encoding import Encoder
-    from tasks.tokenizing.fertility import words_of
-    from tasks.tokenizing.packing import SpecialIds, pack
+    from corpus.tokenizing.encoding import Encoder
+    from corpus.tokenizing.fertility import words_of
+    from corpus.tokenizing.packing import SpecialIds, pack
 
     out.mkdir(exist_ok=True)
     tokenizer = Tokenizer.from_file(str(tokenizer_file))

@@ -21,9 +21,9 @@ from pathlib import Path
 from expectations.clean_corpus import CleanDemands
 from expectations.raw_corpus import RawDemands
 from expectations.tokens import TokenDemands
-from tasks.artifact import Artifact, Manifest, content_digest, describe_files
-from tasks.stage import Run
-from tasks.store import Store
+from tasks.contract.artifact import Artifact, Manifest, content_digest, describe_files
+from tasks.contract.stage import Run
+from tasks.contract.store import Store
 from tasks.validate import validate_clean, validate_raw, validate_tokens
 
 BYTES, SECONDS = 2e9, 600

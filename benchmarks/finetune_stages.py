@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from flows.recipe import Recipe
-    from tasks.artifact import Artifact
-    from tasks.stage import Run
+    from tasks.contract.artifact import Artifact
+    from tasks.contract.stage import Run
 
 SIDE_BY_SIDE = 2
 # Random weights as a checkpoint: one step at next to no rate.
@@ -99,7 +99,7 @@ def _take_core(cores: Queue[int]) -> None:
 
 
 def _in_process(trial: Trial, work: Path) -> Outcome | str:
-    from tasks.errors import TextmillError
+    from tasks.contract.errors import TextmillError
 
     log = work.absolute() / f"trials-{os.getpid()}.log"
     with log.open("a", encoding="utf-8") as words, redirect_stdout(words):
@@ -146,7 +146,7 @@ def given(trial: Trial, work: Path) -> tuple[Path, Path, Path]:
 
 def _opened(trial: Trial) -> tuple[Recipe, Run]:
     from flows.recipe import load_recipe
-    from tasks.stage import Run
+    from tasks.contract.stage import Run
 
     return load_recipe(trial.recipe, trial.changes, smoke=trial.smoke), Run(Path("store"))
 

@@ -26,7 +26,7 @@ from benchmarks.bench import BenchmarkError, Result, around, in_turn, machine, p
 from deploy import live, repository, triton_server
 from deploy.triton_server import HOST, TritonServer
 from flows import settings
-from tasks.store import Store
+from tasks.contract.store import Store
 
 Answer = tuple[str, float]
 Ask = Callable[[str], Answer]

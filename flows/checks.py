@@ -10,14 +10,14 @@ from collections.abc import Collection
 from importlib.util import find_spec
 
 from flows.recipe import Recipe
-from tasks.errors import RecipeError, StageError
+from tasks.contract.errors import RecipeError, StageError
 from tasks.examples import FilesExamples, read_examples
-from tasks.labelled.apart import also_collected
-from tasks.pretrain_checks import check_pretraining
-from tasks.registered_name import check_name
-from tasks.registry import reachable
-from tasks.task_checks import check_against_task, check_examples, check_label_metrics
-from tasks.visible import plain, say
+from corpus.examples.overlap import also_collected
+from tasks.pretraining.checks import check_pretraining
+from tasks.tracking.registered_name import check_name
+from tasks.tracking.registry import reachable
+from tasks.fine_tuning.checks import check_against_task, check_examples, check_label_metrics
+from tasks.contract.console import plain, say
 
 
 def check(recipe: Recipe, skipped: Collection[str] = ()) -> None:
@@ -82,7 +82,7 @@ def _check_engine(recipe: Recipe) -> None:
 
 def _check_tokenizer(recipe: Recipe) -> None:
     if recipe.tokenize.pretrained:
-        from tasks.tokenizing import pretrained
+        from corpus.tokenizing import pretrained
 
         try:
             pretrained.load(recipe.tokenize)

@@ -191,7 +191,7 @@ def corpus_show(
             raise typer.BadParameter("--kept leaves dropped documents out: give one of --kept and --dropped")
         from flows import command, corpus_show
         from flows.corpus import last_corpus
-        from tasks.visible import console
+        from tasks.contract.console import console
 
         selection = corpus_show.Selection(
             dropped, kept, source, language, search, page, count, seed, characters
@@ -205,7 +205,7 @@ def corpus_stats(recipe: RecipeArgument) -> None:
     with _errors():
         from flows import command, corpus_stats
         from flows.corpus import last_corpus
-        from tasks.visible import console
+        from tasks.contract.console import console
 
         corpus_stats.draw(last_corpus(command.load(recipe, []).name), console)
 
@@ -226,8 +226,8 @@ def _errors(*, writes: bool = False) -> Iterator[None]:
     """
     from deploy.errors import TritonError
     from flows import home
-    from tasks import proxies
-    from tasks.errors import RecipeError, TextmillError
+    from corpus import proxies
+    from tasks.contract.errors import RecipeError, TextmillError
 
     try:
         os.environ.update(proxies.variables())
@@ -251,12 +251,12 @@ def _errors(*, writes: bool = False) -> Iterator[None]:
 def _foreseen(error: Exception) -> str | None:
     """A sentence about an error of the disk or of a server that went away, however libraries wrap it."""
     from flows import settings
-    from tasks import storage
+    from tasks.contract import disk
 
-    refused = storage.cause(error) or (error if isinstance(error, OSError) else None)
+    refused = disk.cause(error) or (error if isinstance(error, OSError) else None)
     if refused is not None and type(refused).__module__ == "builtins":
-        return storage.explain(refused, settings.home())
-    from tasks.registry import refusal
+        return disk.explain(refused, settings.home())
+    from tasks.tracking.registry import refusal
 
     if said := refusal(error):
         return said
@@ -271,7 +271,7 @@ def _foreseen(error: Exception) -> str | None:
 
 
 def _complain(message: str) -> None:
-    from tasks.redaction import redacted
+    from corpus.redaction import redacted
 
     red: Callable[[str], str] = (lambda text: typer.style(text, fg="red")) if sys.stderr.isatty() else str
     print(red("error: ") + redacted(message), file=sys.stderr)

@@ -12,12 +12,12 @@ from flows.checks import check, check_recipe
 from flows.question import ask, draw
 from flows.recipe import Recipe, load_recipe
 from flows.record import RunRecord, own_record, records
-from tasks import own_servers
-from tasks.collecting import forget_unused
-from tasks.redaction import redacted
-from tasks.stage import PENDING, Outcome, Run
-from tasks.store import Store
-from tasks.visible import console
+from tasks.tracking.runs import own_servers
+from tasks.collection.kept_sources import forget_unused
+from corpus.redaction import redacted
+from tasks.contract.stage import PENDING, Outcome, Run
+from tasks.contract.store import Store
+from tasks.contract.console import console
 
 
 def load(reference: str, overrides: Sequence[str], *, smoke: bool = False) -> Recipe:

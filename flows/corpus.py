@@ -11,8 +11,8 @@ from typing import Any
 
 from flows import settings
 from flows.record import last_artifact
-from tasks.errors import StageError
-from tasks.store import Store
+from tasks.contract.errors import StageError
+from tasks.contract.store import Store
 
 MEMORY = "1GB"
 

@@ -13,8 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from flows.corpus import Corpus, query, shards
-from tasks.cleaning.rule_sets import rules_of
-from tasks.errors import RecipeError
+from corpus.cleaning.filters.rule_sets import rules_of
+from tasks.contract.errors import RecipeError
 
 NARROW = 100  # columns; below, documents come one after the other
 DUPLICATES = ("exact_duplicate", "near_duplicate")

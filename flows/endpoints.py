@@ -40,11 +40,12 @@ def restore(triton_home: Path) -> None:
     server = triton_server.find(triton_home)
     if server is None or not live.endpoints(Path(server.repository)):
         return
-    from tasks import deployed, visible
-    from tasks.store import Store
+    from tasks.contract import console
+    from tasks.deployment import deployed
+    from tasks.contract.store import Store
 
     for line in deployed.restore(server, Store(triton_home.parent)):
-        visible.say(f"[yellow]{visible.plain(line)}[/]")
+        console.say(f"[yellow]{console.plain(line)}[/]")
 
 
 def _fault(name: str, version: int | None, http_port: int) -> str | None:

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from flows import settings
-from tasks.errors import RecipeError
+from tasks.contract.errors import RecipeError
 
 TRIAL_BYTES = 4096
 # Our records and the servers' command lines and settings have one value to a line.

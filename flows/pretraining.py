@@ -12,12 +12,12 @@ from rich.table import Table
 from flows import settings
 from flows.lifecycle import CORPUS, after, corpus
 from flows.recipe import Recipe
-from tasks.child import run_child
-from tasks.errors import StageError
-from tasks.plots import plot_rates
-from tasks.stage import PENDING, Run, Workspace
-from tasks.store import Store
-from tasks.visible import console
+from tasks.contract.child import run_child
+from tasks.contract.errors import StageError
+from tasks.tracking.plots import plot_rates
+from tasks.contract.stage import PENDING, Run, Workspace
+from tasks.contract.store import Store
+from tasks.contract.console import console
 
 PLANNER, FINDER = "model_code.plan", "model_code.find"
 MEMORY = {

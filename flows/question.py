@@ -10,8 +10,8 @@ from deploy import client, live, triton_server
 from deploy.client import Answer
 from flows import servers
 from flows.recipe_file import SMOKE_SUFFIX
-from tasks.errors import RecipeError, ServerError
-from tasks.visible import console
+from tasks.contract.errors import RecipeError, ServerError
+from tasks.contract.console import console
 
 BAR_WIDTH = 30
 
@@ -81,7 +81,7 @@ def _endpoint(model: str | None) -> str:
 def _registered() -> dict[str, str]:
     """The models in MLflow by name, each with its best alias; none where that is not running."""
     os.environ.update(servers.environment())
-    from tasks.registry import CHALLENGER, CHAMPION, client, reachable
+    from tasks.tracking.registry import CHALLENGER, CHAMPION, client, reachable
 
     # At our port there may be the server of another home.
     if servers.find("mlflow") is None or not reachable():

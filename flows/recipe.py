@@ -20,20 +20,20 @@ from pydantic import (
 
 from flows import recipe_file
 from flows.recipe_faults import faults
-from tasks.cleaning.config import CleanConfig
-from tasks.cleaning.personal_patterns import api_key, private_key
+from corpus.cleaning.config import CleanConfig
+from corpus.cleaning.personal_data.patterns import api_key, private_key
 from tasks.collect import CollectConfig
 from tasks.deploy import DeployConfig
-from tasks.errors import RecipeError
+from tasks.contract.errors import RecipeError
 from tasks.examples import ExamplesConfig
 from tasks.export import ExportConfig
 from tasks.fine_tune import FineTuneConfig
-from tasks.gate import EvaluateConfig
+from tasks.evaluation.gate import EvaluateConfig
 from tasks.pretrain import PretrainConfig
-from tasks.redaction import redacted, texts_in
+from corpus.redaction import redacted, texts_in
 from tasks.register import RegisterConfig
-from tasks.registry import SERVED_TASK
-from tasks.stage import Config
+from tasks.tracking.registry import SERVED_TASK
+from tasks.contract.stage import Config
 from tasks.tokenize import TokenizeConfig
 from tasks.validate import ValidateConfig
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from tasks.errors import RecipeError
+from tasks.contract.errors import RecipeError
 
 BUILT_IN = Path(__file__).parent / "recipes"
 SMOKE_SUFFIX = "-smoke"

@@ -18,10 +18,10 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flows.processes import Process
-from tasks.artifact import Artifact
-from tasks.redaction import all_redacted, redacted
-from tasks.stage import Outcome
-from tasks.store import Store
+from tasks.contract.artifact import Artifact
+from corpus.redaction import all_redacted, redacted
+from tasks.contract.stage import Outcome
+from tasks.contract.store import Store
 
 State = Literal["running", "completed", "refused", "failed", "killed"]
 

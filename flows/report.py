@@ -19,9 +19,9 @@ from typing import Any
 from flows.corpus_figures import corpus_bars
 from flows.record import RunRecord
 from flows.report_chart import Chart, line_chart
-from tasks.artifact import Manifest
-from tasks.errors import TextmillError
-from tasks.store import Store
+from tasks.contract.artifact import Manifest
+from tasks.contract.errors import TextmillError
+from tasks.contract.store import Store
 
 TEMPLATE = "report_template.html"
 STAGES = (

@@ -25,9 +25,9 @@ from deploy.errors import TritonError
 from flows import closed_home, endpoints, login, processes, settings
 from flows.processes import Process
 from flows.settings import LOOPBACK, Ports
-from tasks import own_servers
-from tasks.errors import ServerError
-from tasks.redaction import redacted
+from tasks.tracking.runs import own_servers
+from tasks.contract.errors import ServerError
+from corpus.redaction import redacted
 
 Name = Literal["prefect", "mlflow", "triton"]
 NAMES: tuple[Name, ...] = ("prefect", "mlflow", "triton")
@@ -213,7 +213,7 @@ def _arguments(name: Name, home: Path, port: int) -> list[str]:
     address = ["--host", LOOPBACK, "--port", str(port)]
     if name == "prefect":
         # What `prefect server start` does, with the door in front: that command serves no other app.
-        return ["uvicorn", "--factory", "tasks.server_apps:prefect", *address, "--log-level", "warning"]
+        return ["uvicorn", "--factory", "tasks.tracking.server_apps:prefect", *address, "--log-level", "warning"]
     return [
         *("mlflow", "server", *address, "--app-name", "textmill"),
         # One worker: with more, each would create the tables of a new database, and all of them fail.

@@ -17,11 +17,12 @@ from flows.checks import check
 from flows.recipe import Recipe
 from flows.record import Recorder, State, belongs_to, records, write
 from flows.report import data_docs, write_report
-from tasks import visible, waits
-from tasks.errors import GateRefused, TextmillError
-from tasks.redaction import redacted
-from tasks.stage import Outcome, Run
-from tasks.store import Store
+from tasks.contract import console
+from tasks.tracking.runs import waits
+from tasks.contract.errors import GateRefused, TextmillError
+from corpus.redaction import redacted
+from tasks.contract.stage import Outcome, Run
+from tasks.contract.store import Store
 
 TITLES: dict[servers.Name, str] = {"prefect": "Prefect", "mlflow": "MLflow", "triton": "Triton"}
 MARKS = {"made": "[green]made[/]", "cached": "[cyan]cached[/]", "failed": "[red]failed[/]"}
@@ -88,7 +89,7 @@ class Session:
             write_report(record, Store(self.home), report)
             self._publish(report)
         except Exception as failure:  # the run's own verdict must not be hidden by that of its report
-            visible.say(f"[yellow]the report could not be written and attached: {failure}[/]")
+            console.say(f"[yellow]the report could not be written and attached: {failure}[/]")
         os.environ.pop(watch.MARK, None)
         if self._watch:
             self._watch.kill()
@@ -103,7 +104,7 @@ class Session:
         if outcome.state in MARKS:
             digest = "" if outcome.state == "failed" else f"[dim]{outcome.digest[:12]}[/]"
             state = MARKS[outcome.state] + " " * (7 - len(outcome.state))
-            visible.say(f"{outcome.stage:<15} {state} {outcome.seconds:7.1f} s  {digest}")
+            console.say(f"{outcome.stage:<15} {state} {outcome.seconds:7.1f} s  {digest}")
 
     def _publish(self, report: Path) -> None:
         """Attach the report and the Data Docs to the MLflow run, and link them from the Prefect UI."""
@@ -111,16 +112,16 @@ class Session:
         logged = "register" if self.recipe.examples else "pretrain"
         outcome = next((o for o in record.outcomes if o.stage == logged), None)
         if outcome and outcome.state in MARKS:
-            from tasks.tracking import attach
+            from tasks.tracking.runs import attach
 
             model, key = self.recipe.registration.model, outcome.key
             if link := attach(model, key, report):
-                visible.show_link("report", link, "Report of this run, in MLflow")
+                console.show_link("report", link, "Report of this run, in MLflow")
             for stage, page in data_docs(record, Store(self.home)).items():
                 if page.exists() and (link := attach(model, key, page, stage)):
-                    visible.show_link(f"{stage}-in-mlflow", link, f"Data Docs of {stage}, in MLflow")
+                    console.show_link(f"{stage}-in-mlflow", link, f"Data Docs of {stage}, in MLflow")
         lines = [f"**{record.state}** {record.message}", f"The report on this machine: `{report}`"]
-        visible.show_markdown("verdict", "\n\n".join(lines), f"How the run of {record.recipe} ended")
+        console.show_markdown("verdict", "\n\n".join(lines), f"How the run of {record.recipe} ended")
 
 
 def prepare(needs: Sequence[servers.Name]) -> None:
@@ -133,7 +134,7 @@ def prepare(needs: Sequence[servers.Name]) -> None:
     servers.check_own(needs)
     missing = [name for name in needs if not servers.find(name)]
     if missing:
-        visible.say(f"starting {', '.join(missing)}")
+        console.say(f"starting {', '.join(missing)}")
         if set(missing) == set(servers.NAMES):
             servers.up()
         else:
@@ -173,7 +174,7 @@ def _keep_no_tracebacks() -> None:
 
 
 def _flow_run_id() -> str | None:
-    if not visible.in_prefect_run():
+    if not console.in_prefect_run():
         return None
     from prefect.runtime import flow_run
 

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
-from tasks import proxies, waits
-from tasks.errors import ServerError
+from corpus import proxies
+from tasks.tracking.runs import waits
+from tasks.contract.errors import ServerError
 
 LOOPBACK = "127.0.0.1"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tasks.artifact import Artifact
-from tasks.child import run_child
-from tasks.cleaning.config import CleanConfig
-from tasks.cleaning.settings import DROPPED_BY, most_dropped
-from tasks.errors import StageError
-from tasks.stage import Workspace, stage
+from tasks.contract.artifact import Artifact
+from tasks.contract.child import run_child
+from corpus.cleaning.config import CleanConfig
+from corpus.cleaning.settings import DROPPED_BY, most_dropped
+from tasks.contract.errors import StageError
+from tasks.contract.stage import Workspace, stage
 
-ENGINE = "tasks.cleaning.engine"
+ENGINE = "corpus.cleaning.engine.process"
 
 
 @stage(runs=(ENGINE,), libraries=("ftfy", "opencc", "pycld2"))

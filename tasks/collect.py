@@ -13,14 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from tasks.collecting import KeptSource, Source, locked
-from tasks.documents import Item, write_shards
-from tasks.errors import SourceError
-from tasks.sources.ledger import LICENSE, Ledger
-from tasks.sources.locations import identity_of
-from tasks.sources.meta_check import check_meta
-from tasks.sources.segments import Segments, last_listing
-from tasks.stage import Config, Workspace, stage
+from tasks.collection.kept_sources import KeptSource, Source, locked
+from corpus.documents import Item, write_shards
+from tasks.contract.errors import SourceError
+from corpus.sources.ledger import LICENSE, Ledger
+from corpus.reading.locations import identity_of
+from corpus.sources.meta_check import check_meta
+from corpus.sources.segments import Segments, last_listing
+from tasks.contract.stage import Config, Workspace, stage
 
 
 class CollectConfig(Config):

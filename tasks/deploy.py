@@ -15,8 +15,8 @@ from pydantic import Field
 
 from deploy import live, repository, triton_server
 from deploy.errors import TritonError
-from tasks.artifact import Artifact, Manifest
-from tasks.deployed import (
+from tasks.contract.artifact import Artifact, Manifest
+from tasks.deployment.deployed import (
     CANARIES,
     SERVED,
     Questions,
@@ -27,13 +27,13 @@ from tasks.deployed import (
     onnx_files,
     write_down,
 )
-from tasks.errors import ParityError, ServerError
-from tasks.labelled.artifact import read_split
+from tasks.contract.errors import ParityError, ServerError
+from corpus.examples.artifact import read_split
 from tasks.register import registered_version
-from tasks.registry import CHAMPION, by_alias, client, reachable
-from tasks.stage import Config, Run, Workspace, stage
-from tasks.version_files import loaded
-from tasks.visible import plain
+from tasks.tracking.registry import CHAMPION, by_alias, client, reachable
+from tasks.contract.stage import Config, Run, Workspace, stage
+from tasks.tracking.version_files import loaded
+from tasks.contract.console import plain
 
 TRITON_HOME = "triton"
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.artifact import Artifact
-from tasks.labelled.apart import check_apart
-from tasks.labelled.config import DocumentsExamples, ExamplesConfig, FilesExamples
-from tasks.labelled.documents import document_examples
-from tasks.labelled.files import digest_of
-from tasks.labelled.reading import read_examples
-from tasks.labelled.splits import SPLITS, Split, Splits
-from tasks.stage import Workspace, stage
-from tasks.visible import plain
+from tasks.contract.artifact import Artifact
+from corpus.examples.overlap import check_apart
+from corpus.examples.config import DocumentsExamples, ExamplesConfig, FilesExamples
+from corpus.examples.from_documents import document_examples
+from corpus.reading.example_files import digest_of
+from corpus.examples.from_files import read_examples
+from corpus.examples.splits import SPLITS, Split, Splits
+from tasks.contract.stage import Workspace, stage
+from tasks.contract.console import plain
 
 if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import TaskType

@@ -10,15 +10,15 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model_code.data.padding import padded_length
-from tasks.adaptation import DistillConfig, LoraConfig, PrivacyConfig
-from tasks.artifact import Artifact, folder_digest
-from tasks.errors import RecipeError
-from tasks.labelled.artifact import task_of
+from tasks.fine_tuning.adaptation import DistillConfig, LoraConfig, PrivacyConfig
+from tasks.contract.artifact import Artifact, folder_digest
+from tasks.contract.errors import RecipeError
+from corpus.examples.artifact import task_of
 from tasks.pretrain import EXPERIMENT
-from tasks.search import SearchConfig, search
-from tasks.seeds import write_seeds
-from tasks.stage import Config, Workspace, stage
-from tasks.trainings import Trainings
+from tasks.fine_tuning.hyperparameter_search import SearchConfig, search
+from tasks.fine_tuning.seeds import write_seeds
+from tasks.contract.stage import Config, Workspace, stage
+from tasks.fine_tuning.trials import Trainings
 
 TRAINER = "model_code.finetune"
 

@@ -13,12 +13,12 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from deploy.repository import fault_of_name
-from tasks.artifact import Artifact, Manifest, sha256_file
-from tasks.errors import GateRefused
-from tasks.gate import WAY_OUT, reasons
-from tasks.labelled.artifact import read_split, task_of
-from tasks.model_card import model_card
-from tasks.registry import (
+from tasks.contract.artifact import Artifact, Manifest, sha256_file
+from tasks.contract.errors import GateRefused
+from tasks.evaluation.gate import WAY_OUT, reasons
+from corpus.examples.artifact import read_split, task_of
+from tasks.tracking.model_card import model_card
+from tasks.tracking.registry import (
     CHALLENGER,
     CHAMPION,
     COMPARED_TAG,
@@ -33,10 +33,10 @@ from tasks.registry import (
     point_challenger_at_newest,
     reachable,
 )
-from tasks.stage import Config, Run, Workspace, stage
-from tasks.tracking import find_or_create_run, log_run
-from tasks.version_files import REGISTERED, place_of, verified_files, what_differs, write_sums
-from tasks.visible import plain, say
+from tasks.contract.stage import Config, Run, Workspace, stage
+from tasks.tracking.runs import find_or_create_run, log_run
+from tasks.tracking.version_files import REGISTERED, place_of, verified_files, what_differs, write_sums
+from tasks.contract.console import plain, say
 
 SERVED_CODE = Path(__file__).with_name("pyfunc_model.py")
 SERVED_PACKAGES = ("mlflow-skinny", "numpy", "onnxruntime", "pandas", "tokenizers")
@@ -85,7 +85,7 @@ def still_registered(manifest: Manifest, config: RegisterConfig, run: Run) -> bo
     return not differs
 
 
-@stage(runs=("tasks.pyfunc_model", "tasks.pyfunc_task", "model_code.task_types."), holds=still_registered)
+@stage(runs=("tasks.tracking.pyfunc_model", "tasks.tracking.pyfunc_task", "model_code.task_types."), holds=still_registered)
 def register(
     collected: Artifact,
     cleaned: Artifact,

@@ -9,14 +9,14 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.artifact import Artifact, Manifest
-from tasks.documents import shard_paths
-from tasks.stage import Run, Workspace, stage
-from tasks.tokenizing import pretrained
-from tasks.tokenizing.config import TokenizeConfig
-from tasks.tokenizing.division import SPLITS, Division, divide
-from tasks.tokenizing.families import Role
-from tasks.tokenizing.fertility import Counts, words_of
+from tasks.contract.artifact import Artifact, Manifest
+from corpus.documents import shard_paths
+from tasks.contract.stage import Run, Workspace, stage
+from corpus.tokenizing import pretrained
+from corpus.tokenizing.config import TokenizeConfig
+from corpus.tokenizing.document_splits import SPLITS, Division, divide
+from corpus.tokenizing.special_tokens import Role
+from corpus.tokenizing.fertility import Counts, words_of
 
 __all__ = ["TokenizeConfig", "tokenize"]
 
@@ -50,7 +50,7 @@ def _tokenizer(
     division: Division, config: TokenizeConfig, workspace: Workspace
 ) -> tuple[Any, Mapping[Role, str]]:
     """The tokenizer and its special tokens by role; its files are in `tokenizer/` afterwards."""
-    from tasks.tokenizing.training import train
+    from corpus.tokenizing.training import train
 
     directory = workspace.directory / "tokenizer"
     if config.pretrained:
@@ -108,8 +108,8 @@ def _encode(
     workspace: Workspace,
 ) -> None:
     from model_code.data.vocabulary import size_of
-    from tasks.tokenizing.encoding import Encoder, EncodingDiffers
-    from tasks.tokenizing.packing import SpecialIds, pack
+    from corpus.tokenizing.encoding import Encoder, EncodingDiffers
+    from corpus.tokenizing.packing import SpecialIds, pack
 
     def ids(role: Role | None) -> tuple[int, ...]:
         return (tokenizer.token_to_id(roles[role]),) if role is not None and role in roles else ()
@@ -163,7 +163,7 @@ def _encode(
 
 def _show_scripts(tokenizer: Any, workspace: Workspace) -> None:
     """Which scripts the tokenizer gives back as they were."""
-    from tasks.tokenizing.encoding import round_trips
+    from corpus.tokenizing.encoding import round_trips
 
     changed, lines = round_trips(tokenizer)
     workspace.table(

@@ -18,15 +18,15 @@ from expectations.drift import Profile, drift
 from expectations.raw_corpus import RawDemands
 from expectations.statistics import FAILING_DOCUMENTS
 from expectations.tokens import ShardFigures, TokenDemands
-from tasks import visible
-from tasks.artifact import Artifact
-from tasks.cleaning.config import DecontaminateConfig
-from tasks.cleaning.settings import DROPPED_BY, most_dropped
-from tasks.documents import read_documents
-from tasks.errors import SourceError, StageError
-from tasks.sources.ledger import NOT_BAD
-from tasks.stage import Config, Workspace, stage
-from tasks.visible import format_cell
+from tasks.contract import console
+from tasks.contract.artifact import Artifact
+from corpus.cleaning.config import DecontaminateConfig
+from corpus.cleaning.settings import DROPPED_BY, most_dropped
+from corpus.documents import read_documents
+from tasks.contract.errors import SourceError, StageError
+from corpus.sources.ledger import NOT_BAD
+from tasks.contract.stage import Config, Workspace, stage
+from tasks.contract.console import format_cell
 
 SHOWN_IN_ERROR = 3
 PROFILE = "profile.json"
@@ -180,7 +180,7 @@ def _evaluation_overlap(
     evaluation = list(read_documents(workspace.path(collected) / "evaluation"))
     if not sum(batch.num_rows for batch in evaluation):
         return None
-    from tasks.cleaning.decontaminate import Index
+    from corpus.cleaning.duplicates.decontamination import Index
 
     made_by, counts = workspace.manifest(cleaned).config, workspace.manifest(cleaned).counts
     config = DecontaminateConfig.model_validate(made_by.get("decontaminate", {}))
@@ -275,7 +275,7 @@ def _write(directory: Path, verdicts: Sequence[Verdict], blamed: Blamed, page: s
 def _link(workspace: Workspace, directory: Path) -> None:
     """Link the Data Docs, a file on this machine, from the Prefect UI."""
     page = directory / DATA_DOCS
-    visible.show_link(f"{workspace.stage}-data-docs", page.as_uri(), f"Data Docs of {workspace.stage}")
+    console.show_link(f"{workspace.stage}-data-docs", page.as_uri(), f"Data Docs of {workspace.stage}")
     workspace.shown.append(f"Data Docs: [`{page}`]({page.as_uri()})")
 
 

@@ -61,11 +61,11 @@ SHARED_HOME = {
     "tests/test_lifecycle.py",
     "tests/test_doors.py",
     "tests/tasks/test_register.py",
-    "tests/tasks/test_version_files.py",
+    "tests/tasks/tracking/test_version_files.py",
 }
 LONGEST = (
     "tests/test_kills.py",
-    "tests/tasks/test_version_files.py",  # before the lifecycle makes a second version
+    "tests/tasks/tracking/test_version_files.py",  # before the lifecycle makes a second version
     "tests/test_lifecycle.py",
     "tests/test_smoke.py",
     "tests/model_code/training/",

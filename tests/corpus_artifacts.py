@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.artifact import Artifact
-from tasks.documents import SCHEMA, Document, to_batches, write_shards
-from tasks.store import Store
+from tasks.contract.artifact import Artifact
+from corpus.documents import SCHEMA, Document, to_batches, write_shards
+from tasks.contract.store import Store
 from tests.published import publish
 
 Row = dict[str, Any]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tasks.artifact import Artifact, Manifest, content_digest, describe_files
-from tasks.store import Store
+from tasks.contract.artifact import Artifact, Manifest, content_digest, describe_files
+from tasks.contract.store import Store
 
 
 def publish(

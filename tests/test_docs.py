@@ -18,11 +18,12 @@ from flows import closed_home, login
 from flows.cli import app
 from flows.recipe import Recipe, load_recipe
 from flows.settings import Ports, port_variable
-from tasks import door
-from tasks.cleaning.config import CleanConfig
-from tasks.collecting import MODULES
-from tasks.sources import containers, crawling, fetching, sitemaps
-from tasks.sources.files import FilesSource
+from tasks.tracking.runs import door
+from corpus.cleaning.config import CleanConfig
+from tasks.collection.kept_sources import MODULES
+from corpus.reading import containers
+from corpus.sources import crawling, fetching, sitemaps
+from corpus.sources.files import FilesSource
 from tasks.validate import ValidateConfig
 
 ROOT = Path(__file__).resolve().parents[1]

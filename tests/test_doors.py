@@ -17,7 +17,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
-from tasks.door import basic
+from tasks.tracking.door import basic
 from tests.browser import Browser, open_browser, stranger
 
 ARTIFACT = "/api/2.0/mlflow-artifacts/artifacts/0/planted.py"

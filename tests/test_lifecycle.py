@@ -25,7 +25,7 @@ import pytest
 from deploy.client import ask
 from deploy.errors import TritonError
 from flows.login import client_environment
-from tasks.door import basic
+from tasks.tracking.door import basic
 from tests.topics import STAGES, logged_runs, registry, served_version, versions
 
 

@@ -12,7 +12,7 @@ from benchmarks.finetune_quality import FEW, SETS, Cell, Set
 from benchmarks.finetune_stages import Outcome, Trial, outcome, prepare
 from benchmarks.train_worker import Run
 from flows.recipe import load_recipe
-from tasks.errors import StageError
+from tasks.contract.errors import StageError
 
 SST2 = SETS[0]
 

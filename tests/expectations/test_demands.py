@@ -8,8 +8,8 @@ from expectations.clean_corpus import DRIFT, MATERIAL, CleanDemands
 from expectations.patterns import UNREADABLE_SHARE
 from expectations.raw_corpus import COLUMNS, RawDemands
 from expectations.tokens import TokenDemands
-from tasks.cleaning.rule_sets import RULE_SETS
-from tasks.documents import SCHEMA
+from corpus.cleaning.filters.rule_sets import RULE_SETS
+from corpus.documents import SCHEMA
 
 
 def names(demands: Demands) -> list[str]:

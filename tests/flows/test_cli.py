@@ -11,7 +11,7 @@ import pytest
 
 from flows.cli import _complain
 from flows.record import Recorder
-from tasks.stage import Config, Outcome, Run, Workspace, stage
+from tasks.contract.stage import Config, Outcome, Run, Workspace, stage
 
 COMMAND = Path(sys.executable).with_name("textmill")
 
@@ -228,7 +228,7 @@ def test_what_would_fail_later_is_refused_by_a_plan(
     wrong: dict[str, Any], said: str, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from flows import checks, recipe
-    from tasks.errors import RecipeError
+    from tasks.contract.errors import RecipeError
 
     monkeypatch.setattr(checks, "find_spec", lambda name: None)
     source = {"kind": "files", "path": "corpus", "meta_fields": ["topic"]}
@@ -247,7 +247,7 @@ def test_what_would_fail_later_is_refused_by_a_plan(
 
 def test_ray_from_a_path_with_blanks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from flows import checks, recipe
-    from tasks.errors import RecipeError
+    from tasks.contract.errors import RecipeError
 
     monkeypatch.setattr(checks, "find_spec", lambda name: object())
     monkeypatch.setattr(sys, "executable", "/home/me/my mill/.venv/bin/python")

@@ -12,9 +12,9 @@ from flows.corpus import Corpus, last_corpus
 from flows.corpus_show import Selection, show
 from flows.corpus_stats import draw
 from flows.record import Recorder
-from tasks.errors import RecipeError, StageError
-from tasks.stage import Outcome
-from tasks.store import Store
+from tasks.contract.errors import RecipeError, StageError
+from tasks.contract.stage import Outcome
+from tasks.contract.store import Store
 from tests.corpus_artifacts import cleaned, collected, drop, good_rows
 
 COMMAND = Path(sys.executable).with_name("textmill")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows import home
-from tasks.errors import RecipeError
+from tasks.contract.errors import RecipeError
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from flows import question
-from tasks.errors import RecipeError, ServerError
+from tasks.contract.errors import RecipeError, ServerError
 
 
 @pytest.fixture

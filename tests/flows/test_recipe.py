@@ -7,7 +7,7 @@ import pytest
 
 from flows.recipe import Recipe, load_recipe
 from flows.recipe_file import built_in_recipes
-from tasks.errors import RecipeError
+from tasks.contract.errors import RecipeError
 
 SMALL = """\
 name: small

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flows.recipe_file import find, override, read
-from tasks.errors import RecipeError
+from tasks.contract.errors import RecipeError
 
 VALUES = [
     ("on", "on"),

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from flows.record import Recorder, RunRecord, last_artifact, records, verdict_before, write
-from tasks.artifact import Artifact
-from tasks.stage import Outcome
-from tasks.store import Store
+from tasks.contract.artifact import Artifact
+from tasks.contract.stage import Outcome
+from tasks.contract.store import Store
 from tests.published import publish
 
 ROOT = Path(__file__).parents[2]
@@ -18,9 +18,9 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from flows.record import Recorder
-from tasks.artifact import Artifact
-from tasks.stage import Outcome
-from tasks.store import Store
+from tasks.contract.artifact import Artifact
+from tasks.contract.stage import Outcome
+from tasks.contract.store import Store
 from tests.published import publish
 recorder = Recorder(Path(sys.argv[1]), "small", {}, {})
 recorder.outcome(Outcome(stage="collect", state="made", key="k", digest="d"))

@@ -20,10 +20,10 @@ from flows.report import (
     render_report,
     write_report,
 )
-from tasks.artifact import Manifest, content_digest, describe_files
-from tasks.errors import TextmillError
-from tasks.stage import Outcome
-from tasks.store import Store
+from tasks.contract.artifact import Manifest, content_digest, describe_files
+from tasks.contract.errors import TextmillError
+from tasks.contract.stage import Outcome
+from tasks.contract.store import Store
 
 LABELS = ["numpy", "pandas", "python", "scipy", "torch", "transformers"]
 COUNTS = {

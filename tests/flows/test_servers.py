@@ -15,7 +15,7 @@ import pytest
 
 from flows import endpoints, processes, servers, settings
 from flows.settings import Ports
-from tasks.errors import ServerError
+from tasks.contract.errors import ServerError
 from tests.free_ports import free_ports
 
 ROOT = Path(__file__).parents[2]

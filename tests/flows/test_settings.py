@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flows.settings import Ports, environment, external_url, home
-from tasks.errors import ServerError
+from tasks.contract.errors import ServerError
 
 HOME = Path("/srv/textmill")
 

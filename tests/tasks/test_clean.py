@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from tasks.clean import clean, nothing_left
-from tasks.cleaning.config import CleanConfig
-from tasks.cleaning.rule_sets import RULE_SETS
-from tasks.cleaning.settings import place_of
+from corpus.cleaning.config import CleanConfig
+from corpus.cleaning.filters.rule_sets import RULE_SETS
+from corpus.cleaning.settings import place_of
 from tasks.collect import CollectConfig
-from tasks.documents import Document, to_batches, write_shards
-from tasks.errors import StageError
-from tasks.stage import Run
+from corpus.documents import Document, to_batches, write_shards
+from tasks.contract.errors import StageError
+from tasks.contract.stage import Run
 from tests.published import publish
 
 TEXTS = [

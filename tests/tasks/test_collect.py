@@ -18,15 +18,15 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from tasks import collecting
-from tasks.artifact import Artifact
+from tasks.collection import kept_sources
+from tasks.contract.artifact import Artifact
 from tasks.collect import CollectConfig, Snapshot, collect, snapshot
-from tasks.documents import Document, Item, OnSkip, read_documents
-from tasks.errors import SourceError
-from tasks.sources import files, segments
-from tasks.stage import Run
-from tasks.store import Store
-from tests.tasks.sources.site import html, serve
+from corpus.documents import Document, Item, OnSkip, read_documents
+from tasks.contract.errors import SourceError
+from corpus.sources import files, segments
+from tasks.contract.stage import Run
+from tasks.contract.store import Store
+from tests.corpus.sources.site import html, serve
 
 Rows = list[dict[str, Any]]
 
@@ -136,8 +136,8 @@ def test_a_killed_collection_goes_on(tmp_path: Path, reads: list[str]) -> None:
         "import sys, time\n"
         "from pathlib import Path\n"
         "from tasks.collect import CollectConfig, collect, snapshot\n"
-        "from tasks.sources import files, segments\n"
-        "from tasks.stage import Run\n"
+        "from corpus.sources import files, segments\n"
+        "from tasks.contract.stage import Run\n"
         "segments.SEGMENT_SECONDS = 0\n"
         "read = files.read\n"
         "def slow(config, item, on_skip):\n"
@@ -323,9 +323,9 @@ def test_what_no_artifact_was_made_from_is_forgotten(tmp_path: Path) -> None:
     home = tmp_path / "home"
     wanted = _collected(home, _config(_write(tmp_path / "in", a=["one"])))
     _collected(home, _config(_write(tmp_path / "other", b=["two"])))
-    assert collecting.forget_unused(Store(home)) == 0
+    assert kept_sources.forget_unused(Store(home)) == 0
     Store(home).collect_garbage({(wanted.stage, wanted.key)})
-    assert collecting.forget_unused(Store(home)) > 0
+    assert kept_sources.forget_unused(Store(home)) > 0
     [path] = home.glob("collected/*/documents/*")
     assert pq.read_table(path)["text"].to_pylist() == ["one"]
 
@@ -360,7 +360,7 @@ def test_projects_that_share_a_home_get_their_own_text(
         found[project] = _collected(home, config)
         assert [row["text"] for row in _rows(home, found[project])] == [project]
     assert reads == ["a", "a"]
-    assert collecting.forget_unused(Store(home)) == 0
+    assert kept_sources.forget_unused(Store(home)) == 0
 
     # Elsewhere the same files are read again, and give the same.
     (tmp_path / "alpha").rename(tmp_path / "moved")
@@ -403,7 +403,7 @@ def test_what_is_kept_goes_by_the_place(
         monkeypatch.setattr("sysconfig.get_path", lambda name, project=project: f"/{project}/{name}")
         named = {key: value.format(project) for key, value in source.items()}
         config = CollectConfig.model_validate({"sources": [named]})
-        place = collecting.KeptSource(config.sources[0], tmp_path)
+        place = kept_sources.KeptSource(config.sources[0], tmp_path)
         names.append(place.name)
-        assert place.name == collecting.KeptSource(config.sources[0], tmp_path).name
+        assert place.name == kept_sources.KeptSource(config.sources[0], tmp_path).name
     assert names[0] != names[1]

@@ -7,9 +7,9 @@ import pytest
 from sklearn.metrics import classification_report
 
 from model_code.task_types.task import task_named
-from tasks.errors import StageError
+from tasks.contract.errors import StageError
 from tasks.evaluate import confusion_matrix, per_label, samples
-from tasks.gate import EvaluateConfig, judge
+from tasks.evaluation.gate import EvaluateConfig, judge
 
 LABELS = ["a", "b", "c"]
 TRUTH = ["a", "a", "a", "b", "b", "c"]

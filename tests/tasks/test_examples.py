@@ -7,13 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.artifact import Artifact
-from tasks.documents import Document, document_id, to_batches, write_shards
-from tasks.errors import StageError
+from tasks.contract.artifact import Artifact
+from corpus.documents import Document, document_id, to_batches, write_shards
+from tasks.contract.errors import StageError
 from tasks.examples import example_files, examples
-from tasks.labelled.config import DocumentsExamples, FilesExamples
-from tasks.stage import Run
-from tasks.store import Store
+from corpus.examples.config import DocumentsExamples, FilesExamples
+from tasks.contract.stage import Run
+from tasks.contract.store import Store
 from tests.published import publish
 
 CONFIG = FilesExamples(

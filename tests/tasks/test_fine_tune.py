@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-import tasks.trainings
-from tasks.errors import RecipeError
+import tasks.fine_tuning.trials
+from tasks.contract.errors import RecipeError
 from tasks.fine_tune import FineTuneConfig, teacher_in
-from tasks.task_checks import check_against_task, check_label_metrics
-from tasks.trainings import Trainings
+from tasks.fine_tuning.checks import check_against_task, check_label_metrics
+from tasks.fine_tuning.trials import Trainings
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_finished_training_is_never_half_written(tmp_path: Path, monkeypatch: 
 
     calls: list[int] = []
     workspace: Any = SimpleNamespace(scratch=tmp_path)
-    monkeypatch.setattr(tasks.trainings, "run_child", lambda *given: (calls.append(1), trained(*given))[1])
+    monkeypatch.setattr(tasks.fine_tuning.trials, "run_child", lambda *given: (calls.append(1), trained(*given))[1])
     with pytest.raises(TypeError, match="not JSON serializable"):  # dies while it writes
         Trainings("module", {}, {"epochs": 1}, workspace).run({}, "training")
     assert Trainings("module", {}, {"epochs": 1}, workspace).run({}, "training").score == 1.0

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.artifact import folder_digest
+from tasks.contract.artifact import folder_digest
 from tasks.pretrain import PretrainConfig, _same_start, pretrain
 
 

@@ -12,15 +12,15 @@ import pytest
 
 from model_code.data.shards import open_split
 from tasks import tokenize as stage_module
-from tasks.artifact import Artifact
-from tasks.documents import Document, document_id, to_batches, write_shards
-from tasks.errors import StageError
-from tasks.stage import Run
-from tasks.store import Store
+from tasks.contract.artifact import Artifact
+from corpus.documents import Document, document_id, to_batches, write_shards
+from tasks.contract.errors import StageError
+from tasks.contract.stage import Run
+from tasks.contract.store import Store
 from tasks.tokenize import TokenizeConfig, tokenize
-from tasks.tokenizing.encoding import Encoder, EncodingDiffers
-from tasks.tokenizing.families import FAMILIES
-from tasks.tokenizing.samples import SAMPLES
+from corpus.tokenizing.encoding import Encoder, EncodingDiffers
+from corpus.tokenizing.special_tokens import FAMILIES
+from corpus.tokenizing.sample_lines import SAMPLES
 from tests.published import publish
 
 CONFIG = TokenizeConfig(vocabulary=400, validation=0.2, test=0.2)
@@ -149,7 +149,7 @@ def test_a_wrong_fast_encoder_is_found_out_and_done_without(
         return check(self, texts)
 
     monkeypatch.setattr(Encoder, "encode", fails_late)
-    monkeypatch.setattr("tasks.documents.ROW_GROUP_ROWS", 100)
+    monkeypatch.setattr("corpus.documents.ROW_GROUP_ROWS", 100)
     wrong = Run(tmp_path / "wrong")
     made = tokenize.fn(cleaned(wrong.store.home, 600), CONFIG, wrong)
     assert [name.split()[0] for name in encoded] == ["gigatoken"] * 2 + ["tokenizers"] * 6

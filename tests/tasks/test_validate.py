@@ -15,9 +15,9 @@ from expectations.clean_corpus import CleanDemands
 from expectations.drift import Profile
 from expectations.raw_corpus import RawDemands
 from expectations.tokens import TokenDemands
-from tasks.errors import SourceError, StageError
-from tasks.stage import Run
-from tasks.store import Store
+from tasks.contract.errors import SourceError, StageError
+from tasks.contract.stage import Run
+from tasks.contract.store import Store
 from tasks.validate import (
     ValidateConfig,
     validate_clean,

@@ -1,0 +1,163 @@
+"""Examples in files: read, checked, and divided where the recipe names no file for a split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from tasks.contract.errors import StageError
+from corpus.reading import conll, example_tables, json_objects, parallel, squad
+from corpus.examples.overlap import Contents, check_apart
+from corpus.examples.checks import check_labels, check_spellings
+from corpus.examples.config import FilesExamples
+from corpus.examples.from_row import Fields
+from corpus.reading.example_files import File, files_of
+from corpus.examples.with_rows import Found, assembled, chosen, found_in
+from corpus.reading.rows import Row
+from corpus.examples.splits import SPLITS, Split, Splits
+from corpus.examples.stratified import divided, strata_of
+from corpus.reading.dotted_paths import value_at
+from corpus.reading.left_out import LeftOut
+
+if TYPE_CHECKING:  # it imports torch
+    from model_code.task_types.task import TaskType
+
+_BY_SUFFIX = {
+    **{".tsv": "tsv", ".tab": "tsv", ".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json"},
+    **{".conll": "conll", ".bio": "conll", ".iob": "conll", ".iob2": "conll"},
+}
+EMPTY = "files without an example"
+_FEWEST_LABELS = {"label": 2, "tags": 2, "labels": 1}
+
+
+def read_examples(config: FilesExamples) -> Splits:
+    """The examples of the files that a recipe names.
+
+    Raises:
+        StageError: a file is not there or in two splits, a row is not what the recipe says, an example can't
+            be learnt from, or the set can't; with file and line.
+    """
+    from model_code.task_types.task import task_named
+
+    task = task_named(config.task)
+    fields = Fields(task.FIELDS, config.columns, config.separator)
+    check_apart(config)
+    rows = _Rows(config, fields.remarks, fields.wanted)
+    found = {split: _found(rows, split, fields, task) for split in config.files}
+    check_spellings([one for split in found.values() for one in split], fields.remarks)
+    splits = chosen(_divided(found, config), config)
+    labels = check_labels(splits, _fewest_labels(task))
+    return assembled(
+        splits, labels, fields.remarks, {}, lambda one: _group(one, config) if config.group_by else None
+    )
+
+
+def _found(rows: _Rows, split: Split, fields: Fields, task: TaskType) -> list[Found]:
+    """The examples of the files that are named for a split."""
+    found = [found_in(row, fields, task) for row in rows.of(split)]
+    if not found:
+        raise StageError(
+            f"examples: {_named(rows.config.files[split])}: no example in it; {split} needs some"
+        )
+    return found
+
+
+@dataclass
+class _Rows:
+    """The rows of the files of each split; counts in `remarks` what is unusual about files."""
+
+    config: FilesExamples
+    remarks: Counter[str]
+    wanted: Sequence[str]
+    contents: Contents = field(default_factory=Contents)
+
+    def of(self, split: Split) -> Iterator[Row]:
+        """The rows of the files that are named for a split."""
+        named = self.config.files[split]
+        if isinstance(named, str):
+            for file in self._files(named, split):
+                yield from self._counted(self._rows_of(file))
+            return
+        read = {name: list(self._files(path, split)) for name, path in named.items()}
+        if len({len(several) for several in read.values()}) > 1:
+            counts = ", ".join(f"{named[name]} {len(several)}" for name, several in read.items())
+            raise StageError(f"examples: parallel texts need as many files for each field, found {counts}")
+        for together in zip(*read.values(), strict=True):
+            yield from parallel.read(dict(zip(read, together, strict=True)))
+
+    def _files(self, path: str, split: Split) -> Iterator[File]:
+        for file in files_of(path):
+            self.contents.check(file, split)
+            if file.encoding != "utf-8":
+                self.remarks[f"files of examples in {file.encoding}"] += 1
+            yield file
+
+    def _counted(self, rows: Iterator[Row]) -> Iterator[Row]:
+        is_empty = True
+        for row in rows:
+            is_empty = False
+            yield row
+        if is_empty:
+            self.remarks[EMPTY] += 1
+
+    def _rows_of(self, file: File) -> Iterator[Row]:
+        config, suffix = self.config, PurePosixPath(file.name).suffix.lower()
+        match _BY_SUFFIX.get(suffix) if config.format == "auto" else config.format:
+            case "tsv" | "csv" as format:
+                how = example_tables.Written(format == "tsv", config.header, config.delimiter)
+                return example_tables.read(file, self.remarks, how, self.wanted)
+            case "json" | "jsonl":
+                return json_objects.read(file)
+            case "conll":
+                return conll.read(file, strip_prefix=config.strip_prefix)
+            case "squad":
+                return squad.read(file)
+        raise StageError(
+            f"examples: {file.uri}: its name does not say what it holds (known are {' '.join(_BY_SUFFIX)}); "
+            "set examples.format"
+        )
+
+
+def _divided(found: Mapping[Split, Sequence[Found]], config: FilesExamples) -> dict[Split, Sequence[Found]]:
+    """The three splits; one that has no file is a part of the training file."""
+    asked: dict[Split, float] = {"validation": config.validation_share, "test": config.test_share}
+    shares = {split: share for split, share in asked.items() if split not in found}
+    train = found["train"]
+    groups = [_group(example, config) for example in train]
+    codes = divided(strata_of([example.labels for example in train]), groups, shares, config.seed)
+    parts = {
+        split: [example for example, code in zip(train, codes, strict=True) if code == split]
+        for split in ("train", *shares)
+    }
+    if empty := [split for split in shares if not parts[split]]:
+        raise StageError(
+            f"examples: {_named(config.train)}: the {len(train):,} examples with {len(set(groups)):,} "
+            f"different {config.group_by or 'inputs'} can't be divided: they are too few, or one has too "
+            f"many of them, and none is left for {empty[0]}; name a file for it, or give more examples"
+        )
+    return {split: {**found, **parts}[split] for split in SPLITS}
+
+
+def _group(found: Found, config: FilesExamples) -> str:
+    """What is never on both sides of a division: examples of one group, or with equal inputs."""
+    if not config.group_by:
+        return found.inputs
+    try:
+        value = value_at(found.row.values, str(config.group_by))
+        return found.inputs if value in (None, "") else str(value)
+    except LeftOut:
+        raise found.row.wrong(
+            f"no column {config.group_by!r} to group by; there are {', '.join(found.row.values)[:300]}; "
+            "correct examples.group_by"
+        ) from None
+
+
+def _fewest_labels(task: TaskType) -> int:
+    return max(_FEWEST_LABELS.get(field.kind, 0) if field.target else 0 for field in task.FIELDS.values())
+
+
+def _named(files: str | Mapping[str, str]) -> str:
+    return files if isinstance(files, str) else ", ".join(files.values())

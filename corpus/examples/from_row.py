@@ -1,0 +1,227 @@
+"""From a row of a file to an example: each field of the task from its column, in the kind that it holds."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tasks.contract.errors import StageError
+from corpus.examples.answers import answers_in, placed, trimmed
+from corpus.examples.labels import LabelRule, spelled
+from corpus.examples.printed_lists import list_in
+from corpus.reading.rows import Row
+from corpus.examples.splits import Example
+from corpus.examples.bio_tags import as_bio
+from corpus.reading.dotted_paths import value_at
+from corpus.reading.left_out import LeftOut
+
+if TYPE_CHECKING:  # it imports torch
+    from model_code.task_types.task import Field
+
+ROLES = ("system", "user", "assistant")
+TAGS_REWRITTEN = "sentences with tags rewritten as BIO"
+ANSWERS_MOVED = "answers moved to where their text stands"
+ANSWERS_TRIMMED = "answers without the blanks around them"
+
+Columns = Mapping[str, str | int | Sequence[str | int]]
+
+# str.split() also parts words at no-break and ideographic spaces, which stand inside them: 10 000.
+_BLANKS = re.compile(r"[ \t\r\n]+")
+
+
+@dataclass
+class Fields:
+    """The fields of a task and the columns that they are in; counts in `remarks` what it puts right.
+
+    Several columns are for labels alone: one for each, that holds 0 or 1.
+
+    Raises:
+        StageError: a column is named for a field that the task doesn't have, or several for one text.
+    """
+
+    fields: Mapping[str, Field]
+    columns: Columns
+    separator: str = ","
+    remarks: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.check(self.columns, "columns")
+        self.labels = LabelRule(self.separator, self.remarks)
+        for name, column in self.columns.items():
+            if not isinstance(column, str | int) and self.fields[name].kind != "labels":
+                raise StageError(
+                    f"examples: columns names several columns for {name!r}; only labels (multi_label) may "
+                    "be in several, each with 0 or 1"
+                )
+
+    def check(self, names: Iterable[str], key: str) -> None:
+        """Refuse names that are no fields of the task, which a key of the recipe gives.
+
+        Raises:
+            StageError: there is one.
+        """
+        if unknown := sorted(set(names) - self.fields.keys()):
+            raise StageError(
+                f"examples: {key} names {unknown[0]!r}, which is no field of the task; its fields are "
+                f"{', '.join(self.fields)}"
+            )
+
+    @property
+    def wanted(self) -> list[str]:
+        """The columns that every row has to have."""
+        names = [name for name, one in self.fields.items() if one.required and not one.named]
+        return [column for name in {*names, *self.columns} for column in self.columns_of(name)]
+
+    def columns_of(self, name: str) -> list[str]:
+        """The columns that a field is in: those that the recipe names, or one of its own name."""
+        named = self.columns.get(name, name)
+        return [str(named)] if isinstance(named, str | int) else [str(column) for column in named]
+
+    def example(self, row: Row) -> Example:
+        """The example of a row, without an `id`.
+
+        Raises:
+            StageError: a column is not there, or does not hold what its field is.
+        """
+        example: Example = {}
+        for name, asked in self.fields.items():
+            if asked.named and name not in self.columns:
+                continue
+            columns = self.columns_of(name)
+            try:
+                if not isinstance(self.columns.get(name, name), str | int):
+                    marks = {column: self._value(row, name, column) for column in columns}
+                    example[name] = self.labels.marked(marks)
+                elif (value := self._value(row, name, columns[0])) is not None:
+                    example[name] = _CONVERTERS[asked.kind](value, self.labels)
+            except ValueError as error:
+                if isinstance(error, StageError):
+                    raise
+                raise row.wrong(f"{name!r} {error}", columns[0]) from error
+        self._fit_together(example, row)
+        return example
+
+    def _value(self, row: Row, name: str, column: str) -> Any:
+        """What a column of a field holds; None where a field that may be absent is."""
+        needed = self.fields[name].required or name in self.columns
+        try:
+            value = value_at(row.values, column)
+        except LeftOut:
+            if not needed:
+                return None
+            several = (
+                "; labels in columns of 0 and 1: name them in a list"
+                if self.fields[name].kind == "labels"
+                else ""
+            )
+            raise row.wrong(
+                f"no column {column!r} for {name}; there are {', '.join(row.values)[:300]}; "
+                f"name the right one in examples.columns, or set examples.header{several}"
+            ) from None
+        if value is None and needed:
+            raise row.wrong(f"{name!r} is null; fill it in or remove the example")
+        return value
+
+    def _fit_together(self, example: Example, row: Row) -> None:
+        """Tags belong to words, and answers to a context."""
+        kinds = {asked.kind: name for name, asked in self.fields.items() if name in example}
+        if "words" in kinds and "tags" in kinds:
+            words, tags = example[kinds["words"]], example[kinds["tags"]]
+            if len(words) != len(tags):
+                raise row.wrong(f"{len(words)} words and {len(tags)} tags; every word has one tag")
+            example[kinds["tags"]] = as_bio(tags)
+            self.remarks[TAGS_REWRITTEN] += example[kinds["tags"]] != tags
+        if "answers" in kinds and "context" in example:
+            stated = example[kinds["answers"]]
+            bare = [trimmed(answer) for answer in stated]
+            try:
+                found = [placed(answer, example["context"]) for answer in bare]
+            except ValueError as error:
+                raise row.wrong(f"{error}; correct it or take the question out") from error
+            example[kinds["answers"]] = found
+            self.remarks[ANSWERS_TRIMMED] += sum(a != b for a, b in zip(stated, bare, strict=True))
+            self.remarks[ANSWERS_MOVED] += sum(a != b for a, b in zip(bare, found, strict=True))
+
+
+def _text(value: Any, labels: LabelRule) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"holds {type(value).__name__}, not text")
+    if not spelled(value[:100]) and not spelled(value):
+        raise ValueError("is empty; fill it in or remove the example")
+    return value
+
+
+def _label(value: Any, labels: LabelRule) -> str:
+    return labels.one(value)
+
+
+def _labels(value: Any, labels: LabelRule) -> list[str]:
+    return labels.several(value)
+
+
+def _words(value: Any, labels: LabelRule) -> list[str]:
+    words = _parted(value) if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        held = "numbers" if isinstance(words, list) else type(value).__name__
+        raise ValueError(f"holds {held}, not a list of words or a text with spaces")
+    if not words or "" in words:
+        raise ValueError(
+            "has an empty entry; fill it in or take it out" if words else "is empty; remove the example"
+        )
+    return words
+
+
+def _parted(text: str) -> list[str]:
+    """The words of a text, or of a list of words that is printed in it."""
+    try:
+        printed = list_in(text)
+    except ValueError:
+        printed = None  # brackets are words, too
+    if printed and all(isinstance(word, str) for word in printed):
+        return printed
+    return [word for word in _BLANKS.split(text) if word]
+
+
+def _tags(value: Any, labels: LabelRule) -> list[str]:
+    return [labels.one(tag) for tag in _words(value, labels)]
+
+
+def _score(value: Any, labels: LabelRule) -> float:
+    try:
+        score = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"holds {value!r}, not a number") from None
+    if not math.isfinite(score):
+        raise ValueError(f"holds {value!r}, not a finite number")
+    return score
+
+
+def _answers(value: Any, labels: LabelRule) -> list[dict[str, Any]]:
+    return answers_in(value)
+
+
+def _messages(value: Any, labels: LabelRule) -> list[dict[str, str]]:
+    if not isinstance(value, list) or not value:
+        raise ValueError("is no list of messages")
+    for message in value:
+        if not isinstance(message, Mapping) or not isinstance(message.get("content"), str):
+            raise ValueError('has a message that is not {"role": …, "content": …}')
+        if message.get("role") not in ROLES:
+            raise ValueError(f"has a message of role {message.get('role')!r}; roles are {', '.join(ROLES)}")
+    return [{"role": message["role"], "content": message["content"]} for message in value]
+
+
+_CONVERTERS: Mapping[str, Callable[[Any, LabelRule], Any]] = {
+    "text": _text,
+    "label": _label,
+    "labels": _labels,
+    "words": _words,
+    "tags": _tags,
+    "score": _score,
+    "answers": _answers,
+    "messages": _messages,
+}

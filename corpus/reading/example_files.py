@@ -1,0 +1,120 @@
+"""Files with examples, found and read whole: on disks or behind URLs, compressed, in whatever encoding.
+
+Labelled sets fit into memory, and a mistake in one is an error, not something to leave out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import closing
+from typing import NamedTuple
+
+from corpus.documents import Item
+from tasks.contract.errors import SourceError, StageError
+from corpus.reading.containers import entries
+from corpus.reading.decoding import decode
+from corpus.reading.left_out import UNREADABLE, LeftOut, explained
+from corpus.reading.locations import listed, opened
+
+MOST_BYTES = 2**32  # of one file, after unpacking
+_BLOCK = 1 << 20
+_MARK = "\ufeff"
+# How files begin that are often under another name, and what to do.
+_OTHER_KINDS = {
+    b"PK\x03\x04": "an Excel workbook or another zip; save the sheet as CSV (UTF-8), or name a zip .zip",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Excel workbook; save the sheet as CSV (UTF-8)",
+    b"PAR1": "Parquet; write it as JSON lines (pandas: to_json(orient='records', lines=True))",
+    b"ARROW1": "Arrow; write it as JSON lines",
+    b"\x1f\x8b": "compressed by gzip; let its name end in .gz, once more if it does",
+    b"BZh": "compressed by bzip2; let its name end in .bz2",
+    b"\xfd7zXZ\x00": "compressed by xz; let its name end in .xz",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd; let its name end in .zst",
+    b"SQLite format 3\x00": "an SQLite database; export the table as CSV",
+    b"%PDF-": "a PDF",
+    b"version https://git-lfs": "a pointer of Git LFS; fetch the file with `git lfs pull`",
+}
+
+
+class File(NamedTuple):
+    """A file's address, its name without the suffix of a compression, its text, and what that was in.
+
+    The text is without byte-order marks at the beginnings of lines, where files were joined, and its lines
+    end with a line feed (and perhaps a carriage return before it).
+    """
+
+    uri: str
+    name: str
+    text: str
+    encoding: str = "utf-8"
+
+
+def files_of(path: str) -> Iterator[File]:
+    """The files that a path, glob or URL matches, sorted; of an archive its members.
+
+    Raises:
+        StageError: there is none, or one can't be read.
+    """
+    for item in items_of(path):
+        try:
+            file = opened(item, path, None)
+            with closing(file.stream):
+                for entry in entries(item.uri, file.stream, file.size, MOST_BYTES, _refuse):
+                    yield _decoded(entry.uri, entry.name, entry.stream.read())
+        except StageError:
+            raise
+        except (LeftOut, *UNREADABLE) as error:
+            raise _unreadable(item.uri, explained(error)) from error
+
+
+def digest_of(path: str) -> str:
+    """sha256, in hexadecimal, of the names and bytes of the files that a path matches.
+
+    Raises:
+        StageError: there is none, or one can't be read.
+    """
+    digest = hashlib.sha256()
+    for item in items_of(path):
+        digest.update(f"{item.uri}\0".encode())
+        try:
+            with closing(opened(item, path, None).stream) as stream:
+                while block := stream.read(_BLOCK):
+                    digest.update(block)
+        except (LeftOut, OSError) as error:
+            raise _unreadable(item.uri, explained(error)) from error
+    return digest.hexdigest()
+
+
+def items_of(path: str) -> list[Item]:
+    """The files that a path, glob or URL matches, sorted.
+
+    Raises:
+        StageError: there is none.
+    """
+    try:
+        return list(listed(path, None))
+    except SourceError as error:
+        raise StageError(f"examples: {str(error).removeprefix('files: ')}") from error
+
+
+def _decoded(uri: str, name: str, raw: bytes) -> File:
+    if kind := next((kind for start, kind in _OTHER_KINDS.items() if raw.startswith(start)), ""):
+        raise StageError(f"examples: {uri} can't be read: it is {kind}")
+    try:
+        text, encoding = decode(raw)
+    except LeftOut as problem:
+        if problem.reason == "binary" and b"\0" in raw:
+            line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
+            raise _unreadable(uri, LeftOut("binary", f"a NUL byte in line {line}; take it out")) from None
+        raise _unreadable(uri, problem) from None
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
+    return File(uri, name, text.lstrip(_MARK).replace(f"\n{_MARK}", "\n"), encoding)
+
+
+def _refuse(uri: str, problem: LeftOut) -> None:
+    raise _unreadable(uri, problem)
+
+
+def _unreadable(uri: str, problem: LeftOut) -> StageError:
+    return StageError(f"examples: {uri} can't be read: {problem.reason} ({problem.detail})")

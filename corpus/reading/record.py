@@ -1,0 +1,41 @@
+"""What a reader of one format yields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from corpus.reading.containers import Entry
+from corpus.reading.options import ReadingOptions
+from corpus.reading.left_out import LeftOut
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A text as it was found.
+
+    `position` is where in the file: the number of a row or record from 1, "" for the whole file. `changed`
+    is when the record says that it was written, `raw` the bytes it was read from (None: those of the text).
+    """
+
+    position: str
+    text: str
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    raw: bytes | None = None
+    encoding: str = "utf-8"
+    extractor: str = "text"
+    changed: datetime | None = None
+
+
+OnBad = Callable[[str, LeftOut], None]
+"""Called with (position, why) for every record that can't be used."""
+
+Reader = Callable[[Entry, ReadingOptions, OnBad], Iterator[Record]]
+"""Reads one entry as a stream. What it raises (`LeftOut`, `UNREADABLE`) ends the entry, not the run."""
+
+
+def too_large(options: ReadingOptions) -> LeftOut:
+    """For what is over the limit of the recipe."""
+    return LeftOut("too large", f"larger than max_document_bytes ({options.max_document_bytes})")

@@ -1,0 +1,74 @@
+"""SQuAD's JSON, version 1 and 2 (https://rajpurkar.github.io/SQuAD-explorer)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from tasks.contract.errors import StageError
+from corpus.reading.example_files import File
+from corpus.reading.rows import Row, wrong
+
+
+def read(file: File) -> Iterator[Row]:
+    """A row per question: `question`, `context`, `answers` (none where it has no answer), `title`.
+
+    Raises:
+        StageError: it is no JSON, or not SQuAD's.
+    """
+    try:
+        articles = json.loads(file.text)["data"]
+    except json.JSONDecodeError as error:
+        raise wrong(file.uri, error.lineno, f"not JSON ({error.msg}, column {error.colno})") from error
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise _not_squad(file, 1, 'no list "data" of articles') from error
+    position, line = 0, 1
+    for article, paragraph, question in _questions(file, articles):
+        # The line of a question is that of its id; a file without line ends has one line.
+        found = file.text.find(json.dumps(str(question["id"])), position) if "id" in question else -1
+        if found >= 0:
+            line, position = line + file.text.count("\n", position, found), found
+        try:
+            values = {
+                "title": article.get("title", ""),
+                "context": paragraph["context"],
+                "question": question["question"],
+                "answers": [] if _is_impossible(question) else question["answers"],
+            }
+        except ValueError as error:
+            raise wrong(file.uri, line, str(error)) from error
+        except KeyError as error:
+            raise _not_squad(file, line, f"a question or its paragraph has no {error}") from error
+        yield Row(file.uri, line, values, str(question.get("id", "")))
+
+
+def _questions(file: File, articles: Any) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
+    try:
+        for article in articles:
+            for paragraph in article["paragraphs"]:
+                for question in paragraph["qas"]:
+                    yield article, paragraph, dict(question)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _not_squad(
+            file, 1, f'"data" is no list of articles with paragraphs and qas ({error})'
+        ) from error
+
+
+def _is_impossible(question: dict[str, Any]) -> bool:
+    """Whether a question says that it has no answer.
+
+    Raises:
+        ValueError: it says neither, or has an answer all the same.
+    """
+    stated = question.get("is_impossible", False)
+    if not isinstance(stated, bool | None):
+        raise ValueError(f"is_impossible is {stated!r}; write true or false")
+    answers = question.get("answers") or []
+    if stated and any(answer.get("text") for answer in answers if isinstance(answer, dict)):
+        raise ValueError("is_impossible is true, and it has an answer; take one of them away")
+    return bool(stated)
+
+
+def _not_squad(file: File, line: int, what: str) -> StageError:
+    return wrong(file.uri, line, f"not SQuAD's JSON: {what}; set examples.format to what the file holds")

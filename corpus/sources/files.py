@@ -1,0 +1,149 @@
+"""Text in files: folders, globs and buckets, in many formats, as they are or compressed or in archives.
+
+Every file is read once, as a stream; no document larger than the limit is ever held in memory. What can't
+be used is left out with its place and a reason, and the rest goes on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from datetime import datetime
+from importlib.metadata import version
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from corpus.documents import Document, Item, OnSkip
+from corpus.reading.containers import Entry, OnMember, entries
+from corpus.reading.formats import format_of, reader_of
+from corpus.reading.options import ReadingOptions
+from corpus.reading.plain import divided
+from corpus.reading.record import Record
+from corpus.reading.text_styles import styled
+from corpus.reading.left_out import UNREADABLE, LeftOut, explained
+from corpus.reading.locations import listed, opened, place_of, without_credentials
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_LIBRARIES = ("pyarrow", "resiliparse", "trafilatura", "warcio")
+
+
+class FilesSource(ReadingOptions):
+    """Files with text in them."""
+
+    kind: Literal["files"] = "files"
+    path: str = Field(
+        min_length=1,
+        description="a file, a folder (read recursively), a glob, or a URL: s3://bucket/prefix, gs://, https://",
+    )
+    endpoint: str | None = Field(
+        default=None, description="URL of an S3-compatible store; credentials come from the environment"
+    )
+    name: str = Field(default="files", min_length=1, description="value of the documents' `source`")
+    license: str | None = Field(default=None, description="licence of all documents of this source")
+    max_file_bytes: int = Field(
+        default=200_000_000_000, ge=1, description="most bytes read of one file, after unpacking"
+    )
+
+    @property
+    def meta_keys(self) -> tuple[str, ...]:
+        """What documents may have in their `meta`; pages of dumps and archives bring some of their own."""
+        own = {"mediawiki": ("title",), "warc": ("title", "url"), "auto": ("title", "url")}
+        return (*self.meta_fields, *own.get(self.format, ()))
+
+    @field_validator("path", "endpoint")
+    @classmethod
+    def _without_credentials(cls, url: str | None) -> str | None:
+        return url and without_credentials(url)
+
+
+def place(config: FilesSource) -> str:
+    """Where the files are on this machine."""
+    return place_of(config.path, config.endpoint)
+
+
+def items(config: FilesSource, known: Mapping[str, str]) -> Iterator[Item]:
+    """The files, sorted by URI; a version is size and time of change, or a bucket's ETag.
+
+    Raises:
+        SourceError: `path` matches nothing, or can't be reached.
+    """
+    return listed(config.path, config.endpoint)
+
+
+def read(config: FilesSource, item: Item, on_skip: OnSkip) -> Iterator[Document]:
+    """The documents of a file, in the order in which they are in it.
+
+    Raises:
+        SourceError: a table lacks a column that was asked for, or a file system can't be reached.
+    """
+
+    def leave_out(uri: str, problem: LeftOut) -> None:
+        on_skip(uri, problem.reason, problem.detail)
+
+    try:
+        file = opened(item, config.path, config.endpoint)
+        with closing(file.stream):
+            for entry in entries(item.uri, file.stream, file.size, config.max_file_bytes, leave_out):
+                for record in _records(entry, config, leave_out):
+                    uri = _place(entry.uri, record.position)
+                    try:
+                        yield _document(uri, record, config, entry.changed or file.changed)
+                    except LeftOut as problem:
+                        leave_out(uri, problem)
+    except (LeftOut, *UNREADABLE) as error:
+        leave_out(item.uri, explained(error))
+
+
+def reader_version() -> str:
+    """The versions of the libraries that make text of bytes."""
+    return " ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+
+
+def _records(entry: Entry, config: FilesSource, leave_out: OnMember) -> Iterator[Record]:
+    """The records of one file or member; a damaged one ends it and not the rest of the archive."""
+
+    def on_bad(position: str, problem: LeftOut) -> None:
+        leave_out(_place(entry.uri, position), problem)
+
+    try:
+        name = format_of(entry, config)
+        for record in reader_of(name)(entry, config, on_bad):
+            # Text files are divided while they are read, since they may be larger than the memory.
+            yield from [record] if name == "text" else divided(record, config, on_bad)
+    except (LeftOut, *UNREADABLE) as error:
+        leave_out(entry.uri, explained(error))
+
+
+def _place(uri: str, position: str) -> str:
+    return f"{uri}#{position}" if position else uri
+
+
+def _document(uri: str, record: Record, config: FilesSource, changed: datetime | None) -> Document:
+    text, noted = styled(record.text, config.text_style)
+    text, surrogates = _without_lone_surrogates(text)
+    if not text.strip():
+        raise LeftOut("empty", "no text in it")
+    if surrogates:
+        noted = {**noted, "lone_surrogates": str(surrogates)}
+    return Document(
+        text=text,
+        source=config.name,
+        uri=uri,
+        license=config.license,
+        collected_at=record.changed or changed,
+        meta={**record.meta, **noted},
+        raw=record.raw,
+        encoding=record.encoding,
+        extractor=record.extractor,
+    )
+
+
+def _without_lone_surrogates(text: str) -> tuple[str, int]:
+    """Halves of surrogate pairs, which JSON can spell and no encoding can hold, joined or replaced."""
+    lone = _SURROGATE.search(text)
+    if not lone:
+        return text, 0
+    joined = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return joined, joined.count("\ufffd") - text.count("\ufffd")

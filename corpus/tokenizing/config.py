@@ -1,0 +1,67 @@
+"""The tokenizer and the division of the corpus, as a recipe says them."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from tasks.contract.stage import Config
+from corpus.tokenizing.special_tokens import FAMILIES, Family, FamilyName
+
+BYTES = 256
+LEAST_VOCABULARY = 300
+
+
+class TokenizeConfig(Config):
+    """The tokenizer, and which part of the corpus is held out."""
+
+    model: Literal["bpe", "wordpiece", "unigram"] = Field(
+        "bpe",
+        description="What is trained: byte-level BPE, WordPiece (as in BERT; loses white space and unseen "
+        "characters) or Unigram with bytes for unseen characters (as in T5).",
+    )
+    pretrained: str = Field(
+        "",
+        description="An existing tokenizer instead: a `tokenizer.json` or the folder of one; "
+        "`model` and `vocabulary` do not count then.",
+    )
+    family: FamilyName = Field(
+        "bert", description="Whose special tokens, and what surrounds a document: bert, gpt, t5 or llama."
+    )
+    vocabulary: int = Field(8192, ge=LEAST_VOCABULARY, le=262_144, description="Entries of the vocabulary.")
+    group_by: str = Field(
+        "",
+        description="Key of `meta` whose values are never divided between training and held-out documents; "
+        "empty: the document itself.",
+    )
+    validation: float = Field(0.08, gt=0, lt=0.5, description="Share of the groups for validation.")
+    test: float = Field(0.12, gt=0, lt=0.5, description="Share of the groups for the test.")
+    seed: int = Field(0, ge=0, lt=2**32, description="Another seed gives another division.")
+
+    @property
+    def conventions(self) -> Family:
+        """The special tokens of the recipe's family."""
+        return FAMILIES[self.family]
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.pretrained:
+            return self
+        if self.model == "wordpiece" and self.family != "bert":
+            raise ValueError(
+                f"wordpiece is BERT's: it can't write every text, which family {self.family} needs; "
+                "use model bpe or unigram, or family bert"
+            )
+        if self.model == "unigram" and "unk" not in self.conventions.tokens:
+            raise ValueError(
+                f"unigram needs a token for the unknown, which family {self.family} lacks; use model bpe, or "
+                "family bert, t5 or llama"
+            )
+        alphabet = 0 if self.model == "wordpiece" else BYTES
+        if self.vocabulary <= (least := alphabet + self.conventions.specials):
+            raise ValueError(
+                f"a vocabulary of {self.vocabulary} leaves no room for words: {least} entries are bytes and "
+                f"special tokens of family {self.family}; raise vocabulary"
+            )
+        return self

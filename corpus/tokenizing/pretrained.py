@@ -1,0 +1,112 @@
+"""An existing tokenizer: a `tokenizer.json`, alone or in the folder that `save_pretrained` writes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tasks.contract.errors import StageError
+from corpus.tokenizing.config import TokenizeConfig
+from corpus.tokenizing.special_tokens import Role
+
+# What belongs to a tokenizer in such a folder; a model may lie beside it.
+_COMPANIONS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
+
+
+def load(config: TokenizeConfig) -> tuple[Any, dict[Role, str]]:
+    """The `tokenizers.Tokenizer` that `config.pretrained` names, and its special tokens by role.
+
+    Raises:
+        StageError: it is not there, not readable, or lacks a special token that the family needs.
+    """
+    from tokenizers import Tokenizer
+
+    path = tokenizer_file(config.pretrained)
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the Rust side raises plain Exception
+        raise StageError(
+            f"tokenize: {path} is no tokenizer of the `tokenizers` library ({error}); set "
+            "tokenize.pretrained to another one"
+        ) from error
+    family = config.conventions
+    named = {**family.tokens, **_named_roles(path)}
+    roles = {role: token for role, token in named.items() if tokenizer.token_to_id(token) is not None}
+    missing = [f"{role} ({named.get(role, 'no name for it')})" for role in family.needed if role not in roles]
+    if family.sentinels and tokenizer.token_to_id("<extra_id_0>") is None:
+        missing.append("sentinels (<extra_id_0>, …)")
+    if missing:
+        raise StageError(
+            f"tokenize: {path} has no special token for {', '.join(missing)}, which family {config.family} "
+            "needs; set tokenize.family to that of the tokenizer, or add the token to it"
+        )
+    return tokenizer, roles
+
+
+def copy(name: str, directory: Path) -> bool:
+    """Copy the tokenizer's files as they are; False where there is only a `tokenizer.json` to copy."""
+    path = tokenizer_file(name)
+    companions = [path.with_name(file) for file in _COMPANIONS if path.with_name(file).is_file()]
+    if path.with_name("tokenizer_config.json") not in companions:
+        return False
+    directory.mkdir()
+    shutil.copyfile(path, directory / "tokenizer.json")
+    for file in companions:
+        shutil.copyfile(file, directory / file.name)
+    return True
+
+
+def digest(name: str) -> str:
+    """sha256 of the tokenizer's files, which the recipe only names; empty where there is none."""
+    path = Path(name).expanduser()
+    path = path / "tokenizer.json" if path.is_dir() else path
+    if not path.is_file():
+        return ""
+    files = [path, *filter(Path.is_file, map(path.with_name, _COMPANIONS))]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def tokenizer_file(name: str) -> Path:
+    """The `tokenizer.json` that a recipe names.
+
+    Raises:
+        StageError: there is none.
+    """
+    path = Path(name).expanduser()
+    if path.is_file():
+        return path
+    if (path / "tokenizer.json").is_file():
+        return path / "tokenizer.json"
+    if path.is_dir():
+        raise StageError(
+            f"tokenize: {path} holds no tokenizer.json; save it there with "
+            "`AutoTokenizer.from_pretrained(...).save_pretrained(...)`, or correct tokenize.pretrained"
+        )
+    raise StageError(
+        f"tokenize: pretrained: {name!r} is no file or folder here, and nothing is downloaded during a "
+        "run. Fetch a tokenizer of the hub with `hf download NAME --include 'tokenizer*' 'special*' "
+        "--local-dir FOLDER` and set tokenize.pretrained to FOLDER"
+    )
+
+
+def _named_roles(path: Path) -> Mapping[Role, str]:
+    """Special tokens by role as `tokenizer_config.json` names them; a token is a string or a mapping."""
+    file = path.with_name("tokenizer_config.json")
+    if not file.is_file():
+        return {}
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+        tokens = {role: settings.get(f"{role}_token") for role in Role.__args__}  # type: ignore[attr-defined]
+        return {
+            role: token if isinstance(token, str) else token["content"]
+            for role, token in tokens.items()
+            if token
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StageError(
+            f"tokenize: {file} is no tokenizer configuration ({error!r}); save it anew"
+        ) from error

@@ -1,0 +1,39 @@
+"""What a pretraining can't be, as far as the recipe and a folder on this machine say it."""
+
+from __future__ import annotations
+
+from tasks.contract.errors import RecipeError
+from tasks.pretrain import PretrainConfig
+from corpus.tokenizing.config import TokenizeConfig
+
+
+def check_pretraining(config: PretrainConfig, tokens: TokenizeConfig) -> int | None:
+    """Refuse what the trainer would by its config alone.
+
+    Returns:
+        The positions of the model; None where they have no end or are not known yet.
+
+    Raises:
+        RecipeError: a batch can't be shared, sentinels are too few, or the checkpoint can't be started from.
+    """
+    from model_code.errors import TrainingError
+    from model_code.models.checkpoints import check_start
+    from model_code.objectives.choice import require_sentinels
+    from model_code.objectives.names import OBJECTIVES
+
+    if config.batch_size % config.processes:
+        raise RecipeError(
+            f"pretrain.batch_size {config.batch_size} can't be shared evenly by {config.processes} devices; "
+            f"make it a multiple of {config.processes}, or set pretrain.devices"
+        )
+    objective = config.objective or OBJECTIVES[config.family][0]
+    try:
+        if objective == "span_corruption" and not tokens.pretrained:
+            sentinels = tokens.conventions.sentinels
+            require_sentinels(config.sequence_length, config.noise_density, config.mean_span, sentinels)
+        if config.start_from:
+            made = None if tokens.pretrained else tokens.vocabulary
+            return check_start(config.start_from, config.family, config.sequence_length, made)
+    except TrainingError as error:
+        raise RecipeError(f"pretrain: {error}") from error
+    return None if config.family == "t5" else config.shape.max_positions

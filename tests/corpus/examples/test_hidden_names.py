@@ -1,0 +1,49 @@
+"""The labels' names are found as people write them, and nowhere else."""
+
+import pytest
+
+from corpus.examples.hidden_names import MASK, hider, names_pattern
+
+
+def test_names_are_found_in_compounds_and_broken_lines_but_not_inside_words() -> None:
+    pattern = names_pattern({"numpy", "np", "hugging face", "C++"})
+    hidden = "NumPyArray, my_numpy2, np.sum, np2, NpArray, 使用np计算, Hugging\n    face, c++"
+    kept = "input, snp, npm, hugging a face, C+"
+    assert pattern.sub("*", hidden) == "*Array, my_*2, *.sum, *2, *Array, 使用*计算, *, *"
+    assert pattern.sub("*", kept) == kept
+
+
+@pytest.mark.parametrize(
+    ("labels", "text", "hidden"),
+    [
+        (
+            ["other"],
+            "Another mother, her brothers; OTHER's other-wise",
+            "Another mother, her brothers; *'s *-wise",
+        ),
+        (
+            ["torch"],
+            "torch.nn PyTorch HTTPTorchServer is_torch_2 torches",
+            "*.nn Py* HTTP*Server is_*_2 torches",
+        ),
+        (["体育", "経済"], "在体育馆里，経済学", "在*馆里，*学"),
+        (["ข่าว"], "อ่านข่าววันนี้", "อ่าน*วันนี้"),
+        (["경제"], "경제는", "*는"),
+        (["cafe"], "cafe cafés cafe\u0301 café", "* cafés cafe\u0301 café"),
+        (["café"], "Cafe\u0301 CAFÉ cafes", "* * cafes"),
+        (["cafe\u0301"], "café", "*"),
+        (["पानी"], "पानी पानीपत", "* पानीपत"),
+        (["спорт"], "Спорт, транспорт, спортсмен", "*, транспорт, спортсмен"),
+        (["c", "c++"], "C++, c, cc, c++11", "*, *, cc, *11"),
+        (["scikit-learn", "scikit"], "scikit-learn, scikit_learn", "*, *_learn"),
+        (["2", "3d"], "12, 2, x2, 3D, 13d, 3dx", "12, *, x2, *, 13d, 3dx"),
+        (
+            ["don't", "e-mail"],
+            "Don\u2019t e\u2011mail, don't, e\u2010mail e\u2013mail",
+            "* *, *, * e\u2013mail",
+        ),
+        ([".net"], "asp.net .NET", "asp* *"),
+    ],
+)
+def test_names_are_whole_words_in_every_script(labels: list[str], text: str, hidden: str) -> None:
+    assert hider(labels, {})(text) == hidden.replace("*", MASK)
