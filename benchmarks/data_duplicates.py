@@ -203,8 +203,8 @@ def find_duplicates(path: Path) -> list[int]:
     """Sign every document, cluster, filter; the representative of each document."""
     import numpy as np
 
-    from corpus.cleaning.duplicates.groups import find_clusters
     from corpus.cleaning.duplicates.document_features import write_features
+    from corpus.cleaning.duplicates.groups import find_clusters
     from corpus.cleaning.duplicates.minhash import signatures
     from corpus.cleaning.text.text_units import unit_hashes
 

@@ -2,10 +2,10 @@
 
     python -m benchmarks.data_personal [--quick] [--documents PATH]
 
-Recall and precision on planted documents (`tests/corpus/cleaning/personal_data/planted.py`), made anew from another seed in
-every round: a value counts as found when all of it is masked under its kind, and a find is right when it
-takes at most three characters more. Speed is that of masking the documents of the other benchmarks, in
-CPU-seconds of one core.
+Recall and precision on planted documents (`tests/corpus/cleaning/personal_data/planted.py`), made anew from
+another seed in every round: a value counts as found when all of it is masked under its kind, and a find is
+right when it takes at most three characters more. Speed is that of masking the documents of the other
+benchmarks, in CPU-seconds of one core.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ def encode(corpus: Path, tokenizer_file: Path, out: Path) -> None:
     special = SpecialIds(begin=(2,), end=(3,), unknown=1)
     size = tokenizer.get_vocab_size()
     words = words_of(corpus / "statistics")
-    pack(division, words, Encoder(tokenizer), special, size, out / "tokens", lambda done, note="": None)
+    pack(division, words, Encoder(tokenizer), special, size, out / "tokens", lambda done: None)
 
 
 def encode_by_datasets(corpus: Path, tokenizer_file: Path, out: Path) -> None:

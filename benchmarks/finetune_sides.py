@@ -20,7 +20,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from benchmarks.train_worker import Run, timed
+from benchmarks.train_run import Run, timed
 from model_code.data.vocabulary import load_tokenizer, vocabulary_of
 from model_code.finetune import FinetuneConfig, finetune, read_examples
 from model_code.job import Job, config_from

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from benchmarks.bench import ROUNDS, BenchmarkError, Result, around, in_turn, machine, run
 from benchmarks.finetune_stages import RANDOM, Trial, given, options, prepare
+from benchmarks.train_run import Run
 from benchmarks.train_sides import Sides, opened, require_peer
-from benchmarks.train_worker import Run
 
 BAR = 1.5
 CONFIG = {

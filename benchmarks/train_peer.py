@@ -24,7 +24,7 @@ from transformers import (
     default_data_collator,
 )
 
-from benchmarks.train_worker import Run
+from benchmarks.train_run import Run
 from model_code.data.batches import Rows
 from model_code.data.noise import Noise
 from model_code.data.shards import Split, open_split

@@ -19,8 +19,8 @@ from statistics import median
 from typing import Any
 
 from benchmarks.bench import ROUNDS, Result, around, machine, run
+from benchmarks.train_run import Run
 from benchmarks.train_sides import Side, Sides, both_sides
-from benchmarks.train_worker import Run
 
 BAR = 1.0
 LONGER = 2

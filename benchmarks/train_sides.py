@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import BenchmarkError
+from benchmarks.train_run import Run
 from benchmarks.train_tokens import prepared_tokens
-from benchmarks.train_worker import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 PEER_PYTHON = ROOT / ".venv-bench" / "bin" / "python"

@@ -10,38 +10,18 @@ core: with one thread CPU-seconds hold no waiting.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
-import shutil
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.train_run import Run, timed
+
 if TYPE_CHECKING:
-    from model_code.job import Job, Reporter
-
-
-@dataclass(frozen=True)
-class Run:
-    """Tokens of text and CPU-seconds from the end of the first step to the end of the last.
-
-    `loss` is that on held-out text, in nats per guessed token, where it was asked for; `accuracy` that on
-    test examples, where there are any.
-    """
-
-    tokens: int
-    cpu_seconds: float
-    loss: float | None = None
-    accuracy: float | None = None
-
-    @property
-    def speed(self) -> float:
-        """Tokens per CPU-second."""
-        return self.tokens / self.cpu_seconds
+    from model_code.job import Job
 
 
 def run_loop(job: Job, peer: dict[str, Any]) -> Run:
@@ -53,26 +33,6 @@ def run_loop(job: Job, peer: dict[str, Any]) -> Run:
     config = PretrainConfig(**job.values)
     tokens = (last - first) * config.batch_size * config.sequence_length
     return Run(tokens, times[last] - times[first], metrics["loss"])
-
-
-def timed(
-    train: Callable[[Job, Reporter], dict[str, Any]], job: Job
-) -> tuple[dict[int, float], dict[str, Any]]:
-    """Train from the start; CPU-seconds of the process at the end of some steps, and the metrics."""
-    from model_code.job import Reporter
-
-    times: dict[int, float] = {}
-
-    class Clock(Reporter):
-        def event(self, kind: str, **values: Any) -> None:
-            if kind == "progress":
-                times[values["step"]] = time.process_time()
-
-    for folder in ("scratch", "output"):  # a checkpoint would be continued
-        shutil.rmtree(job.paths[folder], ignore_errors=True)
-        job.paths[folder].mkdir()
-    metrics = train(job, Clock(io.StringIO()))
-    return times, metrics
 
 
 def run_trainer(job: Job, peer: dict[str, Any]) -> Run:

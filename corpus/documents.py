@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.contract.errors import SourceError
+from corpus.errors import SourceError
 
 SCHEMA = pa.schema(
     [

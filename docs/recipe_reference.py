@@ -16,9 +16,9 @@ from typing import Any
 from expectations.checkpoint import Demands
 from expectations.clean_corpus import CleanDemands
 from expectations.raw_corpus import RawDemands
-from expectations.strict import LARGEST
 from expectations.tokens import TokenDemands
 from flows.recipe import Recipe
+from model_code.config.strict import LARGEST
 
 PAGE = Path(__file__).with_name("recipes.md")
 MARKER = "<!-- Below this line: written by docs/recipe_reference.py -->\n"

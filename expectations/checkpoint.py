@@ -17,7 +17,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from expectations.strict import StrictModel
+from model_code.config.strict import StrictModel
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -9,15 +9,15 @@ import sys
 from collections.abc import Collection
 from importlib.util import find_spec
 
-from flows.recipe import Recipe
-from tasks.contract.errors import RecipeError, StageError
-from tasks.examples import FilesExamples, read_examples
 from corpus.examples.overlap import also_collected
+from flows.recipe import Recipe
+from tasks.contract.console import plain, say
+from tasks.contract.errors import CorpusError, RecipeError
+from tasks.examples import FilesExamples, read_examples
+from tasks.fine_tuning.checks import check_against_task, check_examples, check_label_metrics
 from tasks.pretraining.checks import check_pretraining
 from tasks.tracking.registered_name import check_name
 from tasks.tracking.registry import reachable
-from tasks.fine_tuning.checks import check_against_task, check_examples, check_label_metrics
-from tasks.contract.console import plain, say
 
 
 def check(recipe: Recipe, skipped: Collection[str] = ()) -> None:
@@ -28,7 +28,7 @@ def check(recipe: Recipe, skipped: Collection[str] = ()) -> None:
 
     Raises:
         RecipeError: the recipe is wrong; it names the key, the value and the way out.
-        StageError: an example in a file is.
+        CorpusError: an example in a file is.
     """
     check_recipe(recipe, skipped)
     if recipe.examples and "examples" not in skipped:
@@ -86,7 +86,7 @@ def _check_tokenizer(recipe: Recipe) -> None:
 
         try:
             pretrained.load(recipe.tokenize)
-        except StageError as error:
+        except CorpusError as error:
             raise RecipeError(str(error)) from error
     if key := recipe.tokenize.group_by:
         for source in recipe.collect.sources:

@@ -224,9 +224,9 @@ def _errors(*, writes: bool = False) -> Iterator[None]:
 
     `writes` is for commands that need room in the home; the others go on where it is full.
     """
+    from corpus import proxies
     from deploy.errors import TritonError
     from flows import home
-    from corpus import proxies
     from tasks.contract.errors import RecipeError, TextmillError
 
     try:

@@ -7,17 +7,17 @@ import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
+from corpus.redaction import redacted
 from flows import closed_home, servers, settings
 from flows.checks import check, check_recipe
 from flows.question import ask, draw
 from flows.recipe import Recipe, load_recipe
 from flows.record import RunRecord, own_record, records
-from tasks.tracking.runs import own_servers
 from tasks.collection.kept_sources import forget_unused
-from corpus.redaction import redacted
+from tasks.contract.console import console
 from tasks.contract.stage import PENDING, Outcome, Run
 from tasks.contract.store import Store
-from tasks.contract.console import console
+from tasks.tracking import own_servers
 
 
 def load(reference: str, overrides: Sequence[str], *, smoke: bool = False) -> Recipe:

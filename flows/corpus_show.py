@@ -12,8 +12,8 @@ from rich.rule import Rule as Line
 from rich.table import Table
 from rich.text import Text
 
-from flows.corpus import Corpus, query, shards
 from corpus.cleaning.filters.rule_sets import rules_of
+from flows.corpus import Corpus, query, shards
 from tasks.contract.errors import RecipeError
 
 NARROW = 100  # columns; below, documents come one after the other

@@ -41,8 +41,8 @@ def restore(triton_home: Path) -> None:
     if server is None or not live.endpoints(Path(server.repository)):
         return
     from tasks.contract import console
-    from tasks.deployment import deployed
     from tasks.contract.store import Store
+    from tasks.deployment import deployed
 
     for line in deployed.restore(server, Store(triton_home.parent)):
         console.say(f"[yellow]{console.plain(line)}[/]")

@@ -21,20 +21,20 @@ from flows import servers
 from flows.recipe import Recipe, RecipeParameter
 from flows.record import verdict_before
 from flows.session import Session
-from tasks.contract.artifact import Artifact
 from tasks.clean import clean
 from tasks.collect import collect, snapshot
-from tasks.deploy import deploy
+from tasks.contract.artifact import Artifact
 from tasks.contract.errors import RecipeError
+from tasks.contract.stage import PENDING, Run
+from tasks.deploy import deploy
 from tasks.evaluate import evaluate, require_passed
 from tasks.examples import example_files, examples
 from tasks.export import export
 from tasks.fine_tune import fine_tune, teacher_in
 from tasks.pretrain import pretrain
 from tasks.register import register
-from tasks.tracking.registry import ModelVersion, champion_before, reachable
-from tasks.contract.stage import PENDING, Run
 from tasks.tokenize import tokenize
+from tasks.tracking.registry import ModelVersion, champion_before, reachable
 from tasks.tracking.runs import log_pretraining
 from tasks.validate import validate_clean, validate_raw, validate_tokens
 

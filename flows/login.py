@@ -11,8 +11,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from flows.settings import LOOPBACK
-from tasks.tracking.runs import door
 from tasks.contract.errors import ServerError
+from tasks.tracking import door
 
 ON_VARIABLE, HOSTS_VARIABLE = "TEXTMILL_LOGIN", "TEXTMILL_HOSTS"
 

@@ -13,11 +13,11 @@ from flows import settings
 from flows.lifecycle import CORPUS, after, corpus
 from flows.recipe import Recipe
 from tasks.contract.child import run_child
+from tasks.contract.console import console
 from tasks.contract.errors import StageError
-from tasks.tracking.plots import plot_rates
 from tasks.contract.stage import PENDING, Run, Workspace
 from tasks.contract.store import Store
-from tasks.contract.console import console
+from tasks.tracking.plots import plot_rates
 
 PLANNER, FINDER = "model_code.plan", "model_code.find"
 MEMORY = {

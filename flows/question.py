@@ -10,8 +10,8 @@ from deploy import client, live, triton_server
 from deploy.client import Answer
 from flows import servers
 from flows.recipe_file import SMOKE_SUFFIX
-from tasks.contract.errors import RecipeError, ServerError
 from tasks.contract.console import console
+from tasks.contract.errors import RecipeError, ServerError
 
 BAR_WIDTH = 30
 

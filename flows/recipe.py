@@ -18,23 +18,23 @@ from pydantic import (
     model_validator,
 )
 
-from flows import recipe_file
-from flows.recipe_faults import faults
 from corpus.cleaning.config import CleanConfig
 from corpus.cleaning.personal_data.patterns import api_key, private_key
+from corpus.redaction import redacted, texts_in
+from flows import recipe_file
+from flows.recipe_faults import faults
+from model_code.config.strict import Config
 from tasks.collect import CollectConfig
-from tasks.deploy import DeployConfig
 from tasks.contract.errors import RecipeError
+from tasks.deploy import DeployConfig
+from tasks.evaluation.gate import EvaluateConfig
 from tasks.examples import ExamplesConfig
 from tasks.export import ExportConfig
 from tasks.fine_tune import FineTuneConfig
-from tasks.evaluation.gate import EvaluateConfig
 from tasks.pretrain import PretrainConfig
-from corpus.redaction import redacted, texts_in
 from tasks.register import RegisterConfig
-from tasks.tracking.registry import SERVED_TASK
-from tasks.contract.stage import Config
 from tasks.tokenize import TokenizeConfig
+from tasks.tracking.registry import SERVED_TASK
 from tasks.validate import ValidateConfig
 
 SECRETS = (api_key, private_key)

@@ -17,9 +17,9 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from corpus.redaction import all_redacted, redacted
 from flows.processes import Process
 from tasks.contract.artifact import Artifact
-from corpus.redaction import all_redacted, redacted
 from tasks.contract.stage import Outcome
 from tasks.contract.store import Store
 

@@ -20,14 +20,14 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
 
+from corpus.redaction import redacted
 from deploy import triton_server
 from deploy.errors import TritonError
 from flows import closed_home, endpoints, login, processes, settings
 from flows.processes import Process
 from flows.settings import LOOPBACK, Ports
-from tasks.tracking.runs import own_servers
 from tasks.contract.errors import ServerError
-from corpus.redaction import redacted
+from tasks.tracking import own_servers
 
 Name = Literal["prefect", "mlflow", "triton"]
 NAMES: tuple[Name, ...] = ("prefect", "mlflow", "triton")
@@ -213,7 +213,14 @@ def _arguments(name: Name, home: Path, port: int) -> list[str]:
     address = ["--host", LOOPBACK, "--port", str(port)]
     if name == "prefect":
         # What `prefect server start` does, with the door in front: that command serves no other app.
-        return ["uvicorn", "--factory", "tasks.tracking.server_apps:prefect", *address, "--log-level", "warning"]
+        return [
+            "uvicorn",
+            "--factory",
+            "tasks.tracking.server_apps:prefect",
+            *address,
+            "--log-level",
+            "warning",
+        ]
     return [
         *("mlflow", "server", *address, "--app-name", "textmill"),
         # One worker: with more, each would create the tables of a new database, and all of them fail.

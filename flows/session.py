@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from corpus.redaction import redacted
 from flows import closed_home, servers, settings, watch
 from flows.checks import check
 from flows.recipe import Recipe
 from flows.record import Recorder, State, belongs_to, records, write
 from flows.report import data_docs, write_report
 from tasks.contract import console
-from tasks.tracking.runs import waits
 from tasks.contract.errors import GateRefused, TextmillError
-from corpus.redaction import redacted
 from tasks.contract.stage import Outcome, Run
 from tasks.contract.store import Store
+from tasks.tracking import waits
 
 TITLES: dict[servers.Name, str] = {"prefect": "Prefect", "mlflow": "MLflow", "triton": "Triton"}
 MARKS = {"made": "[green]made[/]", "cached": "[cyan]cached[/]", "failed": "[red]failed[/]"}

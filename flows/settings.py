@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Self
 
 from corpus import proxies
-from tasks.tracking.runs import waits
 from tasks.contract.errors import ServerError
+from tasks.tracking import waits
 
 LOOPBACK = "127.0.0.1"
 

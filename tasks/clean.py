@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tasks.contract.artifact import Artifact
-from tasks.contract.child import run_child
 from corpus.cleaning.config import CleanConfig
 from corpus.cleaning.settings import DROPPED_BY, most_dropped
+from tasks.contract.artifact import Artifact
+from tasks.contract.child import run_child
 from tasks.contract.errors import StageError
 from tasks.contract.stage import Workspace, stage
 
@@ -25,7 +25,7 @@ def clean(collected: Artifact, config: CleanConfig, workspace: Workspace) -> Non
     The engine is a child process: its memory ends with it, and a crash in it is an error here.
 
     Raises:
-        StageError: nothing is left of the corpus, or documents are unaccounted for.
+        StageError: nothing is left of the corpus.
     """
     job = {
         "input": workspace.path(collected),

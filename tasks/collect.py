@@ -13,14 +13,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
-from tasks.collection.kept_sources import KeptSource, Source, locked
 from corpus.documents import Item, write_shards
-from tasks.contract.errors import SourceError
-from corpus.sources.ledger import LICENSE, Ledger
 from corpus.reading.locations import identity_of
-from corpus.sources.meta_check import check_meta
+from corpus.sources.ledger import LICENSE, Ledger
 from corpus.sources.segments import Segments, last_listing
-from tasks.contract.stage import Config, Workspace, stage
+from model_code.config.strict import Config
+from tasks.collection.kept_sources import KeptSource, Source, locked
+from tasks.collection.meta_check import check_meta
+from tasks.contract.errors import SourceError
+from tasks.contract.stage import Workspace, stage
 
 
 class CollectConfig(Config):

@@ -13,9 +13,14 @@ from typing import Any
 
 from pydantic import Field
 
+from corpus.examples.artifact import read_split
 from deploy import live, repository, triton_server
 from deploy.errors import TritonError
+from model_code.config.strict import Config
 from tasks.contract.artifact import Artifact, Manifest
+from tasks.contract.console import plain
+from tasks.contract.errors import ParityError, ServerError
+from tasks.contract.stage import Run, Workspace, stage
 from tasks.deployment.deployed import (
     CANARIES,
     SERVED,
@@ -27,13 +32,9 @@ from tasks.deployment.deployed import (
     onnx_files,
     write_down,
 )
-from tasks.contract.errors import ParityError, ServerError
-from corpus.examples.artifact import read_split
 from tasks.register import registered_version
 from tasks.tracking.registry import CHAMPION, by_alias, client, reachable
-from tasks.contract.stage import Config, Run, Workspace, stage
 from tasks.tracking.version_files import loaded
-from tasks.contract.console import plain
 
 TRITON_HOME = "triton"
 

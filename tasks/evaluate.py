@@ -10,16 +10,16 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
+from corpus.examples.artifact import read_split, test_examples_in_training
 from tasks.contract.artifact import Artifact
+from tasks.contract.console import plain
 from tasks.contract.errors import GateRefused
+from tasks.contract.stage import Run, Workspace, stage
 from tasks.evaluation.evidence import compared
 from tasks.evaluation.gate import WAY_OUT, EvaluateConfig, interval, judge, reasons
-from corpus.examples.artifact import read_split, test_examples_in_training
 from tasks.tracking.plots import plot_confusion_matrix, plot_loss_curves
 from tasks.tracking.registry import ModelVersion
-from tasks.contract.stage import Run, Workspace, stage
 from tasks.tracking.version_files import predict_with
-from tasks.contract.console import plain
 
 if TYPE_CHECKING:
     from model_code.task_types.task import Field as ExampleField

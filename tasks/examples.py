@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.contract.artifact import Artifact
-from corpus.examples.overlap import check_apart
 from corpus.examples.config import DocumentsExamples, ExamplesConfig, FilesExamples
 from corpus.examples.from_documents import document_examples
-from corpus.reading.example_files import digest_of
 from corpus.examples.from_files import read_examples
+from corpus.examples.overlap import check_apart
 from corpus.examples.splits import SPLITS, Split, Splits
-from tasks.contract.stage import Workspace, stage
+from corpus.reading.example_files import digest_of
+from tasks.contract.artifact import Artifact
 from tasks.contract.console import plain
+from tasks.contract.stage import Workspace, stage
 
 if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import TaskType
@@ -52,7 +52,7 @@ def example_files(config: FilesExamples | DocumentsExamples) -> ExampleFiles | N
     None for examples made of documents.
 
     Raises:
-        StageError: a file is not there, can't be read, or is in two splits.
+        CorpusError: a file is not there, can't be read, or is in two splits.
     """
     if isinstance(config, DocumentsExamples):
         return None
@@ -73,7 +73,7 @@ def examples(
     `given` is for examples in files, `cleaned` and `tokens` for those made of documents; the others are None.
 
     Raises:
-        StageError: an example is wrong, with its file and line; or the set can't be learnt from.
+        CorpusError: an example is wrong, with its file and line; or the set can't be learnt from.
     """
     from model_code.task_types.task import task_named
 

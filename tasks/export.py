@@ -10,15 +10,16 @@ from typing import Any
 
 from pydantic import Field
 
+from corpus.examples.artifact import read_split
+from model_code.config.strict import Config
 from tasks.contract.artifact import Artifact, Manifest
 from tasks.contract.child import run_child
+from tasks.contract.console import plain, say
 from tasks.contract.errors import ParityError
-from corpus.examples.artifact import read_split
+from tasks.contract.stage import Run, Workspace, stage
 from tasks.register import registered_version
 from tasks.tracking.registry import ModelVersion, by_digest, client, logged_model, reachable
-from tasks.contract.stage import Config, Run, Workspace, stage
 from tasks.tracking.version_files import EXPORTED, place_of, what_differs, write_sums
-from tasks.contract.console import plain, say
 
 EXPORTER = "model_code.export"
 BATCH_SIZES = (1, 2, 7, 32)

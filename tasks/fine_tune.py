@@ -9,16 +9,17 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from corpus.examples.artifact import task_of
+from model_code.config.strict import Config
 from model_code.data.padding import padded_length
-from tasks.fine_tuning.adaptation import DistillConfig, LoraConfig, PrivacyConfig
 from tasks.contract.artifact import Artifact, folder_digest
 from tasks.contract.errors import RecipeError
-from corpus.examples.artifact import task_of
-from tasks.pretrain import EXPERIMENT
+from tasks.contract.stage import Workspace, stage
+from tasks.fine_tuning.adaptation import DistillConfig, LoraConfig, PrivacyConfig
 from tasks.fine_tuning.hyperparameter_search import SearchConfig, search
 from tasks.fine_tuning.seeds import write_seeds
-from tasks.contract.stage import Config, Workspace, stage
 from tasks.fine_tuning.trials import Trainings
+from tasks.pretrain import EXPERIMENT
 
 TRAINER = "model_code.finetune"
 

@@ -8,15 +8,16 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from model_code.config.strict import Config
 from model_code.models.presets import preset_shape
 from model_code.models.shape import Shape
 from model_code.objectives.names import OBJECTIVES
 from tasks.contract.artifact import Artifact, Manifest, folder_digest
 from tasks.contract.child import processes_for, run_child
+from tasks.contract.console import plain
+from tasks.contract.stage import Run, Workspace, stage
 from tasks.tracking.live_figures import LiveRun
 from tasks.tracking.plots import plot_loss_curves
-from tasks.contract.stage import Config, Run, Workspace, stage
-from tasks.contract.console import plain
 
 TRAINER = "model_code.pretrain"
 # MLflow's own variable for the experiment; without it (a stage alone, a test) nothing is sent while it runs.

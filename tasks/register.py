@@ -12,11 +12,14 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from deploy.repository import fault_of_name
-from tasks.contract.artifact import Artifact, Manifest, sha256_file
-from tasks.contract.errors import GateRefused
-from tasks.evaluation.gate import WAY_OUT, reasons
 from corpus.examples.artifact import read_split, task_of
+from deploy.repository import fault_of_name
+from model_code.config.strict import Config
+from tasks.contract.artifact import Artifact, Manifest, sha256_file
+from tasks.contract.console import plain, say
+from tasks.contract.errors import GateRefused
+from tasks.contract.stage import Run, Workspace, stage
+from tasks.evaluation.gate import WAY_OUT, reasons
 from tasks.tracking.model_card import model_card
 from tasks.tracking.registry import (
     CHALLENGER,
@@ -33,14 +36,12 @@ from tasks.tracking.registry import (
     point_challenger_at_newest,
     reachable,
 )
-from tasks.contract.stage import Config, Run, Workspace, stage
 from tasks.tracking.runs import find_or_create_run, log_run
 from tasks.tracking.version_files import REGISTERED, place_of, verified_files, what_differs, write_sums
-from tasks.contract.console import plain, say
 
-SERVED_CODE = Path(__file__).with_name("pyfunc_model.py")
+SERVED_CODE = Path(__file__).parent / "tracking" / "pyfunc_model.py"
 SERVED_PACKAGES = ("mlflow-skinny", "numpy", "onnxruntime", "pandas", "tokenizers")
-TASK_CODE = Path(__file__).with_name("pyfunc_task.py")
+TASK_CODE = Path(__file__).parent / "tracking" / "pyfunc_task.py"
 TASK_PACKAGES = ("mlflow-skinny", "numpy", "pandas", "safetensors", "tokenizers", "torch", "transformers")
 MODEL_CODE = Path(__file__).resolve().parent.parent / "model_code"
 ADAPTER = "-adapter"
@@ -85,7 +86,10 @@ def still_registered(manifest: Manifest, config: RegisterConfig, run: Run) -> bo
     return not differs
 
 
-@stage(runs=("tasks.tracking.pyfunc_model", "tasks.tracking.pyfunc_task", "model_code.task_types."), holds=still_registered)
+@stage(
+    runs=("tasks.tracking.pyfunc_model", "tasks.tracking.pyfunc_task", "model_code.task_types."),
+    holds=still_registered,
+)
 def register(
     collected: Artifact,
     cleaned: Artifact,

@@ -9,14 +9,14 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tasks.contract.artifact import Artifact, Manifest
 from corpus.documents import shard_paths
-from tasks.contract.stage import Run, Workspace, stage
 from corpus.tokenizing import pretrained
 from corpus.tokenizing.config import TokenizeConfig
 from corpus.tokenizing.document_splits import SPLITS, Division, divide
-from corpus.tokenizing.special_tokens import Role
 from corpus.tokenizing.fertility import Counts, words_of
+from corpus.tokenizing.special_tokens import Role
+from tasks.contract.artifact import Artifact, Manifest
+from tasks.contract.stage import Run, Workspace, stage
 
 __all__ = ["TokenizeConfig", "tokenize"]
 
@@ -36,7 +36,7 @@ def tokenize(cleaned: Artifact, config: TokenizeConfig, workspace: Workspace) ->
     The division is made once, here: the tokenizer and the pretrained model never see a test document.
 
     Raises:
-        StageError: a split is empty, documents lack the key to group by, or the tokenizer can't be trained
+        CorpusError: a split is empty, documents lack the key to group by, or the tokenizer can't be trained
             or read.
     """
     corpus = workspace.path(cleaned)
@@ -107,9 +107,9 @@ def _encode(
     config: TokenizeConfig,
     workspace: Workspace,
 ) -> None:
-    from model_code.data.vocabulary import size_of
     from corpus.tokenizing.encoding import Encoder, EncodingDiffers
     from corpus.tokenizing.packing import SpecialIds, pack
+    from model_code.data.vocabulary import size_of
 
     def ids(role: Role | None) -> tuple[int, ...]:
         return (tokenizer.token_to_id(roles[role]),) if role is not None and role in roles else ()

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from corpus.cleaning.config import DecontaminateConfig
+from corpus.cleaning.settings import DROPPED_BY, most_dropped
+from corpus.documents import read_documents
+from corpus.sources.ledger import NOT_BAD
 from expectations import clean_corpus, raw_corpus
 from expectations import tokens as token_shards
 from expectations.checkpoint import Demands, FailingDocument, Rule, Verdict, judge
@@ -18,15 +22,12 @@ from expectations.drift import Profile, drift
 from expectations.raw_corpus import RawDemands
 from expectations.statistics import FAILING_DOCUMENTS
 from expectations.tokens import ShardFigures, TokenDemands
+from model_code.config.strict import Config
 from tasks.contract import console
 from tasks.contract.artifact import Artifact
-from corpus.cleaning.config import DecontaminateConfig
-from corpus.cleaning.settings import DROPPED_BY, most_dropped
-from corpus.documents import read_documents
-from tasks.contract.errors import SourceError, StageError
-from corpus.sources.ledger import NOT_BAD
-from tasks.contract.stage import Config, Workspace, stage
 from tasks.contract.console import format_cell
+from tasks.contract.errors import SourceError, StageError
+from tasks.contract.stage import Workspace, stage
 
 SHOWN_IN_ERROR = 3
 PROFILE = "profile.json"

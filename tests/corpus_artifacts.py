@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.contract.artifact import Artifact
 from corpus.documents import SCHEMA, Document, to_batches, write_shards
+from tasks.contract.artifact import Artifact
 from tasks.contract.store import Store
 from tests.published import publish
 

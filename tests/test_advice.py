@@ -33,7 +33,7 @@ def exists(annotation: Any, path: list[str]) -> bool:
 
 
 def test_keys_that_messages_name_exist() -> None:
-    folders = (ROOT / folder for folder in ("flows", "tasks", "model_code", "expectations"))
+    folders = (ROOT / folder for folder in ("flows", "tasks", "corpus", "model_code", "expectations"))
     named = set()
     for file in (file for folder in folders for file in folder.rglob("*.py")):
         for text in re.findall(r'"((?:[^"\\\n]|\\.)*)"', file.read_text(encoding="utf-8")):

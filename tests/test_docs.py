@@ -13,17 +13,17 @@ import pytest
 import typer
 import yaml
 
+from corpus.cleaning.config import CleanConfig
+from corpus.reading import containers
+from corpus.sources import crawling, fetching, sitemaps
+from corpus.sources.files import FilesSource
 from deploy import access, client
 from flows import closed_home, login
 from flows.cli import app
 from flows.recipe import Recipe, load_recipe
 from flows.settings import Ports, port_variable
-from tasks.tracking.runs import door
-from corpus.cleaning.config import CleanConfig
 from tasks.collection.kept_sources import MODULES
-from corpus.reading import containers
-from corpus.sources import crawling, fetching, sitemaps
-from corpus.sources.files import FilesSource
+from tasks.tracking import door
 from tasks.validate import ValidateConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -201,7 +201,7 @@ def test_names_in_the_guide_are_in_the_code() -> None:
     guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     code = "\n".join(
         file.read_text(encoding="utf-8")
-        for package in ("flows", "tasks", "expectations")
+        for package in ("flows", "tasks", "corpus", "expectations")
         for file in (ROOT / package).rglob("*.py")
     )
     names = set(re.findall(r"`(_?[A-Z_]{4,})`", guide))

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,11 @@ import pytest
 ROOT = Path(__file__).parents[1]
 # What each package may import of ours, and which libraries are reserved for some packages.
 MAY_IMPORT = {
-    "flows": {"flows", "tasks", "deploy"},
-    "tasks": {"tasks", "model_code", "expectations", "deploy"},
+    "flows": {"flows", "tasks", "corpus", "model_code", "deploy"},
+    "tasks": {"tasks", "corpus", "model_code", "expectations", "deploy"},
+    "corpus": {"corpus", "model_code"},
     "model_code": {"model_code"},
-    "expectations": {"expectations"},
+    "expectations": {"expectations", "model_code"},
     "deploy": {"deploy"},
 }
 RESERVED = {
@@ -25,7 +27,9 @@ RESERVED = {
     "great_expectations": {"expectations"},
     "optuna": {"tasks"},
 }
-BARE_GPU_MACHINE = {"torch", "transformers", "tokenizers", "safetensors", "numpy", "regex"}  # of transformers
+# What transformers brings along, and pydantic for the settings.
+BARE_GPU_MACHINE = {"torch", "transformers", "tokenizers", "safetensors", "numpy", "regex"}
+SETTINGS = {"pydantic", "pydantic_core"}
 # What files of model_code import besides, inside functions: figures are made where the pipeline runs, and
 # adapters and privacy need their library only where a recipe asks for them.
 FIGURES = {"sklearn", "scipy", "seqeval", "sacrebleu", "rouge_score"}
@@ -57,6 +61,29 @@ def test_imports_point_one_way(package: str) -> None:
         assert ours <= MAY_IMPORT[package], f"{file} imports {ours - MAY_IMPORT[package]}"
 
 
+def _modules(file: Path, known: set[str]) -> Iterator[str]:
+    """The modules of ours that a file imports: deferred imports and those for types included."""
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in known)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in known else node.module for name in names)
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    files = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+        for package in (*MAY_IMPORT, "benchmarks")
+        for file in _files(package)
+    }
+    imports = {name: set(_modules(file, set(files))) & files.keys() for name, file in files.items()}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        raise AssertionError(f"a circle: {' -> '.join(error.args[1])}") from None
+
+
 @pytest.mark.parametrize("library", RESERVED)
 def test_libraries_stay_where_they_belong(library: str) -> None:
     for package in MAY_IMPORT.keys() - RESERVED[library]:
@@ -67,6 +94,7 @@ def test_libraries_stay_where_they_belong(library: str) -> None:
 def test_the_training_side_runs_on_a_bare_gpu_machine() -> None:
     for file in _files("model_code"):
         allowed = BARE_GPU_MACHINE | {"model_code"} | sys.stdlib_module_names
+        allowed |= SETTINGS if file.parent.name == "config" else set()
         foreign = set(_imported(file, everywhere=False)) - allowed
         assert not foreign, f"{file} imports {foreign}"
         besides = FIGURES if file.parent.name == "task_types" else BESIDES.get(file.name, set())

@@ -1,1 +1,1 @@
-"""Cleaning: one pure kernel per Arrow batch, near duplicates, and the engine that distributes batches."""
+"""Repair, filters, personal data, duplicates; `engine/` puts them over a corpus, shard by shard."""

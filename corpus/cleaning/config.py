@@ -12,7 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from pydantic import Field, field_validator, model_validator
 
 from corpus.cleaning.filters.rule_sets import check_thresholds
-from tasks.contract.stage import Config
+from model_code.config.strict import Config
 
 Language = Literal["ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "uk", "zh"]
 RuleSet = Literal["basic", "gopher_quality", "gopher_repetition", "c4", "fineweb"]

@@ -6,10 +6,10 @@ import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from tasks.contract.errors import StageError
-from corpus.examples.with_rows import Found
+from corpus.errors import CorpusError
 from corpus.examples.labels import likeness
 from corpus.examples.splits import Split
+from corpus.examples.with_rows import Found
 
 SHOWN = 10
 
@@ -21,12 +21,12 @@ def check_labels(splits: Mapping[Split, Sequence[Found]], fewest: int) -> list[s
         fewest: how many there have to be; 0 for a task without any.
 
     Raises:
-        StageError: there are fewer, or a held-out example has a label that no training example has.
+        CorpusError: there are fewer, or a held-out example has a label that no training example has.
     """
     labels = sorted({label for found in splits["train"] for label in found.labels})
     if len(labels) < fewest:
         first = splits["train"][0].row
-        raise StageError(
+        raise CorpusError(
             f"examples: {first.file}: every training example has the label {labels[0]!r}; two are needed. "
             "Is examples.columns right?"
             if labels
@@ -47,7 +47,7 @@ def check_spellings(found: Sequence[Found], remarks: Counter[str]) -> None:
     """Refuse labels that nobody can tell apart; count in `remarks` those that differ in case or width alone.
 
     Raises:
-        StageError: there are two, with their places.
+        CorpusError: there are two, with their places.
     """
     first: dict[str, Found] = {}
     for one in found:

@@ -6,11 +6,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from model_code.task_types import task_types
 from corpus.examples.labels import spelled
 from corpus.reading.locations import without_credentials
-from tasks.contract.stage import Config
 from corpus.tokenizing.document_splits import Split
+from model_code.config.strict import Config
+from model_code.task_types import task_types
 
 Format = Literal["auto", "tsv", "csv", "json", "jsonl", "conll", "parallel", "squad"]
 Columns = dict[str, str | int | list[str | int]]

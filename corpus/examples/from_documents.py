@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from corpus.documents import read_documents
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 from corpus.examples.checks import check_spellings
 from corpus.examples.config import FEWEST_DOCUMENTS, FEWEST_HELD_OUT, DocumentsExamples
 from corpus.examples.from_row import Fields
-from corpus.examples.with_rows import Found, assembled, chosen, found_in
-from corpus.examples.labels import is_missing
 from corpus.examples.hidden_names import hider
-from corpus.reading.rows import Row
+from corpus.examples.labels import is_missing
 from corpus.examples.splits import SPLITS, Split, Splits
+from corpus.examples.with_rows import Found, assembled, chosen, found_in
 from corpus.reading.dotted_paths import value_at
 from corpus.reading.left_out import LeftOut
+from corpus.reading.rows import Row
 
 if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import TaskType
@@ -47,7 +47,7 @@ def document_examples(documents: Path, splits: Path, config: DocumentsExamples, 
         group_by: the key of `meta` that it was not divided within; empty for none.
 
     Raises:
-        StageError: no document has what the recipe asks for, fewer than two labels are left, or one that
+        CorpusError: no document has what the recipe asks for, fewer than two labels are left, or one that
             the recipe names is not.
     """
     from model_code.task_types.task import task_named
@@ -150,14 +150,14 @@ def _learnable(
     }
     labels = sorted(by_label.keys() - left_out.keys())
     if missing := sorted(set(config.only) - set(labels)):
-        raise StageError(
+        raise CorpusError(
             f"examples: label {missing[0]!r} has {left_out.get(missing[0], 'no documents')}; collect more, "
             f"take it out of examples.only, or {_LOWER}"
         )
     has_several = examples[0].fields[label].kind == "labels" if examples else False
     if len(labels) < (1 if has_several else 2):
         sizes = "; ".join(f"{name}: {reason}" for name, reason in list(left_out.items())[:5]) or "none"
-        raise StageError(
+        raise CorpusError(
             f"examples: {'a label is' if has_several else 'two labels are'} needed, {len(labels)} of "
             f"{config.columns.get(label, label)} is large enough. Left out: {sizes}. Collect more, or "
             f"{_LOWER}"
@@ -197,7 +197,7 @@ def _each_text(one: Found, texts: Sequence[str], change: Callable[[str], str]) -
 def _check_not_empty(divided: Mapping[Split, Sequence[Found]], remarks: Mapping[str, int]) -> None:
     if empty := [split for split in SPLITS if not divided[split]]:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in remarks.items()) or "there is none"
-        raise StageError(
+        raise CorpusError(
             f"examples: no document of the {empty[0]} split gives an example ({reasons}). A document offers "
             "text, first_sentence, rest and the keys of its meta: correct examples.columns, lower "
             "examples.min_words, or collect more"

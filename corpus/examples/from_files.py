@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from tasks.contract.errors import StageError
-from corpus.reading import conll, example_tables, json_objects, parallel, squad
-from corpus.examples.overlap import Contents, check_apart
+from corpus.errors import CorpusError
 from corpus.examples.checks import check_labels, check_spellings
 from corpus.examples.config import FilesExamples
 from corpus.examples.from_row import Fields
-from corpus.reading.example_files import File, files_of
-from corpus.examples.with_rows import Found, assembled, chosen, found_in
-from corpus.reading.rows import Row
+from corpus.examples.overlap import Contents, check_apart
 from corpus.examples.splits import SPLITS, Split, Splits
 from corpus.examples.stratified import divided, strata_of
+from corpus.examples.with_rows import Found, assembled, chosen, found_in
+from corpus.reading import conll, example_tables, json_objects, parallel, squad
 from corpus.reading.dotted_paths import value_at
+from corpus.reading.example_files import File, files_of
 from corpus.reading.left_out import LeftOut
+from corpus.reading.rows import Row
 
 if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import TaskType
@@ -37,7 +37,7 @@ def read_examples(config: FilesExamples) -> Splits:
     """The examples of the files that a recipe names.
 
     Raises:
-        StageError: a file is not there or in two splits, a row is not what the recipe says, an example can't
+        CorpusError: a file is not there or in two splits, a row is not what the recipe says, an example can't
             be learnt from, or the set can't; with file and line.
     """
     from model_code.task_types.task import task_named
@@ -59,7 +59,7 @@ def _found(rows: _Rows, split: Split, fields: Fields, task: TaskType) -> list[Fo
     """The examples of the files that are named for a split."""
     found = [found_in(row, fields, task) for row in rows.of(split)]
     if not found:
-        raise StageError(
+        raise CorpusError(
             f"examples: {_named(rows.config.files[split])}: no example in it; {split} needs some"
         )
     return found
@@ -84,7 +84,7 @@ class _Rows:
         read = {name: list(self._files(path, split)) for name, path in named.items()}
         if len({len(several) for several in read.values()}) > 1:
             counts = ", ".join(f"{named[name]} {len(several)}" for name, several in read.items())
-            raise StageError(f"examples: parallel texts need as many files for each field, found {counts}")
+            raise CorpusError(f"examples: parallel texts need as many files for each field, found {counts}")
         for together in zip(*read.values(), strict=True):
             yield from parallel.read(dict(zip(read, together, strict=True)))
 
@@ -115,7 +115,7 @@ class _Rows:
                 return conll.read(file, strip_prefix=config.strip_prefix)
             case "squad":
                 return squad.read(file)
-        raise StageError(
+        raise CorpusError(
             f"examples: {file.uri}: its name does not say what it holds (known are {' '.join(_BY_SUFFIX)}); "
             "set examples.format"
         )
@@ -133,7 +133,7 @@ def _divided(found: Mapping[Split, Sequence[Found]], config: FilesExamples) -> d
         for split in ("train", *shares)
     }
     if empty := [split for split in shares if not parts[split]]:
-        raise StageError(
+        raise CorpusError(
             f"examples: {_named(config.train)}: the {len(train):,} examples with {len(set(groups)):,} "
             f"different {config.group_by or 'inputs'} can't be divided: they are too few, or one has too "
             f"many of them, and none is left for {empty[0]}; name a file for it, or give more examples"

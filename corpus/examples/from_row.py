@@ -9,15 +9,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 from corpus.examples.answers import answers_in, placed, trimmed
+from corpus.examples.bio_tags import as_bio
 from corpus.examples.labels import LabelRule, spelled
 from corpus.examples.printed_lists import list_in
-from corpus.reading.rows import Row
 from corpus.examples.splits import Example
-from corpus.examples.bio_tags import as_bio
 from corpus.reading.dotted_paths import value_at
 from corpus.reading.left_out import LeftOut
+from corpus.reading.rows import Row
 
 if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import Field
@@ -40,7 +40,7 @@ class Fields:
     Several columns are for labels alone: one for each, that holds 0 or 1.
 
     Raises:
-        StageError: a column is named for a field that the task doesn't have, or several for one text.
+        CorpusError: a column is named for a field that the task doesn't have, or several for one text.
     """
 
     fields: Mapping[str, Field]
@@ -53,7 +53,7 @@ class Fields:
         self.labels = LabelRule(self.separator, self.remarks)
         for name, column in self.columns.items():
             if not isinstance(column, str | int) and self.fields[name].kind != "labels":
-                raise StageError(
+                raise CorpusError(
                     f"examples: columns names several columns for {name!r}; only labels (multi_label) may "
                     "be in several, each with 0 or 1"
                 )
@@ -62,10 +62,10 @@ class Fields:
         """Refuse names that are no fields of the task, which a key of the recipe gives.
 
         Raises:
-            StageError: there is one.
+            CorpusError: there is one.
         """
         if unknown := sorted(set(names) - self.fields.keys()):
-            raise StageError(
+            raise CorpusError(
                 f"examples: {key} names {unknown[0]!r}, which is no field of the task; its fields are "
                 f"{', '.join(self.fields)}"
             )
@@ -85,7 +85,7 @@ class Fields:
         """The example of a row, without an `id`.
 
         Raises:
-            StageError: a column is not there, or does not hold what its field is.
+            CorpusError: a column is not there, or does not hold what its field is.
         """
         example: Example = {}
         for name, asked in self.fields.items():
@@ -99,7 +99,7 @@ class Fields:
                 elif (value := self._value(row, name, columns[0])) is not None:
                     example[name] = _CONVERTERS[asked.kind](value, self.labels)
             except ValueError as error:
-                if isinstance(error, StageError):
+                if isinstance(error, CorpusError):
                     raise
                 raise row.wrong(f"{name!r} {error}", columns[0]) from error
         self._fit_together(example, row)

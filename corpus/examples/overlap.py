@@ -11,10 +11,10 @@ from contextlib import suppress
 from hashlib import blake2b
 from typing import NamedTuple
 
-from tasks.contract.errors import SourceError, StageError
+from corpus.errors import CorpusError, SourceError
 from corpus.examples.config import FilesExamples
-from corpus.reading.example_files import File, items_of
 from corpus.examples.splits import Split
+from corpus.reading.example_files import File, items_of
 from corpus.reading.locations import identity_of, listed
 
 
@@ -28,7 +28,7 @@ class Contents:
         """Note a file of a split.
 
         Raises:
-            StageError: one with the same text is in another split.
+            CorpusError: one with the same text is in another split.
         """
         text = file.text.replace("\r\n", "\n").strip()
         if not text:
@@ -36,7 +36,7 @@ class Contents:
         digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
         uri, other = self._seen.setdefault(digest, (file.uri, split))
         if other != split:
-            raise StageError(
+            raise CorpusError(
                 f"examples: {uri} of {other} and {file.uri} of {split} hold the same; what is learnt can't "
                 "judge: give other examples, or leave validation and test out and they are made of the "
                 "training file"
@@ -55,7 +55,7 @@ def check_apart(config: FilesExamples) -> None:
     """Look where all files of examples are.
 
     Raises:
-        StageError: one is named twice, by two splits or within one; or a path matches none.
+        CorpusError: one is named twice, by two splits or within one; or a path matches none.
     """
     seen: dict[object, _Named] = {}
     for file in _named(config):
@@ -63,12 +63,12 @@ def check_apart(config: FilesExamples) -> None:
         if (other := seen.setdefault(identity, file)) is not file:
             alias = "" if other.uri == file.uri else f", under the name {other.uri} too"
             if other.key == file.key:
-                raise StageError(
+                raise CorpusError(
                     f"examples: {file.uri} is in {file.key} ({file.path}) twice{alias}; take one away, or "
                     "its examples count double"
                 )
             keys = f"{other.key} ({other.path}) and in {file.key} ({file.path})"
-            raise StageError(
+            raise CorpusError(
                 f"examples: {file.uri} is in {keys}{alias}; what is learnt can't judge: give other examples, "
                 "narrow the pattern, or leave validation and test out and they are made of the training file"
             )

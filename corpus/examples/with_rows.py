@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from corpus.examples.artifact import IN_TRAINING
 from corpus.examples.config import DocumentsExamples, FilesExamples
 from corpus.examples.from_row import Fields
-from corpus.reading.rows import Row
 from corpus.examples.splits import SPLITS, Example, Split, Splits
 from corpus.examples.stratified import limited, strata_of
+from corpus.reading.rows import Row
 
 if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import Field, TaskType
@@ -54,7 +54,7 @@ def found_in(row: Row, fields: Fields, task: TaskType) -> Found:
     """The example in a row.
 
     Raises:
-        StageError: there is none, or the task can't use it.
+        CorpusError: there is none, or the task can't use it.
     """
     example = fields.example(row)
     if fault := task.fault(example):

@@ -23,7 +23,7 @@ def read(file: File, *, strip_prefix: str = "") -> Iterator[Row]:
     `text` are the words in a row, and `types` what kinds of entities the tags name.
 
     Raises:
-        StageError: a line has one column, or another number than the one before it.
+        CorpusError: a line has one column, or another number than the one before it.
     """
     lines = [line.rstrip("\r").removeprefix(strip_prefix) for line in file.text.split("\n")]
     tabbed = [line for line in lines if "\t" in line.strip()]

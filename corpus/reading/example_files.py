@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import NamedTuple
 
 from corpus.documents import Item
-from tasks.contract.errors import SourceError, StageError
+from corpus.errors import CorpusError, SourceError
 from corpus.reading.containers import entries
 from corpus.reading.decoding import decode
 from corpus.reading.left_out import UNREADABLE, LeftOut, explained
@@ -53,7 +53,7 @@ def files_of(path: str) -> Iterator[File]:
     """The files that a path, glob or URL matches, sorted; of an archive its members.
 
     Raises:
-        StageError: there is none, or one can't be read.
+        CorpusError: there is none, or one can't be read.
     """
     for item in items_of(path):
         try:
@@ -61,7 +61,7 @@ def files_of(path: str) -> Iterator[File]:
             with closing(file.stream):
                 for entry in entries(item.uri, file.stream, file.size, MOST_BYTES, _refuse):
                     yield _decoded(entry.uri, entry.name, entry.stream.read())
-        except StageError:
+        except CorpusError:
             raise
         except (LeftOut, *UNREADABLE) as error:
             raise _unreadable(item.uri, explained(error)) from error
@@ -71,7 +71,7 @@ def digest_of(path: str) -> str:
     """sha256, in hexadecimal, of the names and bytes of the files that a path matches.
 
     Raises:
-        StageError: there is none, or one can't be read.
+        CorpusError: there is none, or one can't be read.
     """
     digest = hashlib.sha256()
     for item in items_of(path):
@@ -89,17 +89,17 @@ def items_of(path: str) -> list[Item]:
     """The files that a path, glob or URL matches, sorted.
 
     Raises:
-        StageError: there is none.
+        CorpusError: there is none.
     """
     try:
         return list(listed(path, None))
     except SourceError as error:
-        raise StageError(f"examples: {str(error).removeprefix('files: ')}") from error
+        raise CorpusError(f"examples: {str(error).removeprefix('files: ')}") from error
 
 
 def _decoded(uri: str, name: str, raw: bytes) -> File:
     if kind := next((kind for start, kind in _OTHER_KINDS.items() if raw.startswith(start)), ""):
-        raise StageError(f"examples: {uri} can't be read: it is {kind}")
+        raise CorpusError(f"examples: {uri} can't be read: it is {kind}")
     try:
         text, encoding = decode(raw)
     except LeftOut as problem:
@@ -116,5 +116,5 @@ def _refuse(uri: str, problem: LeftOut) -> None:
     raise _unreadable(uri, problem)
 
 
-def _unreadable(uri: str, problem: LeftOut) -> StageError:
-    return StageError(f"examples: {uri} can't be read: {problem.reason} ({problem.detail})")
+def _unreadable(uri: str, problem: LeftOut) -> CorpusError:
+    return CorpusError(f"examples: {uri} can't be read: {problem.reason} ({problem.detail})")

@@ -13,10 +13,10 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from corpus.reading.example_files import File
 from corpus.examples.labels import spelled
-from corpus.reading.rows import Row, wrong
 from corpus.reading.delimited import stated_separator
+from corpus.reading.example_files import File
+from corpus.reading.rows import Row, wrong
 
 DELIMITERS = ",;\t|"
 QUOTED = "files of TSV read with quotes around their fields"
@@ -40,7 +40,7 @@ def read(file: File, remarks: Counter[str], written: Written, wanted: Collection
     rows have to be empty.
 
     Raises:
-        StageError: a row has too few or too many columns, or is none; a name occurs twice or is not there.
+        CorpusError: a row has too few or too many columns, or is none; a name occurs twice or is not there.
     """
     tabs, header, delimiter = written
     first, text = 1, file.text

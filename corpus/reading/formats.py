@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from corpus.reading.containers import Entry
+from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import Reader
-from corpus.reading.left_out import LeftOut
 
 _BY_SUFFIX = {
     **{".txt": "text", ".text": "text", ".md": "text", ".html": "html", ".htm": "html", ".xhtml": "html"},

@@ -13,10 +13,10 @@ from typing import NamedTuple
 import trafilatura
 
 from corpus.reading.containers import Entry
+from corpus.reading.html_charset import page_text
+from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import OnBad, Record, too_large
-from corpus.reading.left_out import LeftOut
-from corpus.reading.html_charset import page_text
 
 _MOST_ELEMENTS = 200_000
 

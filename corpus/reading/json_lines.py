@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from corpus.reading.containers import Entry
 from corpus.reading.decoding import decoded_lines
 from corpus.reading.dotted_paths import meta_of, text_of
+from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import OnBad, Record
-from corpus.reading.left_out import LeftOut
 
 
 def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Record]:

@@ -33,7 +33,7 @@ def read(file: File) -> Iterator[Row]:
     """A row per object, its values by key.
 
     Raises:
-        StageError: what comes from here on is no JSON object.
+        CorpusError: what comes from here on is no JSON object.
     """
     position, line, counted, in_array = 0, 1, 0, False
     while True:

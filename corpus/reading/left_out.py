@@ -10,7 +10,7 @@ import zlib
 import pyarrow as pa
 import zstandard
 
-from tasks.contract.errors import SourceError
+from corpus.errors import SourceError
 
 # What reading a damaged file raises, from the libraries that take files apart.
 UNREADABLE = (

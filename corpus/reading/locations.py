@@ -8,6 +8,7 @@ program sets: another content of the same size and time is noticed too.
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -21,9 +22,8 @@ from urllib.parse import urlsplit
 import fsspec
 from fsspec.config import conf
 
-from tasks.contract.artifact import canonical
 from corpus.documents import Item
-from tasks.contract.errors import SourceError
+from corpus.errors import SourceError
 from corpus.proxies import reach_directly, refuse_socks
 from corpus.reading.left_out import LeftOut
 from corpus.reading.system_files import is_of_the_system
@@ -94,7 +94,12 @@ def place_of(path: str, endpoint: str | None) -> str:
     stated |= {name: str(value) for name, value in conf.get(protocol, {}).items() if name in _ADDRESS}
     # Of a URL in another (zip://*::data.zip) the inner one may be relative.
     here = str(Path.cwd()) if "::" in path else ""
-    return canonical([system.unstrip_protocol(inner), stated, here])
+    return json.dumps(
+        [system.unstrip_protocol(inner), stated, here],
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+    )
 
 
 def listed(path: str, endpoint: str | None) -> Iterator[Item]:

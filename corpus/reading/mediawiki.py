@@ -12,10 +12,10 @@ from datetime import datetime
 from xml.parsers import expat
 
 from corpus.reading.containers import Entry
+from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import OnBad, Record, too_large
 from corpus.reading.wiki_markup import plain_text
-from corpus.reading.left_out import LeftOut
 
 EXTRACTOR = "wiki_markup 2"
 _BLOCK = 1 << 16

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from expectations.strict import StrictModel
+from model_code.config.strict import StrictModel
 
 Format = Literal["auto", "text", "html", "jsonl", "json", "csv", "tsv", "parquet", "mediawiki", "warc"]
 Division = Literal["whole", "line", "paragraph", "heading"]

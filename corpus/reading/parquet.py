@@ -10,13 +10,13 @@ from typing import Any, BinaryIO, cast
 
 import pyarrow.parquet as pq
 
-from tasks.contract.errors import SourceError
+from corpus.errors import SourceError
 from corpus.reading.class_names import classes_in, with_class_names
 from corpus.reading.containers import Entry
 from corpus.reading.dotted_paths import meta_of, text_of
+from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import OnBad, Record, too_large
-from corpus.reading.left_out import LeftOut
 
 _BATCH_BYTES = 16_000_000
 _BATCH_ROWS = 1024

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from corpus.reading.containers import Entry
-from corpus.reading.options import ReadingOptions
 from corpus.reading.left_out import LeftOut
+from corpus.reading.options import ReadingOptions
 
 
 @dataclass(frozen=True, slots=True)

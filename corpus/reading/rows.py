@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 
 
-def wrong(file: str, line: int, what: str) -> StageError:
+def wrong(file: str, line: int, what: str) -> CorpusError:
     """The one error of a bad example: its place, what was found, and the way out."""
-    return StageError(f"examples: {place(file, line)}: {what}")
+    return CorpusError(f"examples: {place(file, line)}: {what}")
 
 
 def place(file: str, line: int) -> str:
@@ -38,6 +38,6 @@ class Row:
         """File and line."""
         return place(self.file, self.line)
 
-    def wrong(self, what: str, column: str = "") -> StageError:
+    def wrong(self, what: str, column: str = "") -> CorpusError:
         """The error about this row, or about one of its columns."""
         return wrong(self.files.get(column, self.file), self.line, what)

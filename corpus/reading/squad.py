@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 from corpus.reading.example_files import File
 from corpus.reading.rows import Row, wrong
 
@@ -15,7 +15,7 @@ def read(file: File) -> Iterator[Row]:
     """A row per question: `question`, `context`, `answers` (none where it has no answer), `title`.
 
     Raises:
-        StageError: it is no JSON, or not SQuAD's.
+        CorpusError: it is no JSON, or not SQuAD's.
     """
     try:
         articles = json.loads(file.text)["data"]
@@ -70,5 +70,5 @@ def _is_impossible(question: dict[str, Any]) -> bool:
     return bool(stated)
 
 
-def _not_squad(file: File, line: int, what: str) -> StageError:
+def _not_squad(file: File, line: int, what: str) -> CorpusError:
     return wrong(file.uri, line, f"not SQuAD's JSON: {what}; set examples.format to what the file holds")

@@ -6,14 +6,14 @@ import csv
 from collections import deque
 from collections.abc import Iterator
 
-from tasks.contract.errors import SourceError
+from corpus.errors import SourceError
 from corpus.reading.containers import Entry
 from corpus.reading.decoding import Line, decoded_lines, encoding_of
 from corpus.reading.delimited import BEGINS_QUOTED, SAMPLE, is_quoted, separator_of, stated_separator
 from corpus.reading.dotted_paths import meta_of
+from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import OnBad, Record, too_large
-from corpus.reading.left_out import LeftOut
 
 
 def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Record]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from corpus.reading.options import TextStyle
 from corpus.reading.left_out import LeftOut
+from corpus.reading.options import TextStyle
 
 _UNKNOWN = "<unk>"
 # A text with more unknown words than this is more holes than text.

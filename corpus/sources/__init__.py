@@ -1,1 +1,1 @@
-"""Where text comes from; each module is one kind of source with its own config."""
+"""Where documents come from; each kind of source is one module with its own config."""

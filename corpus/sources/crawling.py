@@ -5,19 +5,29 @@ from __future__ import annotations
 import codecs
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from email.message import Message
 from urllib.parse import urlsplit
 
+from corpus.reading.left_out import LeftOut
 from corpus.sources.downloads import DECODING, Downloads, Page
 from corpus.sources.fetching import Client, Refused
-from corpus.reading.left_out import LeftOut
 from corpus.sources.links import links, normalised
 from corpus.sources.sitemaps import MAX_BYTES, entries
-from corpus.sources.web import WebSource
 
 HTML = frozenset({"text/html", "application/xhtml+xml"})
 MAX_SITEMAPS = 1000
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a walk begins, whether it follows links, and how far it goes."""
+
+    start: tuple[str, ...]
+    sitemaps: tuple[str, ...]
+    follow: bool
+    max_pages: int
+    max_document_bytes: int
 
 
 class Crawl:
@@ -25,8 +35,8 @@ class Crawl:
     `beyond` how often one more than `max_pages` was named.
     """
 
-    def __init__(self, config: WebSource, client: Client, downloads: Downloads) -> None:
-        self.config, self.client, self.downloads = config, client, downloads
+    def __init__(self, site: Site, client: Client, downloads: Downloads) -> None:
+        self.site, self.client, self.downloads = site, client, downloads
         self.not_asked = self.beyond = 0
         self._queue: deque[tuple[str, str]] = deque()
         self._seen: set[str] = set()
@@ -35,9 +45,9 @@ class Crawl:
         """Every page once, those that can't be had too: first those of `start`, then those in sitemaps,
         then those that they link to. Pages that are not among them are forgotten.
         """
-        for url in self.config.start:
+        for url in self.site.start:
             self._enqueue(url)
-        sitemaps: dict[str, str] = dict.fromkeys(self.config.sitemaps, "")
+        sitemaps: dict[str, str] = dict.fromkeys(self.site.sitemaps, "")
         read: set[str] = set()
         while sitemaps and len(read) < MAX_SITEMAPS:
             url = next(iter(sitemaps))
@@ -50,7 +60,7 @@ class Crawl:
         while self._queue:
             page = self._page(*self._queue.popleft())
             yield page
-            if self.config.follow and not page.reason:
+            if self.site.follow and not page.reason:
                 for link in links(page.body, page.final_url, page.charset):
                     if urlsplit(link).netloc in self.client.hosts:
                         self._enqueue(link)
@@ -59,7 +69,7 @@ class Crawl:
     def _enqueue(self, url: str, changed: str = "") -> None:
         if url in self._seen:
             return
-        if len(self._seen) == self.config.max_pages:
+        if len(self._seen) == self.site.max_pages:
             self.beyond += 1
             return
         self._seen.add(url)
@@ -92,7 +102,7 @@ class Crawl:
         return page
 
     def _page(self, url: str, changed: str) -> Page:
-        return self._fetched(url, changed, self.config.max_document_bytes, HTML)
+        return self._fetched(url, changed, self.site.max_document_bytes, HTML)
 
     def _fetched(self, url: str, changed: str, max_bytes: int, types: frozenset[str]) -> Page:
         """The page as it is now, or as it was when it can't be asked for, or the reason why there is none."""

@@ -18,12 +18,13 @@ from pydantic import Field, field_validator
 from corpus.documents import Document, Item, OnSkip
 from corpus.reading.containers import Entry, OnMember, entries
 from corpus.reading.formats import format_of, reader_of
+from corpus.reading.left_out import UNREADABLE, LeftOut, explained
+from corpus.reading.locations import listed, opened, place_of, without_credentials
 from corpus.reading.options import ReadingOptions
 from corpus.reading.plain import divided
 from corpus.reading.record import Record
 from corpus.reading.text_styles import styled
-from corpus.reading.left_out import UNREADABLE, LeftOut, explained
-from corpus.reading.locations import listed, opened, place_of, without_credentials
+from corpus.sources.watcher import NOBODY, Watcher
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _LIBRARIES = ("pyarrow", "resiliparse", "trafilatura", "warcio")
@@ -63,7 +64,7 @@ def place(config: FilesSource) -> str:
     return place_of(config.path, config.endpoint)
 
 
-def items(config: FilesSource, known: Mapping[str, str]) -> Iterator[Item]:
+def items(config: FilesSource, known: Mapping[str, str], watcher: Watcher = NOBODY) -> Iterator[Item]:
     """The files, sorted by URI; a version is size and time of change, or a bucket's ETag.
 
     Raises:

@@ -16,14 +16,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from expectations.strict import StrictModel
-from tasks.contract import console
 from corpus.documents import Document, Item, OnSkip
-from tasks.contract.errors import SourceError
+from corpus.errors import SourceError
 from corpus.reading.class_names import classes_in, with_class_names
 from corpus.reading.dotted_paths import meta_of, text_of
 from corpus.reading.left_out import LeftOut
 from corpus.reading.locations import version_and_state
+from corpus.sources.watcher import NOBODY, Watcher
+from model_code.config.strict import StrictModel
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SECONDS = 10.0
@@ -63,7 +63,7 @@ def place(config: HubSource) -> str:
     return str(folder.resolve()) if folder.exists() else os.environ.get("HF_ENDPOINT", "")
 
 
-def items(config: HubSource, known: Mapping[str, str]) -> Iterator[Item]:
+def items(config: HubSource, known: Mapping[str, str], watcher: Watcher = NOBODY) -> Iterator[Item]:
     """The one split; its version is the commit, for a local copy a digest of its files' sizes and times.
 
     When the newest commit can't be looked up, the one that was read last (`known`) is taken, with a warning.
@@ -82,10 +82,7 @@ def items(config: HubSource, known: Mapping[str, str]) -> Iterator[Item]:
         except SourceError as error:
             if uri not in known:
                 raise
-            console.say(
-                f"[yellow]{console.plain(str(error))}[/]; going on with commit {known[uri][:12]}, "
-                "which was read before"
-            )
+            watcher.warn(f"{error}; going on with commit {known[uri][:12]}, which was read before")
             yield Item(uri, known[uri])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from corpus.documents import Item
-from tasks.contract.errors import SourceError
+from corpus.errors import SourceError
 from corpus.reading.dotted_paths import NO_TEXT_FIELD
 from corpus.sources.parquet_tables import TableWriter
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
-from corpus.reading.left_out import LeftOut
 from corpus.reading.html_charset import page_text
+from corpus.reading.left_out import LeftOut
 
 
 def normalised(url: str) -> str | None:

@@ -21,10 +21,11 @@ from typing import Literal, NamedTuple
 
 from pydantic import Field
 
-from expectations.strict import StrictModel
 from corpus.documents import Document, Item, OnSkip
-from tasks.contract.errors import SourceError
+from corpus.errors import SourceError
 from corpus.sources.docstrings import docstrings
+from corpus.sources.watcher import NOBODY, Watcher
+from model_code.config.strict import StrictModel
 
 STANDARD_LIBRARY = "python"
 _NOT_DOCUMENTATION = {
@@ -72,7 +73,7 @@ def place(config: PackagesSource) -> str:
     )
 
 
-def items(config: PackagesSource, known: Mapping[str, str]) -> Iterator[Item]:
+def items(config: PackagesSource, known: Mapping[str, str], watcher: Watcher = NOBODY) -> Iterator[Item]:
     """The folders of the selected libraries; a version changes with the distribution's or a listed file.
 
     Raises:

@@ -24,7 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.documents import SCHEMA, Document, Item, to_batches
-from tasks.contract.errors import SourceError
+from corpus.errors import SourceError
 from corpus.sources.parquet_tables import TableReader, TableWriter
 
 SKIPPED = pa.schema([(name, pa.string()) for name in ("uri", "reason", "detail")])

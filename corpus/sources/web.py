@@ -17,13 +17,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from expectations.strict import StrictModel
-from tasks.contract import console
 from corpus.documents import Document, Item, OnSkip
-from tasks.contract.errors import SourceError
-from corpus.sources.downloads import Downloads
+from corpus.errors import SourceError
 from corpus.reading.left_out import LeftOut
+from corpus.sources.downloads import Downloads
 from corpus.sources.links import normalised
+from corpus.sources.watcher import NOBODY, Watcher
+from model_code.config.strict import StrictModel
 
 
 class WebSource(StrictModel):
@@ -74,23 +74,26 @@ class Pages:
     def __init__(self, directory: Path) -> None:
         self.downloads = Downloads(directory)
 
-    def items(self, config: WebSource, known: Mapping[str, str]) -> Iterator[Item]:
+    def items(self, config: WebSource, known: Mapping[str, str], watcher: Watcher = NOBODY) -> Iterator[Item]:
         """Every page that was asked for, sorted by address; those that can't be had as well.
 
         Raises:
             SourceError: no page at all can be had.
         """
-        from corpus.sources.crawling import Crawl
+        from corpus.sources.crawling import Crawl, Site
         from corpus.sources.fetching import Client
 
         hosts = frozenset(urlsplit(url).netloc for url in (*config.start, *config.sitemaps))
         versions: dict[str, str] = {}
         failures: list[str] = []
         with (
-            console.progress("collect", f"pages of {config.name}", None) as advance,
+            watcher.progress(f"pages of {config.name}") as advance,
             Client(hosts, config.requests_per_second, config.timeout) as client,
         ):
-            crawl = Crawl(config, client, self.downloads)
+            site = Site(
+                config.start, config.sitemaps, config.follow, config.max_pages, config.max_document_bytes
+            )
+            crawl = Crawl(site, client, self.downloads)
             for page in crawl.pages():
                 versions[page.url] = page.version
                 if page.reason:
@@ -102,14 +105,13 @@ class Pages:
                 f"{config.name}: none of {len(versions)} pages can be had{first}; check `start` and "
                 "`sitemaps`, whether the site is up, and whether its robots.txt allows them"
             )
-        name = console.plain(config.name)
         if crawl.not_asked:
-            console.say(
-                f"  [yellow]{name}: {crawl.not_asked:,} pages could not be asked for today[/]; "
+            watcher.warn(
+                f"{config.name}: {crawl.not_asked:,} pages could not be asked for today; "
                 "their last text stays"
             )
         if crawl.beyond:
-            console.say(f"  {name}: at least {crawl.beyond:,} pages more than max_pages, not asked for")
+            watcher.say(f"{config.name}: at least {crawl.beyond:,} pages more than max_pages, not asked for")
         for url in sorted(versions):
             yield Item(url, versions[url])
 

@@ -6,8 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from tasks.contract.stage import Config
 from corpus.tokenizing.special_tokens import FAMILIES, Family, FamilyName
+from model_code.config.strict import Config
 
 BYTES = 256
 LEAST_VOCABULARY = 300

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpus.documents import read_documents
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 from corpus.tokenizing.config import TokenizeConfig
 
 Split = Literal["train", "validation", "test"]
@@ -57,7 +57,7 @@ def divide(documents: Path, config: TokenizeConfig, written: Path) -> Division:
     """Divide the documents of a folder of shards and write `written`, a Parquet file of (id, split).
 
     Raises:
-        StageError: a split stays empty, or documents lack the key to group by.
+        CorpusError: a split stays empty, or documents lack the key to group by.
     """
     schema = pa.schema([("id", pa.string()), ("split", pa.string())])
     names = pa.array(SPLITS, pa.string())
@@ -70,7 +70,7 @@ def divide(documents: Path, config: TokenizeConfig, written: Path) -> Division:
     division = Division(documents, codes)
     sizes = division.sizes()
     if empty := [split for split, size in sizes.items() if not size]:
-        raise StageError(
+        raise CorpusError(
             f"tokenize: no document falls into {empty[0]} ({sum(sizes.values())} documents); collect more "
             "text, change tokenize.seed, or raise the held-out shares"
         )
@@ -85,7 +85,7 @@ def _groups(batch: pa.RecordBatch, key: str) -> list[str]:
     for id, meta in zip(ids, batch["meta"].to_pylist(), strict=True):
         fields = json.loads(meta)
         if key not in fields:
-            raise StageError(
+            raise CorpusError(
                 f"tokenize: document {id} has no {key!r} in its meta to group by (it has "
                 f"{', '.join(sorted(fields)) or 'none'}); correct tokenize.group_by in the recipe"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,6 @@ import pyarrow as pa
 from corpus.tokenizing.document_splits import SPLITS, Division, Split
 from corpus.tokenizing.encoding import Encoder
 from corpus.tokenizing.fertility import Counts, Fertility
-from tasks.contract.console import Advance
 
 if TYPE_CHECKING:
     from model_code.data.shards import SplitInfo
@@ -35,7 +35,7 @@ def pack(
     special: SpecialIds,
     vocab_size: int,
     directory: Path,
-    advance: Advance,
+    advance: Callable[[float], None],
 ) -> tuple[dict[Split, SplitInfo], Fertility]:
     """Encode every document and write it to its split below `directory`.
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 from corpus.tokenizing.config import TokenizeConfig
 from corpus.tokenizing.special_tokens import Role
 
@@ -21,7 +21,7 @@ def load(config: TokenizeConfig) -> tuple[Any, dict[Role, str]]:
     """The `tokenizers.Tokenizer` that `config.pretrained` names, and its special tokens by role.
 
     Raises:
-        StageError: it is not there, not readable, or lacks a special token that the family needs.
+        CorpusError: it is not there, not readable, or lacks a special token that the family needs.
     """
     from tokenizers import Tokenizer
 
@@ -29,7 +29,7 @@ def load(config: TokenizeConfig) -> tuple[Any, dict[Role, str]]:
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the Rust side raises plain Exception
-        raise StageError(
+        raise CorpusError(
             f"tokenize: {path} is no tokenizer of the `tokenizers` library ({error}); set "
             "tokenize.pretrained to another one"
         ) from error
@@ -40,7 +40,7 @@ def load(config: TokenizeConfig) -> tuple[Any, dict[Role, str]]:
     if family.sentinels and tokenizer.token_to_id("<extra_id_0>") is None:
         missing.append("sentinels (<extra_id_0>, …)")
     if missing:
-        raise StageError(
+        raise CorpusError(
             f"tokenize: {path} has no special token for {', '.join(missing)}, which family {config.family} "
             "needs; set tokenize.family to that of the tokenizer, or add the token to it"
         )
@@ -74,7 +74,7 @@ def tokenizer_file(name: str) -> Path:
     """The `tokenizer.json` that a recipe names.
 
     Raises:
-        StageError: there is none.
+        CorpusError: there is none.
     """
     path = Path(name).expanduser()
     if path.is_file():
@@ -82,11 +82,11 @@ def tokenizer_file(name: str) -> Path:
     if (path / "tokenizer.json").is_file():
         return path / "tokenizer.json"
     if path.is_dir():
-        raise StageError(
+        raise CorpusError(
             f"tokenize: {path} holds no tokenizer.json; save it there with "
             "`AutoTokenizer.from_pretrained(...).save_pretrained(...)`, or correct tokenize.pretrained"
         )
-    raise StageError(
+    raise CorpusError(
         f"tokenize: pretrained: {name!r} is no file or folder here, and nothing is downloaded during a "
         "run. Fetch a tokenizer of the hub with `hf download NAME --include 'tokenizer*' 'special*' "
         "--local-dir FOLDER` and set tokenize.pretrained to FOLDER"
@@ -107,6 +107,6 @@ def _named_roles(path: Path) -> Mapping[Role, str]:
             if token
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StageError(
+        raise CorpusError(
             f"tokenize: {file} is no tokenizer configuration ({error!r}); save it anew"
         ) from error

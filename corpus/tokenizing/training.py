@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 from corpus.tokenizing.config import BYTES, LEAST_VOCABULARY, TokenizeConfig
 from corpus.tokenizing.special_tokens import Family, sentinel_names
 
@@ -30,7 +30,7 @@ def train(texts: Texts, config: TokenizeConfig) -> Any:
     """A `tokenizers.Tokenizer` of `config.vocabulary` entries with the family's special tokens.
 
     Raises:
-        StageError: the texts have too many characters for the vocabulary, or too few words to fill it.
+        CorpusError: the texts have too many characters for the vocabulary, or too few words to fill it.
     """
     kinds = {"bpe": _byte_level_bpe, "wordpiece": _wordpiece, "unigram": _unigram}
     tokenizer = kinds[config.model](texts, config)
@@ -38,7 +38,7 @@ def train(texts: Texts, config: TokenizeConfig) -> Any:
     tokenizer.add_special_tokens([*family.tokens.values(), *sentinel_names(family)])
     _add_template(tokenizer, family)
     if (size := tokenizer.get_vocab_size()) < config.vocabulary:
-        raise StageError(
+        raise CorpusError(
             f"tokenize: the training documents give a vocabulary of {size}, less than the "
             f"{config.vocabulary} asked for; {_way_out(size, config)}"
         )
@@ -93,7 +93,7 @@ def _wordpiece(texts: Texts, config: TokenizeConfig) -> Any:
     specials = list(config.conventions.tokens.values())
     alphabet = sorted(trained(0, specials).get_vocab().keys() - set(specials))
     if (least := len(specials) + len(alphabet)) >= config.vocabulary:
-        raise StageError(
+        raise CorpusError(
             f"tokenize: {least} entries are characters and special tokens, so a vocabulary of "
             f"{config.vocabulary} has no room for words; raise tokenize.vocabulary or use model bpe"
         )
@@ -162,11 +162,11 @@ def _pieces(texts: Texts, config: TokenizeConfig) -> list[tuple[str, float]]:
         # Its vocabulary has the bytes and one unknown besides the pieces.
         if short := re.search(r"smaller than required_chars\. (\d+) vs (\d+)", str(error)):
             lacking = int(short[2]) - int(short[1])
-            raise StageError(
+            raise CorpusError(
                 f"tokenize: a vocabulary of {config.vocabulary} has no room for words: the characters of the "
                 f"training documents alone need {config.vocabulary + lacking}; raise tokenize.vocabulary"
             ) from error
-        raise StageError(f"tokenize: sentencepiece can't train on these documents ({error})") from error
+        raise CorpusError(f"tokenize: sentencepiece can't train on these documents ({error})") from error
     trained = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
     return [
         (trained.id_to_piece(id), trained.get_score(id))

@@ -1,1 +1,1 @@
-""""""
+"""What only the stage `collect` needs: what is kept of each source from one run to the next."""

@@ -4,8 +4,9 @@ A source is a module (or an object) with four functions:
 
     place(config)                 where on this machine that is: two projects may say `data/` and mean two
                                   folders; "" where the config says it all
-    items(config, known)          what there is to read, cheaply, sorted by URI; `known` maps the URIs of the
-                                  last collection to their versions
+    items(config, known, watcher) what there is to read, cheaply, sorted by URI; `known` maps the URIs of the
+                                  last collection to their versions, `watcher` is told what a person wants to
+                                  know
     read(config, item, on_skip)   the documents of one item, in order
     reader_version()              changes when the library that makes text of bytes does
 """
@@ -19,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import takewhile
@@ -30,17 +31,18 @@ from typing import Annotated, Any, Protocol, cast
 
 from pydantic import Field
 
-from tasks.contract import console
-from tasks.contract.artifact import canonical, sha256_text
 from corpus.documents import Document, Item, OnSkip
-from tasks.contract.errors import SourceError
-from tasks.contract.fingerprint import code_fingerprint
 from corpus.sources import files, hub, packages, web
 from corpus.sources.files import FilesSource
 from corpus.sources.hub import HubSource
 from corpus.sources.packages import PackagesSource
 from corpus.sources.segments import Segments, SegmentWriter, last_listing
+from corpus.sources.watcher import Watcher
 from corpus.sources.web import WebSource
+from tasks.contract import console
+from tasks.contract.artifact import canonical, sha256_text
+from tasks.contract.errors import SourceError
+from tasks.contract.fingerprint import code_fingerprint
 from tasks.contract.store import Store
 
 Source = Annotated[PackagesSource | FilesSource | HubSource | WebSource, Field(discriminator="kind")]
@@ -56,7 +58,7 @@ TELL_EVERY = 200
 class Reader(Protocol):
     """What reads one kind of source."""
 
-    def items(self, config: Any, known: Mapping[str, str]) -> Iterator[Item]:
+    def items(self, config: Any, known: Mapping[str, str], watcher: Watcher) -> Iterator[Item]:
         """What there is to read."""
 
     def read(self, config: Any, item: Item, on_skip: OnSkip) -> Iterator[Document]:
@@ -64,6 +66,19 @@ class Reader(Protocol):
 
     def reader_version(self) -> str:
         """The version of the library that reads."""
+
+
+class _Terminal:
+    """The person who watches the run."""
+
+    def say(self, message: str) -> None:
+        console.say(f"  {console.plain(message)}")
+
+    def warn(self, message: str) -> None:
+        console.say(f"  [yellow]{console.plain(message)}[/]")
+
+    def progress(self, what: str) -> AbstractContextManager[console.Advance]:
+        return console.progress("collect", what, None)
 
 
 @dataclass(frozen=True)
@@ -105,7 +120,7 @@ class KeptSource:
         """
         known = {uri: item.version for uri, item in last_listing(self.directory).items()}
         with locked([self]) if isinstance(self.source, WebSource) else ExitStack():
-            return list(dict.fromkeys(self.reader.items(self.source, known)))
+            return list(dict.fromkeys(self.reader.items(self.source, known, _Terminal())))
 
     def listing_digest(self, listing: Sequence[Item]) -> str:
         """Changes when the source's config, an item or the reader does (sha256)."""

@@ -24,13 +24,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tasks.contract.console import plain
 from tasks.contract.errors import StageError
 from tasks.contract.stage import Workspace
-from tasks.contract.console import plain
 
 SECONDS_TO_CHECKPOINT = 15
 SECONDS_FOR_TORCHRUN = 3
-PROJECT_ROOT = Path(__file__).resolve().parent.parent
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
 PR_SET_PDEATHSIG = 1
 
 Event = dict[str, Any]

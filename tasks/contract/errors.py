@@ -4,8 +4,9 @@
     ├── TextmillError            what the command prints as one line, without a traceback
     │   ├── RecipeError          a recipe or an option is wrong; nothing has started (exit code 2)
     │   ├── ServerError          Prefect, MLflow or Triton can't be started or reached (exit code 1)
+    │   ├── CorpusError          text, tokens or examples can't be made (exit code 1)
+    │   │   └── SourceError      a source of documents can't be read
     │   └── StageError           a stage said no (exit code 1)
-    │       ├── SourceError      a source of documents can't be read
     │       ├── GateRefused      the new model did not meet the recipe's demands
     │       └── ParityError      an export or an endpoint answers differently from the model
     ├── model_code.errors.TrainingError    raised on the training side, which knows nothing of us
@@ -15,21 +16,10 @@ The last two come from packages that stand alone; `stage.py` turns them into a
 `StageError` that names the stage.
 """
 
-from corpus.redaction import redacted
-
-
-class TextmillError(ValueError):
-    """Something a user can put right; the message says what was found and the way out.
-
-    It is kept in records and databases, so it holds no credentials.
-    """
-
-    def __init__(self, message: str) -> None:
-        super().__init__(redacted(message))
-
-
-class RecipeError(TextmillError):
-    """A recipe or an option is not valid."""
+from corpus.errors import CorpusError as CorpusError
+from corpus.errors import RecipeError as RecipeError
+from corpus.errors import SourceError as SourceError
+from corpus.errors import TextmillError as TextmillError
 
 
 class ServerError(TextmillError):
@@ -38,10 +28,6 @@ class ServerError(TextmillError):
 
 class StageError(TextmillError):
     """A stage can't do its work."""
-
-
-class SourceError(StageError):
-    """A source of documents can't be read."""
 
 
 class GateRefused(StageError):

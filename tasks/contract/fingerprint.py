@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-PROJECT = frozenset({"flows", "tasks", "model_code", "expectations", "deploy"})
-ROOT = Path(__file__).resolve().parent.parent
+PROJECT = frozenset({"flows", "tasks", "corpus", "model_code", "expectations", "deploy"})
+ROOT = Path(__file__).resolve().parents[2]
 # These say things to people and make nothing: rewording a message must not train a model again.
 WORDS = frozenset(
     {
@@ -24,6 +24,7 @@ WORDS = frozenset(
         "tasks.tracking.live_figures",
         "tasks.tracking.search_runs",
         "tasks.contract.errors",
+        "corpus.errors",
         "model_code.errors",
         "deploy.errors",
     }

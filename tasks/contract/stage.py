@@ -24,12 +24,12 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from corpus.redaction import redacted
 from deploy.errors import TritonError
-from expectations.strict import StrictModel
 from tasks.contract import console, disk
 from tasks.contract.artifact import (
     Artifact,
@@ -41,21 +41,11 @@ from tasks.contract.artifact import (
 )
 from tasks.contract.errors import ServerError, StageError, TextmillError
 from tasks.contract.fingerprint import code_fingerprint
-from corpus.redaction import redacted
 from tasks.contract.store import Store
 
 QUOTED = re.compile(r"(?<=['\"])[^'\"]{30,}(?=['\"])")
 # The digest of an artifact that a plan, or a run of one stage, does not make.
 PENDING = "pending"
-
-
-class Config(StrictModel):
-    """The base of every config in a recipe: unknown keys and values of another kind are refused.
-
-    Fields named in `outside_key` say where work is done and never what comes out of it.
-    """
-
-    outside_key: ClassVar[frozenset[str]] = frozenset()
 
 
 class Outcome(BaseModel):
@@ -200,7 +190,8 @@ class Stage:
         """Find or make the artifact: `stage(*inputs, config, run)`; a Prefect task when in a flow.
 
         Raises:
-            StageError: the stage says no, or its artifact is not there and may not be made in this run.
+            CorpusError, StageError: the stage says no.
+            StageError: its artifact is not there and may not be made in this run.
         """
         *inputs, config, run = arguments
         if self.name in run.skipped:

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import Field
 
+from model_code.config.strict import Config
 from tasks.contract.errors import StageError
-from tasks.contract.stage import Config
 
 ANY = -1  # an `over_baseline` of this and less says in writing that any model will do
 COUNTED_WORDS = "tfidf"  # the names of such baselines begin with it

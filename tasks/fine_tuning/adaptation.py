@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from tasks.contract.stage import Config
+from model_code.config.strict import Config
 
 
 class LoraConfig(Config):

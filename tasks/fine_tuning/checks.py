@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from corpus.examples.config import DocumentsExamples, FilesExamples
 from tasks.contract.errors import RecipeError
 from tasks.fine_tune import FineTuneConfig, teacher_in
-from corpus.examples.config import DocumentsExamples, FilesExamples
 
 if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import TaskType

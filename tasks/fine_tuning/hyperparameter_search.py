@@ -13,17 +13,18 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
 
 from pydantic import AfterValidator, Field, model_validator
 
+from model_code.config.strict import Config
 from tasks.contract.child import Event
-from tasks.contract.errors import StageError
-from tasks.tracking.search_runs import LiveSearch
-from tasks.tracking.plots import plot_search
-from tasks.contract.stage import Config, Workspace
-from tasks.fine_tuning.trials import Trainings
 from tasks.contract.console import format_cell, plain
+from tasks.contract.errors import StageError
+from tasks.contract.stage import Workspace
+from tasks.fine_tuning.trials import Trainings
+from tasks.tracking.plots import plot_search
+from tasks.tracking.search_runs import LiveSearch, Trial
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -91,18 +92,6 @@ class SearchConfig(Config):
             names = [name for name in type(self).model_fields if name not in ("trials", "seed")]
             raise ValueError(f"names nothing to search; name one or more of {', '.join(names)}")
         return self
-
-
-class Trial(NamedTuple):
-    """A trial that is over; `epochs` are the scores after each, `score` is the best, and higher is better."""
-
-    number: int
-    state: Literal["complete", "pruned", "failed"]
-    values: Mapping[str, Any]
-    score: float
-    epochs: Mapping[int, float]
-    seconds: float
-    error: str
 
 
 def search(

@@ -1,1 +1,1 @@
-""""""
+"""What only the stage `pretrain` needs: what can be refused before it starts."""

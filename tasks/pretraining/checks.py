@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from corpus.tokenizing.config import TokenizeConfig
 from tasks.contract.errors import RecipeError
 from tasks.pretrain import PretrainConfig
-from corpus.tokenizing.config import TokenizeConfig
 
 
 def check_pretraining(config: PretrainConfig, tokens: TokenizeConfig) -> int | None:

@@ -10,9 +10,9 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
-from tasks.contract.errors import ServerError
 from corpus.proxies import reach_directly
 from corpus.redaction import redacted
+from tasks.contract.errors import ServerError
 
 SECONDS = 5.0
 VARIABLES = {"prefect": "PREFECT_API_URL", "mlflow": "MLFLOW_TRACKING_URI"}

@@ -6,7 +6,15 @@ from collections.abc import Collection
 from typing import Any
 
 from tasks.contract.errors import RecipeError, ServerError
-from tasks.tracking.registry import CHALLENGER, CHAMPION, SERVED_TASK, ModelVersion, by_alias, client, is_missing
+from tasks.tracking.registry import (
+    CHALLENGER,
+    CHAMPION,
+    SERVED_TASK,
+    ModelVersion,
+    by_alias,
+    client,
+    is_missing,
+)
 
 WAY_OUT = "give this one another name (`register: {model: …}` in the recipe)"
 

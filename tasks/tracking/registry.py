@@ -20,10 +20,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from tasks.tracking.runs import own_servers, waits
+from corpus.redaction import redacted
 from tasks.contract.artifact import Artifact
 from tasks.contract.errors import ServerError
-from corpus.redaction import redacted
+from tasks.tracking import own_servers, waits
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 SERVED_TASK = "classification"  # of single texts: the others end with the registered model

@@ -12,10 +12,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from tasks.contract.artifact import Artifact, Manifest, sha256_text
 from corpus.redaction import redacted
-from tasks.tracking.registry import KEY_TAG, client, server_address
+from tasks.contract.artifact import Artifact, Manifest, sha256_text
 from tasks.contract.store import Store
+from tasks.tracking.registry import KEY_TAG, client, server_address
 
 METRICS_PER_REQUEST = 1000
 HOME_TAG = "textmill.home"

@@ -6,17 +6,26 @@ import math
 import queue
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, NamedTuple
 
 from tasks.tracking.live_figures import LiveRun
 from tasks.tracking.runs import find_or_create_run, log_points, params, point
 
-if TYPE_CHECKING:
-    from tasks.fine_tuning.hyperparameter_search import Trial
-
 STAGE = "search"
 PARENT_TAG = "mlflow.parentRunId"  # by it MLflow shows a run below another one
 STATE_TAG = "textmill.trial"
+
+
+class Trial(NamedTuple):
+    """A trial that is over; `epochs` are the scores after each, `score` is the best, and higher is better."""
+
+    number: int
+    state: Literal["complete", "pruned", "failed"]
+    values: Mapping[str, Any]
+    score: float
+    epochs: Mapping[int, float]
+    seconds: float
+    error: str
 
 
 class LiveSearch(LiveRun):

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from tasks.contract.artifact import MANIFEST, Manifest, sha256_file, sha256_text
 from tasks.contract.errors import StageError
+from tasks.contract.store import Store
 from tasks.tracking.registry import (
     CHAMPION,
     FILES_TAG,
@@ -29,7 +30,6 @@ from tasks.tracking.registry import (
     logged_model,
     server_address,
 )
-from tasks.contract.store import Store
 from tasks.tracking.waits import said
 
 SUMS = "SHA256SUMS"

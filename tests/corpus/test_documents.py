@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus.documents import SCHEMA, Document, document_id, read_documents, to_batches, write_shards
-from tasks.contract.errors import SourceError
+from corpus.errors import SourceError
 
 
 def test_id_sees_text_but_not_white_space_or_unicode_form() -> None:

@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from corpus import proxies
-from tasks.contract.errors import RecipeError, SourceError
+from corpus.errors import RecipeError, SourceError
 
 ODD = "10.0.0.0/8,fd00::/8,[::1]:80, ,*.corp.example;über.example a.example,http://x"
 

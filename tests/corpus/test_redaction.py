@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 from corpus.redaction import all_redacted, redacted
 
 VARIABLES = {
@@ -37,7 +37,7 @@ def _variables(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_credentials_are_cut_out(text: str, kept: str) -> None:
     assert redacted(text) == kept
-    assert str(StageError(text)) == kept
+    assert str(CorpusError(text)) == kept
 
 
 @pytest.mark.parametrize(

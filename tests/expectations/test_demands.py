@@ -3,13 +3,13 @@
 import pytest
 from pydantic import ValidationError
 
+from corpus.cleaning.filters.rule_sets import RULE_SETS
+from corpus.documents import SCHEMA
 from expectations.checkpoint import Demands
 from expectations.clean_corpus import DRIFT, MATERIAL, CleanDemands
 from expectations.patterns import UNREADABLE_SHARE
 from expectations.raw_corpus import COLUMNS, RawDemands
 from expectations.tokens import TokenDemands
-from corpus.cleaning.filters.rule_sets import RULE_SETS
-from corpus.documents import SCHEMA
 
 
 def names(demands: Demands) -> list[str]:

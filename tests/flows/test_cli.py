@@ -11,7 +11,8 @@ import pytest
 
 from flows.cli import _complain
 from flows.record import Recorder
-from tasks.contract.stage import Config, Outcome, Run, Workspace, stage
+from model_code.config.strict import Config
+from tasks.contract.stage import Outcome, Run, Workspace, stage
 
 COMMAND = Path(sys.executable).with_name("textmill")
 

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import pytest
 
 from flows import login, mlflow_login, processes, servers, settings
-from tasks.tracking.door import basic
 from tasks.contract.errors import ServerError
+from tasks.tracking.door import basic
 from tests.free_ports import free_ports
 
 THEIRS = ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")

@@ -7,8 +7,8 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from expectations.strict import StrictModel
 from flows.recipe import Recipe
+from model_code.config.strict import StrictModel
 
 NUMBERS = {
     "integer": [True, "5", 1.5, math.nan, 10**30, -(10**30)],

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from tasks.clean import clean, nothing_left
 from corpus.cleaning.config import CleanConfig
 from corpus.cleaning.filters.rule_sets import RULE_SETS
 from corpus.cleaning.settings import place_of
-from tasks.collect import CollectConfig
 from corpus.documents import Document, to_batches, write_shards
+from tasks.clean import clean, nothing_left
+from tasks.collect import CollectConfig
 from tasks.contract.errors import StageError
 from tasks.contract.stage import Run
 from tests.published import publish

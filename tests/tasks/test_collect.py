@@ -18,12 +18,12 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from corpus.documents import Document, Item, OnSkip, read_documents
+from corpus.sources import files, segments
+from tasks.collect import CollectConfig, Snapshot, collect, snapshot
 from tasks.collection import kept_sources
 from tasks.contract.artifact import Artifact
-from tasks.collect import CollectConfig, Snapshot, collect, snapshot
-from corpus.documents import Document, Item, OnSkip, read_documents
 from tasks.contract.errors import SourceError
-from corpus.sources import files, segments
 from tasks.contract.stage import Run
 from tasks.contract.store import Store
 from tests.corpus.sources.site import html, serve
@@ -123,7 +123,7 @@ def test_an_item_that_is_still_listed_and_empty_now_was_removed(tmp_path: Path) 
 def test_many_processes_give_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = _write(tmp_path / "in", **{f"f{number:02}": [f"text {number}", ""] for number in range(12)})
     alone = _collected(tmp_path / "alone", _config(folder))
-    monkeypatch.setattr(collecting, "SECONDS_ALONE", 0.0)
+    monkeypatch.setattr(kept_sources, "SECONDS_ALONE", 0.0)
     together = _collected(tmp_path / "together", _config(folder))
     assert len(list((tmp_path / "together").glob("collected/*/items/*"))) > 1
     assert together.digest == alone.digest
@@ -164,8 +164,8 @@ def _die(*_: object) -> None:
 
 
 def test_a_process_that_is_killed_ends_the_stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collecting, "SECONDS_ALONE", 0.0)
-    monkeypatch.setattr(collecting, "_read_chunk", _die)
+    monkeypatch.setattr(kept_sources, "SECONDS_ALONE", 0.0)
+    monkeypatch.setattr(kept_sources, "_read_chunk", _die)
     with pytest.raises(SourceError, match="a process that read mine was killed"):
         _collected(tmp_path / "home", _config(_write(tmp_path / "in", a=["one"], b=["two"])))
 

@@ -7,13 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.contract.artifact import Artifact
 from corpus.documents import Document, document_id, to_batches, write_shards
-from tasks.contract.errors import StageError
-from tasks.examples import example_files, examples
+from corpus.errors import CorpusError
 from corpus.examples.config import DocumentsExamples, FilesExamples
+from tasks.contract.artifact import Artifact
 from tasks.contract.stage import Run
 from tasks.contract.store import Store
+from tasks.examples import example_files, examples
 from tests.published import publish
 
 CONFIG = FilesExamples(
@@ -77,7 +77,7 @@ def test_a_changed_file_makes_it_run_anew(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_gone_is_said_before_anything_runs() -> None:
-    with pytest.raises(StageError, match=r"examples: nothing matches 'no\.tsv'; give an existing file"):
+    with pytest.raises(CorpusError, match=r"examples: nothing matches 'no\.tsv'; give an existing file"):
         example_files(CONFIG.model_copy(update={"test": "no.tsv"}))
 
 

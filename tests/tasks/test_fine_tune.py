@@ -129,7 +129,9 @@ def test_a_finished_training_is_never_half_written(tmp_path: Path, monkeypatch: 
 
     calls: list[int] = []
     workspace: Any = SimpleNamespace(scratch=tmp_path)
-    monkeypatch.setattr(tasks.fine_tuning.trials, "run_child", lambda *given: (calls.append(1), trained(*given))[1])
+    monkeypatch.setattr(
+        tasks.fine_tuning.trials, "run_child", lambda *given: (calls.append(1), trained(*given))[1]
+    )
     with pytest.raises(TypeError, match="not JSON serializable"):  # dies while it writes
         Trainings("module", {}, {"epochs": 1}, workspace).run({}, "training")
     assert Trainings("module", {}, {"epochs": 1}, workspace).run({}, "training").score == 1.0

@@ -10,17 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from corpus.documents import Document, document_id, to_batches, write_shards
+from corpus.errors import CorpusError
+from corpus.tokenizing.encoding import Encoder, EncodingDiffers
+from corpus.tokenizing.sample_lines import SAMPLES
+from corpus.tokenizing.special_tokens import FAMILIES
 from model_code.data.shards import open_split
 from tasks import tokenize as stage_module
 from tasks.contract.artifact import Artifact
-from corpus.documents import Document, document_id, to_batches, write_shards
-from tasks.contract.errors import StageError
 from tasks.contract.stage import Run
 from tasks.contract.store import Store
 from tasks.tokenize import TokenizeConfig, tokenize
-from corpus.tokenizing.encoding import Encoder, EncodingDiffers
-from corpus.tokenizing.special_tokens import FAMILIES
-from corpus.tokenizing.sample_lines import SAMPLES
 from tests.published import publish
 
 CONFIG = TokenizeConfig(vocabulary=400, validation=0.2, test=0.2)
@@ -181,7 +181,7 @@ def test_much_text_is_sampled_for_training(tmp_path: Path, monkeypatch: pytest.M
 def test_what_can_not_be_made_is_an_error(
     tmp_path: Path, count: int, meta: bool, changes: dict[str, object], said: str
 ) -> None:
-    with pytest.raises(StageError, match=said):
+    with pytest.raises(CorpusError, match=said):
         tokenize.fn(cleaned(tmp_path, count, meta), CONFIG.model_copy(update=changes), Run(tmp_path))
 
 

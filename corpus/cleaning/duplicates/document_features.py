@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 
 _ID_BYTES = 16
 
@@ -103,4 +103,4 @@ def _open(path: Path) -> pa.RecordBatch:
         with pa.memory_map(str(path)) as file:
             return pa.ipc.open_file(file).get_batch(0)
     except (pa.ArrowException, OSError) as error:
-        raise StageError(f"clean: {path} holds no features ({error}); run clean again") from error
+        raise CorpusError(f"clean: {path} holds no features ({error}); run clean again") from error

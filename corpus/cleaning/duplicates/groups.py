@@ -26,6 +26,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
+from corpus.cleaning.config import DuplicatesConfig
 from corpus.cleaning.duplicates.candidates import (
     ROWS_AT_ONCE,
     agreeing,
@@ -34,7 +35,6 @@ from corpus.cleaning.duplicates.candidates import (
     join,
     members_of_groups,
 )
-from corpus.cleaning.config import DuplicatesConfig
 from corpus.cleaning.duplicates.document_features import Features
 from corpus.cleaning.duplicates.minhash import EMPTY, shingle_sets
 from corpus.cleaning.text.text_units import unit_hashes

@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from corpus.cleaning.config import CleanConfig
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 
 CONNECT_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -42,7 +42,7 @@ def open_executor(config: CleanConfig) -> AbstractContextManager[MapShards]:
     """The executor that the recipe names.
 
     Raises:
-        StageError: Ray is not installed, or no cluster answers at the recipe's address.
+        CorpusError: Ray is not installed, or no cluster answers at the recipe's address.
     """
     if config.engine == "ray":
         return _ray(config.ray_address)
@@ -65,7 +65,7 @@ def _local(workers: int) -> Iterator[MapShards]:
                     lambda job: pool.submit(function, job), lambda future: future.result(), jobs, 2 * workers
                 )
             except BrokenProcessPool as error:
-                raise StageError(
+                raise CorpusError(
                     "clean: a worker process was killed, probably for want of memory; set clean.workers in "
                     "the recipe to a smaller number and run again, finished shards are kept"
                 ) from error
@@ -83,13 +83,13 @@ def _ray(address: str) -> Iterator[MapShards]:
     try:
         import ray
     except ImportError as error:
-        raise StageError(
+        raise CorpusError(
             "clean: `engine: ray` needs Ray; install it (`pip install 'textmill[ray]'`) or set clean.engine "
             "to local in the recipe"
         ) from error
     _check_reachable(address)
     environment = {
-        "py_modules": [str(ROOT / package) for package in ("tasks", "deploy", "expectations")],
+        "py_modules": [str(ROOT / package) for package in ("corpus", "model_code")],
         "env_vars": {name: os.environ[name] for name in ("NUMBA_CACHE_DIR",) if name in os.environ},
     }
     try:
@@ -106,12 +106,12 @@ def _ray(address: str) -> Iterator[MapShards]:
                 lambda job: task.remote(function, job), lambda reference: ray.get(reference), jobs, window
             )
         except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, StageError):
-                raise StageError(str(error.cause)) from error
+            if isinstance(error.cause, CorpusError):
+                raise CorpusError(str(error.cause)) from error
             raise
         except ray.exceptions.RayError as error:
             first_line = str(error).strip().partition("\n")[0]
-            raise StageError(
+            raise CorpusError(
                 f"clean: the Ray cluster at {address} lost a task ({type(error).__name__}: {first_line}); "
                 "run again, finished shards are kept"
             ) from error
@@ -154,8 +154,8 @@ def _check_reachable(address: str) -> None:
         raise _no_cluster(address, error.strerror or str(error)) from error
 
 
-def _no_cluster(address: str, reason: str) -> StageError:
-    return StageError(
+def _no_cluster(address: str, reason: str) -> CorpusError:
+    return CorpusError(
         f"clean: no Ray cluster answers at {address} ({reason}); start one (`ray start --head`), correct "
         "clean.ray_address, or set clean.engine to local in the recipe"
     )

@@ -13,16 +13,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.cleaning.filters import boilerplate
-from corpus.cleaning.personal_data import masking
 from corpus.cleaning.config import CleanConfig, PersonalData
 from corpus.cleaning.duplicates.decontamination import Index
-from corpus.cleaning.filters.first_failure import first_failures
-from corpus.cleaning.text.language import UNKNOWN, languages_of
 from corpus.cleaning.duplicates.minhash import signatures
+from corpus.cleaning.filters import boilerplate
+from corpus.cleaning.filters.first_failure import first_failures
+from corpus.cleaning.filters.word_lists import WordLists
+from corpus.cleaning.personal_data import masking
+from corpus.cleaning.text.language import UNKNOWN, languages_of
 from corpus.cleaning.text.repair import repair_batch
 from corpus.cleaning.text.text_units import unit_hashes
-from corpus.cleaning.filters.word_lists import WordLists
 from corpus.documents import SCHEMA, document_id
 
 MASKED, WORD_LIST = "masked_", "words_"

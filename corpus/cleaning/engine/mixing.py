@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from corpus.cleaning.config import MixConfig
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 
 _MULTIPLIER = 0x9E3779B97F4A7C15  # the increment and finisher of SplitMix64 (Steele et al. 2014)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -77,9 +77,9 @@ def left_out(
 
 
 def check_sources(sources: Sequence[str], config: MixConfig) -> None:
-    """Raise StageError when the recipe mixes a source of which there is no document."""
+    """Raise CorpusError when the recipe mixes a source of which there is no document."""
     if unknown := sorted((config.weights.keys() | config.caps.keys()) - set(sources)):
-        raise StageError(
+        raise CorpusError(
             f"clean.mix names the source {unknown[0]!r}, but the documents are of "
             f"{', '.join(map(repr, sources))}; correct the name in the recipe"
         )

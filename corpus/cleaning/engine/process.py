@@ -1,4 +1,4 @@
-"""The cleaning engine: `python -m corpus.cleaning.engine.process JOB.json`, a process that talks in JSON lines.
+"""The engine, a process that talks in JSON lines: `python -m corpus.cleaning.engine.process JOB.json`.
 
     count lines   per shard    which lines many documents of one source share
     clean         per shard    the kernel on every batch; texts, statistics and features go to the scratch
@@ -27,17 +27,23 @@ from pydantic import BaseModel, ConfigDict
 
 from corpus.cleaning.config import CleanConfig
 from corpus.cleaning.duplicates.decontamination import Index
-from corpus.cleaning.engine.executors import MapShards, open_executor
 from corpus.cleaning.duplicates.document_features import Features
+from corpus.cleaning.engine.executors import MapShards, open_executor
+from corpus.cleaning.engine.kept_and_dropped import (
+    CLUSTERS_SCHEMA,
+    CONTAMINATED_SCHEMA,
+    Verdicts,
+    decide,
+    write_shard,
+)
 from corpus.cleaning.engine.kernel import repaired_and_masked
 from corpus.cleaning.engine.mixing import check_sources
 from corpus.cleaning.engine.part_files import complete, join_parquet
-from corpus.cleaning.engine.shard_passes import Plan, Shard, clean_shard, count_shards, read_batches, warm_up
 from corpus.cleaning.engine.progress import Progress, Say
 from corpus.cleaning.engine.report import cluster_sizes, make_report, merged
-from corpus.cleaning.engine.kept_and_dropped import CLUSTERS_SCHEMA, CONTAMINATED_SCHEMA, Verdicts, decide, write_shard
+from corpus.cleaning.engine.shard_passes import Plan, Shard, clean_shard, count_shards, read_batches, warm_up
 from corpus.documents import SCHEMA, shard_paths
-from tasks.contract.errors import SourceError
+from corpus.errors import SourceError
 
 LARGEST_CLUSTERS = 10
 LINE_TABLES, SHARDS_PER_TABLE = 8, 4
@@ -72,7 +78,7 @@ def run(job: Job, say: Say) -> dict[str, Any]:
 
     Raises:
         SourceError: the input has no shards, or not of the documents' schema.
-        StageError: the executor is not to be had, or the documents don't add up.
+        CorpusError: the executor is not to be had, or the documents don't add up.
     """
     shards = _shards(job.input / "documents")
     documents = sum(pq.read_metadata(shard.path).num_rows for shard in shards)

@@ -18,7 +18,7 @@ from corpus.cleaning.config import CleanConfig
 from corpus.cleaning.engine.kernel import MASKED, WORD_LIST
 from corpus.cleaning.engine.mixing import rates
 from corpus.cleaning.filters.rule_sets import rules_of
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 
 KEYS = ["filter", "source", "language", "length"]
 IDENTITY = ["id", "uri", "license"]
@@ -76,7 +76,7 @@ def make_report(
         collected: documents that the input has.
 
     Raises:
-        StageError: documents went missing, or came from nowhere.
+        CorpusError: documents went missing, or came from nowhere.
     """
     reasons = filters_of(config)
     by_filter = _by(sums, "filter", "documents", "collected_bytes")
@@ -84,7 +84,7 @@ def make_report(
     dropped = {reason: by_filter.get(reason, [0, 0])[0] for reason in reasons}
     documents, lost = _total(kept, "documents"), sum(dropped.values())
     if collected != documents + lost:
-        raise StageError(
+        raise CorpusError(
             f"clean: {collected:,} documents were collected, but {documents:,} kept and {lost:,} dropped "
             f"make {documents + lost:,}; this is an error of ours, please report it"
         )

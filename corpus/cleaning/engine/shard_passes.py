@@ -18,12 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpus.cleaning.filters.boilerplate import LineTable, count_lines
 from corpus.cleaning.config import CleanConfig
 from corpus.cleaning.duplicates.decontamination import Index
 from corpus.cleaning.duplicates.document_features import write_features
 from corpus.cleaning.engine.kernel import Kernel
 from corpus.cleaning.engine.part_files import complete, read_arrow, write_arrow
+from corpus.cleaning.filters.boilerplate import LineTable, count_lines
 from corpus.documents import SCHEMA, Document, to_batches
 
 _ROWS, _BYTES = 1024, 8_000_000

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from corpus.cleaning.text.characters import SENTENCE_END, SINGLE, SPACE
 from corpus.cleaning.filters.repetition import Integers, find_repeated, repeated_items, table_size
+from corpus.cleaning.text.characters import SENTENCE_END, SINGLE, SPACE
 from corpus.cleaning.text.utf8 import code_point
 
 LINE_MEASURES = (

@@ -14,11 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.cleaning.text.characters import character_flags
 from corpus.cleaning.filters.line_measures import C4_MEASURES, LINE_MEASURES, measure_lines
 from corpus.cleaning.filters.repetition import Keys
 from corpus.cleaning.filters.rule_sets import STOP_WORDS
-from corpus.cleaning.text.utf8 import utf8_buffers
 from corpus.cleaning.filters.word_measures import (
     NGRAM_MEASURES,
     PHRASE_MEASURES,
@@ -26,6 +24,8 @@ from corpus.cleaning.filters.word_measures import (
     measure_words,
     stop_word_table,
 )
+from corpus.cleaning.text.characters import character_flags
+from corpus.cleaning.text.utf8 import utf8_buffers
 
 Measured = dict[str, npt.NDArray[np.float64]]
 

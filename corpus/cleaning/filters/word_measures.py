@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from corpus.cleaning.text.characters import ALPHANUMERIC, HANGUL, LETTER, SINGLE, SPACE, SYMBOL, WORD
 from corpus.cleaning.filters.repetition import (
     Integers,
     Keys,
@@ -16,6 +15,7 @@ from corpus.cleaning.filters.repetition import (
     table_size,
     top_ngram,
 )
+from corpus.cleaning.text.characters import ALPHANUMERIC, HANGUL, LETTER, SINGLE, SPACE, SYMBOL, WORD
 from corpus.cleaning.text.utf8 import code_point
 
 WORD_MEASURES = (

@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
-from corpus.cleaning.personal_data import patterns
 from corpus.cleaning.config import PersonalData, PersonalDataConfig
+from corpus.cleaning.personal_data import patterns
 from corpus.cleaning.text.utf8 import utf8_buffers
 
 # Clues: `@`, an `at` in brackets or ` AT `; seven digits with at most two separators between them; three

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus.documents import Document, document_id, to_batches, write_shards
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 from corpus.examples.config import DocumentsExamples
 from corpus.examples.from_documents import document_examples, first_sentence
 from corpus.examples.splits import Splits
@@ -92,13 +92,13 @@ def test_labels_that_can_not_be_judged_are_named(tmp_path: Path) -> None:
 
 
 def test_missing_label_and_too_few_labels_are_errors(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match=r"label 'tiny' has 3 documents, fewer than 10; collect more"):
+    with pytest.raises(CorpusError, match=r"label 'tiny' has 3 documents, fewer than 10; collect more"):
         labelled(tmp_path / "a", {"numpy": 10, "torch": 10, "tiny": 3}, only=("numpy", "torch", "tiny"))
-    with pytest.raises(StageError, match=r"label 'jax' has no documents; .*examples\.only"):
+    with pytest.raises(CorpusError, match=r"label 'jax' has no documents; .*examples\.only"):
         labelled(tmp_path / "b", {"numpy": 10, "torch": 10}, only=("numpy", "torch", "jax"))
-    with pytest.raises(StageError, match=r"1 of library is large enough.*torch: 9 documents"):
+    with pytest.raises(CorpusError, match=r"1 of library is large enough.*torch: 9 documents"):
         labelled(tmp_path / "c", {"numpy": 10, "torch": 9})
-    with pytest.raises(StageError, match=r"0 of topic is large enough\. Left out: none"):
+    with pytest.raises(CorpusError, match=r"0 of topic is large enough\. Left out: none"):
         labelled(tmp_path / "d", {"numpy": 10, "torch": 10}, columns={"label": "topic"})
 
 
@@ -180,9 +180,9 @@ def test_pairs_are_the_first_sentence_and_the_rest(tmp_path: Path) -> None:
 
 
 def test_what_no_document_offers_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match=r"20 documents without summary.*A document offers text, first_sent"):
+    with pytest.raises(CorpusError, match=r"20 documents without summary.*A document offers text, first_"):
         pairs(tmp_path / "a", columns={"source": "rest", "target": "summary"})
-    with pytest.raises(StageError, match=r"columns names 'first', which is no field.*source, target"):
+    with pytest.raises(CorpusError, match=r"columns names 'first', which is no field.*source, target"):
         pairs(tmp_path / "b", columns={"first": "rest", "target": "first_sentence"})
 
 
@@ -239,5 +239,5 @@ def test_values_of_meta_are_labels_as_those_of_files_are(tmp_path: Path) -> None
     ],
 )
 def test_what_is_no_label_names_its_document(tmp_path: Path, values: list[Any], message: str) -> None:
-    with pytest.raises(StageError, match=message):
+    with pytest.raises(CorpusError, match=message):
         tagged(tmp_path, values, "classification", "label")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 from tests.corpus.examples.example_files import BY_NUMBER, SENTENCE, TSV, read, squad, write
 
 
@@ -249,7 +249,7 @@ def test_a_mistake_is_one_error_that_names_its_place(
 ) -> None:
     write(tmp_path, **files)
     train = next((name.replace("__", ".") for name in files), "a.tsv")
-    with pytest.raises(StageError, match=re.escape(message)) as raised:
+    with pytest.raises(CorpusError, match=re.escape(message)) as raised:
         read(task, train, **config)
     assert str(raised.value).startswith("examples: ")
     assert "\n" not in str(raised.value)
@@ -258,13 +258,13 @@ def test_a_mistake_is_one_error_that_names_its_place(
 def test_parallel_files_of_different_length(tmp_path: Path) -> None:
     write(tmp_path, a__en="one\ntwo\nthree\n", a__de="eins\nzwei\n")
     message = "a.de, line 2: the file ends here, another one goes on (lines: a.en 3, a.de 2)"
-    with pytest.raises(StageError, match=re.escape(message)):
+    with pytest.raises(CorpusError, match=re.escape(message)):
         read("seq2seq", {"source": "a.en", "target": "a.de"})
 
 
 def test_an_empty_line_of_parallel_files_is_in_its_own_file(tmp_path: Path) -> None:
     write(tmp_path, a__en="one\ntwo\nthree\n", a__de="eins\n\ndrei\n")
-    with pytest.raises(StageError, match=r"examples: a\.de, line 2: 'target' is empty"):
+    with pytest.raises(CorpusError, match=r"examples: a\.de, line 2: 'target' is empty"):
         read("seq2seq", {"source": "a.en", "target": "a.de"})
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from tasks.contract.errors import StageError
-from tasks.examples import example_files
-from corpus.examples.overlap import also_collected
+from corpus.errors import CorpusError
 from corpus.examples.config import FilesExamples
+from corpus.examples.overlap import also_collected
+from tasks.examples import example_files
 from tests.corpus.examples.example_files import BY_NUMBER, TSV, read, write
 
 OTHER = TSV.replace("text", "other")
@@ -30,9 +30,9 @@ def config(train: Any, test: Any, **more: Any) -> FilesExamples:
 
 def refused(*words: str, train: Any, test: Any, **more: Any) -> None:
     """Both the look before the run and the reading refuse it."""
-    with pytest.raises(StageError, match=".*".join(map(re.escape, words))):
+    with pytest.raises(CorpusError, match=".*".join(map(re.escape, words))):
         example_files(config(train, test, **more))
-    with pytest.raises(StageError, match=".*".join(map(re.escape, words))):
+    with pytest.raises(CorpusError, match=".*".join(map(re.escape, words))):
         read("classification", train, test=test, **BY_NUMBER, **more)
 
 
@@ -66,7 +66,7 @@ def test_files_of_parallel_texts_name_their_field(tmp_path: Path) -> None:
     write(tmp_path, a__en="one\ntwo\n", b__en="one\ntwo\n", a__de="eins\nzwei\n")
     (tmp_path / "b.de").symlink_to(tmp_path / "a.de")
     with pytest.raises(
-        StageError, match=r"a\.de is in examples\.train\.target .* examples\.test\.target \(\./a\.de\)"
+        CorpusError, match=r"a\.de is in examples\.train\.target .* examples\.test\.target \(\./a\.de\)"
     ):
         read("seq2seq", {"source": "a.en", "target": "b.de"}, test={"source": "b.en", "target": "./a.de"})
 
@@ -76,12 +76,12 @@ def test_a_copy_in_an_archive_or_under_another_name(tmp_path: Path) -> None:
         archive.writestr("train.tsv", OTHER)
         archive.writestr("exam.tsv", TSV)
     with pytest.raises(
-        StageError, match=r"all\.zip!exam\.tsv of train and data/test\.tsv of test hold the same"
+        CorpusError, match=r"all\.zip!exam\.tsv of train and data/test\.tsv of test hold the same"
     ):
         read("classification", "all.zip", test="data/test.tsv", **BY_NUMBER)
     shutil.copy(tmp_path / "data" / "test.tsv", tmp_path / "data" / "copied.tsv")
     with pytest.raises(
-        StageError, match=r"data/copied\.tsv of train and data/test\.tsv of test hold the same"
+        CorpusError, match=r"data/copied\.tsv of train and data/test\.tsv of test hold the same"
     ):
         read("classification", "data/[ct]*d.tsv", test="data/test.tsv", **BY_NUMBER)
 
@@ -89,7 +89,7 @@ def test_a_copy_in_an_archive_or_under_another_name(tmp_path: Path) -> None:
 def test_a_copy_with_other_line_ends(tmp_path: Path) -> None:
     for copy in (TSV.replace("\n", "\r\n"), TSV.rstrip("\n"), f"\ufeff\n{TSV}"):
         write(tmp_path, copy__tsv=copy)
-        with pytest.raises(StageError, match=r"copy\.tsv of train and data/test\.tsv of test hold the same"):
+        with pytest.raises(CorpusError, match=r"copy\.tsv of train and data/test\.tsv of test hold the same"):
             read("classification", "copy.tsv", test="data/test.tsv", **BY_NUMBER)
 
 

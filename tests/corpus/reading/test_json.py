@@ -7,8 +7,8 @@ import pytest
 
 from corpus.reading.containers import Entry
 from corpus.reading.formats import reader_of
-from corpus.reading.options import ReadingOptions
 from corpus.reading.left_out import LeftOut
+from corpus.reading.options import ReadingOptions
 
 
 def records(format_name: str, content: bytes, **options: object) -> tuple[list[str], dict[str, str]]:

@@ -7,9 +7,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from tasks.contract.errors import SourceError
-from corpus.sources.files import FilesSource, items, read
+from corpus.errors import SourceError
 from corpus.reading.locations import identity_of, listed
+from corpus.sources.files import FilesSource, items, read
 
 
 def collected(path: Path | str, **options: object) -> tuple[list[str], dict[str, str]]:

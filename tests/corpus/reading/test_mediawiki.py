@@ -6,10 +6,10 @@ import io
 import pytest
 
 from corpus.reading.containers import entries
+from corpus.reading.left_out import LeftOut
 from corpus.reading.mediawiki import read
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import Record
-from corpus.reading.left_out import LeftOut
 
 SITE = """<siteinfo><namespaces><namespace key="0" /><namespace key="6">Datei</namespace>
 <namespace key="14">Kategorie</namespace></namespaces></siteinfo>"""

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from tasks.contract.errors import SourceError
+from corpus.errors import SourceError
 from corpus.reading.containers import Entry
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import Record

@@ -2,8 +2,8 @@
 
 import pytest
 
-from corpus.reading.text_styles import styled
 from corpus.reading.left_out import LeftOut
+from corpus.reading.text_styles import styled
 
 
 def test_tagged_text() -> None:

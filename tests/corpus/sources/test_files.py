@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus.documents import Document
-from tasks.contract.errors import SourceError
+from corpus.errors import SourceError
 from corpus.sources.files import FilesSource, items, read, reader_version
 
 

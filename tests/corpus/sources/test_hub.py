@@ -10,7 +10,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
 
 from corpus.documents import Document, Item
-from tasks.contract.errors import SourceError
+from corpus.errors import SourceError
 from corpus.sources.files import FilesSource
 from corpus.sources.files import items as list_files
 from corpus.sources.files import read as read_file
@@ -125,15 +125,16 @@ def test_a_pinned_commit_is_not_looked_up() -> None:
 def test_a_hub_out_of_reach_names_the_way_out(tmp_path: Path) -> None:
     """In a process of its own: whether the hub is offline is decided when the library is imported."""
     program = (
-        "from tasks.contract.errors import SourceError\n"
+        "from corpus.errors import SourceError\n"
         "from corpus.sources.hub import HubSource, items, read\n"
+        "from tests.corpus.sources.printed import Printed\n"
         "config = HubSource(dataset='nobody/nothing')\n"
         "pinned = HubSource(dataset='nobody/nothing', revision='0' * 40)\n"
         "both = (lambda: list(items(config, {})), lambda: list(read(pinned, *items(pinned, {}), print)))\n"
         "for attempt in both:\n"
         "    try: attempt()\n"
         "    except SourceError as error: print(error)\n"
-        "print(list(items(config, {'hf:nobody/nothing/default/train': 'abc'})))\n"
+        "print(list(items(config, {'hf:nobody/nothing/default/train': 'abc'}, Printed())))\n"
     )
     for offline, endpoint in (("1", "https://huggingface.co"), ("0", "http://127.0.0.1:9")):
         started = time.monotonic()

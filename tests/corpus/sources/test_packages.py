@@ -8,7 +8,7 @@ from importlib.metadata import version
 import pytest
 
 from corpus.documents import Document, to_batches
-from tasks.contract.errors import SourceError
+from corpus.errors import SourceError
 from corpus.sources.packages import PackagesSource, items, read
 
 

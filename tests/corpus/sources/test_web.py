@@ -15,10 +15,11 @@ import pytest
 from pydantic import ValidationError
 
 from corpus.documents import Document, Item
-from tasks.contract.errors import SourceError
+from corpus.errors import SourceError
 from corpus.sources import crawling
 from corpus.sources.downloads import Downloads
 from corpus.sources.web import Pages, WebSource
+from tests.corpus.sources.printed import Printed
 from tests.corpus.sources.site import BODY, Site, html, serve
 
 
@@ -39,7 +40,7 @@ def _read(
 ) -> tuple[list[Item], dict[str, Document], dict[str, tuple[str, str]]]:
     """The items, the documents by path, and why the other pages were left out."""
     pages = Pages(folder)
-    items = list(pages.items(source, {}))
+    items = list(pages.items(source, {}, Printed()))
     found: dict[str, Document] = {}
     left_out: dict[str, tuple[str, str]] = {}
 

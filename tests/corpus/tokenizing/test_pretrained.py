@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, models
 
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 from corpus.tokenizing import pretrained
 from corpus.tokenizing.config import TokenizeConfig
 
@@ -43,20 +43,20 @@ def test_roles_are_those_of_its_configuration(tmp_path: Path) -> None:
 )
 def test_a_missing_special_token_is_named(tmp_path: Path, family: Any, tokens: list[str], said: str) -> None:
     config = TokenizeConfig(family=family, pretrained=str(saved(tmp_path, tokens)))
-    with pytest.raises(StageError, match=said):
+    with pytest.raises(CorpusError, match=said):
         pretrained.load(config)
 
 
 def test_what_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(StageError, match=r"holds no tokenizer\.json; save it there"):
+    with pytest.raises(CorpusError, match=r"holds no tokenizer\.json; save it there"):
         pretrained.load(TokenizeConfig(pretrained=str(tmp_path)))
-    with pytest.raises(StageError, match="'meta/llama' is no file or folder here, and nothing is downloaded"):
+    with pytest.raises(CorpusError, match="'meta/llama' is no file or folder here, and nothing is down"):
         pretrained.load(TokenizeConfig(pretrained="meta/llama"))
     (tmp_path / "tokenizer.json").write_text("[]", encoding="utf-8")
-    with pytest.raises(StageError, match="is no tokenizer of the `tokenizers` library"):
+    with pytest.raises(CorpusError, match="is no tokenizer of the `tokenizers` library"):
         pretrained.load(TokenizeConfig(pretrained=str(tmp_path)))
     (saved(tmp_path, ["</s>"]) / "tokenizer_config.json").write_text('{"eos_token": 3}', encoding="utf-8")
-    with pytest.raises(StageError, match="is no tokenizer configuration"):
+    with pytest.raises(CorpusError, match="is no tokenizer configuration"):
         pretrained.load(TokenizeConfig(pretrained=str(tmp_path)))
 
 

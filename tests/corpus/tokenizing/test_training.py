@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 from corpus.tokenizing.config import TokenizeConfig
 from corpus.tokenizing.encoding import round_trips
-from corpus.tokenizing.special_tokens import FAMILIES
 from corpus.tokenizing.sample_lines import SAMPLES
+from corpus.tokenizing.special_tokens import FAMILIES
 from corpus.tokenizing.training import train
 
 LOST_BY_WORDPIECE = {"Control characters", "Emoji", "Last characters"}  # it drops control characters
@@ -64,10 +64,10 @@ def test_lower_case_is_said_once_and_not_of_each_script() -> None:
 def test_a_vocabulary_is_advised_that_a_recipe_may_have() -> None:
     few = lambda: [["a b c"]]  # noqa: E731
     for model, vocabulary in (("wordpiece", 300), ("bpe", 400)):
-        with pytest.raises(StageError) as error:
+        with pytest.raises(CorpusError) as error:
             train(few, TokenizeConfig(model=model, vocabulary=vocabulary))  # type: ignore[arg-type]
         assert "the least that a recipe may ask for is 300, so collect more text" in str(error.value)
-    with pytest.raises(StageError, match=r"set tokenize.vocabulary to (\d+) or collect more text") as error:
+    with pytest.raises(CorpusError, match=r"set tokenize.vocabulary to (\d+) or collect more text") as error:
         train(lambda: [[f"word{n} again" for n in range(99)]], TokenizeConfig(vocabulary=5000))
     [size] = re.findall(r"vocabulary to (\d+)", str(error.value))
     TokenizeConfig(vocabulary=int(size))
@@ -142,5 +142,5 @@ def test_a_combination_that_makes_no_sense_is_refused(values: dict[str, object],
 )
 def test_more_characters_than_entries_are_an_error(model: str, said: str) -> None:
     many = [["".join(map(chr, range(0x4E00, 0x4E00 + 400)))] * 3]
-    with pytest.raises(StageError, match=said):
+    with pytest.raises(CorpusError, match=said):
         train(lambda: many, TokenizeConfig(model=model, vocabulary=300))

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tasks.contract.artifact import Manifest, canonical, content_digest, describe_files, sha256_file, sha256_text
+from tasks.contract.artifact import (
+    Manifest,
+    canonical,
+    content_digest,
+    describe_files,
+    sha256_file,
+    sha256_text,
+)
 
 
 @pytest.fixture

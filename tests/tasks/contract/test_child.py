@@ -17,7 +17,7 @@ from tasks.contract.errors import StageError
 from tasks.contract.stage import Workspace
 from tasks.contract.store import Store
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CHILD = """
 import json, os, pathlib, signal, sys, time
 job = json.loads(pathlib.Path(sys.argv[1]).read_text())
@@ -81,7 +81,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
 def test_progress_is_relayed_and_the_result_returned(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(visible, "LINE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(console, "LINE_EVERY_SECONDS", 0.0)
     done = run_child("trainer", {"ends": "done"}, "training", workspace)
     assert done == {"event": "done", "metrics": {"loss": 0.5}}
     first, second = capsys.readouterr().out.splitlines()

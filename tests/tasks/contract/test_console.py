@@ -40,7 +40,7 @@ def test_artifact_keys_are_what_prefect_accepts() -> None:
 def test_progress_without_a_terminal_is_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(visible, "LINE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(console, "LINE_EVERY_SECONDS", 0.0)
     with console.progress("collect", "documents", total=None) as advance:
         advance(1000, note="from files")
     with console.progress("tokenize", "encoding", total=0) as advance:
@@ -53,8 +53,8 @@ def test_the_pace_counts_only_what_is_done_here(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seconds = iter([0.0, 100.0, 110.0])  # begun, the first news after a long start, ten seconds later
-    monkeypatch.setattr(visible, "LINE_EVERY_SECONDS", 0.0)
-    monkeypatch.setattr(visible, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(console, "LINE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(console, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     with console.progress("pretrain", "pretraining", total=100) as advance:
         advance(50, note="goes on")
         advance(60)
@@ -67,7 +67,7 @@ def test_the_pace_counts_only_what_is_done_here(
 def test_brackets_in_names_are_no_markup(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(visible, "LINE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(console, "LINE_EVERY_SECONDS", 0.0)
     with console.progress("collect", "pages of [a]", total=None) as advance:
         advance(1, note="https://example.org/?q[/b]=[red]")
     console.say(f"[yellow]{console.plain('a [/b] [red]')}[/] c")

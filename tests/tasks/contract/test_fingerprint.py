@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.contract import fingerprint
 from tasks.clean import clean
 from tasks.collect import collect
+from tasks.contract import fingerprint
 from tasks.contract.fingerprint import code_fingerprint
 from tasks.pretrain import pretrain
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STAGES = (collect, clean, pretrain)
 WITHOUT_TORCH = """
 import sys
@@ -26,7 +26,7 @@ print(clean.code, pretrain.code, *{"torch", "mlflow", "daft"} & set(sys.modules)
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the project, which the fingerprint takes for the project itself."""
-    for package in ("tasks", "model_code", "deploy", "expectations"):
+    for package in ("tasks", "corpus", "model_code", "deploy", "expectations"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
     return tmp_path
@@ -48,7 +48,10 @@ def moved_by(file: Path, old: str, new: str, before: dict[str, str]) -> set[str]
 
 def test_a_change_moves_the_stages_that_reach_it_and_no_other(project: Path) -> None:
     before = codes()
-    filters, model = project / "corpus/cleaning/filters/first_failure.py", project / "model_code/models/modernbert.py"
+    filters, model = (
+        project / "corpus/cleaning/filters/first_failure.py",
+        project / "model_code/models/modernbert.py",
+    )
     store, errors = project / "tasks/contract/store.py", project / "tasks/contract/errors.py"
     assert moved_by(filters, "\nimport numpy", "\nimport this, numpy", before) == {"clean"}
     assert moved_by(model, "\nfrom ", "\nimport this\nfrom ", before) == {"pretrain"}

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from model_code.config.strict import Config
 from tasks.contract import console
 from tasks.contract.artifact import Artifact, Manifest
 from tasks.contract.errors import StageError
-from tasks.contract.stage import PENDING, Config, Outcome, Run, Stage, Workspace, stage
+from tasks.contract.stage import PENDING, Outcome, Run, Stage, Workspace, stage
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 class CountConfig(Config):
@@ -76,7 +77,7 @@ def test_key_sees_name_config_input_content_and_code(monkeypatch: pytest.MonkeyP
         double.key([same], CountConfig()),
         double.key([same], CountConfig(upto=4)),
         double.key([same.model_copy(update={"digest": "e"})], CountConfig()),
-        Stage(double.function, ["corpus.cleaning.filters.first_failure"], (), double.holds).key([same], CountConfig()),
+        Stage(double.function, ["corpus.documents"], (), double.holds).key([same], CountConfig()),
         count.key([], CountConfig()),
     }
     assert len(keys) == 5
@@ -179,7 +180,8 @@ def test_configs_refuse_unknown_keys_and_are_frozen() -> None:
 SLOW = """
 import sys
 from pathlib import Path
-from tasks.contract.stage import Config, Run, Workspace, stage
+from model_code.config.strict import Config
+from tasks.contract.stage import Run, Workspace, stage
 
 @stage()
 def slow(config: Config, workspace: Workspace) -> None:

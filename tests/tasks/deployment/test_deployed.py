@@ -9,10 +9,10 @@ import pytest
 
 from deploy import client, live, triton_server
 from deploy import repository as models
-from tasks.deployment import deployed
 from tasks.contract.artifact import Manifest, content_digest, describe_files
-from tasks.deployment.deployed import Questions
 from tasks.contract.store import Store
+from tasks.deployment import deployed
+from tasks.deployment.deployed import Questions
 from tests.deploy.conftest import LABELS, MAX_LENGTH, SENTENCES, bundle  # noqa: F401
 from tests.free_ports import free_ports
 

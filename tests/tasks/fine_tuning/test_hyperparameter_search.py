@@ -20,12 +20,12 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.contract.errors import StageError
-from tasks.fine_tuning.hyperparameter_search import SearchConfig, search
 from tasks.contract.stage import Workspace
 from tasks.contract.store import Store
+from tasks.fine_tuning.hyperparameter_search import SearchConfig, search
 from tasks.fine_tuning.trials import Trainings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TRAINER = """
 import json, math, pathlib, sys, time
 job = json.loads(pathlib.Path(sys.argv[1]).read_text())

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tasks.tracking.runs import own_servers
-from tasks.contract.errors import ServerError
 from corpus.redaction import redacted
+from tasks.contract.errors import ServerError
+from tasks.tracking import own_servers
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tasks.contract.errors import StageError
-from tasks.tracking.registry import FILES_TAG, ModelVersion, by_alias, client, logged_model
 from tasks.contract.store import Store
+from tasks.tracking.registry import FILES_TAG, ModelVersion, by_alias, client, logged_model
 from tasks.tracking.version_files import loaded, predict_with, verified_files, write_sums
 
 ONNX = "artifacts/onnx/model.onnx"

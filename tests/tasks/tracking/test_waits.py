@@ -13,7 +13,7 @@ from mlflow.exceptions import MlflowException
 from prefect.client.base import PrefectHttpxSyncClient
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
-from tasks.tracking.runs import waits
+from tasks.tracking import waits
 
 
 @pytest.fixture

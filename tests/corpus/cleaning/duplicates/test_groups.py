@@ -10,15 +10,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
+from corpus.cleaning.config import DuplicatesConfig
 from corpus.cleaning.duplicates import candidates, groups
 from corpus.cleaning.duplicates.candidates import bands_and_rows
-from corpus.cleaning.config import DuplicatesConfig
-from corpus.cleaning.duplicates.groups import Clusters, find_clusters
 from corpus.cleaning.duplicates.document_features import write_features
+from corpus.cleaning.duplicates.groups import Clusters, find_clusters
 from corpus.cleaning.duplicates.minhash import shingle_sets, signatures
 from corpus.cleaning.text.text_units import unit_hashes
 from corpus.documents import document_id
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 
 HAN = [chr(code) for code in range(0x4E00, 0x4E00 + 3000)]
 WORDS = [f"{a}{b}{c}{d}" for a in "bdfgklmn" for b in "aeiou" for c in "lmnrstxz" for d in "aeiou"]
@@ -105,8 +105,8 @@ def test_parts_pieces_and_shards_do_not_show(search: Search, monkeypatch: pytest
     texts += texts[:50]
     whole = search(texts)
     monkeypatch.setattr(candidates, "ROWS_AT_ONCE", 37)
-    monkeypatch.setattr(duplicates, "ROWS_AT_ONCE", 37)
-    monkeypatch.setattr(duplicates, "_CHARACTERS_AT_ONCE", 1000)
+    monkeypatch.setattr(groups, "ROWS_AT_ONCE", 37)
+    monkeypatch.setattr(groups, "_CHARACTERS_AT_ONCE", 1000)
     parts = search(texts, shards=11)
     for name in ("representative", "similarity", "exact"):
         assert np.array_equal(getattr(whole, name), getattr(parts, name))
@@ -195,7 +195,7 @@ def test_nothing_to_compare(search: Search) -> None:
 
 def test_a_damaged_file_of_features_is_named(tmp_path: Path) -> None:
     (tmp_path / "part-00000.arrow").write_bytes(b"ARROW1 half")
-    with pytest.raises(StageError, match=r"part-00000\.arrow holds no features"):
+    with pytest.raises(CorpusError, match=r"part-00000\.arrow holds no features"):
         find_clusters(
             [tmp_path / "part-00000.arrow"], lambda s, r: pa.array([]), DuplicatesConfig(), tmp_path
         )

@@ -17,7 +17,7 @@ import pytest
 
 from corpus.cleaning.config import CleanConfig
 from corpus.cleaning.engine.executors import open_executor
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 from tests.corpus.cleaning.engine.test_process import clean, collect, corpus, files, start
 
 TWO = CleanConfig(workers=2)
@@ -34,7 +34,7 @@ def process(number: int) -> int:
 
 
 def fail(number: int) -> int:
-    raise StageError(f"clean: shard {number} is odd")
+    raise CorpusError(f"clean: shard {number} is odd")
 
 
 def die(number: int) -> int:
@@ -66,9 +66,9 @@ def test_one_worker_is_this_process() -> None:
 
 
 def test_errors_of_a_worker_are_told() -> None:
-    with open_executor(TWO) as map_shards, pytest.raises(StageError, match="shard 1 is odd"):
+    with open_executor(TWO) as map_shards, pytest.raises(CorpusError, match="shard 1 is odd"):
         list(map_shards(fail, [1, 2, 3]))
-    with open_executor(TWO) as map_shards, pytest.raises(StageError, match=r"killed.*clean\.workers"):
+    with open_executor(TWO) as map_shards, pytest.raises(CorpusError, match=r"killed.*clean\.workers"):
         list(map_shards(die, [1, 2, 3]))
 
 
@@ -77,7 +77,7 @@ def test_no_cluster_at_the_address_is_said_soon() -> None:
         port = server.getsockname()[1]
     config = CleanConfig(engine="ray", ray_address=f"127.0.0.1:{port}")
     with (
-        pytest.raises(StageError, match=rf"no Ray cluster answers at 127\.0\.0\.1:{port}"),
+        pytest.raises(CorpusError, match=rf"no Ray cluster answers at 127\.0\.0\.1:{port}"),
         open_executor(config),
     ):
         pass
@@ -85,7 +85,7 @@ def test_no_cluster_at_the_address_is_said_soon() -> None:
 
 def test_ray_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(StageError, match=r"textmill\[ray\]"), open_executor(CleanConfig(engine="ray")):
+    with pytest.raises(CorpusError, match=r"textmill\[ray\]"), open_executor(CleanConfig(engine="ray")):
         pass
 
 
@@ -147,9 +147,9 @@ def test_ray_leaves_the_same_bytes(tmp_path: Path, ray_address: str) -> None:
 
 def test_a_task_that_fails_on_ray_is_told(ray_address: str) -> None:
     config = CleanConfig(engine="ray", ray_address=ray_address)
-    with open_executor(config) as map_shards, pytest.raises(StageError, match="no shard"):
+    with open_executor(config) as map_shards, pytest.raises(CorpusError, match="no shard"):
         list(map_shards(partial(_raise, "no shard"), [1]))
 
 
 def _raise(message: str, number: int) -> None:
-    raise StageError(message)
+    raise CorpusError(message)

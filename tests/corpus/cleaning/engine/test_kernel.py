@@ -2,10 +2,10 @@
 
 import pyarrow as pa
 
-from corpus.cleaning.filters.boilerplate import LineTable, count_lines
 from corpus.cleaning.config import CleanConfig
 from corpus.cleaning.duplicates.decontamination import Index
 from corpus.cleaning.engine.kernel import Kernel
+from corpus.cleaning.filters.boilerplate import LineTable, count_lines
 from corpus.documents import Document, document_id, to_batches
 
 EVALUATION = "The quick brown fox jumps over the lazy dog while seven wizards brew a potion in the old tower."

@@ -5,7 +5,7 @@ import pytest
 
 from corpus.cleaning.config import MixConfig
 from corpus.cleaning.engine.mixing import check_sources, draws, left_out, rates
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 
 SOURCES = ("books", "web")
 
@@ -73,7 +73,7 @@ def test_only_candidates_count_and_are_left_out() -> None:
 
 
 def test_a_source_that_does_not_exist_is_an_error_and_a_weight_above_one_too() -> None:
-    with pytest.raises(StageError, match=r"clean\.mix names the source 'wbe', .* 'books', 'web'"):
+    with pytest.raises(CorpusError, match=r"clean\.mix names the source 'wbe', .* 'books', 'web'"):
         check_sources(SOURCES, MixConfig(weights={"wbe": 0.5}))
     with pytest.raises(ValueError, match="less than or equal to 1"):
         MixConfig(weights={"web": 1.5})

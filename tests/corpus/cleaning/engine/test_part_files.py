@@ -7,7 +7,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpus.cleaning.engine.part_files import complete, join_parquet, parquet_part, read_arrow, read_rows, write_arrow
+from corpus.cleaning.engine.part_files import (
+    complete,
+    join_parquet,
+    parquet_part,
+    read_arrow,
+    read_rows,
+    write_arrow,
+)
 
 TABLE = pa.table({"text": [f"text {row}" * (row % 7) for row in range(10_000)], "row": range(10_000)})
 

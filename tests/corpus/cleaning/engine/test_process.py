@@ -18,7 +18,7 @@ from corpus.cleaning.engine import process
 from corpus.cleaning.engine.kept_and_dropped import CLUSTERS_SCHEMA, DROPPED_SCHEMA
 from corpus.documents import SCHEMA, Document, to_batches, write_shards
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 VOCABULARY = """
 the of and with under after before old young green quiet river house window garden teacher farmer letter
 story bread horse winter summer morning evening street bridge mountain village castle king child sister

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from corpus.cleaning.filters.boilerplate import LineTable, count_lines, remove
 from corpus.cleaning.config import BoilerplateConfig
+from corpus.cleaning.filters.boilerplate import LineTable, count_lines, remove
 
 CONFIG = BoilerplateConfig(min_share=0.2, min_documents=5, min_characters=10)
 FOOTERS = [

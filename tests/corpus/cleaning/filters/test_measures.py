@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pytest
 
-from corpus.cleaning.text.characters import SENTENCE_ENDS, SYMBOLS
 from corpus.cleaning.filters.measures import CODE_LINE, measure
-from corpus.cleaning.text.repair import repair
 from corpus.cleaning.filters.rule_sets import RULE_SETS, STOP_WORDS
+from corpus.cleaning.text.characters import SENTENCE_ENDS, SYMBOLS
+from corpus.cleaning.text.repair import repair
 
 NAMES = sorted({rule.measure for rules in RULE_SETS.values() for rule in rules})
 SINGLE = (

@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from corpus.cleaning.config import WordListsConfig
-from corpus.cleaning.text.text_units import unit_hashes
 from corpus.cleaning.filters.word_lists import WordLists
+from corpus.cleaning.text.text_units import unit_hashes
 
 
 def counts(texts: list[str], config: WordListsConfig) -> dict[str, list[int]]:

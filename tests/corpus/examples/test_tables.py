@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.contract.errors import StageError
+from corpus.errors import CorpusError
 from tests.corpus.examples.example_files import ROWS, read, write
 from tests.corpus.examples.test_from_files import all_of, texts_and_labels
 
@@ -109,14 +109,14 @@ def test_quotes_that_are_text_stay(tmp_path: Any) -> None:
 )
 def test_mistakes_in_tables(tmp_path: Any, content: str | bytes, message: str) -> None:
     write(tmp_path, a__csv=content)
-    with pytest.raises(StageError, match=re.escape(message)):
+    with pytest.raises(CorpusError, match=re.escape(message)):
         read("classification", "a.csv")
 
 
 def test_a_delimiter_that_can_not_be_told_is_asked_for(tmp_path: Any) -> None:
     write(tmp_path, a__csv="".join(f"{text}, yes;{label}\n" for text, label in ROWS))
     with pytest.raises(
-        StageError, match=r"line 1: the columns may be parted by ',' or ';'; set examples.deli"
+        CorpusError, match=r"line 1: the columns may be parted by ',' or ';'; set examples.deli"
     ):
         read("classification", "a.csv", **BY_NUMBER)
     assert len(all_of("classification", "a.csv", delimiter=";", **BY_NUMBER)) == len(ROWS)
@@ -131,10 +131,10 @@ def test_labels_in_columns_of_their_own(tmp_path: Any) -> None:
     }
     assert (found["text 0"], found["text 3"], found["text 4"]) == (["insult"], ["insult", "toxic"], [])
     with pytest.raises(
-        StageError, match=r"no column 'labels' for labels.*columns of 0 and 1: name them in a list"
+        CorpusError, match=r"no column 'labels' for labels.*columns of 0 and 1: name them in a list"
     ):
         read("multi_label", "a.csv")
-    with pytest.raises(StageError, match="columns names several columns for 'text'; only labels"):
+    with pytest.raises(CorpusError, match="columns names several columns for 'text'; only labels"):
         read("multi_label", "a.csv", columns={"text": ["text"]})
 
 

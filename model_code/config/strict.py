@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
@@ -40,3 +40,12 @@ class StrictModel(BaseModel):
         schema = handler(source)
         _make_strict(schema)
         return schema
+
+
+class Config(StrictModel):
+    """The base of every config in a recipe: unknown keys and values of another kind are refused.
+
+    Fields named in `outside_key` say where work is done and never what comes out of it.
+    """
+
+    outside_key: ClassVar[frozenset[str]] = frozenset()

@@ -9,14 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from corpus.documents import Item
-from tasks.contract.errors import SourceError
+from corpus.errors import SourceError
 from corpus.sources.segments import Segments
-
-if TYPE_CHECKING:
-    from tasks.collection.kept_sources import KeptSource
+from tasks.collection.kept_sources import KeptSource
 
 
 class _Enough(Exception):
