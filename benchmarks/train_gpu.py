@@ -34,7 +34,7 @@ from model_code.data.vocabulary import vocabulary_of
 from model_code.job import Job, Reporter
 from model_code.models.families import family_named
 from model_code.objectives.choice import objective_of
-from model_code.pretrain import PretrainConfig, pretrain
+from model_code.pretraining import PretrainConfig, pretrain
 from model_code.runtime import prepare
 
 VOCABULARY = 50_304  # GPT-2's 50,257, rounded up to whole tiles of 64
@@ -120,7 +120,7 @@ def _compare(config: PretrainConfig, job: Job) -> None:
 
 
 def _ours(config: PretrainConfig, job: Job) -> list[float]:
-    """`model_code.pretrain`, timed between its events, which come twice a second."""
+    """`model_code.pretraining`, timed between its events, which come twice a second."""
 
     class Clock(Reporter):
         def __init__(self) -> None:

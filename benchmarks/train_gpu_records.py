@@ -1,6 +1,6 @@
 """What a run on a GPU has to show beside its speed: a resume that is exact, and how soon it learns.
 
-Both train with `model_code.pretrain` alone, on the tokens and with the model that the job names.
+Both train with `model_code.pretraining` alone, on the tokens and with the model that the job names.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.bench import BenchmarkError
 from model_code.job import Job, Reporter
-from model_code.pretrain import pretrain
+from model_code.pretraining import pretrain
 
 EVERY = 5  # steps between two checkpoints of the run that is killed
 KILLED_AT = 3 * EVERY  # by then the first checkpoint is whole

@@ -29,12 +29,12 @@ from model_code.data.batches import Rows
 from model_code.data.noise import Noise
 from model_code.data.shards import Split, open_split
 from model_code.data.vocabulary import vocabulary_of
-from model_code.evaluate import evaluate
+from model_code.held_out import evaluate
 from model_code.job import Job, config_from
 from model_code.models.families import DECODERS, family_named
 from model_code.objectives.choice import objective_of
 from model_code.objectives.objective import Batch, Objective, Score
-from model_code.pretrain import PretrainConfig
+from model_code.pretraining import PretrainConfig
 from model_code.runtime import Runtime
 from model_code.training.module import TrainingModule
 

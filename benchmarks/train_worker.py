@@ -1,9 +1,9 @@
 """One side of a training benchmark, in a process of its own: for each line on stdin, train once.
 
-    python -m benchmarks.train_worker loop|trainer|finetune_loop|finetune_trainer JOB.json
+    python -m benchmarks.train_worker loop|trainer|fine_tune_loop|fine_tune_trainer JOB.json
 
-JOB holds the paths of a job of `model_code.pretrain` or `model_code.finetune`, a line its `config` and, as
-`peer`, what only the Trainer is told. The answer is one line of JSON: a `Run`. The process stays on one
+JOB holds the paths of a job of `model_code.pretraining` or `model_code.fine_tuning`, a line its `config` and,
+as `peer`, what only the Trainer is told. The answer is one line of JSON: a `Run`. The process stays on one
 core: with one thread CPU-seconds hold no waiting.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def run_loop(job: Job, peer: dict[str, Any]) -> Run:
     """Pretrain with `model_code`."""
-    from model_code.pretrain import PretrainConfig, pretrain
+    from model_code.pretraining import PretrainConfig, pretrain
 
     times, metrics = timed(pretrain, job)
     first, last = min(times), max(times)
@@ -42,23 +42,23 @@ def run_trainer(job: Job, peer: dict[str, Any]) -> Run:
     return train(job, peer)
 
 
-def finetune_loop(job: Job, peer: dict[str, Any]) -> Run:
+def fine_tune_loop(job: Job, peer: dict[str, Any]) -> Run:
     """Fine-tune with `model_code`."""
-    from benchmarks.finetune_sides import run_loop
+    from benchmarks.fine_tune_sides import run_loop
 
     return run_loop(job)
 
 
-def finetune_trainer(job: Job, peer: dict[str, Any]) -> Run:
+def fine_tune_trainer(job: Job, peer: dict[str, Any]) -> Run:
     """Fine-tune with the Hugging Face Trainer."""
-    from benchmarks.finetune_sides import run_trainer
+    from benchmarks.fine_tune_sides import run_trainer
 
     return run_trainer(job, peer)
 
 
 SIDES: dict[str, Callable[[Job, dict[str, Any]], Run]] = {
     side.__name__.removeprefix("run_"): side
-    for side in (run_loop, run_trainer, finetune_loop, finetune_trainer)
+    for side in (run_loop, run_trainer, fine_tune_loop, fine_tune_trainer)
 }
 
 

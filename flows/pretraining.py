@@ -19,7 +19,7 @@ from tasks.contract.stage import PENDING, Run, Workspace
 from tasks.contract.store import Store
 from tasks.tracking.plots import plot_rates
 
-PLANNER, FINDER = "model_code.plan", "model_code.find"
+PLANNER, FINDER = "model_code.dry_run", "model_code.tuning"
 MEMORY = {
     "weights": "weights, float32",
     "gradients": "gradients",

@@ -50,7 +50,7 @@ def evaluate(
         StageError: the champion can't be asked, or the gate demands a metric that the task does not have.
     """
     from model_code.predict import Predictor
-    from model_code.pretrain import held_out_metrics
+    from model_code.pretraining import held_out_metrics
 
     train, test = (read_split(workspace.path(examples), split) for split in ("train", "test"))
     predictor = Predictor(workspace.path(model) / "model")

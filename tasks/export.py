@@ -21,7 +21,7 @@ from tasks.register import registered_version
 from tasks.tracking.registry import ModelVersion, by_digest, client, logged_model, reachable
 from tasks.tracking.version_files import EXPORTED, place_of, what_differs, write_sums
 
-EXPORTER = "model_code.export"
+EXPORTER = "model_code.onnx_export"
 BATCH_SIZES = (1, 2, 7, 32)
 
 

@@ -21,7 +21,7 @@ from tasks.fine_tuning.seeds import write_seeds
 from tasks.fine_tuning.trials import Trainings
 from tasks.pretrain import EXPERIMENT
 
-TRAINER = "model_code.finetune"
+TRAINER = "model_code.fine_tuning"
 
 
 class FineTuneConfig(Config):

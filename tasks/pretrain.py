@@ -19,7 +19,7 @@ from tasks.contract.stage import Run, Workspace, stage
 from tasks.tracking.live_figures import LiveRun
 from tasks.tracking.plots import plot_loss_curves
 
-TRAINER = "model_code.pretrain"
+TRAINER = "model_code.pretraining"
 # MLflow's own variable for the experiment; without it (a stage alone, a test) nothing is sent while it runs.
 EXPERIMENT = "MLFLOW_EXPERIMENT_NAME"
 SIZES = ("layers", "width", "heads", "kv_heads", "intermediate", "max_positions", "local_attention")

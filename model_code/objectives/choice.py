@@ -17,7 +17,7 @@ from model_code.objectives.objective import Objective
 from model_code.objectives.span_corruption import SpanCorruption, span_counts
 
 if TYPE_CHECKING:
-    from model_code.pretrain import PretrainConfig
+    from model_code.pretraining import PretrainConfig
 
 
 def objective_of(config: PretrainConfig, vocabulary: Vocabulary, tokenizer: Path | None = None) -> Objective:

@@ -10,9 +10,9 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 from model_code.data.shards import write_split
-from model_code.finetune import finetune
+from model_code.fine_tuning import fine_tune
 from model_code.job import Job, Reporter
-from model_code.pretrain import pretrain
+from model_code.pretraining import pretrain
 
 WORDS = [
     a + b for a in ("ba", "ke", "li", "mo", "nu", "pa", "ri", "so") for b in ("ra", "te", "vi", "zo", "du")
@@ -99,7 +99,7 @@ def toy_examples(count: int, seed: int) -> list[dict[str, str]]:
     return rows
 
 
-def finetune_job(pretrained: Path, home: Path, train: int = 480, **config: Any) -> Job:
+def fine_tune_job(pretrained: Path, home: Path, train: int = 480, **config: Any) -> Job:
     data = home / "data"
     data.mkdir(parents=True, exist_ok=True)
     for split, count, seed in (("train", train, 3), ("validation", 60, 4)):
@@ -127,5 +127,5 @@ def finetune_job(pretrained: Path, home: Path, train: int = 480, **config: Any) 
 def classifier(pretrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model directory of a classifier that learned the toy task."""
     home = tmp_path_factory.mktemp("classifier")
-    finetune(finetune_job(pretrained, home), quiet_reporter())
+    fine_tune(fine_tune_job(pretrained, home), quiet_reporter())
     return home / "output" / "model"

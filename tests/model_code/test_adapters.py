@@ -23,9 +23,9 @@ from transformers import (
 
 from model_code.adapters import Adapter, Lora, heads_of
 from model_code.errors import TrainingError
-from model_code.finetune import finetune
+from model_code.fine_tuning import fine_tune
 from model_code.training.checkpoint import trained
-from tests.model_code.conftest import finetune_job, quiet_reporter
+from tests.model_code.conftest import fine_tune_job, quiet_reporter
 
 LORA = {"lora": {"rank": 4}, "learning_rate": 2e-2}
 IDS = torch.arange(5, 41).view(4, 9)
@@ -116,7 +116,7 @@ def test_what_can_not_be_quantized_is_said() -> None:
 
 
 def test_a_classifier_is_learnt_by_its_adapter_and_its_head(pretrained: Path, tmp_path: Path) -> None:
-    metrics = finetune(finetune_job(pretrained, tmp_path, train=240, **LORA), quiet_reporter())
+    metrics = fine_tune(fine_tune_job(pretrained, tmp_path, train=240, **LORA), quiet_reporter())
     assert metrics["f1_macro"] > 0.9
     output = tmp_path / "output"
     alone, base = (
@@ -151,13 +151,13 @@ def test_a_run_stopped_after_every_step_ends_with_the_same_bytes(
         "checkpoint_every": 1,
         "lora": {"dropout": 0.1, "quantize": quantize},
     }
-    finetune(finetune_job(pretrained, tmp_path / "whole", **options), quiet_reporter())
-    job, stops = finetune_job(pretrained, tmp_path / "torn", **options), 0
+    fine_tune(fine_tune_job(pretrained, tmp_path / "whole", **options), quiet_reporter())
+    job, stops = fine_tune_job(pretrained, tmp_path / "torn", **options), 0
     while not (tmp_path / "torn" / "output" / "model").exists():
         reporter = quiet_reporter()
         reporter.stop_requested = True
         with pytest.raises(SystemExit, match="143") if stops < 4 else nullcontext():
-            finetune(job, reporter)
+            fine_tune(job, reporter)
         stops += 1
     kept = load_file(next((tmp_path / "torn" / "scratch").glob("step-*/*.safetensors")))
     moved = {name.split("/")[1] for name in kept}

@@ -16,10 +16,10 @@ from transformers import ModernBertConfig, ModernBertForSequenceClassification, 
 from model_code.comparison import Distill, Distillation, RDrop, divergence, require_logits, teacher_of
 from model_code.data.vocabulary import load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
-from model_code.finetune import finetune
+from model_code.fine_tuning import fine_tune
 from model_code.task_types import classification
 from model_code.task_types.task import Settings, read_settings, task_named, write_settings
-from tests.model_code.conftest import finetune_job, quiet_reporter
+from tests.model_code.conftest import fine_tune_job, quiet_reporter
 
 TASK: Any = classification
 SETTINGS = Settings("classification", labels=("a", "b", "c"))
@@ -141,5 +141,5 @@ def test_a_student_of_no_labels_learns_from_its_teacher_alone(
     classifier: Path, pretrained: Path, tmp_path: Path
 ) -> None:
     distill = {"teacher": str(classifier), "weight": 1.0}
-    metrics = finetune(finetune_job(pretrained, tmp_path, epochs=3, distill=distill), quiet_reporter())
+    metrics = fine_tune(fine_tune_job(pretrained, tmp_path, epochs=3, distill=distill), quiet_reporter())
     assert metrics["accuracy"] > 0.9

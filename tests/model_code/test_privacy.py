@@ -7,10 +7,10 @@ import pytest
 from opacus.accountants import PRVAccountant
 
 from model_code.errors import TrainingError
-from model_code.finetune import finetune
+from model_code.fine_tuning import fine_tune
 from model_code.privacy import Mechanism, Privacy, key_of, mechanism_of
 from model_code.task_types import classification, matching, similarity
-from tests.model_code.conftest import finetune_job, quiet_reporter
+from tests.model_code.conftest import fine_tune_job, quiet_reporter
 
 
 def mechanism(**changes: Any) -> Mechanism:
@@ -82,14 +82,14 @@ def test_the_key_is_secret_unless_asked_otherwise_and_found_again(tmp_path: Path
 
 def private_job(pretrained: Path, home: Path, **config: Any) -> Any:
     privacy = {"epsilon": 8.0, "reproducible": True} | config.pop("privacy", {})
-    return finetune_job(pretrained, home, privacy=privacy, **config)
+    return fine_tune_job(pretrained, home, privacy=privacy, **config)
 
 
 def test_a_private_run_stopped_after_every_step_ends_with_the_same_bytes(
     pretrained: Path, tmp_path: Path
 ) -> None:
     options = {"train": 64, "epochs": 2, "checkpoint_every": 1}
-    metrics = finetune(private_job(pretrained, tmp_path / "whole", **options), quiet_reporter())
+    metrics = fine_tune(private_job(pretrained, tmp_path / "whole", **options), quiet_reporter())
     assert metrics["epsilon"] <= 8.0
     assert metrics["best_epoch"] == metrics["epochs"] == 2
     job, stops = private_job(pretrained, tmp_path / "torn", **options), 0
@@ -97,7 +97,7 @@ def test_a_private_run_stopped_after_every_step_ends_with_the_same_bytes(
         reporter = quiet_reporter()
         reporter.stop_requested = True
         with pytest.raises(SystemExit, match="143") if stops < 8 else nullcontext():
-            finetune(job, reporter)
+            fine_tune(job, reporter)
         stops += 1
     for name in ("model/model.safetensors", "metrics.json", "history.jsonl"):
         outputs = [tmp_path / run / "output" / name for run in ("whole", "torn")]
@@ -108,7 +108,7 @@ def test_two_runs_of_one_seed_get_different_noise(pretrained: Path, tmp_path: Pa
     found = set()
     for home in (tmp_path / "one", tmp_path / "other"):
         options: dict[str, Any] = {"train": 64, "epochs": 2, "privacy": {"reproducible": False}}
-        finetune(private_job(pretrained, home, **options), quiet_reporter())
+        fine_tune(private_job(pretrained, home, **options), quiet_reporter())
         found.add((home / "output" / "model" / "model.safetensors").read_bytes())
         key = (home / "scratch" / "privacy.key").read_bytes()
         written = [path for path in (home / "output").rglob("*") if path.is_file()]
@@ -128,7 +128,7 @@ def test_what_would_break_the_promise_is_refused(
     pretrained: Path, tmp_path: Path, config: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(TrainingError, match=message):
-        finetune(private_job(pretrained, tmp_path, train=48, **config), quiet_reporter())
+        fine_tune(private_job(pretrained, tmp_path, train=48, **config), quiet_reporter())
 
 
 def test_a_task_that_compares_examples_is_refused(
@@ -138,4 +138,4 @@ def test_a_task_that_compares_examples_is_refused(
     assert similarity.COMPARES_EXAMPLES
     monkeypatch.setattr(classification, "COMPARES_EXAMPLES", True, raising=False)
     with pytest.raises(TrainingError, match="task classification compares examples with each other"):
-        finetune(private_job(pretrained, tmp_path, train=48), quiet_reporter())
+        fine_tune(private_job(pretrained, tmp_path, train=48), quiet_reporter())

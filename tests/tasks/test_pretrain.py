@@ -39,8 +39,8 @@ def test_what_contradicts_itself_is_refused(values: dict[str, Any], said: str) -
 
 
 def test_the_trainer_knows_every_setting_and_has_the_same_defaults() -> None:
-    from model_code.pretrain import HOW
-    from model_code.pretrain import PretrainConfig as Trainers
+    from model_code.pretraining import HOW
+    from model_code.pretraining import PretrainConfig as Trainers
 
     assert {field.name: field.default for field in fields(Trainers)} == PretrainConfig().model_dump()
     assert PretrainConfig.outside_key == set(HOW)

@@ -12,7 +12,7 @@ from model_code.objectives.masked import Masked
 from model_code.objectives.names import OBJECTIVES
 from model_code.objectives.next_sentence import MaskedNextSentence
 from model_code.objectives.span_corruption import SpanCorruption
-from model_code.pretrain import PretrainConfig
+from model_code.pretraining import PretrainConfig
 from tests.model_code.objectives.packed import VOCABULARY
 
 

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from model_code.data.vocabulary import load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
-from model_code.finetune import finetune
+from model_code.fine_tuning import fine_tune
 from model_code.job import Job
 from model_code.models import gpt2, llama
 from model_code.models.shape import Shape
@@ -266,11 +266,11 @@ def instructions_job(model: Path, home: Path, train: int, **config: Any) -> Job:
 
 def test_replies_are_learnt_in_private(a_llama: Path, tmp_path: Path) -> None:
     job = instructions_job(a_llama, tmp_path, 48, epochs=1, privacy={"epsilon": 8, "reproducible": True})
-    assert 7 < finetune(job, quiet_reporter())["epsilon"] <= 8
+    assert 7 < fine_tune(job, quiet_reporter())["epsilon"] <= 8
 
 
 def test_replies_are_learnt(a_llama: Path, tmp_path: Path) -> None:
-    finetune(instructions_job(a_llama, tmp_path, 160), quiet_reporter())
+    fine_tune(instructions_job(a_llama, tmp_path, 160), quiet_reporter())
     model = tmp_path / "output" / "model"
     predictor, test = Predictor(model), conversations(30, seed=4)
     replies = predictor.predict(test)

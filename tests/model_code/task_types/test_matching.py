@@ -10,7 +10,7 @@ from transformers import AutoModel, BertConfig, BertModel, ModernBertModel
 
 from model_code.data.vocabulary import Vocabulary, load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
-from model_code.finetune import finetune
+from model_code.fine_tuning import fine_tune
 from model_code.job import Job
 from model_code.predict import Predictor
 from model_code.task_types import matching
@@ -45,7 +45,7 @@ def encoder(pretrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (home / "data" / f"{split}.jsonl").write_text(lines, encoding="utf-8")
     paths = {"model": pretrained / "model"} | {name: home / name for name in ("data", "output", "scratch")}
     values = {"task": "matching", "max_length": 16, "batch_size": 32, "epochs": 6, "learning_rate": 5e-3}
-    finetune(Job(paths, values), quiet_reporter())
+    fine_tune(Job(paths, values), quiet_reporter())
     return home / "output" / "model"
 
 

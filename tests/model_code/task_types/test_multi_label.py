@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification
 
 from model_code.data.vocabulary import load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
-from model_code.finetune import finetune, label_weights
+from model_code.fine_tuning import fine_tune, label_weights
 from model_code.job import Job
 from model_code.predict import Predictor
 from model_code.task_types import multi_label
@@ -44,7 +44,7 @@ def classifier(pretrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
         (home / "data" / f"{split}.jsonl").write_text(lines, encoding="utf-8")
     paths = {"model": pretrained / "model"} | {name: home / name for name in ("data", "output", "scratch")}
     values = {"task": "multi_label", "max_length": 64, "batch_size": 16, "epochs": 4, "learning_rate": 5e-3}
-    finetune(Job(paths, values), quiet_reporter())
+    fine_tune(Job(paths, values), quiet_reporter())
     return home / "output" / "model"
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from model_code import task_types
-from model_code.finetune import finetune
+from model_code.fine_tuning import fine_tune
 from model_code.predict import Predictor
 from model_code.task_types.task import task_named
-from tests.model_code.conftest import finetune_job, quiet_reporter, sentences
+from tests.model_code.conftest import fine_tune_job, quiet_reporter, sentences
 
 PAGE = Path(__file__).parents[3] / "docs" / "recipes.md"
 
@@ -36,13 +36,13 @@ def regression(tmp_path: Path) -> Iterator[None]:
 def test_the_documented_task_type_learns_and_predicts(
     regression: None, pretrained: Path, tmp_path: Path
 ) -> None:
-    job = finetune_job(pretrained, tmp_path)
+    job = fine_tune_job(pretrained, tmp_path)
     for split, count, seed in (("train", 400, 3), ("validation", 60, 4)):
         rows = [{"text": text, "score": text.count(" ") / 10} for text in sentences(count, seed)]
         (tmp_path / "data" / f"{split}.jsonl").write_text(
             "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
         )
-    finetune(replace(job, values=job.values | {"task": "regression"}), quiet_reporter())
+    fine_tune(replace(job, values=job.values | {"task": "regression"}), quiet_reporter())
     test = [{"text": text, "score": text.count(" ") / 10} for text in sentences(60, seed=5)]
     predictor = Predictor(tmp_path / "output" / "model")
     said = predictor.predict(test)

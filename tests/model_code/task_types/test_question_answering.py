@@ -9,12 +9,12 @@ import torch
 
 from model_code.data.vocabulary import load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
-from model_code.finetune import finetune
+from model_code.fine_tuning import fine_tune
 from model_code.predict import Predictor
 from model_code.task_types import question_answering
 from model_code.task_types.question_answering import Options, best_span, normalized
 from model_code.task_types.task import Settings
-from tests.model_code.conftest import WORDS, finetune_job, quiet_reporter
+from tests.model_code.conftest import WORDS, fine_tune_job, quiet_reporter
 
 SETTINGS = Settings("question_answering", options=Options())
 CONTEXT = "The river rises in the north. It ends in the Black Sea! Nobody swims there."
@@ -50,7 +50,7 @@ def encoded(corpus: Path, asked: list[dict[str, Any]], max_length: int = 24, **o
 @pytest.fixture(scope="module")
 def reader(pretrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     """A model that learned to answer, or that there is no answer."""
-    job = finetune_job(
+    job = fine_tune_job(
         pretrained,
         tmp_path_factory.mktemp("reader"),
         task="question_answering",
@@ -62,7 +62,7 @@ def reader(pretrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Predic
         (job.paths["data"] / f"{split}.jsonl").write_text(
             "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
         )
-    finetune(job, quiet_reporter())
+    fine_tune(job, quiet_reporter())
     return Predictor(job.paths["output"] / "model")
 
 

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 
 from model_code.data.vocabulary import Vocabulary, load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
-from model_code.finetune import finetune
+from model_code.fine_tuning import fine_tune
 from model_code.job import Job
 from model_code.models.families import ENCODER_DECODERS
 from model_code.models.shape import Shape
@@ -151,7 +151,7 @@ def trained(family: str, untrained: Path, tmp_path_factory: pytest.TempPathFacto
         **RATES[family],
         "options": {"dropout": 0.0, "max_target_length": 12, "beams": 2},
     }
-    finetune(Job(paths, config), quiet_reporter())
+    fine_tune(Job(paths, config), quiet_reporter())
     return home / "output" / "model"
 
 

@@ -11,12 +11,12 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 from model_code.data.vocabulary import Vocabulary, load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
-from model_code.finetune import finetune
+from model_code.fine_tuning import fine_tune
 from model_code.predict import Predictor
 from model_code.task_types import token_classification
 from model_code.task_types.task import Settings
 from model_code.task_types.token_classification import most_probable, repaired
-from tests.model_code.conftest import WORDS, finetune_job, quiet_reporter
+from tests.model_code.conftest import WORDS, fine_tune_job, quiet_reporter
 
 TAGS = ("B-A", "B-B", "I-A", "I-B", "O")
 SETTINGS = Settings("token_classification", labels=TAGS, max_length=16)
@@ -51,7 +51,7 @@ def encoded(corpus: Path, examples: list[dict[str, Any]], max_length: int = 16) 
 @pytest.fixture(scope="module")
 def tagger(pretrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     """A tagger that learned names of one begin and any number of words after it."""
-    job = finetune_job(
+    job = fine_tune_job(
         pretrained, tmp_path_factory.mktemp("tagger"), task="token_classification", max_length=32
     )
     for split, count, seed in (("train", 480, 1), ("validation", 60, 2)):
@@ -59,7 +59,7 @@ def tagger(pretrained: Path, tmp_path_factory: pytest.TempPathFactory) -> Predic
         (job.paths["data"] / f"{split}.jsonl").write_text(
             "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
         )
-    finetune(job, quiet_reporter())
+    fine_tune(job, quiet_reporter())
     return Predictor(job.paths["output"] / "model")
 
 

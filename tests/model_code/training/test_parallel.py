@@ -14,7 +14,7 @@ from torch import nn
 
 from model_code.errors import TrainingError
 from model_code.job import Job
-from model_code.pretrain import pretrain
+from model_code.pretraining import pretrain
 from model_code.runtime import Runtime
 from model_code.training.parallel import parallel
 from model_code.training.ranks import Ranks

@@ -1,6 +1,6 @@
 """Fine-tuning on sentences of natural length, in turn with the Hugging Face Trainer and its default padding.
 
-    python -m benchmarks.finetune_speed [--quick] [--data DIR] [--work DIR]
+    python -m benchmarks.fine_tune_speed [--quick] [--data DIR] [--work DIR]
 
 The sentences of SST-2, one epoch from the same random weights, in bfloat16 with fused AdamW at the same rates
 on both sides; another seed in each round. Counted are tokens of text, not padding. The accuracies on the test
@@ -17,7 +17,7 @@ from itertools import count
 from pathlib import Path
 
 from benchmarks.bench import ROUNDS, BenchmarkError, Result, around, in_turn, machine, run
-from benchmarks.finetune_stages import RANDOM, Trial, given, options, prepare
+from benchmarks.fine_tune_stages import RANDOM, Trial, given, options, prepare
 from benchmarks.train_run import Run
 from benchmarks.train_sides import Sides, opened, require_peer
 
@@ -43,7 +43,7 @@ def measure(arguments: argparse.Namespace, sides: Sides | None = None) -> Result
     """
     if sides is None:
         require_peer()
-        with opened("finetune_loop", "finetune_trainer", _paths(arguments)) as both:
+        with opened("fine_tune_loop", "fine_tune_trainer", _paths(arguments)) as both:
             return measure(arguments, both)
     ours, peer = sides
     loop_seeds, trainer_seeds = count(), count()
@@ -61,7 +61,7 @@ def measure(arguments: argparse.Namespace, sides: Sides | None = None) -> Result
     rows = [_row("our loop, batches of similar length", mine), _row("Trainer, default padding", default)]
     rows += [_row("Trainer, default padding, plain attention", runs) for runs in plain]
     return Result(
-        name="finetune_speed",
+        name="fine_tune_speed",
         title="Fine-tuning on sentences of natural length",
         columns=["side", "tokens of text per CPU-second", "accuracy on the dev sentences"],
         rows=rows,
@@ -95,9 +95,9 @@ def _ratios(mine: Sequence[Run], theirs: Sequence[Run]) -> list[float]:
 def _row(name: str, runs: Sequence[Run]) -> list[str]:
     accuracies = [one.accuracy for one in runs if one.accuracy is not None]
     if not accuracies:
-        raise BenchmarkError(f"finetune_speed: {name} was not judged on test examples")
+        raise BenchmarkError(f"fine_tune_speed: {name} was not judged on test examples")
     return [name, around([one.speed for one in runs], 0), around(accuracies, 3)]
 
 
 if __name__ == "__main__":
-    sys.exit(run(measure, options(argparse.ArgumentParser(prog="python -m benchmarks.finetune_speed"))))
+    sys.exit(run(measure, options(argparse.ArgumentParser(prog="python -m benchmarks.fine_tune_speed"))))

@@ -22,7 +22,7 @@ from transformers import (
 
 from benchmarks.train_run import Run, timed
 from model_code.data.vocabulary import load_tokenizer, vocabulary_of
-from model_code.finetune import FinetuneConfig, finetune, read_examples
+from model_code.fine_tuning import FineTuneJob, fine_tune, read_examples
 from model_code.job import Job, config_from
 from model_code.predict import Predictor
 from model_code.runtime import prepare
@@ -32,8 +32,8 @@ from model_code.task_types.texts import bucketed_order
 
 def run_loop(job: Job) -> Run:
     """Fine-tune with `model_code`."""
-    config = config_from(FinetuneConfig, job.values)
-    times, _ = timed(finetune, job)
+    config = config_from(FineTuneJob, job.values)
+    times, _ = timed(fine_tune, job)
     task, settings = _task(job, config)
     lengths = _encoded(job, task, settings, "train").lengths
     batches = [
@@ -51,7 +51,7 @@ def run_loop(job: Job) -> Run:
 
 def run_trainer(job: Job, peer: Mapping[str, Any]) -> Run:
     """Fine-tune with the Hugging Face Trainer; `peer` holds `attention`, the implementation."""
-    config = config_from(FinetuneConfig, job.values)
+    config = config_from(FineTuneJob, job.values)
     task, settings = _task(job, config)
     data = _encoded(job, task, settings, "train")
     torch.manual_seed(config.seed)
@@ -76,7 +76,7 @@ def run_trainer(job: Job, peer: Mapping[str, Any]) -> Run:
     return Run(tokens, clock.times[-1] - clock.times[0], accuracy=accuracy)
 
 
-def _task(job: Job, config: FinetuneConfig) -> tuple[TaskType, Settings]:
+def _task(job: Job, config: FineTuneJob) -> tuple[TaskType, Settings]:
     task = task_named(config.task)
     labels = task.labels_of(read_examples(job.paths["data"] / "train.jsonl"))
     sizes = {"max_length": config.max_length, "head_dropout": config.head_dropout}
@@ -111,7 +111,7 @@ class _Clock(TrainerCallback):
         self.times.append(time.process_time())
 
 
-def _arguments(config: FinetuneConfig, job: Job) -> TrainingArguments:
+def _arguments(config: FineTuneJob, job: Job) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(job.paths["output"]),
         num_train_epochs=config.epochs,

@@ -67,7 +67,9 @@ def spread(values: Sequence[float]) -> str:
 def options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Where the data are, and where what is made of them is kept."""
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder with sst2, tnews and so on")
-    parser.add_argument("--work", type=Path, default=Path("build/finetune"), help="what is made is kept here")
+    parser.add_argument(
+        "--work", type=Path, default=Path("build/fine_tune"), help="what is made is kept here"
+    )
     return parser
 
 

@@ -1,6 +1,6 @@
 """Pretraining: token shards and a tokenizer in, a language model out.
 
-    python -m model_code.pretrain JOB.json
+    python -m model_code.pretraining JOB.json
 
 JOB: tokens (directory with train and validation shards), tokenizer, output, scratch, config.
 """
@@ -25,7 +25,7 @@ from model_code.data.noise import Noise
 from model_code.data.shards import Split, open_split
 from model_code.data.vocabulary import require_vocabulary, vocabulary_of
 from model_code.errors import TrainingError
-from model_code.evaluate import evaluate
+from model_code.held_out import evaluate
 from model_code.job import Job, Reporter, config_from, fingerprint, main, write_json, write_json_lines
 from model_code.models.checkpoints import digest_of, initial_model, load_model, require_positions
 from model_code.models.kernels import fast_attention, recompute_activations

@@ -1,6 +1,6 @@
 """The dry run: what a pretraining would need, told in seconds and without doing it.
 
-    python -m model_code.plan JOB.json
+    python -m model_code.dry_run JOB.json
 
 JOB: config, vocabulary (entries, for when there is no tokenizer yet), and, where they are there, tokenizer
 and tokens (the directory with the shards). The figures are those of the `done` event.
@@ -25,7 +25,7 @@ from model_code.data.vocabulary import Vocabulary, vocabulary_of
 from model_code.job import Job, Reporter, config_from, main
 from model_code.objectives.choice import objective_of
 from model_code.objectives.objective import Objective
-from model_code.pretrain import PretrainConfig
+from model_code.pretraining import PretrainConfig
 from model_code.probe import pass_seconds, probe, step_seconds
 from model_code.runtime import Runtime, prepare
 

@@ -9,7 +9,7 @@ import pytest
 
 from model_code.data.shards import write_split
 from model_code.errors import TrainingError
-from model_code.pretrain import held_out_metrics
+from model_code.pretraining import held_out_metrics
 from tests.model_code.conftest import TINY, pretrain_job, run_pretrain
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes(
     job = tmp_path / "job.json"
     job.write_text(json.dumps(raw), encoding="utf-8")
     with subprocess.Popen(
-        [sys.executable, "-m", "model_code.pretrain", job],
+        [sys.executable, "-m", "model_code.pretraining", job],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -71,7 +71,7 @@ def test_an_error_is_one_event_and_exit_code_1(corpus: Path, tmp_path: Path) -> 
         json.dumps(pretrain_job(corpus, tmp_path) | {"tokens": str(tmp_path / "tokens")}), encoding="utf-8"
     )
     done = subprocess.run(
-        [sys.executable, "-m", "model_code.pretrain", job],
+        [sys.executable, "-m", "model_code.pretraining", job],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -4,9 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_code.find import find, has_diverged, suggested_rate
+from model_code.dry_run import plan
 from model_code.job import Job
-from model_code.plan import plan
+from model_code.tuning import find, has_diverged, suggested_rate
 from tests.model_code.conftest import TINY, quiet_reporter
 
 

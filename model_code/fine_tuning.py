@@ -1,6 +1,6 @@
 """Fine-tuning: a pretrained model and labelled examples in, a model of a task out.
 
-    python -m model_code.finetune JOB.json
+    python -m model_code.fine_tuning JOB.json
 
 JOB: model, data (directory with train.jsonl and validation.jsonl), task, output, scratch, config.
 """
@@ -59,7 +59,7 @@ from model_code.validation import Validation
 
 
 @dataclass(frozen=True)
-class FinetuneConfig:
+class FineTuneJob:
     """`patience` is the number of epochs without a better figure after which training ends."""
 
     task: str
@@ -87,13 +87,13 @@ class FinetuneConfig:
     precision: str = "auto"
 
 
-def finetune(job: Job, reporter: Reporter) -> dict[str, Any]:
+def fine_tune(job: Job, reporter: Reporter) -> dict[str, Any]:
     """Train, keep the epoch that does best on the validation split, write the model and its figures.
 
     Returns the metrics with timings. Raises TrainingError when data or model don't fit together
     or the loss stops being a number.
     """
-    config = config_from(FinetuneConfig, job.values)
+    config = config_from(FineTuneJob, job.values)
     run = fingerprint(config, *_digests(job))
     runtime = prepare(config.precision)
     task = task_named(config.task)
@@ -212,7 +212,7 @@ def read_examples(path: Path) -> list[Example]:
     return examples
 
 
-def _settings(task: TaskType, examples: Sequence[Example], config: FinetuneConfig) -> Settings:
+def _settings(task: TaskType, examples: Sequence[Example], config: FineTuneJob) -> Settings:
     labels = task.labels_of(examples)
     return Settings(
         task=config.task,
@@ -244,7 +244,7 @@ def label_weights(task: TaskType, examples: Sequence[Example], labels: Sequence[
 
 
 def _model(
-    directory: Path, task: TaskType, vocabulary: Vocabulary, settings: Settings, config: FinetuneConfig
+    directory: Path, task: TaskType, vocabulary: Vocabulary, settings: Settings, config: FineTuneJob
 ) -> PreTrainedModel:
     torch.manual_seed(config.seed)  # a head that the checkpoint lacks starts at random
     require_family(directory, settings.task, task)
@@ -270,7 +270,7 @@ def require_family(directory: Path, name: str, task: TaskType) -> None:
 
 
 def _module(
-    model: PreTrainedModel, task: TaskType, settings: Settings, tokenizer: Tokenizer, config: FinetuneConfig
+    model: PreTrainedModel, task: TaskType, settings: Settings, tokenizer: Tokenizer, config: FineTuneJob
 ) -> nn.Module:
     if config.r_drop and config.distill:
         raise TrainingError("r_drop and distill each replace the loss; leave one of them out")
@@ -286,7 +286,7 @@ def _module(
 
 
 def _mechanism(
-    task: TaskType, config: FinetuneConfig, examples: int, total_steps: int, scratch: Path, run: str
+    task: TaskType, config: FineTuneJob, examples: int, total_steps: int, scratch: Path, run: str
 ) -> Mechanism:
     if getattr(task, "COMPARES_EXAMPLES", False):
         raise TrainingError(
@@ -333,4 +333,4 @@ def _digests(job: Job) -> list[str]:
 
 
 if __name__ == "__main__":
-    main(finetune, {"model", "data", "output", "scratch"})
+    main(fine_tune, {"model", "data", "output", "scratch"})

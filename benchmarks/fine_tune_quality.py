@@ -1,6 +1,6 @@
 """What fine-tuning gives on public data: pretrained against random weights, at all labels and at 1,000.
 
-    python -m benchmarks.finetune_quality [--quick] [--data DIR] [--work DIR] [--only sst2,tnews]
+    python -m benchmarks.fine_tune_quality [--quick] [--data DIR] [--work DIR] [--only sst2,tnews]
 
 Each set by its built-in recipe, from the raw files on, three seeds, on the split that the recipe names and
 against a baseline on the same split. `--work` keeps what was made: a second run makes only what is missing.
@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import mean
 
 from benchmarks.bench import machine
-from benchmarks.finetune_stages import RANDOM, Outcome, Trial, options, outcomes, prepare, spread
+from benchmarks.fine_tune_stages import RANDOM, Outcome, Trial, options, outcomes, prepare, spread
 
 SEEDS = 3
 FEW = 1000
@@ -154,7 +154,7 @@ def verdict(one: Set, found: Found, fault: str) -> str:
     """The line for people and programs: `ok`, `short`, or `measured` where there is no bar but the time."""
     best = found.get(Cell(one, True, 0))
     if best is None or fault:
-        return f"short finetune_{one.recipe} {fault}"
+        return f"short fine_tune_{one.recipe} {fault}"
     found_mean = mean(best.values(one.metric))
     minutes = best.whole / 60 / CORES
     passed = minutes <= MINUTES and (one.bar is None or found_mean >= one.bar)
@@ -162,7 +162,7 @@ def verdict(one: Set, found: Found, fault: str) -> str:
     bar = "none" if one.bar is None else f"{one.bar:g}"
     baseline = best.evaluation["baselines"][one.baseline][one.metric]
     return (
-        f"{word} finetune_{one.recipe} {one.metric}={found_mean:.3f} bar={bar} baseline={baseline:.3f} "
+        f"{word} fine_tune_{one.recipe} {one.metric}={found_mean:.3f} bar={bar} baseline={baseline:.3f} "
         f"minutes={minutes:.1f} (at most {MINUTES})"
     )
 
@@ -194,7 +194,7 @@ def parser(command: str) -> argparse.ArgumentParser:
 
 def main() -> int:
     """Measure and print; the exit code is 1 when a bar is missed or a set could not be measured."""
-    verdicts = measure(parser("python -m benchmarks.finetune_quality").parse_args())
+    verdicts = measure(parser("python -m benchmarks.fine_tune_quality").parse_args())
     print("\n".join(verdicts))
     return 1 if any(line.startswith("short") for line in verdicts) else 0
 

@@ -1,9 +1,9 @@
 """What adapters, privacy, a search and R-Drop cost and give, on SST-2.
 
-    python -m benchmarks.finetune_methods [--data DIR] [--work DIR] [--only NAME,NAME]
+    python -m benchmarks.fine_tune_methods [--data DIR] [--work DIR] [--only NAME,NAME]
 
-The recipe `sst2` with one thing changed, three seeds each; `--work` is shared with `finetune_quality`, so the
-pretraining is there when that has run.
+The recipe `sst2` with one thing changed, three seeds each; `--work` is shared with `fine_tune_quality`, so
+the pretraining is there when that has run.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.bench import machine
-from benchmarks.finetune_stages import Outcome, Trial, options, outcomes, prepare, spread
+from benchmarks.fine_tune_stages import Outcome, Trial, options, outcomes, prepare, spread
 
 SEEDS = 3
 METRIC = "accuracy"
@@ -60,7 +60,7 @@ def measure(arguments: argparse.Namespace) -> list[str]:
     faults = []
     for trial, outcome in outcomes(list(trials), arguments.work):
         if isinstance(outcome, str):
-            faults.append(f"short finetune_methods {trials[trial]}: {outcome}")
+            faults.append(f"short fine_tune_methods {trials[trial]}: {outcome}")
         else:
             found.setdefault(trials[trial], []).append(outcome)
             print(*_row(trials[trial], [outcome]), sep=", ", file=sys.stderr, flush=True)
@@ -103,7 +103,7 @@ def _figures(found: Mapping[str, Sequence[Outcome]]) -> dict[str, Any]:
 
 def main() -> int:
     """Measure and print; the exit code is 1 when a method could not be measured."""
-    parser = options(argparse.ArgumentParser(prog="python -m benchmarks.finetune_methods"))
+    parser = options(argparse.ArgumentParser(prog="python -m benchmarks.fine_tune_methods"))
     names = list(METHODS)
     parser.add_argument(
         "--only", type=lambda text: text.split(","), default=names, help=f"some of {','.join(names)}"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks import finetune_methods, finetune_quality, finetune_speed
-from benchmarks.finetune_quality import FEW, SETS, Cell, Set
-from benchmarks.finetune_stages import Outcome, Trial, outcome, prepare
+from benchmarks import fine_tune_methods, fine_tune_quality, fine_tune_speed
+from benchmarks.fine_tune_quality import FEW, SETS, Cell, Set
+from benchmarks.fine_tune_stages import Outcome, Trial, outcome, prepare
 from benchmarks.train_worker import Run
 from flows.recipe import load_recipe
 from tasks.contract.errors import StageError
@@ -40,10 +40,10 @@ def test_a_cell_changes_the_recipe_and_nothing_else_is_needed(of: Set) -> None:
         assert changed.collect == own.collect
 
 
-@pytest.mark.parametrize("name", finetune_methods.METHODS)
+@pytest.mark.parametrize("name", fine_tune_methods.METHODS)
 def test_a_method_is_a_change_that_the_recipe_takes(name: str) -> None:
     own = load_recipe("sst2", ()).fine_tune
-    for trial in finetune_methods._trials(name):
+    for trial in fine_tune_methods._trials(name):
         assert load_recipe(trial.recipe, trial.changes).fine_tune != own
 
 
@@ -52,7 +52,7 @@ def test_a_method_is_a_change_that_the_recipe_takes(name: str) -> None:
     [([0.79, 0.81, 0.81], 600, "ok"), ([0.79, 0.80, 0.80], 600, "short"), ([0.82] * 3, 1900, "short")],
 )
 def test_the_bar_is_for_the_mean_and_the_time(accuracies: list[float], seconds: float, word: str) -> None:
-    line = finetune_quality.verdict(SST2, {Cell(SST2, True, 0): found(accuracies, seconds)}, "")
+    line = fine_tune_quality.verdict(SST2, {Cell(SST2, True, 0): found(accuracies, seconds)}, "")
     assert line.split()[0] == word
     assert "baseline=0.790" in line
 
@@ -64,7 +64,7 @@ def test_the_table_has_a_place_for_each_start_and_size() -> None:
             ((False, FEW), (True, FEW), (False, 0), (True, 0)), (0.5, 0.6, 0.7, 0.8), strict=True
         )
     }
-    *_, row = finetune_quality.table([SST2], cells).splitlines()
+    *_, row = fine_tune_quality.table([SST2], cells).splitlines()
     places = [cell.strip() for cell in row.strip("|").split("|")]
     assert [place.split()[0] for place in places[3:7]] == ["0.510", "0.610", "0.710", "0.810"]
     assert places[-1] == "5.0"
@@ -91,8 +91,10 @@ class Paced:
 @pytest.mark.parametrize(("speed", "passed"), [(160, True), (140, False)])
 def test_speed_is_judged_round_by_round_with_equal_seeds(speed: int, passed: bool) -> None:
     ours, peer = Paced(speed), Paced(100)
-    result = finetune_speed.measure(Namespace(quick=False), (ours, peer))  # type: ignore[arg-type]
+    result = fine_tune_speed.measure(Namespace(quick=False), (ours, peer))  # type: ignore[arg-type]
     assert result.passed is passed
     assert ours.seeds == sorted(set(ours.seeds))
-    assert peer.seeds == [seed for seed in ours.seeds for _ in (finetune_speed.DEFAULT, finetune_speed.PLAIN)]
+    assert peer.seeds == [
+        seed for seed in ours.seeds for _ in (fine_tune_speed.DEFAULT, fine_tune_speed.PLAIN)
+    ]
     assert "0.800" in result.report()

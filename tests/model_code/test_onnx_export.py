@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import ModernBertForSequenceClassification
 
-from model_code.export import OPSET, export_classifier
+from model_code.onnx_export import OPSET, export_classifier
 
 
 @pytest.fixture(scope="module")

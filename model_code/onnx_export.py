@@ -1,6 +1,6 @@
 """ONNX export: what is served no longer needs torch or transformers.
 
-    PYTHONHASHSEED=0 python -m model_code.export JOB.json
+    PYTHONHASHSEED=0 python -m model_code.onnx_export JOB.json
 
 JOB: model (directory of a classifier), output (directory that gets model.onnx), config (empty).
 

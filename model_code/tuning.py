@@ -1,6 +1,6 @@
 """The finders: how many sequences at once, and which learning rate, before a long run.
 
-    python -m model_code.find JOB.json
+    python -m model_code.tuning JOB.json
 
 JOB: tokens, tokenizer, config. The figures are those of the `done` event.
 """
@@ -23,7 +23,7 @@ from model_code.errors import TrainingError
 from model_code.job import Job, Reporter, config_from, main
 from model_code.objectives.choice import objective_of
 from model_code.objectives.objective import Objective
-from model_code.pretrain import PretrainConfig
+from model_code.pretraining import PretrainConfig
 from model_code.probe import pass_seconds, probe
 from model_code.runtime import Runtime, prepare
 
