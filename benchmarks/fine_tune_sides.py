@@ -21,9 +21,11 @@ from transformers import (
 )
 
 from benchmarks.train_run import Run, timed
+from model_code.config.fine_tuning import FineTuningRun
+from model_code.config.strict import settings_from
 from model_code.data.vocabulary import load_tokenizer, vocabulary_of
-from model_code.fine_tuning import FineTuneJob, fine_tune, read_examples
-from model_code.job import Job, config_from
+from model_code.fine_tuning import fine_tune, read_examples
+from model_code.job import Job
 from model_code.predict import Predictor
 from model_code.runtime import prepare
 from model_code.task_types.task import Settings, TaskType, task_named
@@ -32,7 +34,7 @@ from model_code.task_types.texts import bucketed_order
 
 def run_loop(job: Job) -> Run:
     """Fine-tune with `model_code`."""
-    config = config_from(FineTuneJob, job.values)
+    config = settings_from(FineTuningRun, job.values)
     times, _ = timed(fine_tune, job)
     task, settings = _task(job, config)
     lengths = _encoded(job, task, settings, "train").lengths
@@ -51,7 +53,7 @@ def run_loop(job: Job) -> Run:
 
 def run_trainer(job: Job, peer: Mapping[str, Any]) -> Run:
     """Fine-tune with the Hugging Face Trainer; `peer` holds `attention`, the implementation."""
-    config = config_from(FineTuneJob, job.values)
+    config = settings_from(FineTuningRun, job.values)
     task, settings = _task(job, config)
     data = _encoded(job, task, settings, "train")
     torch.manual_seed(config.seed)
@@ -76,7 +78,7 @@ def run_trainer(job: Job, peer: Mapping[str, Any]) -> Run:
     return Run(tokens, clock.times[-1] - clock.times[0], accuracy=accuracy)
 
 
-def _task(job: Job, config: FineTuneJob) -> tuple[TaskType, Settings]:
+def _task(job: Job, config: FineTuningRun) -> tuple[TaskType, Settings]:
     task = task_named(config.task)
     labels = task.labels_of(read_examples(job.paths["data"] / "train.jsonl"))
     sizes = {"max_length": config.max_length, "head_dropout": config.head_dropout}
@@ -111,7 +113,7 @@ class _Clock(TrainerCallback):
         self.times.append(time.process_time())
 
 
-def _arguments(config: FineTuneJob, job: Job) -> TrainingArguments:
+def _arguments(config: FineTuningRun, job: Job) -> TrainingArguments:
     return TrainingArguments(
         output_dir=str(job.paths["output"]),
         num_train_epochs=config.epochs,

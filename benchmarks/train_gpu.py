@@ -28,13 +28,14 @@ from tokenizers import Tokenizer, models
 from torch import nn
 
 from benchmarks.train_gpu_records import resumes_exactly, seconds_to_loss
+from model_code.config.pretraining import PretrainConfig
 from model_code.cost import peak_flops, step_cost
 from model_code.data.shards import open_split, write_split
 from model_code.data.vocabulary import vocabulary_of
 from model_code.job import Job, Reporter
 from model_code.models.families import family_named
 from model_code.objectives.choice import objective_of
-from model_code.pretraining import PretrainConfig, pretrain
+from model_code.pretraining import pretrain
 from model_code.runtime import prepare
 
 VOCABULARY = 50_304  # GPT-2's 50,257, rounded up to whole tiles of 64

@@ -25,16 +25,17 @@ from transformers import (
 )
 
 from benchmarks.train_run import Run
+from model_code.config.pretraining import PretrainConfig
+from model_code.config.strict import settings_from
 from model_code.data.batches import Rows
 from model_code.data.noise import Noise
 from model_code.data.shards import Split, open_split
 from model_code.data.vocabulary import vocabulary_of
 from model_code.held_out import evaluate
-from model_code.job import Job, config_from
+from model_code.job import Job
 from model_code.models.families import DECODERS, family_named
 from model_code.objectives.choice import objective_of
 from model_code.objectives.objective import Batch, Objective, Score
-from model_code.pretraining import PretrainConfig
 from model_code.runtime import Runtime
 from model_code.training.module import TrainingModule
 
@@ -46,7 +47,7 @@ def train(job: Job, peer: Mapping[str, Any]) -> Run:
 
     `peer` holds attention, batch_size, and maybe cut, group_by_length, sparse_prediction, evaluate.
     """
-    config = config_from(PretrainConfig, job.values)
+    config = settings_from(PretrainConfig, job.values)
     split = open_split(job.paths["tokens"], "train")
     causal = config.family in DECODERS
     length = config.sequence_length

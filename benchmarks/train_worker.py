@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 def run_loop(job: Job, peer: dict[str, Any]) -> Run:
     """Pretrain with `model_code`."""
-    from model_code.pretraining import PretrainConfig, pretrain
+    from model_code.config.pretraining import PretrainConfig
+    from model_code.pretraining import pretrain
 
     times, metrics = timed(pretrain, job)
     first, last = min(times), max(times)

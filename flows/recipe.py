@@ -23,6 +23,7 @@ from corpus.cleaning.personal_data.patterns import api_key, private_key
 from corpus.redaction import redacted, texts_in
 from flows import recipe_file
 from flows.recipe_faults import faults
+from model_code.config.pretraining import PretrainConfig
 from model_code.config.strict import Config
 from tasks.collect import CollectConfig
 from tasks.contract.errors import RecipeError
@@ -31,7 +32,6 @@ from tasks.evaluation.gate import EvaluateConfig
 from tasks.examples import ExamplesConfig
 from tasks.export import ExportConfig
 from tasks.fine_tune import FineTuneConfig
-from tasks.pretrain import PretrainConfig
 from tasks.register import RegisterConfig
 from tasks.tokenize import TokenizeConfig
 from tasks.tracking.registry import SERVED_TASK

@@ -8,7 +8,6 @@ is trained as it is. `quantize: nf4` keeps the resting matrices in four bits a n
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,42 +17,28 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from model_code.config.fine_tuning import LoraConfig
 from model_code.errors import TrainingError
 from model_code.job import write_json
-
-QUANTIZE = ("none", "nf4")
-
-
-@dataclass(frozen=True)
-class Lora:
-    """`rank` is that of the product, which counts `alpha / rank` times; `dropout` is that of its input."""
-
-    rank: int = 8
-    alpha: float = 16.0
-    dropout: float = 0.0
-    quantize: str = "none"
 
 
 class Adapter:
     """The adapter of a model, put into its layers in place: the model is used as it was before."""
 
-    def __init__(self, model: PreTrainedModel, lora: Lora) -> None:
+    def __init__(self, model: PreTrainedModel, lora: LoraConfig) -> None:
         """From here on only the adapter and the heads require gradients.
 
         It begins as a product of zero, by the global random numbers of torch. Raises TrainingError when the
         model can't be quantized.
         """
         logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it advertises kernels of the hub
-        from peft import LoraConfig, get_peft_model
+        from peft import LoraConfig as PeftConfig
+        from peft import get_peft_model
 
         heads = heads_of(model)
-        if lora.quantize not in QUANTIZE:
-            raise TrainingError(
-                f"lora.quantize {lora.quantize!r} is not known; choose one of {', '.join(QUANTIZE)}"
-            )
         if lora.quantize == "nf4":
             _quantize(model, heads)
-        config: Any = LoraConfig(
+        config: Any = PeftConfig(
             r=lora.rank,
             lora_alpha=lora.alpha,  # type: ignore[arg-type]
             lora_dropout=lora.dropout,

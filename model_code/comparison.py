@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +15,11 @@ import torch
 from tokenizers import Tokenizer
 from torch import nn
 
+from model_code.config.fine_tuning import DistillConfig
 from model_code.data.vocabulary import load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
 from model_code.objectives.objective import Score
 from model_code.task_types.task import Settings, TaskType, read_settings
-
-
-@dataclass(frozen=True)
-class Distill:
-    """A fine-tuned model to learn from, how soft its answers are made, and their share of the loss."""
-
-    teacher: str
-    temperature: float = 2.0
-    weight: float = 0.5
 
 
 class Distillation(nn.Module):
@@ -39,20 +30,12 @@ class Distillation(nn.Module):
     """
 
     def __init__(
-        self, model: nn.Module, task: TaskType, settings: Settings, teacher: nn.Module, distill: Distill
+        self, model: nn.Module, task: TaskType, settings: Settings, teacher: nn.Module, distill: DistillConfig
     ) -> None:
-        """`teacher` answers without dropout and stays as it is.
-
-        Raises TrainingError for a temperature or a weight out of range.
-        """
+        """`teacher` answers without dropout and stays as it is."""
         super().__init__()
         self.model, self._task, self._settings, self._distill = model, task, settings, distill
         self._teacher = teacher.requires_grad_(False).train(False)
-        if not (distill.temperature > 0 and 0 <= distill.weight <= 1):
-            raise TrainingError(
-                f"distill.temperature {distill.temperature:g} must be above 0, and distill.weight "
-                f"{distill.weight:g} from 0 to 1; change them"
-            )
 
     def forward(self, tensors: Mapping[str, torch.Tensor]) -> dict[str, Score]:
         """The scores of one batch."""
@@ -102,7 +85,7 @@ def divergence(wanted: torch.Tensor, given: torch.Tensor) -> torch.Tensor:
 
 
 def teacher_of(
-    distill: Distill, task: TaskType, settings: Settings, tokenizer: Tokenizer, max_length: int
+    distill: DistillConfig, task: TaskType, settings: Settings, tokenizer: Tokenizer, max_length: int
 ) -> nn.Module:
     """The model of `distill.teacher`.
 

@@ -36,7 +36,7 @@ from model_code.objectives.objective import Batch, Objective
 from model_code.runtime import Runtime
 
 if TYPE_CHECKING:
-    from model_code.pretraining import PretrainConfig
+    from model_code.config.pretraining import PretrainConfig
 
 # Dense bfloat16 operations per second with float32 accumulation, from the vendor's data sheets; a name is
 # looked for in the device's name, the longer ones first.

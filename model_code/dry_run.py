@@ -8,11 +8,13 @@ and tokens (the directory with the shards). The figures are those of the `done` 
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import torch
 
+from model_code.config.pretraining import PretrainConfig
+from model_code.config.strict import settings_from
 from model_code.cost import (
     CHINCHILLA_TOKENS_PER_PARAMETER,
     StepCost,
@@ -22,10 +24,9 @@ from model_code.cost import (
 )
 from model_code.data.shards import open_split
 from model_code.data.vocabulary import Vocabulary, vocabulary_of
-from model_code.job import Job, Reporter, config_from, main
+from model_code.job import Job, Reporter, main
 from model_code.objectives.choice import objective_of
 from model_code.objectives.objective import Objective
-from model_code.pretraining import PretrainConfig
 from model_code.probe import pass_seconds, probe, step_seconds
 from model_code.runtime import Runtime, prepare
 
@@ -41,7 +42,7 @@ def plan(job: Job, reporter: Reporter) -> dict[str, Any]:
     """
     values = dict(job.values)
     entries = values.pop("vocabulary", 0)
-    config = config_from(PretrainConfig, values)
+    config = settings_from(PretrainConfig, values)
     runtime = prepare(config.precision, config.deterministic)
     vocabulary = (
         vocabulary_of(job.paths["tokenizer"]) if "tokenizer" in job.paths else placeholder(int(entries))
@@ -92,10 +93,11 @@ def _seconds_per_step(
     per_sequence = cost.flops / config.batch_size
     per_pass = min(config.micro_batch or config.batch_size, config.batch_size)
     sequences = max(1, min(per_pass, int(affordable / per_sequence)))
-    part = replace(config, batch_size=sequences, micro_batch=0, parallel="none")
+    part = config.model_copy(update={"batch_size": sequences, "micro_batch": 0, "parallel": "none"})
     if per_sequence > affordable or cost.memory.total > free_memory(runtime):
         length = min(PROBED_LENGTH, config.sequence_length)
-        part = replace(part, start_from="", layers=1, sequence_length=length, batch_size=1)
+        one = {"start_from": "", "layers": 1, "sequence_length": length, "batch_size": 1}
+        part = part.model_copy(update=one)
         operations = step_cost(part, vocabulary, objective, runtime).flops
         with probe(part, vocabulary, objective, runtime) as step:
             seconds = pass_seconds(step, vocabulary, objective, length, 1)

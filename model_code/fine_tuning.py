@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,17 @@ from tokenizers import Tokenizer
 from torch import nn
 from transformers import PreTrainedModel
 
-from model_code.adapters import Adapter, Lora
-from model_code.comparison import Distill, Distillation, RDrop, require_logits, teacher_of
+from model_code.adapters import Adapter
+from model_code.comparison import Distillation, RDrop, require_logits, teacher_of
+from model_code.config.fine_tuning import FineTuningRun
+from model_code.config.strict import settings_from
 from model_code.data.padding import padded_length
 from model_code.data.vocabulary import Vocabulary, load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
-from model_code.job import Job, Reporter, config_from, fingerprint, main, write_json, write_json_lines
+from model_code.job import Job, Reporter, fingerprint, main, write_json, write_json_lines
 from model_code.models.kernels import fast_attention
 from model_code.objectives.objective import Score
-from model_code.privacy import Mechanism, Privacy, key_of, mechanism_of
+from model_code.privacy import Mechanism, key_of, mechanism_of
 from model_code.runtime import prepare
 from model_code.task_types.task import (
     Example,
@@ -58,42 +60,13 @@ from model_code.training.step import Step
 from model_code.validation import Validation
 
 
-@dataclass(frozen=True)
-class FineTuneJob:
-    """`patience` is the number of epochs without a better figure after which training ends."""
-
-    task: str
-    options: dict[str, Any] = field(default_factory=dict)
-    max_length: int = 128
-    batch_size: int = 32
-    epochs: int = 3
-    optimizer: str = "adamw"
-    learning_rate: float = 1e-3
-    muon_learning_rate: float = 6e-3
-    warmup_fraction: float = 0.1
-    weight_decay: float = 0.01
-    label_smoothing: float = 0.0
-    class_weights: bool = False
-    patience: int = 2
-    head_dropout: float = 0.1
-    clip: float = 1.0
-    layer_decay: float = 1.0
-    r_drop: float = 0.0
-    privacy: dict[str, Any] | None = None
-    distill: dict[str, Any] | None = None
-    lora: dict[str, Any] | None = None
-    seed: int = 0
-    checkpoint_every: int = 200
-    precision: str = "auto"
-
-
 def fine_tune(job: Job, reporter: Reporter) -> dict[str, Any]:
     """Train, keep the epoch that does best on the validation split, write the model and its figures.
 
     Returns the metrics with timings. Raises TrainingError when data or model don't fit together
     or the loss stops being a number.
     """
-    config = config_from(FineTuneJob, job.values)
+    config = settings_from(FineTuningRun, job.values)
     run = fingerprint(config, *_digests(job))
     runtime = prepare(config.precision)
     task = task_named(config.task)
@@ -108,7 +81,7 @@ def fine_tune(job: Job, reporter: Reporter) -> dict[str, Any]:
         model = _model(job.paths["model"], task, vocabulary, settings, config)
         train = task.encode(examples, tokenizer, vocabulary, settings)
         held_out = task.encode(held_out_examples, tokenizer, vocabulary, plain)
-        adapter = None if config.lora is None else Adapter(model, config_from(Lora, config.lora))
+        adapter = None if config.lora is None else Adapter(model, config.lora)
         model.to(runtime.device)  # type: ignore[arg-type]
         module = _module(model, task, settings, tokenizer, config).to(runtime.device)
         validation = Validation(task, plain, model, held_out_examples, held_out, config.batch_size)
@@ -212,7 +185,7 @@ def read_examples(path: Path) -> list[Example]:
     return examples
 
 
-def _settings(task: TaskType, examples: Sequence[Example], config: FineTuneJob) -> Settings:
+def _settings(task: TaskType, examples: Sequence[Example], config: FineTuningRun) -> Settings:
     labels = task.labels_of(examples)
     return Settings(
         task=config.task,
@@ -244,7 +217,7 @@ def label_weights(task: TaskType, examples: Sequence[Example], labels: Sequence[
 
 
 def _model(
-    directory: Path, task: TaskType, vocabulary: Vocabulary, settings: Settings, config: FineTuneJob
+    directory: Path, task: TaskType, vocabulary: Vocabulary, settings: Settings, config: FineTuningRun
 ) -> PreTrainedModel:
     torch.manual_seed(config.seed)  # a head that the checkpoint lacks starts at random
     require_family(directory, settings.task, task)
@@ -270,39 +243,29 @@ def require_family(directory: Path, name: str, task: TaskType) -> None:
 
 
 def _module(
-    model: PreTrainedModel, task: TaskType, settings: Settings, tokenizer: Tokenizer, config: FineTuneJob
+    model: PreTrainedModel, task: TaskType, settings: Settings, tokenizer: Tokenizer, config: FineTuningRun
 ) -> nn.Module:
-    if config.r_drop and config.distill:
-        raise TrainingError("r_drop and distill each replace the loss; leave one of them out")
     if config.r_drop:
         require_logits(task, config.task, "r_drop")
         return RDrop(model, task, settings, config.r_drop)
     if config.distill:
         require_logits(task, config.task, "distill")
-        distill = config_from(Distill, config.distill)
-        teacher = teacher_of(distill, task, settings, tokenizer, config.max_length)
-        return Distillation(model, task, settings, teacher, distill)
+        teacher = teacher_of(config.distill, task, settings, tokenizer, config.max_length)
+        return Distillation(model, task, settings, teacher, config.distill)
     return FineTuning(model, task, settings)
 
 
 def _mechanism(
-    task: TaskType, config: FineTuneJob, examples: int, total_steps: int, scratch: Path, run: str
+    task: TaskType, config: FineTuningRun, examples: int, total_steps: int, scratch: Path, run: str
 ) -> Mechanism:
     if getattr(task, "COMPARES_EXAMPLES", False):
         raise TrainingError(
             f"the task {config.task} compares examples with each other, so what one of them adds can't be "
             "bounded; leave privacy out"
         )
-    for name, value, why in (
-        ("class_weights", config.class_weights, "counts labels of the examples without noise"),
-        ("distill", config.distill, "has a teacher that has seen examples without noise"),
-        ("optimizer muon", config.optimizer == "muon", "makes the noise as large as the gradient"),
-    ):
-        if value:
-            raise TrainingError(f"{name} {why}; leave it out, or leave privacy out")
-    privacy = config_from(Privacy, config.privacy or {})
-    key = key_of(privacy, config.seed, scratch, run)
-    return mechanism_of(privacy, examples, config.batch_size, total_steps, key)
+    assert config.privacy is not None
+    key = key_of(config.privacy, config.seed, scratch, run)
+    return mechanism_of(config.privacy, examples, config.batch_size, total_steps, key)
 
 
 def _save(

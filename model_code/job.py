@@ -9,15 +9,14 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO, TypeVar
+from typing import Any, TextIO
 
+from model_code.config.strict import Config
 from model_code.errors import TrainingError
-
-Config = TypeVar("Config")
 
 
 @dataclass(frozen=True)
@@ -79,22 +78,9 @@ def _read_job(arguments: list[str], required: set[str]) -> Job:
     return Job(paths, values)
 
 
-def config_from(kind: type[Config], values: Mapping[str, Any]) -> Config:
-    """Build a config dataclass; raise TrainingError for keys that are unknown or missing."""
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    unknown = sorted(values.keys() - known)
-    if unknown:
-        raise TrainingError(f"config has unknown keys {unknown}; allowed are {sorted(known)}")
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise TrainingError(f"config is incomplete: {error}") from error
-
-
-def fingerprint(config: Any, *data: str, leaving_out: frozenset[str] = frozenset()) -> str:
-    """Name a run by its config (a dataclass, without some fields) and the digests of what it reads."""
-    values = {name: value for name, value in asdict(config).items() if name not in leaving_out}
-    return hashlib.sha256(json.dumps([values, data], sort_keys=True).encode()).hexdigest()
+def fingerprint(config: Config, *data: str) -> str:
+    """Name a run by what counts of its config, and by the digests of what it reads."""
+    return hashlib.sha256(json.dumps([config.what_counts(), data], sort_keys=True).encode()).hexdigest()
 
 
 def write_json(path: Path, value: Any) -> None:

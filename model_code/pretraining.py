@@ -11,26 +11,24 @@ import hashlib
 import math
 import shutil
 from contextlib import nullcontext
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
+from model_code.config.pretraining import PretrainConfig
+from model_code.config.strict import settings_from
 from model_code.cost import peak_flops, require_memory, step_cost
 from model_code.data.ahead import Ahead
 from model_code.data.batches import PackedBatches
 from model_code.data.noise import Noise
 from model_code.data.shards import Split, open_split
 from model_code.data.vocabulary import require_vocabulary, vocabulary_of
-from model_code.errors import TrainingError
 from model_code.held_out import evaluate
-from model_code.job import Job, Reporter, config_from, fingerprint, main, write_json, write_json_lines
+from model_code.job import Job, Reporter, fingerprint, main, write_json, write_json_lines
 from model_code.models.checkpoints import digest_of, initial_model, load_model, require_positions
 from model_code.models.kernels import fast_attention, recompute_activations
-from model_code.models.presets import preset_shape
-from model_code.models.shape import Shape
 from model_code.objectives.choice import objective_of
 from model_code.objectives.objective import Batch
 from model_code.runtime import prepare
@@ -47,79 +45,6 @@ from model_code.training.ranks import join_ranks
 from model_code.training.schedule import schedule_named
 from model_code.training.step import Step
 
-# How a run is carried out and not what comes of it: it may be resumed with others of these.
-HOW = frozenset(
-    {
-        "micro_batch",
-        "activation_checkpointing",
-        "parallel",
-        "devices",
-        "checkpoint_every",
-        "keep_every",
-    }
-)
-
-
-@dataclass(frozen=True)
-class PretrainConfig:
-    """What is trained, on what, and how. Defaults: 4.1 M tokens, two minutes on two idle cores with bfloat16.
-
-    Sizes that are None are those of the preset. Rates, weights and fractions that are 0 switch their
-    thing off; counts of steps (`keep_every`, `evaluate_every`) that are 0 do so too.
-    """
-
-    family: str = "modernbert"
-    preset: str = "tiny"
-    layers: int | None = None
-    width: int | None = None
-    heads: int | None = None
-    kv_heads: int | None = None
-    intermediate: int | None = None
-    max_positions: int | None = None
-    local_attention: int | None = None
-    dropout: float = 0.0
-    start_from: str = ""
-
-    objective: str = ""
-    mask_rate: float = 0.3
-    whole_words: bool = False
-    noise_density: float = 0.15
-    mean_span: float = 3.0
-    z_loss: float = 0.0
-
-    steps: int = 1000
-    sequence_length: int = 128
-    batch_size: int = 32
-    optimizer: str = "muon"
-    learning_rate: float = 2e-3
-    muon_learning_rate: float = 6e-3
-    beta2: float = 0.98
-    weight_decay: float = 0.01
-    clip: float = 1.0
-    schedule: str = "warmup_stable_decay"
-    warmup_fraction: float = 0.05
-    decay_fraction: float = 0.5
-    final_fraction: float = 0.0
-    ema: float = 0.0
-    evaluate_every: int = 0
-    seed: int = 0
-
-    precision: str = "auto"
-    compile: str = "auto"
-    deterministic: bool = True
-    activation_checkpointing: bool = False
-    micro_batch: int = 0
-    parallel: str = "auto"
-    devices: int = 0
-    checkpoint_every: int = 200
-    keep_every: int = 0
-
-    @property
-    def shape(self) -> Shape:
-        """The preset, with the sizes that the config sets itself. Raises TrainingError for an unknown one."""
-        own = {field.name: getattr(self, field.name) for field in fields(Shape)}
-        return preset_shape(self.family, self.preset, own)
-
 
 def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
     """Train, evaluate on the held-out split, write `model/`, `metrics.json` and `history.jsonl`.
@@ -127,7 +52,7 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
     Run by torchrun, its processes train one model together. Returns the metrics with timings. Raises
     TrainingError when the config, the data and the machine don't fit together, or training can't go on.
     """
-    config = config_from(PretrainConfig, job.values)
+    config = settings_from(PretrainConfig, job.values)
     ranks = join_ranks()
     runtime = prepare(config.precision, config.deterministic)
     vocabulary = vocabulary_of(job.paths["tokenizer"])
@@ -161,7 +86,7 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
             Step(module, _optimizer(config, model), runtime, ranks, config.clip),
             Checkpoints(
                 job.paths["scratch"],
-                fingerprint(config, *_inputs(job, config, train, validation), leaving_out=HOW),
+                fingerprint(config, *_inputs(job, config, train, validation)),
                 ranks,
                 config.keep_every,
             ),
@@ -217,12 +142,8 @@ def _plan(config: PretrainConfig, steps_per_epoch: int) -> Plan:
 
 
 def _optimizer(config: PretrainConfig, model: PreTrainedModel) -> MixedOptimizer:
-    rates = {"muon": config.muon_learning_rate, "adamw": None}
-    if config.optimizer not in rates:
-        raise TrainingError(f"optimizer {config.optimizer!r} is not known; choose one of {', '.join(rates)}")
-    return MixedOptimizer(
-        model, config.learning_rate, config.weight_decay, rates[config.optimizer], config.beta2
-    )
+    muon_rate = config.muon_learning_rate if config.optimizer == "muon" else None
+    return MixedOptimizer(model, config.learning_rate, config.weight_decay, muon_rate, config.beta2)
 
 
 def _note(loop: Loop, metrics: dict[str, Any]) -> None:
@@ -253,7 +174,7 @@ def _write(
 
 def held_out_metrics(model_dir: Path, tokens_dir: Path, split: str, values: dict[str, Any]) -> dict[str, Any]:
     """What `evaluate` finds for a saved model on a split, in float32; `values` is the config it had."""
-    config = config_from(PretrainConfig, values)
+    config = settings_from(PretrainConfig, values)
     runtime = prepare("float32")
     vocabulary = vocabulary_of(model_dir)
     held_out = open_split(tokens_dir, split)

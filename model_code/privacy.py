@@ -17,23 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from model_code.config.fine_tuning import PrivacyConfig
 from model_code.errors import TrainingError
 
 KEY_BYTES = 32
-
-
-@dataclass(frozen=True)
-class Privacy:
-    """What is asked for: (epsilon, delta), and the largest norm of an example's gradient.
-
-    `delta` 0 is examples**-1.1. `reproducible` takes the key from the seed, so that the same run gives the
-    same bytes, and who knows the seed can take the noise off.
-    """
-
-    epsilon: float
-    delta: float = 0.0
-    clip: float = 1.0
-    reproducible: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +63,7 @@ class Mechanism:
         return hashlib.shake_128(self.key + f"{purpose} {place}".encode()).digest(count)
 
 
-def mechanism_of(privacy: Privacy, examples: int, batch_size: int, steps: int, key: bytes) -> Mechanism:
+def mechanism_of(privacy: PrivacyConfig, examples: int, batch_size: int, steps: int, key: bytes) -> Mechanism:
     """The mechanism that spends what `privacy` allows in `steps` of `batch_size` examples on average.
 
     Raises TrainingError for a promise that means nothing or can't be kept.
@@ -87,9 +74,6 @@ def mechanism_of(privacy: Privacy, examples: int, batch_size: int, steps: int, k
             f"privacy.delta {delta:g} is not below 1/{examples}, the share of one training example: "
             "publishing one of them whole would be allowed; lower it, or leave it out"
         )
-    for name, value in (("epsilon", privacy.epsilon), ("clip", privacy.clip)):
-        if not 0 < value < float("inf"):
-            raise TrainingError(f"privacy.{name} {value:g} is not above 0; raise it")
     if batch_size > examples:
         raise TrainingError(
             f"batch_size {batch_size} is more than the {examples} training examples, and privacy draws each "
@@ -99,7 +83,7 @@ def mechanism_of(privacy: Privacy, examples: int, batch_size: int, steps: int, k
     return Mechanism(examples, batch_size, delta, privacy.clip, noise, key)
 
 
-def key_of(privacy: Privacy, seed: int, scratch: Path, run: str) -> bytes:
+def key_of(privacy: PrivacyConfig, seed: int, scratch: Path, run: str) -> bytes:
     """The key of a run that is named `run`, 32 bytes; the same again when it goes on after an interruption.
 
     What the operating system gave is kept in `scratch` until the run is over, and never written elsewhere.

@@ -21,7 +21,7 @@ from model_code.training.ranks import Ranks
 from model_code.training.step import Step
 
 if TYPE_CHECKING:
-    from model_code.pretraining import PretrainConfig
+    from model_code.config.pretraining import PretrainConfig
 
 TIMED, SECONDS = 5, 2.0
 

@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
 
+from model_code.config.pretraining import PretrainConfig
+from model_code.config.strict import settings_from
 from model_code.cost import free_memory, step_cost
 from model_code.data.batches import PackedBatches
 from model_code.data.noise import Noise
 from model_code.data.shards import open_split
 from model_code.data.vocabulary import Vocabulary, require_vocabulary, vocabulary_of
 from model_code.errors import TrainingError
-from model_code.job import Job, Reporter, config_from, main
+from model_code.job import Job, Reporter, main
 from model_code.objectives.choice import objective_of
 from model_code.objectives.objective import Objective
-from model_code.pretraining import PretrainConfig
 from model_code.probe import pass_seconds, probe
 from model_code.runtime import Runtime, prepare
 
@@ -42,7 +42,7 @@ def find(job: Job, reporter: Reporter) -> dict[str, Any]:
 
     Raises TrainingError when the config is impossible or the tokens can't be read.
     """
-    config = config_from(PretrainConfig, job.values)
+    config = settings_from(PretrainConfig, job.values)
     runtime = prepare(config.precision, config.deterministic)
     vocabulary = vocabulary_of(job.paths["tokenizer"])
     train = open_split(job.paths["tokens"], "train")
@@ -76,7 +76,9 @@ def _try_sizes(
     tried: list[dict[str, float]] = []
     with probe(config, vocabulary, objective, runtime) as step:
         for sequences in [*doubled, config.batch_size]:
-            memory = step_cost(replace(config, micro_batch=sequences), vocabulary, objective, runtime).memory
+            memory = step_cost(
+                config.model_copy(update={"micro_batch": sequences}), vocabulary, objective, runtime
+            ).memory
             speed = 0.0
             # What a GPU lacks it says; a process that takes too much of a machine's memory is killed.
             if runtime.device.type == "cuda" or memory.total < free_memory(runtime):

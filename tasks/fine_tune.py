@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from corpus.examples.artifact import task_of
-from model_code.config.strict import Config
-from model_code.data.padding import padded_length
+from model_code.config.fine_tuning import FineTuningConfig
 from tasks.contract.artifact import Artifact, folder_digest
 from tasks.contract.errors import RecipeError
 from tasks.contract.stage import Workspace, stage
-from tasks.fine_tuning.adaptation import DistillConfig, LoraConfig, PrivacyConfig
 from tasks.fine_tuning.hyperparameter_search import SearchConfig, search
 from tasks.fine_tuning.seeds import write_seeds
 from tasks.fine_tuning.trials import Trainings
@@ -24,52 +23,19 @@ from tasks.pretrain import EXPERIMENT
 TRAINER = "model_code.fine_tuning"
 
 
-class FineTuneConfig(Config):
-    """How the model learns its task."""
+class FineTuneConfig(FineTuningConfig):
+    """How the model learns its task, over several trainings where a recipe asks for them."""
 
-    options: dict[str, Any] = Field({}, description="What only this task type needs to be told.")
-    max_length: int = Field(128, ge=8, le=131_072, description="Longer texts are cut to this many tokens.")
-    batch_size: int = Field(32, ge=1, le=1_000_000, description="Examples per step.")
-    epochs: int = Field(
-        3, ge=1, le=10_000, description="The epoch that does best on the validation examples is kept."
-    )
-    patience: int = Field(2, ge=1, le=10_000, description="Stop after this many epochs without a better one.")
-    optimizer: Literal["adamw", "muon"] = Field(
-        "adamw", description="muon: Muon for the hidden matrices, AdamW for the rest. adamw: AdamW for all."
-    )
-    learning_rate: float = Field(0.001, gt=0, le=1, description="Highest rate of AdamW, after the warm-up.")
-    muon_learning_rate: float = Field(0.006, gt=0, le=1, description="Highest rate of Muon.")
-    warmup_fraction: float = Field(
-        0.1, ge=0, lt=1, description="The first part of the steps, with rising rate."
-    )
-    weight_decay: float = Field(0.01, ge=0, lt=1, description="On matrices; never on norms and biases.")
-    clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
-    label_smoothing: float = Field(
-        0.0, ge=0, lt=1, description="Share of each target spread over all labels."
-    )
-    class_weights: bool = Field(False, description="Weigh labels by the inverse of their frequency.")
-    head_dropout: float = Field(0.1, ge=0, lt=1, description="Before the classification layer.")
-    layer_decay: float = Field(
-        1.0, gt=0, le=1, description="Each layer learns at this share of the rate of the one above it."
-    )
-    r_drop: float = Field(
-        0.0,
-        ge=0,
-        description="Weight of the difference of two passes with dropout (R-Drop); 5 is usual.",
-    )
-    seed: int = Field(0, ge=0, lt=2**32, description="Of the head's weights and the order of the data.")
     seeds: int = Field(
         1, ge=1, le=100, description="Models to train, with this seed and those after it; the best is kept."
     )
     search: SearchConfig | None = Field(None, description="Find better values before the model is trained.")
-    lora: LoraConfig | None = Field(None, description="Train adapters instead of all weights.")
-    privacy: PrivacyConfig | None = Field(None, description="Train with differential privacy.")
-    distill: DistillConfig | None = Field(None, description="Learn from the answers of a larger model too.")
 
-    @property
-    def width(self) -> int:
-        """The tokens of the widest row of a batch."""
-        return padded_length(self.max_length)
+    def leaks(self) -> Mapping[str, str]:
+        """As of one training; several show more of the examples."""
+        choosing = "chooses among trainings by their scores, which have no noise"
+        several = {"search": self.search, "seeds": self.seeds > 1}
+        return {**super().leaks(), **{name: choosing for name, used in several.items() if used}}
 
     @model_validator(mode="after")
     def _search_has_an_effect(self) -> Self:
@@ -84,24 +50,6 @@ class FineTuneConfig(Config):
     def _seeds_are_searched_or_compared(self) -> Self:
         if self.seeds > 1 and self.search and self.search.seeds:
             raise ValueError("search.seeds chooses one seed, seeds compares several; leave one of them out")
-        return self
-
-    @model_validator(mode="after")
-    def _methods_fit_together(self) -> Self:
-        if self.r_drop and self.distill:
-            raise ValueError("r_drop and distill each replace the loss; leave one of them out")
-        leaks = {
-            "class_weights": self.class_weights,
-            "distill": self.distill,
-            "search": self.search,
-            "seeds": self.seeds > 1,
-            "optimizer muon": self.optimizer == "muon",
-        }
-        if self.privacy and (leaking := [name for name, used in leaks.items() if used]):
-            raise ValueError(
-                f"privacy does not hold with {leaking[0]}: what is published then depends on the examples in "
-                f"another way; leave {leaking[0]} out, or leave privacy out"
-            )
         return self
 
 

@@ -7,12 +7,12 @@ filters are in `rule_sets.py`; a recipe changes single ones under `filters.thres
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from corpus.cleaning.filters.rule_sets import check_thresholds
-from model_code.config.strict import Config
+from model_code.config.strict import OUTSIDE_KEY, Config
 
 Language = Literal["ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "uk", "zh"]
 RuleSet = Literal["basic", "gopher_quality", "gopher_repetition", "c4", "fineweb"]
@@ -146,8 +146,6 @@ class MixConfig(Config):
 class CleanConfig(Config):
     """Everything that cleaning does, and on what it runs."""
 
-    outside_key: ClassVar[frozenset[str]] = frozenset({"engine", "ray_address", "workers"})
-
     languages: tuple[Language, ...] = Field(
         default=("en", "zh"), min_length=1, description="languages kept (ISO 639-1)"
     )
@@ -159,13 +157,13 @@ class CleanConfig(Config):
     decontaminate: DecontaminateConfig = DecontaminateConfig()
     duplicates: DuplicatesConfig = DuplicatesConfig()
     mix: MixConfig = MixConfig()
-    engine: Literal["local", "ray"] = Field(
+    engine: Annotated[Literal["local", "ray"], OUTSIDE_KEY] = Field(
         default="local", description="where batches are cleaned; the result is the same"
     )
-    ray_address: str = Field(
+    ray_address: Annotated[str, OUTSIDE_KEY] = Field(
         default="auto", description="address of a running Ray cluster, for `engine: ray`"
     )
-    workers: int | None = Field(
+    workers: Annotated[int | None, OUTSIDE_KEY] = Field(
         default=None, ge=1, description="processes of the local engine; none: one per core"
     )
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema
+
+from model_code.errors import TrainingError
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 SCALARS = ("int", "float", "bool")
 # Whole numbers that JSON, Arrow and the libraries below carry exactly; fields may set a lower limit.
 LARGEST = 2**53 - 1
+OUTSIDE_KEY = "outside key"
 
 
 def _make_strict(schema: Any) -> None:
@@ -45,7 +51,29 @@ class StrictModel(BaseModel):
 class Config(StrictModel):
     """The base of every config in a recipe: unknown keys and values of another kind are refused.
 
-    Fields named in `outside_key` say where work is done and never what comes out of it.
+    A field marked as `Annotated[kind, OUTSIDE_KEY]` says how or where work is done and never what comes out:
+    it is no part of a stage's key, and a training goes on with another value of it.
     """
 
-    outside_key: ClassVar[frozenset[str]] = frozenset()
+    @classmethod
+    def outside_key(cls) -> frozenset[str]:
+        """The names of the fields that are marked so."""
+        return frozenset(name for name, field in cls.model_fields.items() if OUTSIDE_KEY in field.metadata)
+
+    def what_counts(self) -> dict[str, Any]:
+        """The values of all other fields, as JSON has them."""
+        return self.model_dump(mode="json", exclude=set(self.outside_key()))
+
+
+def settings_from(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
+    """The settings that a job holds.
+
+    Raises TrainingError for keys that are unknown or missing, and for values that the settings refuse.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        faults = [
+            f"{'.'.join(map(str, fault['loc'])) or 'config'}: {fault['msg']}" for fault in error.errors()
+        ]
+        raise TrainingError("; ".join(faults)) from error

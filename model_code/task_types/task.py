@@ -26,7 +26,7 @@ from transformers import PreTrainedModel
 
 from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
-from model_code.job import config_from, write_json
+from model_code.job import write_json
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types import task_types
@@ -177,7 +177,10 @@ def options_of(task: TaskType, values: Mapping[str, Any]) -> Any:
             raise TrainingError(f"{option.name} is {value!r}; give a value such as {usual!r}")
         if isinstance(value, float) and not math.isfinite(value):
             raise TrainingError(f"{option.name} is {value}; give a finite number")
-    return config_from(task.Options, values)
+    known = {option.name for option in fields(task.Options)}
+    if unknown := sorted(values.keys() - known):
+        raise TrainingError(f"options has unknown keys {unknown}; allowed are {sorted(known)}")
+    return task.Options(**values)
 
 
 def write_settings(settings: Settings, directory: Path) -> None:

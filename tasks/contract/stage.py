@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict
 
 from corpus.redaction import redacted
 from deploy.errors import TritonError
+from model_code.config.strict import Config
 from tasks.contract import console, disk
 from tasks.contract.artifact import (
     Artifact,
@@ -166,7 +167,7 @@ class Stage:
         self.__doc__ = function.__doc__
         self.__name__ = self.name
 
-    def key(self, inputs: Sequence[BaseModel | None], config: BaseModel) -> str:
+    def key(self, inputs: Sequence[BaseModel | None], config: Config) -> str:
         """sha256 of the stage's name, its inputs' content, its config and its code."""
         named = dict(zip(self.input_names, map(_identity, inputs), strict=True))
         return sha256_text(
@@ -174,7 +175,7 @@ class Stage:
                 {
                     "stage": self.name,
                     "inputs": named,
-                    "config": _what_counts(config),
+                    "config": config.what_counts(),
                     "code": self.code,
                 }
             )
@@ -239,7 +240,7 @@ class Stage:
         run.record(outcome)
         return Artifact(stage=outcome.stage, key=outcome.key, digest=outcome.digest)
 
-    def _found(self, key: str, config: BaseModel, run: Run) -> Manifest | None:
+    def _found(self, key: str, config: Config, run: Run) -> Manifest | None:
         manifest = run.store.manifest(self.name, key)
         if manifest is None:
             return None
@@ -263,7 +264,7 @@ class Stage:
         )
         return make(self._make)
 
-    def _make(self, inputs: Sequence[Any], config: BaseModel, run: Run, key: str) -> Artifact:
+    def _make(self, inputs: Sequence[Any], config: Config, run: Run, key: str) -> Artifact:
         """Write the artifact under its lock, or take the one that another run has just written."""
         try:
             with run.store.lock(self.name, key, blocking=False) as free:
@@ -297,7 +298,7 @@ class Stage:
             f"{self.name}: {type(error).__name__}: {first_line[:300]}; the whole traceback is in {place}"
         )
 
-    def _write(self, inputs: Sequence[Any], config: BaseModel, run: Run, key: str) -> Artifact:
+    def _write(self, inputs: Sequence[Any], config: Config, run: Run, key: str) -> Artifact:
         started = time.monotonic()
         directory = run.store.begin(self.name, key)
         workspace = Workspace(self.name, key, run.store, directory)
@@ -309,7 +310,7 @@ class Stage:
                 key=key,
                 digest=content_digest(self.name, files),
                 inputs=dict(zip(self.input_names, map(_identity, inputs), strict=True)),
-                config=_what_counts(config),
+                config=config.what_counts(),
                 code=self.code,
                 files=files,
                 counts=workspace.counts,
@@ -356,11 +357,6 @@ def _identity(value: Any) -> Any:
     if isinstance(value, Artifact):
         return {"stage": value.stage, "digest": value.digest}
     return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
-
-
-def _what_counts(config: BaseModel) -> dict[str, Any]:
-    outside: frozenset[str] = getattr(config, "outside_key", frozenset())
-    return config.model_dump(mode="json", exclude=set(outside))
 
 
 def _is_pending(value: Any) -> bool:

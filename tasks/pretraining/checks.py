@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from corpus.tokenizing.config import TokenizeConfig
+from model_code.config.pretraining import PretrainConfig
 from tasks.contract.errors import RecipeError
-from tasks.pretrain import PretrainConfig
+from tasks.pretrain import processes_of
 
 
 def check_pretraining(config: PretrainConfig, tokens: TokenizeConfig) -> int | None:
@@ -21,10 +22,11 @@ def check_pretraining(config: PretrainConfig, tokens: TokenizeConfig) -> int | N
     from model_code.objectives.choice import require_sentinels
     from model_code.objectives.names import OBJECTIVES
 
-    if config.batch_size % config.processes:
+    devices = processes_of(config)
+    if config.batch_size % devices:
         raise RecipeError(
-            f"pretrain.batch_size {config.batch_size} can't be shared evenly by {config.processes} devices; "
-            f"make it a multiple of {config.processes}, or set pretrain.devices"
+            f"pretrain.batch_size {config.batch_size} can't be shared evenly by {devices} devices; "
+            f"make it a multiple of {devices}, or set pretrain.devices"
         )
     objective = config.objective or OBJECTIVES[config.family][0]
     try:

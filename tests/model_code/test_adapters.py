@@ -21,7 +21,8 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from model_code.adapters import Adapter, Lora, heads_of
+from model_code.adapters import Adapter, heads_of
+from model_code.config.fine_tuning import LoraConfig
 from model_code.errors import TrainingError
 from model_code.fine_tuning import fine_tune
 from model_code.training.checkpoint import trained
@@ -80,7 +81,7 @@ def learn(model: PreTrainedModel) -> None:
 @pytest.mark.parametrize("make", [llama, gpt2, t5])
 def test_merged_and_loaded_by_peft_the_model_says_the_same(make: type, tmp_path: Path) -> None:
     model = make()
-    adapter = Adapter(model, Lora(rank=4))
+    adapter = Adapter(model, LoraConfig(rank=4))
     assert all("lora_" in name for name in trained(model))
     learn(model)
     learnt = logits(model)
@@ -96,7 +97,7 @@ def test_merged_and_loaded_by_peft_the_model_says_the_same(make: type, tmp_path:
 def test_weights_of_four_bits_rest_and_merge_as_they_were_rounded() -> None:
     model = llama()
     before = logits(model)
-    adapter = Adapter(model, Lora(rank=4, quantize="nf4"))
+    adapter = Adapter(model, LoraConfig(rank=4, quantize="nf4"))
     rounded = model.model.layers[0].mlp.up_proj.get_base_layer().weight
     assert (rounded.dtype, rounded.numel()) == (torch.uint8, 32 * 48 // 2)
     assert not torch.equal(logits(model), before)
@@ -110,9 +111,7 @@ def test_weights_of_four_bits_rest_and_merge_as_they_were_rounded() -> None:
 
 def test_what_can_not_be_quantized_is_said() -> None:
     with pytest.raises(TrainingError, match=r"nf4 is for linear layers, and transformer\.h\.0\.attn\.c_attn"):
-        Adapter(gpt2(), Lora(quantize="nf4"))
-    with pytest.raises(TrainingError, match="'int3' is not known; choose one of none, nf4"):
-        Adapter(llama(), Lora(quantize="int3"))
+        Adapter(gpt2(), LoraConfig(quantize="nf4"))
 
 
 def test_a_classifier_is_learnt_by_its_adapter_and_its_head(pretrained: Path, tmp_path: Path) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from model_code.config.pretraining import PretrainConfig
 from model_code.cost import GPU_PEAKS, free_memory, peak_flops, require_memory, step_cost
 from model_code.dry_run import placeholder
 from model_code.errors import TrainingError
 from model_code.models.families import FAMILIES, family_named
 from model_code.objectives.choice import objective_of
-from model_code.pretraining import PretrainConfig
 from model_code.runtime import Runtime
 from tests.model_code.conftest import pretrain_job, run_pretrain
 
@@ -77,7 +77,7 @@ import os, resource
 from model_code.cost import sample_batch, step_cost
 from model_code.objectives.choice import objective_of
 from model_code.dry_run import placeholder
-from model_code.pretraining import PretrainConfig
+from model_code.config.pretraining import PretrainConfig
 from model_code.probe import probe
 from model_code.runtime import prepare
 vocabulary, runtime = placeholder(8192), prepare("float32")

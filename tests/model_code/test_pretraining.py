@@ -59,7 +59,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes(
 
 def test_a_loss_that_is_no_number_stops_the_run(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"at step \d+ of 200, .*lower the learning rate"):
-        run_pretrain(pretrain_job(corpus, tmp_path, learning_rate=1e38))
+        run_pretrain(pretrain_job(corpus, tmp_path, learning_rate=1, muon_learning_rate=1))
     assert not (tmp_path / "output").exists()
 
 

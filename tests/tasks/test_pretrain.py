@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from model_code.config.pretraining import PretrainConfig
 from tasks.contract.artifact import folder_digest
-from tasks.pretrain import PretrainConfig, _same_start, pretrain
+from tasks.pretrain import _same_start, pretrain
 
 
 @pytest.mark.parametrize(
@@ -36,14 +36,6 @@ def test_what_contradicts_itself_is_refused(values: dict[str, Any], said: str) -
     with pytest.raises(ValidationError) as error:
         PretrainConfig(**values)
     assert said in str(error.value)
-
-
-def test_the_trainer_knows_every_setting_and_has_the_same_defaults() -> None:
-    from model_code.pretraining import HOW
-    from model_code.pretraining import PretrainConfig as Trainers
-
-    assert {field.name: field.default for field in fields(Trainers)} == PretrainConfig().model_dump()
-    assert PretrainConfig.outside_key == set(HOW)
 
 
 def test_where_and_how_it_runs_is_no_part_of_the_key() -> None:

@@ -22,7 +22,8 @@ from transformers import (
     ModernBertForSequenceClassification,
 )
 
-from model_code.adapters import Adapter, Lora
+from model_code.adapters import Adapter
+from model_code.config.fine_tuning import LoraConfig
 from model_code.errors import TrainingError
 from model_code.objectives.objective import Batch, Score
 from model_code.privacy import Mechanism
@@ -118,7 +119,7 @@ def apart(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) ->
 def test_without_noise_and_clipping_it_is_ordinary_training(family: str) -> None:
     private = Classifier("modernbert" if family == "lora" else family)
     if family == "lora":
-        Adapter(private.model, Lora(rank=2))
+        Adapter(private.model, LoraConfig(rank=2))
         for name, parameter in private.named_parameters():
             if "lora_B" in name:
                 nn.init.normal_(parameter)
