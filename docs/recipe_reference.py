@@ -1,8 +1,8 @@
-"""Writes the reference tables of docs/recipes.md from the pydantic models, so that the page can't drift.
+"""Writes docs/reference.md, every key of a recipe, from the pydantic models, so that it can't drift.
 
     .venv/bin/python docs/recipe_reference.py
 
-Everything below the marker in the page is replaced; a test fails when the page and the models differ.
+A test fails when the page and the models differ.
 """
 
 from __future__ import annotations
@@ -20,8 +20,12 @@ from expectations.tokens import TokenDemands
 from flows.recipe import Recipe
 from model_code.config.strict import LARGEST
 
-PAGE = Path(__file__).with_name("recipes.md")
-MARKER = "<!-- Below this line: written by docs/recipe_reference.py -->\n"
+PAGE = Path(__file__).with_name("reference.md")
+HEAD = """# Reference of recipes
+
+Every key that a recipe may have. How they work together is in [recipes.md](recipes.md). Written by
+`docs/recipe_reference.py`.
+"""
 TITLE = "At the top"
 LIMITS = {
     "minimum": "≥ ",
@@ -118,5 +122,4 @@ def _limits(field: Schema) -> str:
 
 
 if __name__ == "__main__":
-    head = PAGE.read_text(encoding="utf-8").partition(MARKER)[0]
-    PAGE.write_text(f"{head}{MARKER}\n{reference()}", encoding="utf-8")
+    PAGE.write_text(f"{HEAD}\n{reference()}", encoding="utf-8")

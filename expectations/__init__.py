@@ -1,4 +1,4 @@
-"""What data must be like at each checkpoint of the line: Great Expectations suites as code.
+"""What data must be like at each checkpoint of the pipeline: Great Expectations suites as code.
 
 One file per checkpoint (raw_corpus.py, clean_corpus.py, tokens.py) with its demands, its rules and how they
 are measured; statistics.py asks the Parquet files, patterns.py says what to look for in texts, drift.py

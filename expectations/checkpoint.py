@@ -17,7 +17,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from model_code.config.strict import StrictModel
+from model_code.config.strict import Config
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -54,7 +54,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was observed for a rule; only a rule that is not `warn_only` can stop the line."""
+    """What was observed for a rule; only a rule that is not `warn_only` can stop the run."""
 
     rule: Rule
     observed: float
@@ -63,7 +63,7 @@ class Verdict:
 
     @property
     def stops(self) -> bool:
-        """Whether this verdict stops the line."""
+        """Whether this verdict stops the run."""
         return not (self.passed or self.warn_only)
 
 
@@ -75,10 +75,10 @@ class FailingDocument:
     uri: str
 
 
-class Demands(StrictModel, ABC):
-    """The thresholds of a checkpoint, and which of its rules warn instead of stopping the line."""
+class Demands(Config, ABC):
+    """The thresholds of a checkpoint, and which of its rules warn instead of stopping the run."""
 
-    warn_only: tuple[str, ...] = Field((), description="names of rules that warn and let the line go on")
+    warn_only: tuple[str, ...] = Field((), description="names of rules that warn and let the run go on")
 
     @abstractmethod
     def rules(self) -> list[Rule]:

@@ -29,7 +29,7 @@ class CleanDemands(Demands):
 
     warn_only: tuple[str, ...] = Field(
         (*DRIFT, *MATERIAL),
-        description="names of rules that warn and let the line go on; by default those of drift, and those "
+        description="names of rules that warn and let the run go on; by default those of drift, and those "
         "about what cleaning keeps",
     )
     min_documents: int = Field(100, ge=1, description="fewest documents to train on")

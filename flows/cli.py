@@ -77,12 +77,16 @@ def plan(recipe: RecipeArgument, overrides: Set = None, refresh: Stages = None, 
 
 
 @app.command()
-def find(recipe: RecipeArgument, overrides: Set = None, smoke: Smoke = False) -> None:
+def tune(recipe: RecipeArgument, overrides: Set = None, smoke: Smoke = False) -> None:
     """Try out micro-batches and learning rates for a recipe's pretraining, in a minute or so."""
     with _errors(writes=True):
         from flows import command
 
-        command.find(command.load(recipe, overrides or [], smoke=smoke))
+        command.tune(command.load(recipe, overrides or [], smoke=smoke))
+
+
+# Its name until 0.1; goes with the next release.
+app.command("find", hidden=True)(tune)
 
 
 @app.command()

@@ -13,6 +13,7 @@ from flows.checks import check, check_recipe
 from flows.question import ask, draw
 from flows.recipe import Recipe, load_recipe
 from flows.record import RunRecord, own_record, records
+from flows.stages import NEEDS, after, before, check_order, check_stages, last_stage
 from tasks.collection.kept_sources import forget_unused
 from tasks.contract.console import console
 from tasks.contract.stage import PENDING, Outcome, Run
@@ -30,12 +31,12 @@ def load(reference: str, overrides: Sequence[str], *, smoke: bool = False) -> Re
 
 
 def run_all(recipe: Recipe, start: str | None, until: str | None, refresh: Sequence[str]) -> None:
-    """Walk the line as a Prefect flow; print the answers to the recipe's questions.
+    """Run the pipeline as a Prefect flow; print the answers to the recipe's questions.
 
     Raises:
         TextmillError: a stage, the gate or a server said no.
     """
-    from flows.lifecycle import check_order, check_stages, lifecycle
+    from flows.lifecycle import lifecycle
     from flows.session import prepare
 
     check_stages(recipe, [*refresh, *(stage for stage in (start, until) if stage)])
@@ -50,7 +51,7 @@ def run_all(recipe: Recipe, start: str | None, until: str | None, refresh: Seque
 
 def run_one(recipe: Recipe, only: str, *, refresh: bool) -> None:
     """Make the artifact of one stage from the artifacts that are there."""
-    from flows.lifecycle import NEEDS, after, before, check_stages, walk
+    from flows.lifecycle import run_stages
     from flows.session import Session
 
     check_stages(recipe, [only])
@@ -62,7 +63,7 @@ def run_one(recipe: Recipe, only: str, *, refresh: bool) -> None:
         needs=NEEDS.get(only, ()),
     )
     with session as run:
-        walk(recipe, run, lambda part: part.fn)
+        run_stages(recipe, run, lambda part: part.fn)
 
 
 def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
@@ -71,14 +72,14 @@ def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
     Raises:
         RecipeError: a run would be refused before its first stage.
     """
-    from flows.lifecycle import after, check_stages, last_stage, walk
+    from flows.lifecycle import run_stages
 
     check_stages(recipe, refresh)
     unknown = _unknown_registry()
     found: list[Outcome] = []
     skipped = after(last_stage(recipe))
     run = Run(settings.home(), refresh=refresh, skipped=skipped, planning=True, record=found.append)
-    walk(recipe, run, lambda part: part.fn)
+    run_stages(recipe, run, lambda part: part.fn)
     if any(outcome.state == "pending" for outcome in found):
         check(recipe, skipped)
     words = {"cached": "cached", "pending": "would run"}
@@ -92,21 +93,19 @@ def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
 def dry_run(recipe: Recipe) -> None:
     """Print what the recipe's pretraining would need."""
     from flows import pretraining
-    from flows.lifecycle import after, check_stages
 
     check_stages(recipe, ["pretrain"])
     check_recipe(recipe, skipped=after("pretrain"))
     pretraining.dry_run(recipe)
 
 
-def find(recipe: Recipe) -> None:
+def tune(recipe: Recipe) -> None:
     """Print the micro-batch and the rates that suit the recipe's pretraining on this machine."""
     from flows import pretraining
-    from flows.lifecycle import after, check_stages
 
     check_stages(recipe, ["pretrain"])
     check_recipe(recipe, skipped=after("pretrain"))
-    pretraining.find(recipe)
+    pretraining.tune(recipe)
 
 
 def list_runs(recipe: str | None, last: int) -> None:

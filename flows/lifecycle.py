@@ -1,4 +1,4 @@
-"""The line, from raw text to an answering endpoint: three flows that run in turn or alone.
+"""The pipeline, from raw text to an answering endpoint: three flows that run in turn or alone.
 
 corpus    collect -> validate_raw -> clean -> validate_clean -> tokenize -> validate_tokens
 train     examples -> pretrain -> fine_tune -> evaluate
@@ -10,17 +10,26 @@ for another task than the classification of texts ends with the registered model
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from prefect import flow
-from pydantic import WithJsonSchema
 
-from flows import servers
 from flows.recipe import Recipe, RecipeParameter
 from flows.record import verdict_before
 from flows.session import Session
+from flows.stages import (
+    CORPUS,
+    RELEASE,
+    TRAIN,
+    StageName,
+    after,
+    before,
+    check_order,
+    check_stages,
+    last_stage,
+    needs,
+)
 from tasks.clean import clean
 from tasks.collect import collect, snapshot
 from tasks.contract.artifact import Artifact
@@ -37,21 +46,6 @@ from tasks.tokenize import tokenize
 from tasks.tracking.registry import ModelVersion, champion_before, reachable
 from tasks.tracking.runs import log_pretraining
 from tasks.validate import validate_clean, validate_raw, validate_tokens
-
-CORPUS = ("collect", "validate_raw", "clean", "validate_clean", "tokenize", "validate_tokens")
-TRAIN = ("examples", "pretrain", "fine_tune", "evaluate")
-RELEASE = ("register", "export", "deploy")
-STAGES = CORPUS + TRAIN + RELEASE
-# Prefect's form offers the names; what is no stage is refused here, in our words.
-StageName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(STAGES)})]
-# Stages that talk to a server besides Prefect's; the others run without any.
-NEEDS: dict[str, tuple[servers.Name, ...]] = {
-    "pretrain": ("mlflow",),
-    "evaluate": ("mlflow",),
-    "register": ("mlflow",),
-    "export": ("mlflow",),
-    "deploy": ("mlflow", "triton"),
-}
 
 
 class Corpus(NamedTuple):
@@ -79,7 +73,7 @@ def lifecycle(
     until: StageName | None = None,
     refresh: tuple[StageName, ...] = (),
 ) -> None:
-    """Walk the whole line.
+    """Run the whole pipeline.
 
     Args:
         recipe: the product.
@@ -94,19 +88,19 @@ def lifecycle(
     check_order(start, until)
     last = until or last_stage(recipe)
     with Session(recipe, given=before(start), refresh=refresh, skipped=after(last), needs=needs(last)) as run:
-        walk(recipe, run, lambda part: part)
+        run_stages(recipe, run, lambda part: part)
 
 
-def walk(recipe: Recipe, run: Run, how: Callable[[Any], Callable[..., Any]]) -> None:
-    """Walk the line; `how` says whether the parts run as flows or as plain functions."""
-    made = how(corpus)(recipe, run)
+def run_stages(recipe: Recipe, run: Run, call: Callable[[Any], Callable[..., Any]]) -> None:
+    """Run the stages in order; `call` says whether the parts run as flows or as plain functions."""
+    made = call(corpus)(recipe, run)
     if run.skipped.issuperset(TRAIN):
         return
-    trained = how(train)(recipe, run, made)
+    trained = call(train)(recipe, run, made)
     if trained and run.skipped.issuperset(RELEASE):
         _ends_judged(trained, run)
     elif trained:
-        how(release)(recipe, run, made, trained)
+        call(release)(recipe, run, made, trained)
 
 
 @flow(name="corpus", flow_run_name="corpus of {recipe.name}")
@@ -181,55 +175,3 @@ def _ends_judged(trained: Trained, run: Run) -> None:
     """Where nothing is to be released the gate's verdict is the end of the run."""
     if trained.evaluation.digest != PENDING and not run.planning:
         require_passed(trained.evaluation, run)
-
-
-def last_stage(recipe: Recipe) -> str:
-    """The stage with which a recipe's line ends."""
-    if recipe.examples:
-        return "deploy" if recipe.is_served else "register"
-    return "pretrain" if recipe.pretrain else CORPUS[-1]
-
-
-def needs(last: str) -> tuple[servers.Name, ...]:
-    """The servers that a run up to the stage `last` talks to."""
-    running = [stage for stage in STAGES if stage not in after(last)]
-    return tuple(dict.fromkeys(["prefect", *(name for stage in running for name in NEEDS.get(stage, ()))]))
-
-
-def check_stages(recipe: Recipe, stages: Sequence[str]) -> None:
-    """Refuse what names no stage of this recipe.
-
-    Raises:
-        RecipeError: with the stages that there are, or what the recipe lacks for this one.
-    """
-    for stage in stages:
-        if stage not in STAGES:
-            close = difflib.get_close_matches(stage, STAGES, n=1)
-            hint = f"; did you mean {close[0]!r}?" if close else ""
-            raise RecipeError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}{hint}")
-        if stage in after(last_stage(recipe)):
-            missing = f"the recipe has no `{'examples' if recipe.pretrain else 'pretrain'}` section"
-            raise RecipeError(
-                f"{recipe.name} ends with {last_stage(recipe)}, so there is no {stage}: "
-                + (f"the task {recipe.examples.task} is not served yet" if recipe.examples else missing)
-            )
-
-
-def check_order(start: str | None, until: str | None) -> None:
-    """Refuse a first stage that comes after the last one.
-
-    Raises:
-        RecipeError: with the two stages.
-    """
-    if start and until and STAGES.index(start) > STAGES.index(until):
-        raise RecipeError(f"--from {start} comes after --until {until}, so no stage is left; swap them")
-
-
-def before(stage: str | None) -> Sequence[str]:
-    """The stages before this one."""
-    return STAGES[: STAGES.index(stage)] if stage else ()
-
-
-def after(stage: str) -> Sequence[str]:
-    """The stages after this one."""
-    return STAGES[STAGES.index(stage) + 1 :]

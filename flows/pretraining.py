@@ -10,8 +10,9 @@ from typing import Any
 from rich.table import Table
 
 from flows import settings
-from flows.lifecycle import CORPUS, after, corpus
+from flows.lifecycle import corpus
 from flows.recipe import Recipe
+from flows.stages import CORPUS, after
 from tasks.contract.child import run_child
 from tasks.contract.console import console
 from tasks.contract.errors import StageError
@@ -41,7 +42,7 @@ def dry_run(recipe: Recipe) -> None:
     console.print(_verdict(found))
 
 
-def find(recipe: Recipe) -> None:
+def tune(recipe: Recipe) -> None:
     """Try out micro-batches and learning rates on the recipe's tokens; print what to put into the recipe.
 
     Raises:

@@ -49,10 +49,10 @@ def _what_may_be_left_out(schema: dict[str, Any]) -> None:
 
 
 class Recipe(Config):
-    """One product: its thirteen stages, and the questions put to the endpoint when it is live.
+    """One product: its stages, and the questions put to the endpoint when it is live.
 
-    Without an `examples` section the line ends with the pretrained model, without a `pretrain` section too
-    with the corpus.
+    Without an `examples` section the pipeline ends with the pretrained model, without a `pretrain` section
+    too with the corpus.
     """
 
     model_config = ConfigDict(protected_namespaces=(), json_schema_extra=_what_may_be_left_out)
@@ -102,7 +102,7 @@ class Recipe(Config):
 
     @property
     def is_served(self) -> bool:
-        """Whether the line ends with an endpoint: classification of single texts; others are registered."""
+        """Whether there will be an endpoint: for classification of single texts; others are registered."""
         return (
             self.examples is not None
             and self.examples.task == SERVED_TASK

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from corpus.atomic import whole_file
 from corpus.redaction import all_redacted, redacted
 from flows.processes import Process
 from tasks.contract.artifact import Artifact
@@ -94,13 +95,8 @@ class Recorder:
 
 def write(folder: Path, record: RunRecord) -> None:
     """Write a record into the folder of its run, in one step."""
-    temporary = folder / f".run.json.{os.getpid()}"
-    try:
-        temporary.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        temporary.replace(folder / "run.json")
-    except OSError:
-        temporary.unlink(missing_ok=True)  # a part of it, on a full disk
-        raise
+    with whole_file(folder / "run.json") as unfinished:
+        unfinished.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
 def records(home: Path) -> Iterator[RunRecord]:

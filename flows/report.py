@@ -16,19 +16,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from corpus.atomic import whole_file
 from flows.corpus_figures import corpus_bars
 from flows.record import RunRecord
 from flows.report_chart import Chart, line_chart
+from flows.stages import STAGES
 from tasks.contract.artifact import Manifest
 from tasks.contract.errors import TextmillError
 from tasks.contract.store import Store
 
 TEMPLATE = "report_template.html"
-STAGES = (
-    *("collect", "validate_raw", "clean", "validate_clean", "tokenize", "validate_tokens"),
-    *("examples", "pretrain", "fine_tune", "evaluate"),
-    *("register", "export", "deploy"),
-)
 TRAINED = {"Pretraining": "pretrain", "Fine-tuning": "fine_tune"}
 DATA_DOCS = "data_docs/index.html"
 DROPPED_BY = "dropped by "  # how the clean stage names its counts
@@ -42,14 +39,10 @@ def write_report(record: RunRecord, store: Store, path: Path) -> None:
         TextmillError: `path` can't be written.
     """
     page = render_report(record, store)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(path)
+        with whole_file(path) as unfinished:
+            unfinished.write_text(page, encoding="utf-8")
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise TextmillError(
             f"report: {path} can't be written ({error.strerror}); make room or make it writable, "
             "the run itself is not affected"

@@ -1,4 +1,4 @@
-"""What surrounds a walk along the line: servers that run, a record, and a report at the end.
+"""What surrounds a run of the pipeline: servers that run, a record, and a report at the end.
 
 The same whether the command, the Prefect UI or a schedule started it.
 """

@@ -1,4 +1,4 @@
-"""Stage 1: bring the documents of all sources together in one schema."""
+"""Stage: bring the documents of all sources together in one schema."""
 
 from __future__ import annotations
 

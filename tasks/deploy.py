@@ -1,4 +1,4 @@
-"""Stage 12: serve the new version on Triton, once it has answered like the registered model.
+"""Stage: serve the new version on Triton, once it has answered like the registered model.
 
 The version is loaded beside the live one and questioned first. Then the endpoint is switched and the alias
 `champion` follows; a run that was killed between the two finds the difference and finishes the move.
@@ -60,7 +60,7 @@ def still_live(manifest: Manifest, config: DeployConfig, run: Run) -> bool:
     return fault(manifest, server, run.store) is None
 
 
-@stage(runs=("deploy.",), holds=still_live)
+@stage(runs=("deploy.",), is_current=still_live)
 def deploy(
     examples: Artifact, registered: Artifact, exported: Artifact, config: DeployConfig, workspace: Workspace
 ) -> None:

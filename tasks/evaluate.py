@@ -1,4 +1,4 @@
-"""Stage 9: measure the models on the test examples, against baselines and the champion, and judge."""
+"""Stage: measure the models on the test examples, against baselines and the champion, and judge."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def evaluate(
 
     What texts say is in `predictions.jsonl` and `samples.json`, which are not shown on any server's page.
 
-    A refusal is a result, not an error, here: `register` logs it and then stops the line.
+    A refusal is a result, not an error, here: `register` logs it and then stops the run.
 
     Raises:
         StageError: the champion can't be asked, or the gate demands a metric that the task does not have.

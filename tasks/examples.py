@@ -1,4 +1,4 @@
-"""Stage 7: the examples to fine-tune with, read, checked, divided and shown before a model is trained."""
+"""Stage: the examples to fine-tune with, read, checked, divided and shown before a model is trained."""
 
 from __future__ import annotations
 

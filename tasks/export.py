@@ -1,4 +1,4 @@
-"""Stage 11: build the ONNX model, prove that it answers like PyTorch, add it to the registered version."""
+"""Stage: build the ONNX model, prove that it answers like PyTorch, add it to the registered version."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def still_in_registry(manifest: Manifest, config: ExportConfig, run: Run) -> boo
     return not differs
 
 
-@stage(runs=(EXPORTER,), holds=still_in_registry)
+@stage(runs=(EXPORTER,), is_current=still_in_registry)
 def export(
     examples: Artifact, model: Artifact, registered: Artifact, config: ExportConfig, workspace: Workspace
 ) -> None:

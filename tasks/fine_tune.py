@@ -1,4 +1,4 @@
-"""Stage 8: train the pretrained model on the examples of a task."""
+"""Stage: train the pretrained model on the examples of a task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage 5: train a language model on the packed tokens, in a process of its own."""
+"""Stage: train a language model on the packed tokens, in a process of its own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _same_start(manifest: Manifest, config: PretrainConfig, run: Run) -> bool:
     return manifest.external.get("start_from", "") == folder_digest(config.start_from)
 
 
-@stage(runs=(TRAINER,), holds=_same_start)
+@stage(runs=(TRAINER,), is_current=_same_start)
 def pretrain(tokens: Artifact, config: PretrainConfig, workspace: Workspace) -> None:
     """Write `model/` (a Hugging Face checkpoint), `metrics.json`, `history.jsonl`, its plot, and samples.
 

@@ -1,4 +1,4 @@
-"""Stage 10: log the run in MLflow and, when the gate let the model through, register a version."""
+"""Stage: log the run in MLflow and, when the gate let the model through, register a version."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def still_registered(manifest: Manifest, config: RegisterConfig, run: Run) -> bo
 
 @stage(
     runs=("tasks.tracking.pyfunc_model", "tasks.tracking.pyfunc_task", "model_code.task_types."),
-    holds=still_registered,
+    is_current=still_registered,
 )
 def register(
     collected: Artifact,
@@ -104,7 +104,7 @@ def register(
 ) -> None:
     """Log parameters, metrics, data sets and plots; register the checkpoint with the alias `challenger`.
 
-    Where the line ends here it is the `champion` too, which the next one has to stand comparison with.
+    Where the pipeline ends here it is the `champion` too, which the next one has to stand comparison with.
     The model card goes with it, and an adapter is registered by itself too, as `NAME-adapter`.
     A repeated call finds the run and the version of the first one by their tags and finishes them.
 
@@ -164,7 +164,7 @@ def registered_version(registered: Artifact, workspace: Workspace) -> ModelVersi
 
 
 def _is_served(examples: Artifact, workspace: Workspace) -> bool:
-    """Whether the line goes on to the endpoint, so that the version gets an ONNX build of its model."""
+    """Whether the pipeline goes on to the endpoint, so that the version gets an ONNX build of its model."""
     directory = workspace.path(examples)
     return task_of(directory) == SERVED_TASK and "second" not in read_split(directory, "test")[0]
 

@@ -1,4 +1,4 @@
-"""Stage 4: divide the corpus, train a tokenizer on the training part, write packed token shards."""
+"""Stage: divide the corpus, train a tokenizer on the training part, write packed token shards."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _same_tokenizer(manifest: Manifest, config: TokenizeConfig, run: Run) -> boo
     return not config.pretrained or manifest.external["pretrained"] == pretrained.digest(config.pretrained)
 
 
-@stage(libraries=("sentencepiece", "tokenizers"), holds=_same_tokenizer)
+@stage(libraries=("sentencepiece", "tokenizers"), is_current=_same_tokenizer)
 def tokenize(cleaned: Artifact, config: TokenizeConfig, workspace: Workspace) -> None:
     """Write `tokenizer/`, `tokens/` (a shard per split), `splits.parquet` and `fertility.parquet`.
 

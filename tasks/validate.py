@@ -1,4 +1,4 @@
-"""The three checkpoints of the corpus: each lets the line go on, or stops it before more is built on it."""
+"""The three checkpoints of the corpus: each lets the run go on, or stops it before more is built on it."""
 
 from __future__ import annotations
 

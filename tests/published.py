@@ -1,4 +1,4 @@
-"""An artifact put into a store by hand, for tests that begin in the middle of the line."""
+"""An artifact put into a store by hand, for tests that begin in the middle of the pipeline."""
 
 from __future__ import annotations
 

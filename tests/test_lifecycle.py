@@ -1,4 +1,4 @@
-"""The whole line as its user meets it: the command, real servers, and whatever may go wrong on the way."""
+"""The pipeline as its user meets it: the command, real servers, and whatever may go wrong on the way."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ import pytest
 from deploy.client import ask
 from deploy.errors import TritonError
 from flows.login import client_environment
+from flows.stages import STAGES
 from tasks.tracking.door import basic
-from tests.topics import STAGES, logged_runs, registry, served_version, versions
+from tests.topics import logged_runs, registry, served_version, versions
 
 
 def test_a_second_run_finds_everything(mill: Any, recipe: Path, first: dict[str, str]) -> None:

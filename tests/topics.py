@@ -5,12 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-STAGES = (
-    *("collect", "validate_raw", "clean", "validate_clean", "tokenize", "validate_tokens"),
-    *("examples", "pretrain", "fine_tune", "evaluate"),
-    *("register", "export", "deploy"),
-)
-
 
 def registry(mill: Any, path: str, **parameters: str) -> Any:
     """What MLflow's REST API answers."""

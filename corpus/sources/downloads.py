@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
+
+from corpus.atomic import whole_file
 
 # Goes up when bodies are taken out of their encodings otherwise: pages of before are asked for anew.
 DECODING = 2
@@ -62,10 +63,8 @@ class Downloads:
         """Put the page in the place of the one that was kept for its address."""
         stated = {name: value for name, value in asdict(page).items() if name != "body"}
         content = gzip.compress(json.dumps(stated).encode() + b"\n" + page.body, compresslevel=6, mtime=0)
-        self.directory.mkdir(parents=True, exist_ok=True)
-        temporary = self.directory / f".{os.getpid()}.tmp"
-        temporary.write_bytes(content)
-        temporary.replace(self._path(page.url))
+        with whole_file(self._path(page.url)) as unfinished:
+            unfinished.write_bytes(content)
 
     def forget_all_but(self, urls: Iterable[str]) -> None:
         """Remove the pages of all other addresses."""

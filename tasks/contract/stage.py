@@ -63,7 +63,7 @@ class Outcome(BaseModel):
 
 
 class Run:
-    """One walk along the line: where artifacts live, and what may be made.
+    """One run of the pipeline: where artifacts live, and what may be made.
 
     Args:
         home: the directory of the store.
@@ -150,19 +150,23 @@ class Workspace:
         self.shown.append(f"### {title}\n\n{console.markdown_table(header, rows)}")
 
 
-Holds = Callable[[Manifest, Any, Run], bool]
+IsCurrent = Callable[[Manifest, Any, Run], bool]
 
 
 class Stage:
     """A stage function with the contract around it; made by `@stage()`."""
 
     def __init__(
-        self, function: Callable[..., None], runs: Sequence[str], libraries: Sequence[str], holds: Holds
+        self,
+        function: Callable[..., None],
+        runs: Sequence[str],
+        libraries: Sequence[str],
+        is_current: IsCurrent,
     ) -> None:
         self.function = function
         self.name = function.__name__
         self.runs, self.libraries = runs, libraries
-        self.holds = holds
+        self.is_current = is_current
         *self.input_names, _, _ = inspect.signature(function).parameters
         self.__doc__ = function.__doc__
         self.__name__ = self.name
@@ -247,7 +251,7 @@ class Stage:
         if damaged := run.store.damage(manifest):
             console.say(f"[yellow]{self.name}: the stored artifact is damaged ({damaged[0]}); made anew")
             return None
-        return manifest if self.holds(manifest, config, run) else None
+        return manifest if self.is_current(manifest, config, run) else None
 
     def _task(self, *, refresh: bool) -> Any:
         from prefect import task
@@ -331,7 +335,7 @@ def stage(
     *,
     runs: Sequence[str] = (),
     libraries: Sequence[str] = (),
-    holds: Holds = lambda manifest, config, run: True,
+    is_current: IsCurrent = lambda manifest, config, run: True,
 ) -> Callable[[Callable[..., None]], Stage]:
     """Make a function a stage.
 
@@ -340,10 +344,10 @@ def stage(
             file counts ("deploy."); they belong to the code fingerprint.
         libraries: distributions whose own data decide what comes out (language tables, conversions): with
             another version of one the artifact is made anew.
-        holds: whether an artifact that was found still holds outside the store, for stages whose effect is
-            elsewhere (a model version is registered, an endpoint answers).
+        is_current: whether what an artifact stands for still holds outside the store, for stages whose
+            effect is elsewhere (a model version is registered, an endpoint answers).
     """
-    return lambda function: Stage(function, runs, libraries, holds)
+    return lambda function: Stage(function, runs, libraries, is_current)
 
 
 def _refusal(error: BaseException) -> str | None:

@@ -1,4 +1,4 @@
-"""MLflow as the line uses it: one registered model per recipe, aliases that say what is live.
+"""MLflow as the pipeline uses it: one registered model per recipe, aliases that say what is live.
 
     challenger   the newest version that passed the gate
     champion     the version that the endpoint serves; moved by `deploy` together with the endpoint. Of a

@@ -13,13 +13,13 @@ import pytest
 
 from flows.record import RunRecord
 from flows.report import (
-    STAGES,
     format_duration,
     format_number,
     format_size,
     render_report,
     write_report,
 )
+from flows.stages import STAGES
 from tasks.contract.artifact import Manifest, content_digest, describe_files
 from tasks.contract.errors import TextmillError
 from tasks.contract.stage import Outcome
@@ -265,7 +265,7 @@ def test_refused_run_says_by_what(store: Store) -> None:
     outcomes = [*walk(store, "evaluate", files(passed=False)), refused]
     run = record(outcomes, state="refused", message=message, version=None)
     text = Page(render_report(run, store)).text
-    assert text.index("Refused by the gate") < text.index(message) < text.index("The line")
+    assert text.index("Refused by the gate") < text.index(message) < text.index("The pipeline")
     assert "macro F1 against champion 2 at least 0.869 0.874 ✗ failed" in text
     assert "register ✗ refused" in text
     assert "Release" not in text

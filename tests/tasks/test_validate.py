@@ -1,4 +1,4 @@
-"""The checkpoints on small corpora: the good ones pass, and each planted fault stops the line by its rule."""
+"""The checkpoints on small corpora: the good ones pass, and each planted fault stops the run by its rule."""
 
 import json
 import shutil

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from corpus.atomic import whole_file
 from corpus.documents import ROW_GROUP_ROWS
 
 # The columns with few values; a dictionary of texts or ids would only cost time.
@@ -25,25 +26,13 @@ Write = Callable[[pa.RecordBatch], None]
 
 
 @contextmanager
-def complete(path: Path) -> Iterator[Path]:
-    """A file to write beside `path`, which takes its place when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.stem}.tmp{path.suffix}")
-    try:
-        yield unfinished
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-@contextmanager
 def parquet_part(path: Path, schema: pa.Schema) -> Iterator[Write]:
     """A Parquet file to write batch by batch, none being an empty file: `write(batch)`."""
     waiting: list[pa.RecordBatch] = []
     rows = 0
     dictionaries = [name for name in REPEATING if name in schema.names]
     with (
-        complete(path) as unfinished,
+        whole_file(path) as unfinished,
         pq.ParquetWriter(unfinished, schema, compression="zstd", use_dictionary=dictionaries) as writer,
     ):
 
@@ -84,7 +73,7 @@ def join_parquet(parts: Iterable[Path], path: Path, schema: pa.Schema) -> int:
 def write_arrow(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
     """Write batches so that any of them is found at once (`read_rows`)."""
     options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
-    with complete(path) as unfinished, pa.ipc.new_file(unfinished, schema, options=options) as writer:
+    with whole_file(path) as unfinished, pa.ipc.new_file(unfinished, schema, options=options) as writer:
         for batch in batches:
             writer.write_batch(batch)
 

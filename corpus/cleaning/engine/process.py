@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict
 
+from corpus.atomic import whole_file
 from corpus.cleaning.config import CleanConfig
 from corpus.cleaning.duplicates.decontamination import Index
 from corpus.cleaning.duplicates.document_features import Features
@@ -38,7 +39,7 @@ from corpus.cleaning.engine.kept_and_dropped import (
 )
 from corpus.cleaning.engine.kernel import repaired_and_masked
 from corpus.cleaning.engine.mixing import check_sources
-from corpus.cleaning.engine.part_files import complete, join_parquet
+from corpus.cleaning.engine.part_files import join_parquet
 from corpus.cleaning.engine.progress import Progress, Say
 from corpus.cleaning.engine.report import cluster_sizes, make_report, merged
 from corpus.cleaning.engine.shard_passes import Plan, Shard, clean_shard, count_shards, read_batches, warm_up
@@ -126,7 +127,7 @@ def _count_lines(plan: Plan, shards: Sequence[Shard], map_shards: MapShards, pro
     for number, part in enumerate(counted, start=1):
         progress.at(number / tables)
         table.add(part)
-    with complete(plan.lines) as unfinished:
+    with whole_file(plan.lines) as unfinished:
         table.save(unfinished)
 
 
@@ -136,7 +137,7 @@ def _index_evaluation(plan: Plan, folder: Path) -> None:
     documents = pa.Table.from_batches(batches).combine_chunks()
     texts, _ = repaired_and_masked(documents["text"].combine_chunks(), plan.config)
     index = Index.build(texts, documents["uri"].to_pylist(), plan.config.decontaminate)
-    with complete(plan.evaluation) as unfinished:
+    with whole_file(plan.evaluation) as unfinished:
         index.save(unfinished)
 
 

@@ -18,11 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from corpus.atomic import whole_file
 from corpus.cleaning.config import CleanConfig
 from corpus.cleaning.duplicates.decontamination import Index
 from corpus.cleaning.duplicates.document_features import write_features
 from corpus.cleaning.engine.kernel import Kernel
-from corpus.cleaning.engine.part_files import complete, read_arrow, write_arrow
+from corpus.cleaning.engine.part_files import read_arrow, write_arrow
 from corpus.cleaning.filters.boilerplate import LineTable, count_lines
 from corpus.documents import SCHEMA, Document, to_batches
 
@@ -120,7 +121,7 @@ def _clean(plan: Plan, shard: Shard) -> None:
 
     write_arrow(shard.cleaned(plan), cleaned(), kernel.schema)
     documents = pa.Table.from_batches(staying).combine_chunks()
-    with complete(shard.features(plan)) as unfinished:
+    with whole_file(shard.features(plan)) as unfinished:
         write_features(
             unfinished,
             rows=documents["row"].to_numpy(),

@@ -1,4 +1,4 @@
-"""The division that the line makes: exact shares, stratified, by group, and the same next month."""
+"""The division that the pipeline makes: exact shares, stratified, by group, and the same next month."""
 
 from collections import Counter
 

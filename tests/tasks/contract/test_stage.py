@@ -77,12 +77,12 @@ def test_key_sees_name_config_input_content_and_code(monkeypatch: pytest.MonkeyP
         double.key([same], CountConfig()),
         double.key([same], CountConfig(upto=4)),
         double.key([same.model_copy(update={"digest": "e"})], CountConfig()),
-        Stage(double.function, ["corpus.documents"], (), double.holds).key([same], CountConfig()),
+        Stage(double.function, ["corpus.documents"], (), double.is_current).key([same], CountConfig()),
         count.key([], CountConfig()),
     }
     assert len(keys) == 5
     assert double.key([same.model_copy(update={"key": "j"})], CountConfig()) in keys
-    renamed = Stage(double.function, (), (), double.holds)
+    renamed = Stage(double.function, (), (), double.is_current)
     renamed.name = "triple"
     assert renamed.key([same], CountConfig()) not in keys
 

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from corpus.atomic import whole_file
 from corpus.cleaning.engine.part_files import (
-    complete,
     join_parquet,
     parquet_part,
     read_arrow,
@@ -43,9 +43,9 @@ def test_parts_are_joined_whether_empty_or_not(tmp_path: Path) -> None:
     assert (tmp_path / "joined.parquet").read_bytes() == write(tmp_path / "once", TABLE, 100).read_bytes()
 
 
-def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
+def test_a_file_appears_when_it_is_whole_file(tmp_path: Path) -> None:
     def killed() -> None:
-        with complete(tmp_path / "folder" / "file.npy") as unfinished:
+        with whole_file(tmp_path / "folder" / "file.npy") as unfinished:
             unfinished.write_text("half", encoding="utf-8")
             raise KeyError
 
