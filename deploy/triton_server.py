@@ -12,7 +12,6 @@ import fcntl
 import hashlib
 import http.client
 import json
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,11 +21,11 @@ from pathlib import Path
 import psutil
 
 from deploy import access, hidden_arguments, installation
-from deploy.ending import wait_until_ended
 from deploy.errors import TritonError
 from deploy.installation import Installation
+from deploy.processes import LOOPBACK, Process, is_free, owner, wait_until_ended, works_in
 
-HOST = "127.0.0.1"
+HOST = LOOPBACK
 STOP_SECONDS = 15.0
 ANSWER_SECONDS = 10.0
 REPOSITORY, BACKENDS, ENVIRONMENT = "models", "backends", "environment"  # in the home
@@ -90,7 +89,11 @@ def start(
         installed = installation.find()
         stop(home)  # what a killed server left behind
         for port in (http_port, grpc_port, metrics_port):
-            _require_free(port)
+            if not is_free(port):
+                raise TritonError(
+                    f"port {port} on {HOST} can't be used by Triton: it is taken by {owner(port)}; end it or "
+                    "choose another port"
+                )
         installation.lay_out_backends(home / BACKENDS, installed)
         ports = {"http_port": http_port, "grpc_port": grpc_port, "metrics_port": metrics_port}
         log_start = _log(home).stat().st_size if _log(home).exists() else 0
@@ -222,24 +225,6 @@ def _answers(server: TritonServer, question: str) -> bool:
         connection.close()
 
 
-def _require_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError as error:
-            message = f"port {port} on {HOST} can't be used by Triton ({error.strerror}): {_owner(port)}"
-            raise TritonError(f"{message}; end it or choose another port") from None
-
-
-def _owner(port: int) -> str:
-    with contextlib.suppress(psutil.Error):
-        for connection in psutil.net_connections("tcp"):
-            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
-                return f"taken by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
-    return "its owner is not known"
-
-
 def _sweep(home: Path) -> None:
     """Remove this home's orphaned stubs and shared memory; both carry the home's own prefix."""
     prefix = _shared_memory_prefix(home)
@@ -258,12 +243,8 @@ def _shared_memory_prefix(home: Path) -> str:
 
 def _process(server: TritonServer, home: Path) -> psutil.Process | None:
     """The server's process if it lives and works here: a record is copied with its home, a process is not."""
-    with contextlib.suppress(psutil.NoSuchProcess, OSError):
-        process = psutil.Process(server.pid)
-        same = abs(process.create_time() - server.created) < 1.0
-        works_here = Path(f"/proc/{server.pid}/cwd").samefile(home)
-        return process if same and works_here and process.status() != psutil.STATUS_ZOMBIE else None
-    return None
+    process = Process(server.pid, server.created).found()
+    return process if process and works_in(process.pid, home) else None
 
 
 def _read_record(home: Path) -> TritonServer | None:

@@ -10,7 +10,7 @@ import secrets
 from pathlib import Path
 from urllib.parse import quote
 
-from flows.settings import LOOPBACK
+from deploy.processes import LOOPBACK
 from tasks.contract.errors import ServerError
 from tasks.tracking import door
 

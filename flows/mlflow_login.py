@@ -13,8 +13,7 @@ from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit
 
-from flows.processes import MARK, Process
-from flows.settings import LOOPBACK
+from deploy.processes import LOOPBACK, MARK, Process
 
 LOOK_AGAIN_SECONDS = 10.0
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from corpus.atomic import whole_file
 from corpus.redaction import all_redacted, redacted
-from flows.processes import Process
+from deploy.processes import Process
 from tasks.contract.artifact import Artifact
 from tasks.contract.stage import Outcome
 from tasks.contract.store import Store

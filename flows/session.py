@@ -18,13 +18,14 @@ from flows.checks import check
 from flows.recipe import Recipe
 from flows.record import Recorder, State, belongs_to, records, write
 from flows.report import data_docs, write_report
+from flows.server import Name
 from tasks.contract import console
 from tasks.contract.errors import GateRefused, TextmillError
 from tasks.contract.stage import Outcome, Run
 from tasks.contract.store import Store
 from tasks.tracking import waits
 
-TITLES: dict[servers.Name, str] = {"prefect": "Prefect", "mlflow": "MLflow", "triton": "Triton"}
+TITLES: dict[Name, str] = {"prefect": "Prefect", "mlflow": "MLflow", "triton": "Triton"}
 MARKS = {"made": "[green]made[/]", "cached": "[cyan]cached[/]", "failed": "[red]failed[/]"}
 
 
@@ -44,7 +45,7 @@ class Session:
         given: Sequence[str] = (),
         refresh: Sequence[str] = (),
         skipped: Sequence[str] = (),
-        needs: Sequence[servers.Name] = servers.NAMES,
+        needs: Sequence[Name] = servers.NAMES,
     ) -> None:
         self.recipe, self.given, self.refresh, self.skipped = recipe, given, refresh, skipped
         self.needs = needs
@@ -124,7 +125,7 @@ class Session:
         console.show_markdown("verdict", "\n\n".join(lines), f"How the run of {record.recipe} ended")
 
 
-def prepare(needs: Sequence[servers.Name]) -> None:
+def prepare(needs: Sequence[Name]) -> None:
     """Start the servers that are needed, and let this process know where they are.
 
     Raises:

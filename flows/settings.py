@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Self
 
 from corpus import proxies
+from deploy.processes import LOOPBACK
 from tasks.contract.errors import ServerError
 from tasks.tracking import waits
-
-LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)

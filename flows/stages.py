@@ -8,8 +8,8 @@ from typing import Annotated
 
 from pydantic import WithJsonSchema
 
-from flows import servers
 from flows.recipe import Recipe
+from flows.server import Name
 from tasks.contract.errors import RecipeError
 
 CORPUS = ("collect", "validate_raw", "clean", "validate_clean", "tokenize", "validate_tokens")
@@ -19,7 +19,7 @@ STAGES = CORPUS + TRAIN + RELEASE
 # Prefect's form offers the names; what is no stage is refused here, in our words.
 StageName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(STAGES)})]
 # Stages that talk to a server besides Prefect's; the others run without any.
-NEEDS: dict[str, tuple[servers.Name, ...]] = {
+NEEDS: dict[str, tuple[Name, ...]] = {
     "pretrain": ("mlflow",),
     "evaluate": ("mlflow",),
     "register": ("mlflow",),
@@ -35,7 +35,7 @@ def last_stage(recipe: Recipe) -> str:
     return "pretrain" if recipe.pretrain else CORPUS[-1]
 
 
-def needs(last: str) -> tuple[servers.Name, ...]:
+def needs(last: str) -> tuple[Name, ...]:
     """The servers that a run up to the stage `last` talks to."""
     running = [stage for stage in STAGES if stage not in after(last)]
     return tuple(dict.fromkeys(["prefect", *(name for stage in running for name in NEEDS.get(stage, ()))]))

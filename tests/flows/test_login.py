@@ -10,7 +10,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from flows import login, mlflow_login, processes, servers, settings
+from deploy import processes
+from flows import login, mlflow_login, servers, settings
 from tasks.contract.errors import ServerError
 from tasks.tracking.door import basic
 from tests.free_ports import free_ports

@@ -13,7 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from flows import endpoints, processes, servers, settings
+from deploy import processes
+from flows import endpoints, servers, settings
+from flows.server import Name
 from flows.settings import Ports
 from tasks.contract.errors import ServerError
 from tests.free_ports import free_ports
@@ -161,7 +163,7 @@ def test_down_leaves_nothing(running: list[str]) -> None:
     ("name", "field"), [("prefect", "prefect"), ("mlflow", "mlflow"), ("triton", "triton_grpc")]
 )
 def test_a_taken_port_is_named_with_its_owner_and_the_way_out(
-    empty_home: Ports, name: servers.Name, field: str
+    empty_home: Ports, name: Name, field: str
 ) -> None:
     port = getattr(empty_home, field)
     with socket.socket() as taken:

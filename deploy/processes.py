@@ -1,4 +1,4 @@
-"""Processes that outlive the command that started them, and are ended without hitting a bystander.
+"""Server processes: started so that they outlive the command, found, and ended without hitting a bystander.
 
 A pid alone is not a name: after a crash or a reboot the same number belongs to somebody else. A
 process is therefore known by its pid and the time it was created, and every process of a server,
@@ -11,17 +11,21 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from deploy.ending import wait_until_ended
-from flows.settings import LOOPBACK
-
+LOOPBACK = "127.0.0.1"
 MARK = "TEXTMILL_SERVER"
 TERMINATE_SECONDS = 15.0
+# A process whose parent is gone is collected by the first process of the machine, which may look for orphans
+# once a second only. In a container it often never does: a zombie stays for ever, though it has ended.
+SECONDS_TO_COLLECT = 4.0
+# The clock that creation times are counted from moves by a second when it is set.
+CLOCK_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +35,18 @@ class Process:
     pid: int
     created: float
 
-    def is_alive(self) -> bool:
-        """Whether this very process still runs; a zombie or another one with its pid doesn't count."""
+    def found(self) -> psutil.Process | None:
+        """This very process as long as it runs; a zombie or another one with its pid doesn't count."""
         try:
-            found = psutil.Process(self.pid)
-            # The clock that creation times are counted from moves by a second when it is set.
-            same = abs(found.create_time() - self.created) < 2
-            return bool(same and found.status() != psutil.STATUS_ZOMBIE)
+            process = psutil.Process(self.pid)
+            same = abs(process.create_time() - self.created) < CLOCK_SECONDS
+            return process if same and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
-            return False
+            return None
+
+    def is_alive(self) -> bool:
+        """Whether it still runs."""
+        return self.found() is not None
 
 
 def works_in(pid: int, folder: Path) -> bool:
@@ -86,6 +93,21 @@ def end(mark: str) -> list[int]:
         _send(process, signal.SIGKILL)
     wait_until_ended(late, TERMINATE_SECONDS)
     return sorted({process.pid for process in [*marked, *late]})
+
+
+def wait_until_ended(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait for the end of all of them, so many seconds at most; returns those that still live."""
+    alive, deadline = list(processes), time.monotonic() + seconds
+    while any(_lives(process) for process in alive) and time.monotonic() < deadline:
+        _, alive = psutil.wait_procs(alive, timeout=0.1)  # which also collects our own children
+    psutil.wait_procs(alive, timeout=SECONDS_TO_COLLECT)
+    return [process for process in alive if _lives(process)]
+
+
+def _lives(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def is_free(port: int) -> bool:

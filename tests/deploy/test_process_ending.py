@@ -6,7 +6,7 @@ import time
 
 import psutil
 
-from deploy.ending import wait_until_ended
+from deploy.processes import wait_until_ended
 
 # A parent that never collects its child, as the first process of many containers.
 NEGLECTFUL = """
