@@ -22,7 +22,7 @@ from expectations.clean_corpus import CleanDemands
 from expectations.raw_corpus import RawDemands
 from expectations.tokens import TokenDemands
 from tasks.contract.artifact import Artifact, Manifest, content_digest, describe_files
-from tasks.contract.stage import Run
+from tasks.contract.run import Run
 from tasks.contract.store import Store
 from tasks.validate import validate_clean, validate_raw, validate_tokens
 

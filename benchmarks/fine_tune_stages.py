@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from flows.recipe import Recipe
     from tasks.contract.artifact import Artifact
-    from tasks.contract.stage import Run
+    from tasks.contract.run import Run
 
 SIDE_BY_SIDE = 2
 # Random weights as a checkpoint: one step at next to no rate.
@@ -148,7 +148,7 @@ def given(trial: Trial, work: Path) -> tuple[Path, Path, Path]:
 
 def _opened(trial: Trial) -> tuple[Recipe, Run]:
     from flows.recipe import load_recipe
-    from tasks.contract.stage import Run
+    from tasks.contract.run import Run
 
     return load_recipe(trial.recipe, trial.changes, smoke=trial.smoke), Run(Path("store"))
 

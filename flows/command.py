@@ -16,7 +16,7 @@ from flows.record import RunRecord, own_record, records
 from flows.stages import NEEDS, after, before, check_order, check_stages, last_stage
 from tasks.collection.kept_sources import forget_unused
 from tasks.contract.console import console
-from tasks.contract.stage import PENDING, Outcome, Run
+from tasks.contract.run import PENDING, Outcome, Run
 from tasks.contract.store import Store
 from tasks.tracking import own_servers
 

@@ -34,7 +34,7 @@ from tasks.clean import clean
 from tasks.collect import collect, snapshot
 from tasks.contract.artifact import Artifact
 from tasks.contract.errors import RecipeError
-from tasks.contract.stage import PENDING, Run
+from tasks.contract.run import PENDING, Run
 from tasks.deploy import deploy
 from tasks.evaluate import evaluate, require_passed
 from tasks.examples import example_files, examples

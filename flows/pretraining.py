@@ -16,8 +16,9 @@ from flows.stages import CORPUS, after
 from tasks.contract.child import run_child
 from tasks.contract.console import console
 from tasks.contract.errors import StageError
-from tasks.contract.stage import PENDING, Run, Workspace
+from tasks.contract.run import PENDING, Run
 from tasks.contract.store import Store
+from tasks.contract.workspace import Workspace
 from tasks.tracking.plots import plot_rates
 
 PLANNER, FINDER = "model_code.dry_run", "model_code.tuning"

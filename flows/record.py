@@ -21,7 +21,7 @@ from corpus.atomic import whole_file
 from corpus.redaction import all_redacted, redacted
 from deploy.processes import Process
 from tasks.contract.artifact import Artifact
-from tasks.contract.stage import Outcome
+from tasks.contract.run import Outcome
 from tasks.contract.store import Store
 
 State = Literal["running", "completed", "refused", "failed", "killed"]

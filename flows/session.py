@@ -21,7 +21,7 @@ from flows.report import data_docs, write_report
 from flows.server import Name
 from tasks.contract import console
 from tasks.contract.errors import GateRefused, TextmillError
-from tasks.contract.stage import Outcome, Run
+from tasks.contract.run import Outcome, Run
 from tasks.contract.store import Store
 from tasks.tracking import waits
 

@@ -10,7 +10,8 @@ from corpus.cleaning.settings import DROPPED_BY, most_dropped
 from tasks.contract.artifact import Artifact
 from tasks.contract.child import run_child
 from tasks.contract.errors import StageError
-from tasks.contract.stage import Workspace, stage
+from tasks.contract.stage import stage
+from tasks.contract.workspace import Workspace
 
 ENGINE = "corpus.cleaning.engine.process"
 

@@ -21,7 +21,8 @@ from model_code.config.strict import Config
 from tasks.collection.kept_sources import KeptSource, Source, locked
 from tasks.collection.meta_check import check_meta
 from tasks.contract.errors import SourceError
-from tasks.contract.stage import Workspace, stage
+from tasks.contract.stage import stage
+from tasks.contract.workspace import Workspace
 
 
 class CollectConfig(Config):

@@ -20,7 +20,9 @@ from model_code.config.strict import Config
 from tasks.contract.artifact import Artifact, Manifest
 from tasks.contract.console import plain
 from tasks.contract.errors import ParityError, ServerError
-from tasks.contract.stage import Run, Workspace, stage
+from tasks.contract.run import Run
+from tasks.contract.stage import stage
+from tasks.contract.workspace import Workspace
 from tasks.deployment.deployed import (
     CANARIES,
     SERVED,

@@ -14,7 +14,9 @@ from corpus.examples.artifact import read_split, test_examples_in_training
 from tasks.contract.artifact import Artifact
 from tasks.contract.console import plain
 from tasks.contract.errors import GateRefused
-from tasks.contract.stage import Run, Workspace, stage
+from tasks.contract.run import Run
+from tasks.contract.stage import stage
+from tasks.contract.workspace import Workspace
 from tasks.evaluation.evidence import compared
 from tasks.evaluation.gate import WAY_OUT, EvaluateConfig, interval, judge, reasons
 from tasks.tracking.plots import plot_confusion_matrix, plot_loss_curves

@@ -17,7 +17,8 @@ from corpus.examples.splits import SPLITS, Split, Splits
 from corpus.reading.example_files import digest_of
 from tasks.contract.artifact import Artifact
 from tasks.contract.console import plain
-from tasks.contract.stage import Workspace, stage
+from tasks.contract.stage import stage
+from tasks.contract.workspace import Workspace
 
 if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import TaskType

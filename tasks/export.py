@@ -16,7 +16,9 @@ from tasks.contract.artifact import Artifact, Manifest
 from tasks.contract.child import run_child
 from tasks.contract.console import plain, say
 from tasks.contract.errors import ParityError
-from tasks.contract.stage import Run, Workspace, stage
+from tasks.contract.run import Run
+from tasks.contract.stage import stage
+from tasks.contract.workspace import Workspace
 from tasks.register import registered_version
 from tasks.tracking.registry import ModelVersion, by_digest, client, logged_model, reachable
 from tasks.tracking.version_files import EXPORTED, place_of, what_differs, write_sums

@@ -14,7 +14,8 @@ from corpus.examples.artifact import task_of
 from model_code.config.fine_tuning import FineTuningConfig
 from tasks.contract.artifact import Artifact, folder_digest
 from tasks.contract.errors import RecipeError
-from tasks.contract.stage import Workspace, stage
+from tasks.contract.stage import stage
+from tasks.contract.workspace import Workspace
 from tasks.fine_tuning.hyperparameter_search import SearchConfig, search
 from tasks.fine_tuning.seeds import write_seeds
 from tasks.fine_tuning.trials import Trainings

@@ -9,7 +9,9 @@ from model_code.config.pretraining import PretrainConfig
 from tasks.contract.artifact import Artifact, Manifest, folder_digest
 from tasks.contract.child import processes_for, run_child
 from tasks.contract.console import plain
-from tasks.contract.stage import Run, Workspace, stage
+from tasks.contract.run import Run
+from tasks.contract.stage import stage
+from tasks.contract.workspace import Workspace
 from tasks.tracking.live_figures import LiveRun
 from tasks.tracking.plots import plot_loss_curves
 

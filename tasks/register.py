@@ -18,7 +18,9 @@ from model_code.config.strict import Config
 from tasks.contract.artifact import Artifact, Manifest, sha256_file
 from tasks.contract.console import plain, say
 from tasks.contract.errors import GateRefused
-from tasks.contract.stage import Run, Workspace, stage
+from tasks.contract.run import Run
+from tasks.contract.stage import stage
+from tasks.contract.workspace import Workspace
 from tasks.evaluation.gate import WAY_OUT, reasons
 from tasks.tracking.model_card import model_card
 from tasks.tracking.registry import (

@@ -16,7 +16,9 @@ from corpus.tokenizing.document_splits import SPLITS, Division, divide
 from corpus.tokenizing.fertility import Counts, words_of
 from corpus.tokenizing.special_tokens import Role
 from tasks.contract.artifact import Artifact, Manifest
-from tasks.contract.stage import Run, Workspace, stage
+from tasks.contract.run import Run
+from tasks.contract.stage import stage
+from tasks.contract.workspace import Workspace
 
 __all__ = ["TokenizeConfig", "tokenize"]
 

@@ -27,7 +27,8 @@ from tasks.contract import console
 from tasks.contract.artifact import Artifact
 from tasks.contract.console import format_cell
 from tasks.contract.errors import SourceError, StageError
-from tasks.contract.stage import Workspace, stage
+from tasks.contract.stage import stage
+from tasks.contract.workspace import Workspace
 
 SHOWN_IN_ERROR = 3
 PROFILE = "profile.json"

@@ -35,7 +35,7 @@ SETTINGS = {"pydantic", "pydantic_core"}
 FIGURES = {"sklearn", "scipy", "seqeval", "sacrebleu", "rouge_score"}
 BESIDES = {"adapters.py": {"peft", "bitsandbytes"}, "privacy.py": {"opacus"}, "private_step.py": {"opacus"}}
 HEAVY = {"torch", "transformers", "prefect", "mlflow", "great_expectations", "datasets", "daft", "sklearn"}
-MOST_LINES = 400
+MOST_LINES = 350
 PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "shelve"}
 WAYS_TO_CODE = ("torch.load", "trust_remote_code", "allow_pickle=True")
 

@@ -9,30 +9,16 @@ from __future__ import annotations
 
 import codecs
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator
-from functools import cache
 from typing import BinaryIO, NamedTuple
 
-from resiliparse.parse.encoding import detect_encoding
-
+from corpus.reading.encoding_guess import codec_of_label, guessed, strictly
 from corpus.reading.left_out import LeftOut
 
-# Python's codec of what a label really means; as in https://encoding.spec.whatwg.org/#names-and-labels
-_SUPERSET = {
-    **dict.fromkeys(("ascii", "iso8859-1"), "cp1252"),
-    **dict.fromkeys(("gb2312", "gbk", "cp936"), "gb18030"),
-    **dict.fromkeys(("big5", "cp950"), "big5hkscs"),
-    **dict.fromkeys(("shift_jis", "shift_jis_2004", "shift_jisx0213"), "cp932"),
-    **dict.fromkeys(("euc_kr",), "cp949"),
-    **{"iso8859-9": "cp1254", "iso8859-11": "cp874", "tis-620": "cp874"},
-}
 _LABELS = {
     **{"cp932": "shift_jis", "cp949": "euc-kr", "euc_jp": "euc-jp", "big5hkscs": "big5"},
     **{f"cp{page}": f"windows-{page}" for page in (874, *range(1250, 1259))},
 }
-_EAST_ASIAN = ("gb18030", "big5hkscs", "cp932", "euc_jp", "cp949")
-_TEXT_CODEC = re.compile(r"(utf[-_](8|16|32)|cp|iso(8859|2022)|koi8|gb|big5|euc|shift|mac|tis)")
 _MARKS = {
     **{codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF32_LE: "utf-32-le", codecs.BOM_UTF32_BE: "utf-32-be"},
     **{codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"},
@@ -41,13 +27,6 @@ _MARKS = {
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f\x7f]")
 # Private characters, which East Asian bytes give in another East Asian encoding.
 _NOT_WRITTEN = re.compile("[\ue000-\uf8ff]")
-_UTF8_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
-_TYPOGRAPHY = frozenset("–—―‘’‚“”„†‡•…‹›€£¥¢§¶©®™ª«»¬°±²³´µ·¸¹º¼½¾¿¡×÷¦¨¯¤№ˆ˜‰\xa0\xad")
-_NOT_IN_WORDS = frozenset("\u201a\u201e\u2020\u2021\u02c6\u2030\u20ac\u2039\u203a¢£¥§©®°±²³¹¶¤¡¿¨¸¯¬¦¼½¾")
-# With fewer bytes than this to go by, a Western detection says no more than "Western".
-_FEW = 12
-# Share of the characters that have to be common; in a wrong encoding half of them or fewer are.
-_COMMON = 0.85
 _SAMPLE_BYTES = 1 << 16
 _LONGEST_CHARACTER = 4
 
@@ -80,23 +59,23 @@ def decode(raw: bytes, declared: Iterable[str] = (), hint: str | None = None) ->
     Raises:
         LeftOut: it is binary, or in no encoding that can be told.
     """
-    text = _strictly(raw, "utf-8")
+    text = strictly(raw, "utf-8")
     if text is not None and "\0" not in text and "\x1b$" not in text:
         return Decoded(text.removeprefix("\ufeff"), "utf-8")
     if codec := _codec_of_unicode(raw):
         return _in_unicode(raw, codec)
-    for known in filter(None, map(_codec_of_label, declared)):
+    for known in filter(None, map(codec_of_label, declared)):
         # A page that says UTF-16 and has no zero byte is in something else, most likely in UTF-8.
         if known.startswith(("utf-16", "utf-32")):
             continue
-        if (text := _strictly(raw, known)) is not None and not _NOT_WRITTEN.search(text):
+        if (text := strictly(raw, known)) is not None and not _NOT_WRITTEN.search(text):
             return Decoded(text, _label(known))
     if _CONTROL.search(raw):
         raise LeftOut("binary", "it has control characters and is not UTF-8")
     lines = raw.splitlines(keepends=True)
     if _is_partly_utf8(lines):
         return _by_line(lines, hint)
-    found = _told(raw, hint)
+    found = guessed(raw, hint)
     if found:
         return Decoded(raw.decode(found), _label(found))
     if len(lines) > 1:
@@ -150,7 +129,7 @@ def codec_of_head(head: bytes) -> str:
     if _CONTROL.search(head):
         raise LeftOut("binary", "it has control characters and is not UTF-8")
     # The last character may be cut off.
-    found = (_told(head[: len(head) - cut], None) for cut in range(_LONGEST_CHARACTER))
+    found = (guessed(head[: len(head) - cut], None) for cut in range(_LONGEST_CHARACTER))
     codec = next(filter(None, found), None)
     if not codec:
         raise LeftOut("unknown encoding", "neither UTF-8 nor clearly another one")
@@ -165,9 +144,9 @@ def _codec_of_unicode(raw: bytes) -> str | None:
             return _MARKS[mark]
     if b"\0" in raw:
         return _wide_without_mark(raw)
-    if b"\x1b$" in raw and _strictly(raw, "iso2022_jp_2") is not None:
+    if b"\x1b$" in raw and strictly(raw, "iso2022_jp_2") is not None:
         return "iso2022_jp_2"
-    return "utf-8" if _strictly(raw, "utf-8") is not None else None
+    return "utf-8" if strictly(raw, "utf-8") is not None else None
 
 
 def _wide_without_mark(raw: bytes) -> str:
@@ -193,7 +172,7 @@ def _wide_codec(head: bytes) -> str | None:
 
 
 def _in_unicode(raw: bytes, codec: str) -> Decoded:
-    text = _strictly(raw, codec)
+    text = strictly(raw, codec)
     if text is None:
         raise LeftOut("unknown encoding", f"it begins like {codec} and is not")
     if "\0" in text:
@@ -201,111 +180,13 @@ def _in_unicode(raw: bytes, codec: str) -> Decoded:
     return Decoded(text.removeprefix("\ufeff"), "iso-2022-jp" if codec.startswith("iso2022") else codec)
 
 
-def _codec_of_label(label: str) -> str | None:
-    try:
-        name = codecs.lookup(label.strip("\"' \t")).name
-    except (LookupError, ValueError):
-        return None
-    return _SUPERSET.get(name, name) if _TEXT_CODEC.match(name) else None
-
-
 def _label(codec: str) -> str:
     return _LABELS.get(codec, codec.replace("iso8859", "iso-8859").replace("_", "-"))
 
 
-def _strictly(raw: bytes, codec: str) -> str | None:
-    try:
-        return raw.decode(codec)
-    except (UnicodeError, LookupError):
-        return None
-
-
-def _told(raw: bytes, hint: str | None) -> str | None:
-    """The codec of text that is not Unicode, None when nothing fits well."""
-    if hint and _fits(raw, hint, 0.5 if _high_bytes(raw) < 2 * _FEW else _COMMON):
-        return hint
-    detected = _codec_of_label(detect_encoding(raw, html5_compatible=False) or "")
-    if detected in _EAST_ASIAN and _fits(raw, detected):
-        return detected
-    common = {codec: _common_share(raw, codec) for codec in _EAST_ASIAN}
-    best = max(common, key=common.__getitem__)
-    if common[best] >= 0.95 and _high_bytes(raw) >= 4:
-        return best
-    if _is_broken_utf8(raw):
-        return None
-    if detected is None or detected in _EAST_ASIAN or detected.startswith("utf"):
-        detected = "cp1252" if _high_bytes(raw) < _FEW else None
-    elif _high_bytes(raw) < _FEW and not _is_of_another_script(raw, detected):
-        return next((codec for codec in ("cp1252", detected) if _fits(raw, codec)), None)
-    return detected if detected and _fits(raw, detected) else None
-
-
-def _fits(raw: bytes, codec: str, least_common: float = _COMMON) -> bool:
-    """Whether decoding gives what people write: common characters, or letters and typographic marks."""
-    if codec in _EAST_ASIAN:
-        return _common_share(raw, codec) >= least_common
-    text = _strictly(raw, codec)
-    if text is None:
-        return False
-    foreign = [character for character in text if character > "\x7f"]
-    letters = sum(unicodedata.category(c)[0] in "LM" or c in _TYPOGRAPHY for c in foreign)
-    return letters >= 0.9 * len(foreign) and not _is_garbled(text[:_SAMPLE_BYTES])
-
-
-def _is_garbled(text: str) -> bool:
-    """Whether capitals and signs stand within words, as where a text of a Mac is read as one of Windows."""
-    around = zip(f" {text}", text, f"{text[1:]} ", strict=False)
-    foreign = [(before, here, after) for before, here, after in around if here > "\x7f"]
-    odd = sum(
-        before.islower() or (before.isupper() and after.islower())
-        if here.isupper()
-        else here in _NOT_IN_WORDS and before.isalpha() and after.isalpha()
-        for before, here, after in foreign
-    )
-    return odd > 0.1 * len(foreign)
-
-
-def _common_share(raw: bytes, codec: str) -> float:
-    """Share of the characters outside ASCII that are common in East Asian text; 0 if undecodable."""
-    text = _strictly(raw, codec)
-    foreign = [character for character in text or "" if character > "\x7f"]
-    return sum(character in _common_characters() for character in foreign) / len(foreign) if foreign else 0.0
-
-
-@cache
-def _common_characters() -> frozenset[str]:
-    """The first levels of GB 2312, Big5 and JIS X 0208, Hangul of KS X 1001, kana and punctuation."""
-    trails = range(0xA1, 0xFF)
-    rows = {
-        "gb2312": [(lead, trail) for lead in (0xA1, 0xA3, *range(0xB0, 0xD8)) for trail in trails],
-        "big5": [
-            (lead, trail) for lead in (0xA1, *range(0xA4, 0xC7)) for trail in (*range(0x40, 0x7F), *trails)
-        ],
-        "euc_jp": [(lead, trail) for lead in (0xA1, 0xA4, 0xA5, *range(0xB0, 0xD0)) for trail in trails],
-        "euc_kr": [(lead, trail) for lead in range(0xB0, 0xC9) for trail in trails],
-    }
-    return frozenset(
-        bytes(pair).decode(codec, "ignore") for codec, pairs in rows.items() for pair in pairs
-    ) - {""}
-
-
-def _high_bytes(raw: bytes) -> int:
-    return len(raw) - len(raw.translate(None, bytes(range(0x80, 0x100))))
-
-
-def _is_broken_utf8(raw: bytes) -> bool:
-    """Whether most of what is not ASCII would be UTF-8: then a byte is missing, not the encoding another."""
-    return 2 * _high_bytes(_UTF8_SEQUENCE.sub(b"", raw)) < _high_bytes(raw)
-
-
-def _is_of_another_script(raw: bytes, codec: str) -> bool:
-    letters = [c for c in _strictly(raw, codec) or "" if c > "\x7f" and c.isalpha()]
-    return any("LATIN" not in unicodedata.name(letter, "") for letter in letters)
-
-
 def _is_partly_utf8(lines: list[bytes]) -> bool:
     """Whether some lines outside ASCII are UTF-8 and others are not."""
-    return any(not line.isascii() and _strictly(line, "utf-8") is not None for line in lines[:-1])
+    return any(not line.isascii() and strictly(line, "utf-8") is not None for line in lines[:-1])
 
 
 def _by_line(lines: list[bytes], hint: str | None) -> Decoded:
@@ -316,8 +197,8 @@ def _by_line(lines: list[bytes], hint: str | None) -> Decoded:
 def _hint(head: bytes) -> str | None:
     """The codec of those lines at the head of a file that are not UTF-8."""
     lines = head.splitlines(keepends=True)
-    strange = b"".join(line for line in lines[: len(lines) - 1 or 1] if _strictly(line, "utf-8") is None)
-    return _told(strange, None) if strange and not _CONTROL.search(strange) else None
+    strange = b"".join(line for line in lines[: len(lines) - 1 or 1] if strictly(line, "utf-8") is None)
+    return guessed(strange, None) if strange and not _CONTROL.search(strange) else None
 
 
 def _may_be_utf8(head: bytes) -> bool:

@@ -26,7 +26,7 @@ from typing import Any
 
 from tasks.contract.console import plain
 from tasks.contract.errors import StageError
-from tasks.contract.stage import Workspace
+from tasks.contract.workspace import Workspace
 
 SECONDS_TO_CHECKPOINT = 15
 SECONDS_FOR_TORCHRUN = 3

@@ -18,15 +18,13 @@ import re
 import shutil
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from corpus.redaction import redacted
 from deploy.errors import TritonError
@@ -42,114 +40,10 @@ from tasks.contract.artifact import (
 )
 from tasks.contract.errors import ServerError, StageError, TextmillError
 from tasks.contract.fingerprint import code_fingerprint
-from tasks.contract.store import Store
+from tasks.contract.run import PENDING, Outcome, Run
+from tasks.contract.workspace import Workspace
 
 QUOTED = re.compile(r"(?<=['\"])[^'\"]{30,}(?=['\"])")
-# The digest of an artifact that a plan, or a run of one stage, does not make.
-PENDING = "pending"
-
-
-class Outcome(BaseModel):
-    """What became of one stage in one run."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    stage: str
-    state: Literal["made", "cached", "failed", "pending", "skipped"]
-    key: str
-    digest: str = PENDING
-    seconds: float = 0.0
-    message: str = ""
-
-
-class Run:
-    """One run of the pipeline: where artifacts live, and what may be made.
-
-    Args:
-        home: the directory of the store.
-        refresh: stages that are made anew even when their artifact exists.
-        given: stages that must be there already; they are never made.
-        skipped: stages that are passed over.
-        planning: find out what would be made, and make nothing.
-        check: is called once, before anything is made, and raises what forbids it. A run that finds all of
-            its artifacts does without.
-        record: is told the outcome of every stage.
-    """
-
-    def __init__(
-        self,
-        home: Path,
-        *,
-        refresh: Sequence[str] = (),
-        given: Sequence[str] = (),
-        skipped: Sequence[str] = (),
-        planning: bool = False,
-        check: Callable[[], None] = lambda: None,
-        record: Callable[[Outcome], None] = lambda outcome: None,
-    ) -> None:
-        self.store = Store(home.absolute())
-        self.refresh = frozenset(refresh)
-        self.given = frozenset(given)
-        self.skipped = frozenset(skipped)
-        self.planning = planning
-        self.record = record
-        self._check: Callable[[], None] | None = check
-
-    def check(self) -> None:
-        """Call the check unless it was called before."""
-        check, self._check = self._check, None
-        if check:
-            check()
-
-
-class Workspace:
-    """What a stage works with: its output directory, its inputs' files, and ways to be seen.
-
-    `directory` becomes the artifact. `scratch` outlives a kill and is found again by the next attempt at
-    the same key; it is removed when the artifact is published.
-    """
-
-    def __init__(self, stage: str, key: str, store: Store, directory: Path) -> None:
-        self.stage, self.key, self.store, self.directory = stage, key, store, directory
-        self.counts: dict[str, int] = {}
-        self.metrics: dict[str, float] = {}
-        self.external: dict[str, str] = {}
-        self.volatile: set[str] = set()
-        self.shown: list[str] = []
-
-    @cached_property
-    def scratch(self) -> Path:
-        """A directory for what a restarted attempt wants to find again (checkpoints)."""
-        path = self.store.scratch(self.stage, self.key)
-        path.mkdir(parents=True, exist_ok=True)
-        return path
-
-    def path(self, artifact: Artifact) -> Path:
-        """The directory of an input artifact, to be read only."""
-        return self.store.path(artifact)
-
-    def manifest(self, artifact: Artifact) -> Manifest:
-        """The manifest of an input artifact."""
-        self.store.path(artifact)
-        manifest = self.store.manifest(artifact.stage, artifact.key)
-        assert manifest is not None
-        return manifest
-
-    def say(self, message: str) -> None:
-        """Say one line to the person who watches."""
-        console.say(f"  {message}")
-
-    @contextmanager
-    def progress(self, what: str, total: float | None) -> Iterator[console.Advance]:
-        """A progress bar; call what it yields as `advance(done, note=...)`. `total` None: nobody knows it."""
-        with console.progress(self.stage, what, total) as advance:
-            yield advance
-
-    def table(self, title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """A table for the stage's page in the Prefect UI."""
-        self.shown.append(f"### {title}\n\n{console.markdown_table(header, rows)}")
-
-
 IsCurrent = Callable[[Manifest, Any, Run], bool]
 
 

@@ -21,7 +21,7 @@ from model_code.config.strict import Config
 from tasks.contract.child import Event
 from tasks.contract.console import format_cell, plain
 from tasks.contract.errors import StageError
-from tasks.contract.stage import Workspace
+from tasks.contract.workspace import Workspace
 from tasks.fine_tuning.trials import Trainings
 from tasks.tracking.plots import plot_search
 from tasks.tracking.search_runs import LiveSearch, Trial

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from statistics import mean, stdev
 
-from tasks.contract.stage import Workspace
+from tasks.contract.workspace import Workspace
 from tasks.fine_tuning.trials import Training
 
 

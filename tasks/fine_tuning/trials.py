@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from tasks.contract.artifact import canonical, sha256_text
 from tasks.contract.child import Event, run_child
-from tasks.contract.stage import Workspace
+from tasks.contract.workspace import Workspace
 
 Listen = Callable[[Event], None]
 

@@ -12,7 +12,9 @@ import pytest
 from flows.cli import _complain
 from flows.record import Recorder
 from model_code.config.strict import Config
-from tasks.contract.stage import Outcome, Run, Workspace, stage
+from tasks.contract.run import Outcome, Run
+from tasks.contract.stage import stage
+from tasks.contract.workspace import Workspace
 
 COMMAND = Path(sys.executable).with_name("textmill")
 

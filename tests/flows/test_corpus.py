@@ -13,7 +13,7 @@ from flows.corpus_show import Selection, show
 from flows.corpus_stats import draw
 from flows.record import Recorder
 from tasks.contract.errors import RecipeError, StageError
-from tasks.contract.stage import Outcome
+from tasks.contract.run import Outcome
 from tasks.contract.store import Store
 from tests.corpus_artifacts import cleaned, collected, drop, good_rows
 

@@ -9,7 +9,7 @@ import pytest
 
 from flows.record import Recorder, RunRecord, last_artifact, records, verdict_before, write
 from tasks.contract.artifact import Artifact
-from tasks.contract.stage import Outcome
+from tasks.contract.run import Outcome
 from tasks.contract.store import Store
 from tests.published import publish
 
@@ -19,7 +19,7 @@ import os, signal, sys
 from pathlib import Path
 from flows.record import Recorder
 from tasks.contract.artifact import Artifact
-from tasks.contract.stage import Outcome
+from tasks.contract.run import Outcome
 from tasks.contract.store import Store
 from tests.published import publish
 recorder = Recorder(Path(sys.argv[1]), "small", {}, {})

@@ -22,7 +22,7 @@ from flows.report import (
 from flows.stages import STAGES
 from tasks.contract.artifact import Manifest, content_digest, describe_files
 from tasks.contract.errors import TextmillError
-from tasks.contract.stage import Outcome
+from tasks.contract.run import Outcome
 from tasks.contract.store import Store
 
 LABELS = ["numpy", "pandas", "python", "scipy", "torch", "transformers"]

@@ -13,7 +13,7 @@ from corpus.documents import Document, to_batches, write_shards
 from tasks.clean import clean, nothing_left
 from tasks.collect import CollectConfig
 from tasks.contract.errors import StageError
-from tasks.contract.stage import Run
+from tasks.contract.run import Run
 from tests.published import publish
 
 TEXTS = [

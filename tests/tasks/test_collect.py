@@ -24,7 +24,7 @@ from tasks.collect import CollectConfig, Snapshot, collect, snapshot
 from tasks.collection import kept_sources
 from tasks.contract.artifact import Artifact
 from tasks.contract.errors import SourceError
-from tasks.contract.stage import Run
+from tasks.contract.run import Run
 from tasks.contract.store import Store
 from tests.corpus.sources.site import html, serve
 

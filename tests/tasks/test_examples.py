@@ -11,7 +11,7 @@ from corpus.documents import Document, document_id, to_batches, write_shards
 from corpus.errors import CorpusError
 from corpus.examples.config import DocumentsExamples, FilesExamples
 from tasks.contract.artifact import Artifact
-from tasks.contract.stage import Run
+from tasks.contract.run import Run
 from tasks.contract.store import Store
 from tasks.examples import example_files, examples
 from tests.published import publish

@@ -18,7 +18,7 @@ from corpus.tokenizing.special_tokens import FAMILIES
 from model_code.data.shards import open_split
 from tasks import tokenize as stage_module
 from tasks.contract.artifact import Artifact
-from tasks.contract.stage import Run
+from tasks.contract.run import Run
 from tasks.contract.store import Store
 from tasks.tokenize import TokenizeConfig, tokenize
 from tests.published import publish

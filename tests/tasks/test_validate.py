@@ -16,7 +16,7 @@ from expectations.drift import Profile
 from expectations.raw_corpus import RawDemands
 from expectations.tokens import TokenDemands
 from tasks.contract.errors import SourceError, StageError
-from tasks.contract.stage import Run
+from tasks.contract.run import Run
 from tasks.contract.store import Store
 from tasks.validate import (
     ValidateConfig,

@@ -14,8 +14,8 @@ import pytest
 from tasks.contract import console
 from tasks.contract.child import run_child
 from tasks.contract.errors import StageError
-from tasks.contract.stage import Workspace
 from tasks.contract.store import Store
+from tasks.contract.workspace import Workspace
 
 ROOT = Path(__file__).parents[3]
 CHILD = """
@@ -60,7 +60,7 @@ PARENT = """
 import sys
 from pathlib import Path
 from tasks.contract.child import run_child
-from tasks.contract.stage import Workspace
+from tasks.contract.workspace import Workspace
 from tasks.contract.store import Store
 home, module, processes = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 job = {"ends": "stays", "pid": home / "pid", "checkpoint": home / "checkpoint"}

@@ -16,7 +16,9 @@ from model_code.config.strict import Config
 from tasks.contract import console
 from tasks.contract.artifact import Artifact, Manifest
 from tasks.contract.errors import StageError
-from tasks.contract.stage import PENDING, Outcome, Run, Stage, Workspace, stage
+from tasks.contract.run import PENDING, Outcome, Run
+from tasks.contract.stage import Stage, stage
+from tasks.contract.workspace import Workspace
 
 ROOT = Path(__file__).parents[3]
 
@@ -181,7 +183,9 @@ SLOW = """
 import sys
 from pathlib import Path
 from model_code.config.strict import Config
-from tasks.contract.stage import Run, Workspace, stage
+from tasks.contract.run import Run
+from tasks.contract.stage import stage
+from tasks.contract.workspace import Workspace
 
 @stage()
 def slow(config: Config, workspace: Workspace) -> None:

@@ -20,8 +20,8 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.contract.errors import StageError
-from tasks.contract.stage import Workspace
 from tasks.contract.store import Store
+from tasks.contract.workspace import Workspace
 from tasks.fine_tuning.hyperparameter_search import SearchConfig, search
 from tasks.fine_tuning.trials import Trainings
 
