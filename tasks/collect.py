@@ -14,9 +14,9 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
 
 from corpus.documents import Item, write_shards
+from corpus.kept.ledger import LICENSE, Ledger
+from corpus.kept.segments import Segments, last_listing
 from corpus.reading.locations import identity_of
-from corpus.sources.ledger import LICENSE, Ledger
-from corpus.sources.segments import Segments, last_listing
 from model_code.config.strict import Config
 from tasks.collection.kept_sources import KeptSource, Source, locked
 from tasks.collection.meta_check import check_meta

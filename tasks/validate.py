@@ -13,7 +13,7 @@ import pyarrow as pa
 from corpus.cleaning.config import DecontaminateConfig
 from corpus.cleaning.settings import DROPPED_BY, most_dropped
 from corpus.documents import read_documents
-from corpus.sources.ledger import NOT_BAD
+from corpus.kept.ledger import NOT_BAD
 from expectations import clean_corpus, raw_corpus
 from expectations import tokens as token_shards
 from expectations.checkpoint import Demands, FailingDocument, Rule, Verdict, judge

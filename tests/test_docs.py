@@ -14,15 +14,15 @@ import yaml
 
 from corpus.cleaning.config import CleanConfig
 from corpus.reading import containers
-from corpus.sources import crawling, fetching, sitemaps
+from corpus.sources import sources
 from corpus.sources.files import FilesSource
+from corpus.web import crawling, fetching, sitemaps
 from deploy import access, client
 from flows import closed_home, login
 from flows.cli import app
 from flows.recipe import Recipe, load_recipe
 from flows.settings import Ports, port_variable
 from flows.stages import STAGES
-from tasks.collection.kept_sources import MODULES
 from tasks.tracking import door
 from tasks.validate import ValidateConfig
 
@@ -124,8 +124,10 @@ def test_recipes_in_pages_are_valid(page: Path, tmp_path: Path) -> None:
 
 def test_the_recipe_page_has_an_example_of_everything() -> None:
     examples = [yaml.safe_load(block) for block in blocks(ROOT / "docs" / "recipes.md", "yaml")]
-    sources = [source for example in examples for source in example.get("collect", {}).get("sources", ())]
-    assert {source["kind"] for source in sources} == set(MODULES)
+    shown_sources = [
+        source for example in examples for source in example.get("collect", {}).get("sources", ())
+    ]
+    assert {source["kind"] for source in shown_sources} == set(sources())
     for section, config in (("clean", CleanConfig), ("validate", ValidateConfig)):
         shown = {key for example in examples for key in example.get(section, {})}
         own = {key for key, field in config.model_fields.items() if hasattr(field.annotation, "model_fields")}

@@ -8,7 +8,6 @@ from pydantic import Field
 
 from model_code.config.strict import StrictModel
 
-Format = Literal["auto", "text", "html", "jsonl", "json", "csv", "tsv", "parquet", "mediawiki", "warc"]
 Division = Literal["whole", "line", "paragraph", "heading"]
 TextStyle = Literal["plain", "tagged", "tokenized", "columns"]
 
@@ -16,7 +15,7 @@ TextStyle = Literal["plain", "tagged", "tokenized", "columns"]
 class ReadingOptions(StrictModel):
     """What a record is, and where its text is."""
 
-    format: Format = Field(default="auto", description="what the files hold; auto: what their names say")
+    format: str = Field(default="auto", description="what the files hold; auto: what their names say")
     text_field: str = Field(
         default="text",
         min_length=1,

@@ -10,24 +10,22 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
-from importlib.metadata import version
 from typing import Literal
 
 from pydantic import Field, field_validator
 
 from corpus.documents import Document, Item, OnSkip
 from corpus.reading.containers import Entry, OnMember, entries
-from corpus.reading.formats import format_of, reader_of
+from corpus.reading.formats import format_of, formats, library_versions, reader_of
+from corpus.reading.formats.text import divided
 from corpus.reading.left_out import UNREADABLE, LeftOut, explained
 from corpus.reading.locations import listed, opened, place_of, without_credentials
 from corpus.reading.options import ReadingOptions
-from corpus.reading.plain import divided
 from corpus.reading.record import Record
 from corpus.reading.text_styles import styled
-from corpus.sources.watcher import NOBODY, Watcher
+from corpus.watcher import NOBODY, Watcher
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_LIBRARIES = ("pyarrow", "resiliparse", "trafilatura", "warcio")
 
 
 class FilesSource(ReadingOptions):
@@ -50,13 +48,24 @@ class FilesSource(ReadingOptions):
     @property
     def meta_keys(self) -> tuple[str, ...]:
         """What documents may have in their `meta`; pages of dumps and archives bring some of their own."""
-        own = {"mediawiki": ("title",), "warc": ("title", "url"), "auto": ("title", "url")}
-        return (*self.meta_fields, *own.get(self.format, ()))
+        known = formats()
+        possible = known.values() if self.format == "auto" else [known[self.format]]
+        return (*self.meta_fields, *sorted({key for one in possible for key in one.META}))
+
+    @field_validator("format")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in ("auto", *formats()):
+            raise ValueError(f"{name!r} is no format; known are auto, {', '.join(formats())}")
+        return name
 
     @field_validator("path", "endpoint")
     @classmethod
     def _without_credentials(cls, url: str | None) -> str | None:
         return url and without_credentials(url)
+
+
+CONFIG, CODE = FilesSource, ("corpus.reading.formats.",)
 
 
 def place(config: FilesSource) -> str:
@@ -99,7 +108,7 @@ def read(config: FilesSource, item: Item, on_skip: OnSkip) -> Iterator[Document]
 
 def reader_version() -> str:
     """The versions of the libraries that make text of bytes."""
-    return " ".join(f"{name} {version(name)}" for name in _LIBRARIES)
+    return library_versions()
 
 
 def _records(entry: Entry, config: FilesSource, leave_out: OnMember) -> Iterator[Record]:
@@ -109,7 +118,7 @@ def _records(entry: Entry, config: FilesSource, leave_out: OnMember) -> Iterator
         leave_out(_place(entry.uri, position), problem)
 
     try:
-        name = format_of(entry, config)
+        name = format_of(entry, config.format)
         for record in reader_of(name)(entry, config, on_bad):
             # Text files are divided while they are read, since they may be larger than the memory.
             yield from [record] if name == "text" else divided(record, config, on_bad)

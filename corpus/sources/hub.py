@@ -22,7 +22,7 @@ from corpus.reading.class_names import classes_in, with_class_names
 from corpus.reading.dotted_paths import meta_of, text_of
 from corpus.reading.left_out import LeftOut
 from corpus.reading.locations import version_and_state
-from corpus.sources.watcher import NOBODY, Watcher
+from corpus.watcher import NOBODY, Watcher
 from model_code.config.strict import StrictModel
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -55,6 +55,9 @@ class HubSource(StrictModel):
     def meta_keys(self) -> tuple[str, ...]:
         """What documents may have in their `meta`."""
         return self.meta_fields
+
+
+CONFIG, CODE = HubSource, ()
 
 
 def place(config: HubSource) -> str:

@@ -23,8 +23,8 @@ from pydantic import Field
 
 from corpus.documents import Document, Item, OnSkip
 from corpus.errors import SourceError
-from corpus.sources.docstrings import docstrings
-from corpus.sources.watcher import NOBODY, Watcher
+from corpus.reading.docstrings import docstrings
+from corpus.watcher import NOBODY, Watcher
 from model_code.config.strict import StrictModel
 
 STANDARD_LIBRARY = "python"
@@ -48,6 +48,9 @@ class PackagesSource(StrictModel):
     def meta_keys(self) -> tuple[str, ...]:
         """What the documents have in their `meta`."""
         return ("library", "module", "name", "kind")
+
+
+CONFIG, CODE = PackagesSource, ()
 
 
 class _Module(NamedTuple):

@@ -20,9 +20,9 @@ from pydantic import Field, field_validator, model_validator
 from corpus.documents import Document, Item, OnSkip
 from corpus.errors import SourceError
 from corpus.reading.left_out import LeftOut
-from corpus.sources.downloads import Downloads
-from corpus.sources.links import normalised
-from corpus.sources.watcher import NOBODY, Watcher
+from corpus.watcher import NOBODY, Watcher
+from corpus.web.downloads import Downloads
+from corpus.web.links import normalised
 from model_code.config.strict import StrictModel
 
 
@@ -63,6 +63,9 @@ class WebSource(StrictModel):
         return self
 
 
+CONFIG, CODE = WebSource, ()
+
+
 def place(config: WebSource) -> str:
     """Nothing: an address is the same from everywhere."""
     return ""
@@ -80,8 +83,8 @@ class Pages:
         Raises:
             SourceError: no page at all can be had.
         """
-        from corpus.sources.crawling import Crawl, Site
-        from corpus.sources.fetching import Client
+        from corpus.web.crawling import Crawl, Site
+        from corpus.web.fetching import Client
 
         hosts = frozenset(urlsplit(url).netloc for url in (*config.start, *config.sitemaps))
         versions: dict[str, str] = {}
@@ -121,7 +124,7 @@ class Pages:
         Raises:
             SourceError: it is no longer kept.
         """
-        from corpus.reading.html import extract
+        from corpus.reading.formats.html import extract
 
         page = self.downloads.load(item.uri)
         if page is None:
@@ -158,9 +161,14 @@ class Pages:
 
     def reader_version(self) -> str:
         """The version of the library that finds the text of a page."""
-        from corpus.reading import html
+        from corpus.reading.formats import html
 
         return html.extractor()
+
+
+def reader(folder: Path) -> Pages:
+    """What reads such sources; pages are kept in `folder`."""
+    return Pages(folder)
 
 
 def _time(stated: str) -> datetime | None:

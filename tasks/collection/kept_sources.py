@@ -1,15 +1,4 @@
-"""Bring what is kept of a source up to date: list its items, read those that are new or changed.
-
-A source is a module (or an object) with four functions:
-
-    place(config)                 where on this machine that is: two projects may say `data/` and mean two
-                                  folders; "" where the config says it all
-    items(config, known, watcher) what there is to read, cheaply, sorted by URI; `known` maps the URIs of the
-                                  last collection to their versions, `watcher` is told what a person wants to
-                                  know
-    read(config, item, on_skip)   the documents of one item, in order
-    reader_version()              changes when the library that makes text of bytes does
-"""
+"""Bring what is kept of a source up to date: list its items, read those that are new or changed."""
 
 from __future__ import annotations
 
@@ -17,55 +6,39 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, reduce
 from itertools import takewhile
 from multiprocessing import get_context, parent_process
+from operator import or_
 from pathlib import Path
-from types import ModuleType
-from typing import Annotated, Any, Protocol, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from corpus.documents import Document, Item, OnSkip
-from corpus.sources import files, hub, packages, web
-from corpus.sources.files import FilesSource
-from corpus.sources.hub import HubSource
-from corpus.sources.packages import PackagesSource
-from corpus.sources.segments import Segments, SegmentWriter, last_listing
-from corpus.sources.watcher import Watcher
-from corpus.sources.web import WebSource
+from corpus.documents import Document, Item
+from corpus.kept.segments import Segments, SegmentWriter, last_listing
+from corpus.sources import Reader, keeps_files, reader_of, sources
 from tasks.contract import console
 from tasks.contract.artifact import canonical, sha256_text
 from tasks.contract.errors import SourceError
 from tasks.contract.fingerprint import code_fingerprint
 from tasks.contract.store import Store
 
-Source = Annotated[PackagesSource | FilesSource | HubSource | WebSource, Field(discriminator="kind")]
-MODULES: dict[str, ModuleType] = {"packages": packages, "files": files, "huggingface": hub, "web": web}
+if TYPE_CHECKING:
+    Source = Any  # which kinds there are is found out as the program starts
+else:
+    Source = Annotated[reduce(or_, (one.CONFIG for one in sources().values())), Field(discriminator="kind")]
 
 # Starting processes takes a second or two, so they are only for what is left after that.
 SECONDS_ALONE = 2.0
 CHUNKS_PER_WORKER = 8
 LONGEST_CHUNK = 512
 TELL_EVERY = 200
-
-
-class Reader(Protocol):
-    """What reads one kind of source."""
-
-    def items(self, config: Any, known: Mapping[str, str], watcher: Watcher) -> Iterator[Item]:
-        """What there is to read."""
-
-    def read(self, config: Any, item: Item, on_skip: OnSkip) -> Iterator[Document]:
-        """The documents of one item."""
-
-    def reader_version(self) -> str:
-        """The version of the library that reads."""
 
 
 class _Terminal:
@@ -92,7 +65,7 @@ class KeptSource:
     def name(self) -> str:
         """32 hex digits for the source's config and for what it names on this machine."""
         config = self.source.model_dump(mode="json")
-        place = MODULES[self.source.kind].place(self.source)
+        place = sources()[self.source.kind].place(self.source)
         return sha256_text(canonical([config, place] if place else config))[:32]
 
     @property
@@ -103,9 +76,7 @@ class KeptSource:
     @property
     def reader(self) -> Reader:
         """What reads the source."""
-        if isinstance(self.source, WebSource):
-            return web.Pages(self.home / "downloads" / self.name)
-        return cast(Reader, MODULES[self.source.kind])
+        return reader_of(self.source.kind, self.home / "downloads" / self.name)
 
     @property
     def reader_digest(self) -> str:
@@ -119,7 +90,7 @@ class KeptSource:
             SourceError: the source can't be found or reached.
         """
         known = {uri: item.version for uri, item in last_listing(self.directory).items()}
-        with locked([self]) if isinstance(self.source, WebSource) else ExitStack():
+        with locked([self]) if keeps_files(self.source.kind) else ExitStack():
             return list(dict.fromkeys(self.reader.items(self.source, known, _Terminal())))
 
     def listing_digest(self, listing: Sequence[Item]) -> str:
@@ -241,7 +212,8 @@ class _Stopped(Exception):
 
 @cache
 def _code(kind: str) -> str:
-    return code_fingerprint([MODULES[kind].__name__])[:16]
+    source = sources()[kind]
+    return code_fingerprint([source.__name__, *source.CODE])[:16]
 
 
 def _tapped(documents: Iterator[Document], on_document: Callable[[], None]) -> Iterator[Document]:

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from corpus.documents import Item
 from corpus.errors import SourceError
-from corpus.sources.segments import Segments
+from corpus.kept.segments import Segments
 from tasks.collection.kept_sources import KeptSource
 
 

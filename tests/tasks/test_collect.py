@@ -19,7 +19,8 @@ import pytest
 from pydantic import ValidationError
 
 from corpus.documents import Document, Item, OnSkip, read_documents
-from corpus.sources import files, segments
+from corpus.kept import segments
+from corpus.sources import files
 from tasks.collect import CollectConfig, Snapshot, collect, snapshot
 from tasks.collection import kept_sources
 from tasks.contract.artifact import Artifact
@@ -136,7 +137,8 @@ def test_a_killed_collection_goes_on(tmp_path: Path, reads: list[str]) -> None:
         "import sys, time\n"
         "from pathlib import Path\n"
         "from tasks.collect import CollectConfig, collect, snapshot\n"
-        "from corpus.sources import files, segments\n"
+        "from corpus.kept import segments\n"
+        "from corpus.sources import files\n"
         "from tasks.contract.stage import Run\n"
         "segments.SEGMENT_SECONDS = 0\n"
         "read = files.read\n"

@@ -1,6 +1,6 @@
 """A watcher of tests."""
 
-from corpus.sources.watcher import Nobody
+from corpus.watcher import Nobody
 
 
 class Printed(Nobody):

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from corpus.documents import Document, Item
 from corpus.errors import SourceError
-from corpus.sources import crawling
-from corpus.sources.downloads import Downloads
 from corpus.sources.web import Pages, WebSource
+from corpus.web import crawling
+from corpus.web.downloads import Downloads
 from tests.corpus.sources.printed import Printed
 from tests.corpus.sources.site import BODY, Site, html, serve
 

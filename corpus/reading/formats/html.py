@@ -10,13 +10,15 @@ from functools import cache
 from importlib.metadata import version
 from typing import NamedTuple
 
-import trafilatura
-
 from corpus.reading.containers import Entry
 from corpus.reading.html_charset import page_text
 from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import OnBad, Record, too_large
+
+SUFFIXES = {"html": (".html", ".htm", ".xhtml")}
+LIBRARIES = ("resiliparse", "trafilatura")
+META = ()
 
 _MOST_ELEMENTS = 200_000
 
@@ -60,6 +62,8 @@ def extract(html: bytes, url: str | None = None, declared_charset: str | None = 
     Raises:
         LeftOut: it can't be decoded or parsed, or has no main text.
     """
+    import trafilatura
+
     source, encoding = page_text(html, declared_charset)
     if source.count("<") > _MOST_ELEMENTS:
         raise LeftOut("too large", f"a page of more than {_MOST_ELEMENTS} elements")

@@ -7,7 +7,7 @@ import gzip
 import pytest
 
 from corpus.reading.left_out import LeftOut
-from corpus.sources.sitemaps import entries
+from corpus.web.sitemaps import entries
 
 
 def test_entities_in_a_sitemap_are_refused_in_every_encoding() -> None:

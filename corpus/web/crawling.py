@@ -10,10 +10,10 @@ from email.message import Message
 from urllib.parse import urlsplit
 
 from corpus.reading.left_out import LeftOut
-from corpus.sources.downloads import DECODING, Downloads, Page
-from corpus.sources.fetching import Client, Refused
-from corpus.sources.links import links, normalised
-from corpus.sources.sitemaps import MAX_BYTES, entries
+from corpus.web.downloads import DECODING, Downloads, Page
+from corpus.web.fetching import Client, Refused
+from corpus.web.links import links, normalised
+from corpus.web.sitemaps import MAX_BYTES, entries
 
 HTML = frozenset({"text/html", "application/xhtml+xml"})
 MAX_SITEMAPS = 1000

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from corpus.documents import Item
 from corpus.errors import SourceError
+from corpus.kept.parquet_tables import TableWriter
 from corpus.reading.dotted_paths import NO_TEXT_FIELD
-from corpus.sources.parquet_tables import TableWriter
 
 LEDGER = pa.schema(
     [(name, pa.string()) for name in ("source", "item", "version")]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from corpus.sources.links import links, normalised
+from corpus.web.links import links, normalised
 from tests.linear_time import takes_linear_time
 
 

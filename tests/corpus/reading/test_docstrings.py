@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from corpus.sources.docstrings import Docstring, docstrings
+from corpus.reading.docstrings import Docstring, docstrings
 
 SOURCE = '''"""Module text."""
 raise SystemExit("never imported")

@@ -18,6 +18,10 @@ from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import OnBad, Record, too_large
 
+SUFFIXES = {"parquet": (".parquet",)}
+LIBRARIES = ("pyarrow",)
+META = ()
+
 _BATCH_BYTES = 16_000_000
 _BATCH_ROWS = 1024
 

@@ -12,6 +12,10 @@ from corpus.reading.decoding import Line, decode, decoded_lines, encoding_of
 from corpus.reading.options import Division, ReadingOptions
 from corpus.reading.record import OnBad, Record, too_large
 
+SUFFIXES = {"text": (".txt", ".text", ".md")}
+LIBRARIES = ()
+META = ()
+
 # `= Title =` as in WikiText, but not `= = Section = =`, or `# Title` as in Markdown.
 _HEADING = re.compile(r"\s*(=\s[^=\s].*\s=|#\s+\S.*)\s*$")
 

@@ -12,6 +12,10 @@ from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import OnBad, Record
 
+SUFFIXES = {"jsonl": (".jsonl", ".ndjson")}
+LIBRARIES = ()
+META = ()
+
 
 def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Record]:
     """A record per line that is not blank; its position is the number of the line."""

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from corpus.documents import SCHEMA, Document, Item, to_batches
 from corpus.errors import SourceError
-from corpus.sources.parquet_tables import TableReader, TableWriter
+from corpus.kept.parquet_tables import TableReader, TableWriter
 
 SKIPPED = pa.schema([(name, pa.string()) for name in ("uri", "reason", "detail")])
 ITEMS = pa.schema(

@@ -5,9 +5,9 @@ import io
 import pytest
 
 from corpus.reading.containers import Entry
+from corpus.reading.formats.text import read
 from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
-from corpus.reading.plain import read
 
 
 def parts(text: str, **options: object) -> tuple[list[tuple[str, str]], dict[str, str]]:

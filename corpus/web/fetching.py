@@ -25,7 +25,7 @@ from corpus.proxies import reach_directly
 from corpus.reading.content_encoding import decoded_body
 from corpus.reading.decoding import decode
 from corpus.reading.left_out import LeftOut
-from corpus.sources.links import normalised
+from corpus.web.links import normalised
 
 USER_AGENT = "textmill"
 MAX_REDIRECTS = 5

@@ -6,8 +6,8 @@ import io
 import pytest
 
 from corpus.reading.containers import entries
+from corpus.reading.formats.mediawiki import read
 from corpus.reading.left_out import LeftOut
-from corpus.reading.mediawiki import read
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import Record
 

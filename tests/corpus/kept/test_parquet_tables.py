@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpus.documents import SCHEMA, Document, Item, to_batches
-from corpus.sources.parquet_tables import BYTES_PER_GROUP, ROWS_PER_GROUP, TableReader, TableWriter
-from corpus.sources.segments import Segments, SegmentWriter
+from corpus.kept.parquet_tables import BYTES_PER_GROUP, ROWS_PER_GROUP, TableReader, TableWriter
+from corpus.kept.segments import Segments, SegmentWriter
 
 NUMBERS = pa.schema([("number", pa.int64())])
 

@@ -15,6 +15,10 @@ from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import OnBad, Record, too_large
 
+SUFFIXES = {"csv": (".csv",), "tsv": (".tsv",)}
+LIBRARIES = ()
+META = ()
+
 
 def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Record]:
     """A record per row; its position is the number of the row, from 1, without the header.

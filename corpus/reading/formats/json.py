@@ -10,10 +10,14 @@ from typing import BinaryIO
 
 from corpus.reading.containers import Entry
 from corpus.reading.decoding import codec_of_head
-from corpus.reading.json_lines import json_record
+from corpus.reading.formats.jsonl import json_record
 from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import OnBad, Record, too_large
+
+SUFFIXES = {"json": (".json",)}
+LIBRARIES = ()
+META = ()
 
 _BLOCK = 1 << 17
 # Files that were joined have a byte-order mark where the second one begins.

@@ -6,9 +6,9 @@ import pytest
 
 from corpus.errors import SourceError
 from corpus.reading.containers import Entry
+from corpus.reading.formats.csv import read
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import Record
-from corpus.reading.tables import read
 
 
 def rows(name: str, content: bytes, **options: object) -> tuple[list[Record], dict[str, str]]:

@@ -17,6 +17,10 @@ from corpus.reading.options import ReadingOptions
 from corpus.reading.record import OnBad, Record, too_large
 from corpus.reading.wiki_markup import plain_text
 
+SUFFIXES = {"mediawiki": (".xml",)}
+LIBRARIES = ()
+META = ("title",)
+
 EXTRACTOR = "wiki_markup 2"
 _BLOCK = 1 << 16
 _FILE, _CATEGORY = "6", "14"

@@ -17,10 +17,14 @@ from warcio.exceptions import ArchiveLoadFailed
 from corpus.reading.containers import Entry
 from corpus.reading.content_encoding import decoded_body, without_chunks
 from corpus.reading.decoding import decode
-from corpus.reading.html import extract
+from corpus.reading.formats.html import extract
 from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import OnBad, Record, too_large
+
+SUFFIXES = {"warc": (".warc", ".wet")}
+LIBRARIES = ("warcio",)
+META = ("title", "url")
 
 _WANTED = ("response", "resource", "conversion", "continuation")
 _PAGES = ("text/html", "application/xhtml+xml")

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 import pytest
 
-from corpus.reading.html import extract
+from corpus.reading.formats.html import extract
 from corpus.reading.left_out import LeftOut
 
 ENGLISH = (

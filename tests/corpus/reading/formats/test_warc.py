@@ -7,10 +7,10 @@ from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
 from corpus.reading.containers import Entry, entries
+from corpus.reading.formats.warc import read
 from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import Record
-from corpus.reading.warc import read
 
 TEXT = "A page with a text that is long enough to be taken for the main text of it, and not for noise. "
 PAGE = f"<html><head><title>T</title></head><body><p>{TEXT * 4}</p></body></html>".encode()

@@ -1,0 +1,1 @@
+"""Pages of web sites: which there are, fetched as a polite guest, kept as they were."""
