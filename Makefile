@@ -5,12 +5,17 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: install run test smoke check bench bench-env up down
+.PHONY: install run quick test smoke check bench bench-env up down
 
 install: .venv/installed .venv-triton/installed
 
 run: install  ## raw text to an answering Triton endpoint
 	$(BIN)/textmill run python-docs
+
+quick: install .venv/installed-dev  ## no servers, no trainings: what one runs before each commit
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -n 2 --no-loadscope-reorder -q -m 'not smoke and not slow'
 
 test: install .venv/installed-dev check
 	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations 15

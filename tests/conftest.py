@@ -72,13 +72,27 @@ LONGEST = (
 )
 
 
+# Files and folders with servers, trainings, other processes or compiled kernels.
+SLOW = (
+    *("tests/test_kills.py", "tests/test_lifecycle.py", "tests/test_smoke.py", "tests/test_isolated.py"),
+    *("tests/test_doors.py", "tests/model_code/", "tests/benchmarks/", "tests/deploy/", "tests/tasks/"),
+    *("tests/corpus/cleaning/", "tests/corpus/tokenizing/", "tests/corpus/sources/", "tests/corpus/web/"),
+    *("tests/flows/test_servers.py", "tests/flows/test_login.py", "tests/flows/test_cli.py"),
+    *("tests/flows/test_watch.py", "tests/flows/test_home.py", "tests/flows/test_settings.py"),
+    *("tests/test_advice.py", "tests/flows/test_corpus.py::test_the_command_works_when_piped"),
+)
+
+
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes don't belong in a test's name: compressed ones hold the time, which differs by worker."""
     return argname if isinstance(val, bytes) else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `-n 3`: the longest files first."""
+    """For `-n 3`: the longest files first. For `make quick`: a mark on those that take long."""
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker("slow")
     items.sort(key=lambda item: [not item.nodeid.startswith(path) for path in LONGEST])
     users = {item.nodeid.partition("::")[0] for item in items if "mill" in getattr(item, "fixturenames", ())}
     assert users <= SHARED_HOME, f"add to SHARED_HOME: {users - SHARED_HOME}"

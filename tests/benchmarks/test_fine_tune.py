@@ -11,8 +11,8 @@ from benchmarks import fine_tune_methods, fine_tune_quality, fine_tune_speed
 from benchmarks.fine_tune_quality import FEW, SETS, Cell, Set
 from benchmarks.fine_tune_stages import Outcome, Trial, outcome, prepare
 from benchmarks.train_worker import Run
+from corpus.errors import CorpusError
 from flows.recipe import load_recipe
-from tasks.contract.errors import StageError
 
 SST2 = SETS[0]
 
@@ -72,7 +72,7 @@ def test_the_table_has_a_place_for_each_start_and_size() -> None:
 
 def test_without_data_the_file_is_named(tmp_path: Path) -> None:
     prepare(tmp_path / "work", tmp_path / "nothing")
-    with pytest.raises(StageError, match=r"data/sst2/train\.tsv"):
+    with pytest.raises(CorpusError, match=r"data/sst2/train\.tsv"):
         outcome(Trial("sst2", smoke=True), tmp_path / "work")
 
 

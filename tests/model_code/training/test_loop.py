@@ -14,7 +14,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from model_code import pretrain as program
+from model_code import pretraining as program
 from model_code.data.batches import Rows
 from model_code.data.noise import Noise
 from model_code.errors import TrainingError
