@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from tests.corpus.reading.test_warc import PAGE, TEXT
+from tests.corpus.reading.formats.test_warc import PAGE, TEXT
 
 from corpus.sources.files import FilesSource, items, read
 from tests.corpus.reading.formats.test_mediawiki import dump, page
