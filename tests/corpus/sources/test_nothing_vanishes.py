@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from tests.corpus.reading.formats.test_warc import PAGE, TEXT
 
 from corpus.sources.files import FilesSource, items, read
 from tests.corpus.reading.formats.test_mediawiki import dump, page
+from tests.corpus.reading.formats.test_warc import PAGE, TEXT
 
 Writer = Callable[[list[str]], bytes]
 TEXTS = [f"Number {n} of {random.Random(n).random()} tables of tides. {TEXT.strip()}" for n in range(9)]
