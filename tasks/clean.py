@@ -16,7 +16,7 @@ from tasks.contract.workspace import Workspace
 ENGINE = "corpus.cleaning.engine.process"
 
 
-@stage(runs=(ENGINE,), libraries=("ftfy", "opencc", "pycld2"))
+@stage(runs=(ENGINE, "corpus.cleaning.filters.plain."), libraries=("ftfy", "opencc", "pycld2"))
 def clean(collected: Artifact, config: CleanConfig, workspace: Workspace) -> None:
     """Write what is kept and what is dropped, a row of statistics per document, and the report.
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from model_code.config.strict import Config
 from tasks.contract.errors import StageError
+from tasks.evaluation.demand import Demand, Rule, at_least
 
 ANY = -1  # an `over_baseline` of this and less says in writing that any model will do
 COUNTED_WORDS = "tfidf"  # the names of such baselines begin with it
@@ -50,21 +51,9 @@ def judge(evaluation: Mapping[str, Any], config: EvaluateConfig) -> dict[str, An
     Raises:
         StageError: a metric is demanded that the task does not have.
     """
-    model = evaluation["model"]
-    if unknown := sorted(config.at_least.keys() - model.keys()):
-        raise StageError(
-            f"evaluate: the task has no metric {unknown[0]!r}; evaluate.at_least may name {', '.join(model)}"
-        )
-    demands = [_at_least(name, model[name], lowest) for name, lowest in config.at_least.items()]
-    demands += [*_against_trivial(evaluation, config), *_against_counted_words(evaluation, config)]
-    if config.max_perplexity is not None:
-        found, most = evaluation["pretrained"]["perplexity"], config.max_perplexity
-        demands.append(_demand("held-out perplexity", f"at most {most:g}", found, found <= most))
-    if champion := evaluation["champion"]:
-        metric = evaluation["metric"]
-        lowest = champion[metric] - config.below_champion
-        demands.append(_at_least(f"{metric} against champion {champion['version']}", model[metric], lowest))
-    return {"passed": all(demand["passed"] for demand in demands), "demands": demands}
+    demands = [demand for rule in RULES for demand in rule(evaluation, config)]
+    met = [{**demand._asdict(), "passed": bool(demand.passed)} for demand in demands]
+    return {"passed": all(demand["passed"] for demand in met), "demands": met}
 
 
 def reasons(gate: Mapping[str, Any]) -> str:
@@ -77,24 +66,47 @@ def reasons(gate: Mapping[str, Any]) -> str:
     )
 
 
-def _against_trivial(evaluation: Mapping[str, Any], config: EvaluateConfig) -> Iterator[dict[str, Any]]:
+def _at_least(evaluation: Mapping[str, Any], config: EvaluateConfig) -> Iterator[Demand]:
+    model = evaluation["model"]
+    if unknown := sorted(config.at_least.keys() - model.keys()):
+        raise StageError(
+            f"evaluate: the task has no metric {unknown[0]!r}; evaluate.at_least may name {', '.join(model)}"
+        )
+    yield from (at_least(name, model[name], lowest) for name, lowest in config.at_least.items())
+
+
+def _of_pretraining(evaluation: Mapping[str, Any], config: EvaluateConfig) -> Iterator[Demand]:
+    if config.max_perplexity is not None:
+        found, most = evaluation["pretrained"]["perplexity"], config.max_perplexity
+        yield Demand("held-out perplexity", f"at most {most:g}", found, found <= most)
+
+
+def _against_champion(evaluation: Mapping[str, Any], config: EvaluateConfig) -> Iterator[Demand]:
+    if champion := evaluation["champion"]:
+        metric = evaluation["metric"]
+        lowest = champion[metric] - config.below_champion
+        name = f"{metric} against champion {champion['version']}"
+        yield at_least(name, evaluation["model"][metric], lowest)
+
+
+def _against_trivial(evaluation: Mapping[str, Any], config: EvaluateConfig) -> Iterator[Demand]:
     metric, lowest = evaluation["metric"], config.over_baseline
     trivial = evaluation.get("trivial") or next(iter(evaluation["baselines"]))
     name = f"{metric} over the baseline {trivial}"
     if reason := evaluation.get("unavailable", {}).get(trivial):
-        yield _demand(name, f"at least {lowest:.4g} (baseline not available: {reason})", None, lowest < 0)
+        yield Demand(name, f"at least {lowest:.4g} (baseline not available: {reason})", None, lowest < 0)
         return
     over = evaluation["model"][metric] - evaluation["baselines"][trivial][metric]
     if lowest <= ANY:
-        yield _demand(name, "any, as the recipe says", over, math.isfinite(over))
+        yield Demand(name, "any, as the recipe says", over, math.isfinite(over))
         return
-    yield _at_least(name, over, lowest)
+    yield at_least(name, over, lowest)
     if lowest >= 0 and (compared := evaluation.get("comparisons", {}).get(trivial)):
         demand = f"above 0 in the whole interval, {interval(compared)}"
-        yield _demand(f"{name}, clearly", demand, compared["difference"], compared["low"] > 0)
+        yield Demand(f"{name}, clearly", demand, compared["difference"], compared["low"] > 0)
 
 
-def _against_counted_words(evaluation: Mapping[str, Any], config: EvaluateConfig) -> Iterator[dict[str, Any]]:
+def _against_counted_words(evaluation: Mapping[str, Any], config: EvaluateConfig) -> Iterator[Demand]:
     if config.over_baseline < 0 and config.below_counted_words is None:
         return
     lowest = -(config.below_counted_words or 0)
@@ -102,11 +114,11 @@ def _against_counted_words(evaluation: Mapping[str, Any], config: EvaluateConfig
         if name.startswith(COUNTED_WORDS):
             demand = f"at least {lowest:.4g} somewhere in the interval, {interval(compared)}"
             title = f"{evaluation['metric']} over {name}"
-            yield _demand(title, demand, compared["difference"], compared["high"] >= lowest)
+            yield Demand(title, demand, compared["difference"], compared["high"] >= lowest)
     for name, reason in evaluation.get("unavailable", {}).items():
         if name.startswith(COUNTED_WORDS):
             demand = f"nothing (baseline not available: {reason})"
-            yield _demand(f"{evaluation['metric']} over {name}", demand, None, True)
+            yield Demand(f"{evaluation['metric']} over {name}", demand, None, True)
 
 
 def interval(compared: Mapping[str, float]) -> str:
@@ -116,9 +128,11 @@ def interval(compared: Mapping[str, float]) -> str:
     return f"{compared['low']:+.3f} to {compared['high']:+.3f} (95 %, {of})"
 
 
-def _at_least(name: str, found: float, lowest: float) -> dict[str, Any]:
-    return _demand(name, f"at least {lowest:.4g}", found, found >= lowest)
-
-
-def _demand(name: str, demand: str, found: float | None, passed: bool) -> dict[str, Any]:
-    return {"name": name, "demand": demand, "found": found, "passed": bool(passed)}
+# In the order in which they are shown; a rule of one's own is one more entry.
+RULES: tuple[Rule, ...] = (
+    _at_least,
+    _against_trivial,
+    _against_counted_words,
+    _of_pretraining,
+    _against_champion,
+)

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.cleaning.filters.line_measures import C4_MEASURES, LINE_MEASURES, measure_lines
+from corpus.cleaning.filters.plain import plain_measures
 from corpus.cleaning.filters.repetition import Keys
 from corpus.cleaning.filters.rule_sets import STOP_WORDS
 from corpus.cleaning.filters.word_measures import (
@@ -83,6 +84,8 @@ def measure(texts: pa.StringArray, languages: Sequence[str], names: Collection[s
         measured.update(zip(_BY_LINES, values.T, strict=True))
     if "code" in wanted:
         measured["code"] = _code(texts)
+    for name in wanted & plain_measures().keys():
+        measured[name] = np.array([plain_measures()[name](text) for text in texts.to_pylist()], np.float64)
     return measured
 
 

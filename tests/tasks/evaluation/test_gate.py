@@ -1,10 +1,13 @@
 """What the gate demands by default, and the exceptions that a recipe has to write down."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from model_code.task_types.task import Settings, task_named
+from tasks.evaluation import gate
 from tasks.evaluation.evidence import compared
 from tasks.evaluation.gate import EvaluateConfig, judge, reasons
 
@@ -105,3 +108,18 @@ def test_a_baseline_that_is_not_available_is_named(missing: str, config: Any, pa
     assert gate["passed"] is passed
     (named,) = (d["demand"] for d in gate["demands"] if "not available: empty vocabulary" in d["demand"])
     assert passed or f"is unknown, demanded {named}" in reasons(gate)
+
+
+def test_the_rule_that_the_guide_shows_demands_something_of_every_label(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    page = (Path(__file__).parents[3] / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r'```python\n("""No label may be left out.*?)```', page, re.S)
+    shown: dict[str, Any] = {}
+    exec(code, shown)
+    monkeypatch.setattr(gate, "RULES", (*gate.RULES, shown["every_label_is_found"]))
+    found = evaluation(TRUTH)
+    found["model"] |= {"f1_a": 1.0, "f1_c": 0.0}
+    verdict = judge(found, EvaluateConfig())
+    assert not verdict["passed"]
+    assert reasons(verdict) == "f1_c is 0.0000, demanded at least 0.01"

@@ -1,0 +1,24 @@
+"""One demand on a model, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+
+class Demand(NamedTuple):
+    """What is demanded of what, in words; what was found (None: it is not known); whether that will do."""
+
+    name: str
+    demand: str
+    found: float | None
+    passed: bool
+
+
+Rule = Callable[[Mapping[str, Any], Any], Iterator[Demand]]
+"""From what `evaluate` measured and the recipe's `evaluate` section to demands; none where it has no say."""
+
+
+def at_least(name: str, found: float, lowest: float) -> Demand:
+    """A figure that has to reach a value."""
+    return Demand(name, f"at least {lowest:.4g}", found, found >= lowest)
