@@ -18,11 +18,12 @@ from benchmarks import data, serving, train
 from benchmarks.bench import ROUNDS, show
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
-INTRODUCTION = f"""# Benchmarks
+MARKER = "<!-- Below this line: written by python -m benchmarks -->\n"
+INTRODUCTION = f"""## Benchmarks
 
 Every figure is a ratio of two things measured in turn in one run: the median of at least {ROUNDS} rounds,
 with the smallest and the largest in brackets. Absolute times belong to the machine named below each table
-and to what else it was doing. `python -m benchmarks` writes this page.
+and to what else it was doing. `python -m benchmarks` writes this part of the page.
 
 Measured apart, as they judge gigabytes and minutes: `python -m benchmarks.data_memory` cleans 5 GB of
 generated text in 2 GB of memory, `python -m benchmarks.data_validation` checks ten million documents.
@@ -44,9 +45,9 @@ def main() -> int:
         show(results[-1])
         print()
     made = f"Measured on {datetime.date.today().isoformat()}{' with --quick' if arguments.quick else ''}.\n"
-    PAGE.write_text(
-        "\n".join([INTRODUCTION, made, *(result.report() for result in results)]), encoding="utf-8"
-    )
+    above = PAGE.read_text(encoding="utf-8").partition(MARKER)[0]
+    below = "\n".join([INTRODUCTION, made, *(result.report() for result in results)])
+    PAGE.write_text(f"{above}{MARKER}\n{below}", encoding="utf-8")
     for result in results:
         print(result.verdict())
     return 0 if all(result.passed for result in results) else 1
