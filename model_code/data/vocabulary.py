@@ -97,14 +97,6 @@ def vocabulary_of(directory: Path) -> Vocabulary:
     return Vocabulary(size_of(tokenizer), **roles, sentinels=tuple(token for _, token in sentinels))
 
 
-def pad_of(directory: Path) -> int:
-    """The id that fills up short rows. Raises TrainingError when the tokenizer has none."""
-    vocabulary = vocabulary_of(directory)
-    vocabulary.need("pad", why="a batch of texts of different length")
-    assert vocabulary.pad is not None
-    return vocabulary.pad
-
-
 def require_vocabulary(split: Split, vocabulary: Vocabulary) -> None:
     """Raise TrainingError when a split was encoded with a vocabulary of another size."""
     if split.info.vocabulary != vocabulary.size:

@@ -55,11 +55,6 @@ class Store:
         except (OSError, ValidationError):
             return None
 
-    def verified(self, stage: str, key: str) -> Manifest | None:
-        """The manifest, once every file has been read and found to be what the manifest says."""
-        manifest = self.manifest(stage, key)
-        return manifest if manifest and not self.damage(manifest) else None
-
     def damage(self, manifest: Manifest) -> list[str]:
         """Names of files that are missing or differ from the manifest; empty for a sound artifact."""
         place = self.place(manifest.stage, manifest.key)

@@ -98,7 +98,7 @@ def test_a_good_collection_passes(tmp_path: Path) -> None:
     report = json.loads((Store(tmp_path).path(artifact) / "validation.json").read_text(encoding="utf-8"))
     assert all(entry["passed"] and not entry["failing"] for entry in report)
     assert {entry["rule"]: entry["observed"] for entry in report}["left_out"] == pytest.approx(1 / 121)
-    manifest = Store(tmp_path).verified("validate_raw", artifact.key)
+    manifest = Store(tmp_path).manifest("validate_raw", artifact.key)
     assert manifest is not None
     assert manifest.counts == {"documents": 120, "rules": 9, "warnings": 0}
     assert manifest.files["data_docs/index.html"].volatile

@@ -28,9 +28,10 @@ def test_published_artifact_is_found_and_sound(tmp_path: Path) -> None:
     store.scratch("clean", KEY).mkdir(parents=True)
     artifact = published(store)
     assert (store.path(artifact) / "documents" / "part.txt").read_text(encoding="utf-8") == "kept"
-    verified = store.verified("clean", KEY)
-    assert verified is not None
-    assert verified.artifact == artifact
+    manifest = store.manifest("clean", KEY)
+    assert manifest is not None
+    assert manifest.artifact == artifact
+    assert store.damage(manifest) == []
     assert not store.scratch("clean", KEY).exists()
     assert [m.artifact for m in store.manifests()] == [artifact]
 
@@ -53,7 +54,6 @@ def test_changed_or_missing_files_are_damage(tmp_path: Path, name: str) -> None:
     assert store.damage(manifest) == [name]
     file.unlink()
     assert store.damage(manifest) == [name]
-    assert store.verified("clean", KEY) is None
 
 
 def test_manifest_that_is_no_manifest_or_lies_is_damage(tmp_path: Path) -> None:
@@ -101,7 +101,9 @@ def test_garbage_is_what_nobody_wants_and_nobody_makes(tmp_path: Path) -> None:
         removed, freed = Store(tmp_path).collect_garbage({(wanted.stage, wanted.key)})
     assert removed == 3
     assert freed > 1000
-    assert store.verified(wanted.stage, wanted.key)
+    kept = store.manifest(wanted.stage, wanted.key)
+    assert kept is not None
+    assert store.damage(kept) == []
     assert store.manifest(unwanted.stage, unwanted.key) is None
     assert [p.exists() for p in (killed, scratch, running, live_scratch)] == [False, False, True, True]
     shutil.rmtree(tmp_path / "artifacts")
