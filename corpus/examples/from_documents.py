@@ -23,8 +23,8 @@ from corpus.examples.labels import is_missing
 from corpus.examples.splits import SPLITS, Split, Splits
 from corpus.examples.with_rows import Found, assembled, chosen, found_in
 from corpus.reading.dotted_paths import value_at
-from corpus.reading.left_out import LeftOut
 from corpus.reading.rows import Row
+from corpus.reading.skipped import Skipped
 
 if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import TaskType
@@ -127,7 +127,7 @@ def _unfit(parts: Parts, fields: Fields, config: DocumentsExamples) -> str:
 def _part(parts: Parts, column: str) -> Any:
     try:
         return value_at(parts, column)
-    except LeftOut:
+    except Skipped:
         return None
 
 

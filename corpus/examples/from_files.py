@@ -19,8 +19,8 @@ from corpus.examples.with_rows import Found, assembled, chosen, found_in
 from corpus.reading import conll, example_tables, json_objects, parallel, squad
 from corpus.reading.dotted_paths import value_at
 from corpus.reading.example_files import File, files_of
-from corpus.reading.left_out import LeftOut
 from corpus.reading.rows import Row
+from corpus.reading.skipped import Skipped
 
 if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import TaskType
@@ -148,7 +148,7 @@ def _group(found: Found, config: FilesExamples) -> str:
     try:
         value = value_at(found.row.values, str(config.group_by))
         return found.inputs if value in (None, "") else str(value)
-    except LeftOut:
+    except Skipped:
         raise found.row.wrong(
             f"no column {config.group_by!r} to group by; there are {', '.join(found.row.values)[:300]}; "
             "correct examples.group_by"

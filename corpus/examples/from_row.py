@@ -16,8 +16,8 @@ from corpus.examples.labels import LabelRule, spelled
 from corpus.examples.printed_lists import list_in
 from corpus.examples.splits import Example
 from corpus.reading.dotted_paths import value_at
-from corpus.reading.left_out import LeftOut
 from corpus.reading.rows import Row
+from corpus.reading.skipped import Skipped
 
 if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import Field
@@ -110,7 +110,7 @@ class Fields:
         needed = self.fields[name].required or name in self.columns
         try:
             value = value_at(row.values, column)
-        except LeftOut:
+        except Skipped:
             if not needed:
                 return None
             several = (

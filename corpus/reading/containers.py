@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO, NamedTuple, Self, cast
 
 from corpus.reading.decompression import DECOMPRESSED
-from corpus.reading.left_out import UNREADABLE, LeftOut, explained
+from corpus.reading.skipped import UNREADABLE, Skipped, explained
 from corpus.reading.system_files import is_of_the_system
 from corpus.reading.times import utc
 
@@ -51,7 +51,7 @@ class _Member(NamedTuple):
     changed: datetime | None
 
 
-OnMember = Callable[[str, LeftOut], None]
+OnMember = Callable[[str, Skipped], None]
 """Called with (uri, why) for every member that can't be used."""
 
 
@@ -70,7 +70,7 @@ class _Meter:
         self.count += count
         if self.is_full:
             detail = f"{self.size} bytes hold more than {self.limit}; what comes after is left out"
-            raise LeftOut("archive bomb", detail)
+            raise Skipped("archive bomb", detail)
 
 
 class _Metered(io.RawIOBase):
@@ -80,7 +80,7 @@ class _Metered(io.RawIOBase):
         # Gives what there is, rather than losing it when what follows is damaged.
         self._take: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
         self._meter = meter
-        self._damage: LeftOut | None = None
+        self._damage: Skipped | None = None
 
     def readable(self) -> bool:
         return True
@@ -113,7 +113,7 @@ def entries(uri: str, stream: BinaryIO, size: int, most: int, on_member: OnMembe
         most: bytes that may come out of it; a ratio of more than `LARGEST_RATIO` stops it earlier.
 
     Raises:
-        LeftOut: the file is no archive of the kind that its name says, or grows beyond the limit.
+        Skipped: the file is no archive of the kind that its name says, or grows beyond the limit.
     """
     meter = _Meter(size, most)
     name, compression = _split(PurePosixPath(uri).name)
@@ -123,7 +123,7 @@ def entries(uri: str, stream: BinaryIO, size: int, most: int, on_member: OnMembe
         # What passes by is counted here, what is taken out of it below.
         members = _tar_members(uri, _opened(stream, compression, _Meter(size, most)), on_member)
     elif name.lower().endswith(".zip"):
-        raise LeftOut("nested archive", "a zip in a compressed file; unpack it first")
+        raise Skipped("nested archive", "a zip in a compressed file; unpack it first")
     else:
         opened: io.BufferedReader[Any] = (
             _opened(stream, compression, meter)
@@ -136,7 +136,7 @@ def entries(uri: str, stream: BinaryIO, size: int, most: int, on_member: OnMembe
         name, compression = _split(PurePosixPath(member).name)
         where = f"{uri}!{member}"
         if name.lower().endswith(_ARCHIVES):
-            on_member(where, LeftOut("nested archive", "an archive in an archive; unpack it first"))
+            on_member(where, Skipped("nested archive", "an archive in an archive; unpack it first"))
             continue
         try:
             yield Entry(where, name, _opened(content, compression, meter), False, changed)
@@ -168,9 +168,9 @@ def _zip_members(uri: str, stream: BinaryIO, meter: _Meter, on_member: OnMember)
             if _LEAVES_ARCHIVE.search(info.filename):
                 on_member(where, _outside())
             elif (info.external_attr >> 16) & 0o170000 == 0o120000:
-                on_member(where, LeftOut("link", "a symbolic link in an archive"))
+                on_member(where, Skipped("link", "a symbolic link in an archive"))
             elif info.flag_bits & 1:
-                on_member(where, LeftOut("encrypted", "a member with a password; unpack the zip first"))
+                on_member(where, Skipped("encrypted", "a member with a password; unpack the zip first"))
             else:
                 try:
                     content = cast(BinaryIO, archive.open(info))
@@ -207,10 +207,10 @@ def _tar_members(uri: str, stream: io.BufferedReader[Any], on_member: OnMember) 
             if _LEAVES_ARCHIVE.search(info.name):
                 on_member(where, _outside())
             elif info.issym() or info.islnk():
-                on_member(where, LeftOut("link", f"a link to {info.linkname} in an archive"))
+                on_member(where, Skipped("link", f"a link to {info.linkname} in an archive"))
             elif not info.isfile() or info.issparse():
                 on_member(
-                    where, LeftOut("not a regular file", "a device, a pipe or a sparse file in an archive")
+                    where, Skipped("not a regular file", "a device, a pipe or a sparse file in an archive")
                 )
             else:
                 content = cast(BinaryIO, archive.extractfile(info))
@@ -225,5 +225,5 @@ def _time(*fields: int) -> datetime | None:
         return None
 
 
-def _outside() -> LeftOut:
-    return LeftOut("path leaves the archive", "its name is absolute or has .. in it")
+def _outside() -> Skipped:
+    return Skipped("path leaves the archive", "its name is absolute or has .. in it")

@@ -15,7 +15,7 @@ from typing import cast
 import brotli
 
 from corpus.reading.decompression import DECOMPRESSED
-from corpus.reading.left_out import UNREADABLE, LeftOut, explained
+from corpus.reading.skipped import UNREADABLE, Skipped, explained
 
 _MARKS = {b"\x1f\x8b": ".gz", b"\x28\xb5\x2f\xfd": ".zst"}
 _MOST_LAYERS = 4
@@ -31,7 +31,7 @@ def decoded_body(sent: bytes, stated: str, limit: int) -> bytes:
         stated: the Content-Encoding header; "" for none.
 
     Raises:
-        LeftOut: it is damaged, ends too early, or becomes larger than the limit.
+        Skipped: it is damaged, ends too early, or becomes larger than the limit.
     """
     body = _without_marked_layers(sent, limit)
     for name in reversed(stated.lower().split(",")):
@@ -48,7 +48,7 @@ def without_chunks(sent: bytes) -> bytes:
     """A body without the chunks of its transfer encoding; as it is, if it is not (or no longer) in chunks.
 
     Raises:
-        LeftOut: it ends before its last chunk.
+        Skipped: it ends before its last chunk.
     """
     chunks: list[bytes] = []
     at = 0
@@ -69,8 +69,8 @@ def without_chunks(sent: bytes) -> bytes:
     return sent
 
 
-def _cut_off() -> LeftOut:
-    return LeftOut("damaged", "the body ends before its last chunk")
+def _cut_off() -> Skipped:
+    return Skipped("damaged", "the body ends before its last chunk")
 
 
 def _without_marked_layers(body: bytes, limit: int) -> bytes:
@@ -86,7 +86,7 @@ def _without_marked_layers(body: bytes, limit: int) -> bytes:
         except UNREADABLE as error:
             raise explained(error) from error
         body = _bounded(unpacked, limit)
-    raise LeftOut("archive bomb", f"compressed more than {_MOST_LAYERS} times")
+    raise Skipped("archive bomb", f"compressed more than {_MOST_LAYERS} times")
 
 
 def _tried(
@@ -97,7 +97,7 @@ def _tried(
         if (decoded := decoder(body, limit)) is not None:
             return _bounded(decoded, limit)
     if _BINARY.search(body):
-        raise LeftOut("damaged", f"neither {name} nor text, or it ends too early")
+        raise Skipped("damaged", f"neither {name} nor text, or it ends too early")
     return body
 
 
@@ -128,5 +128,5 @@ def _brotli(body: bytes, limit: int) -> bytes | None:
 
 def _bounded(body: bytes, limit: int) -> bytes:
     if len(body) > limit:
-        raise LeftOut("too large", f"more than {limit:,} bytes")
+        raise Skipped("too large", f"more than {limit:,} bytes")
     return body

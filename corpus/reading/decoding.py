@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import BinaryIO, NamedTuple
 
 from corpus.reading.encoding_guess import codec_of_label, guessed, strictly
-from corpus.reading.left_out import LeftOut
+from corpus.reading.skipped import Skipped
 
 _LABELS = {
     **{"cp932": "shift_jis", "cp949": "euc-kr", "euc_jp": "euc-jp", "big5hkscs": "big5"},
@@ -45,7 +45,7 @@ class Line(NamedTuple):
     raw: bytes
     text: str
     encoding: str
-    problem: LeftOut | None = None
+    problem: Skipped | None = None
 
 
 def decode(raw: bytes, declared: Iterable[str] = (), hint: str | None = None) -> Decoded:
@@ -57,7 +57,7 @@ def decode(raw: bytes, declared: Iterable[str] = (), hint: str | None = None) ->
         hint: a codec that the rest of the file is in, for texts too short to tell by themselves.
 
     Raises:
-        LeftOut: it is binary, or in no encoding that can be told.
+        Skipped: it is binary, or in no encoding that can be told.
     """
     text = strictly(raw, "utf-8")
     if text is not None and "\0" not in text and "\x1b$" not in text:
@@ -71,7 +71,7 @@ def decode(raw: bytes, declared: Iterable[str] = (), hint: str | None = None) ->
         if (text := strictly(raw, known)) is not None and not _NOT_WRITTEN.search(text):
             return Decoded(text, _label(known))
     if _CONTROL.search(raw):
-        raise LeftOut("binary", "it has control characters and is not UTF-8")
+        raise Skipped("binary", "it has control characters and is not UTF-8")
     lines = raw.splitlines(keepends=True)
     if _is_partly_utf8(lines):
         return _by_line(lines, hint)
@@ -80,7 +80,7 @@ def decode(raw: bytes, declared: Iterable[str] = (), hint: str | None = None) ->
         return Decoded(raw.decode(found), _label(found))
     if len(lines) > 1:
         return _by_line(lines, hint)
-    raise LeftOut("unknown encoding", "neither UTF-8 nor clearly another one; convert it to UTF-8 first")
+    raise Skipped("unknown encoding", "neither UTF-8 nor clearly another one; convert it to UTF-8 first")
 
 
 def decoded_lines(stream: BinaryIO, limit: int) -> Iterator[Line]:
@@ -97,11 +97,11 @@ def decoded_lines(stream: BinaryIO, limit: int) -> Iterator[Line]:
     hint = _hint(head)
     for number, raw in enumerate(_bounded_lines(stream, limit), start=1):
         if raw is None:
-            yield Line(number, b"", "", "", LeftOut("too large", f"a line longer than {limit} bytes"))
+            yield Line(number, b"", "", "", Skipped("too large", f"a line longer than {limit} bytes"))
             continue
         try:
             text, encoding = decode(raw, hint=hint)
-        except LeftOut as problem:
+        except Skipped as problem:
             yield Line(number, raw, "", "", problem)
         else:
             yield Line(number, raw, text, encoding)
@@ -117,22 +117,22 @@ def codec_of_head(head: bytes) -> str:
     """The Python codec of a file that begins with `head`; "utf-8-sig" stands for UTF-8 and ASCII.
 
     Raises:
-        LeftOut: it is binary, or in no encoding that can be told.
+        Skipped: it is binary, or in no encoding that can be told.
     """
     wide = _wide_codec(head)
     if wide:
         return wide.removesuffix("-le").removesuffix("-be") if head.startswith(tuple(_MARKS)) else wide
     if b"\0" in head:
-        raise LeftOut("binary", "it has NUL bytes")
+        raise Skipped("binary", "it has NUL bytes")
     if _may_be_utf8(head):
         return "utf-8-sig"
     if _CONTROL.search(head):
-        raise LeftOut("binary", "it has control characters and is not UTF-8")
+        raise Skipped("binary", "it has control characters and is not UTF-8")
     # The last character may be cut off.
     found = (guessed(head[: len(head) - cut], None) for cut in range(_LONGEST_CHARACTER))
     codec = next(filter(None, found), None)
     if not codec:
-        raise LeftOut("unknown encoding", "neither UTF-8 nor clearly another one")
+        raise Skipped("unknown encoding", "neither UTF-8 nor clearly another one")
     return codec
 
 
@@ -153,20 +153,20 @@ def _wide_without_mark(raw: bytes) -> str:
     """UTF-16 in which every other byte of Latin text is zero.
 
     Raises:
-        LeftOut: the zeros are anywhere.
+        Skipped: the zeros are anywhere.
     """
     even, odd = raw[0:4096:2].count(0), raw[1:4096:2].count(0)
     most, least, codec = (odd, even, "utf-16-le") if odd > even else (even, odd, "utf-16-be")
     if len(raw) > 3 and most > 0.3 * min(len(raw), 4096) / 2 and least < 0.02 * most:
         return codec
-    raise LeftOut("binary", "it has NUL bytes")
+    raise Skipped("binary", "it has NUL bytes")
 
 
 def _wide_codec(head: bytes) -> str | None:
     """UTF-16 or UTF-32, in which a line end is more than one byte; None for all other encodings."""
     try:
         codec = _codec_of_unicode(head[:4096])
-    except LeftOut:
+    except Skipped:
         return None
     return codec if codec and codec.startswith(("utf-16", "utf-32")) else None
 
@@ -174,9 +174,9 @@ def _wide_codec(head: bytes) -> str | None:
 def _in_unicode(raw: bytes, codec: str) -> Decoded:
     text = strictly(raw, codec)
     if text is None:
-        raise LeftOut("unknown encoding", f"it begins like {codec} and is not")
+        raise Skipped("unknown encoding", f"it begins like {codec} and is not")
     if "\0" in text:
-        raise LeftOut("binary", "it has NUL bytes")
+        raise Skipped("binary", "it has NUL bytes")
     return Decoded(text.removeprefix("\ufeff"), "iso-2022-jp" if codec.startswith("iso2022") else codec)
 
 
@@ -230,7 +230,7 @@ def _wide_lines(stream: BinaryIO, codec: str, limit: int) -> Iterator[Line]:
         try:
             pending += decoder.decode(block, final=not block)
         except UnicodeDecodeError as error:
-            raise LeftOut("unknown encoding", f"it begins like {codec} and is not: {error.reason}") from error
+            raise Skipped("unknown encoding", f"it begins like {codec} and is not: {error.reason}") from error
         *complete, pending = pending.split("\n")
         if not block and pending:
             complete, pending = [*complete, pending], ""
@@ -239,7 +239,7 @@ def _wide_lines(stream: BinaryIO, codec: str, limit: int) -> Iterator[Line]:
             text = text.removeprefix("\ufeff") + "\n"
             too_long = skipping or len(text.encode("utf-8", "replace")) > limit
             skipping = False
-            problem = LeftOut("too large", f"a line longer than {limit} bytes") if too_long else None
+            problem = Skipped("too large", f"a line longer than {limit} bytes") if too_long else None
             yield Line(number, text.encode(codec), "" if too_long else text, codec, problem)
         if len(pending) > limit:
             pending, skipping = "", True

@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple, Protocol, cast
 
 import zstandard
 
-from corpus.reading.left_out import LeftOut
+from corpus.reading.skipped import Skipped
 
 # The longest window that the format's tools write (`zstd --long=31`): a reader has to hold so many bytes.
 LONGEST_WINDOW = 1 << 31
@@ -87,7 +87,7 @@ class _ZstdFrame:
             return self._frame.decompress(now)
         except zstandard.ZstdError as error:
             if "ictionary" in str(error):
-                raise LeftOut(
+                raise Skipped(
                     "needs a dictionary",
                     "it was compressed with one (zstd -D); decompress it with that first",
                 ) from error
@@ -144,7 +144,7 @@ class _Joined(io.RawIOBase):
         if self._member.needs_input and not data:
             raise EOFError("it ends before the end of the compressed data")
         if not self._begun and not data.startswith(tuple(mark[: len(data)] for mark in self._kind.marks)):
-            raise LeftOut("not compressed", f"its name says {self._kind.name}, and it is not; rename it")
+            raise Skipped("not compressed", f"its name says {self._kind.name}, and it is not; rename it")
         self._begun = True
         return self._member.decompress(data, size)
 

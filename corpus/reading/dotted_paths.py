@@ -7,7 +7,7 @@ from datetime import date, time
 from decimal import Decimal
 from typing import Any
 
-from corpus.reading.left_out import LeftOut
+from corpus.reading.skipped import Skipped
 
 NO_TEXT_FIELD = "no text field"
 
@@ -19,7 +19,7 @@ def text_of(record: Mapping[str, Any], path: str) -> str:
     in SQuAD's format.
 
     Raises:
-        LeftOut: there is nothing at `path`, or what is there is no text.
+        Skipped: there is nothing at `path`, or what is there is no text.
     """
     found = value_at(record, path)
     if isinstance(found, str):
@@ -28,7 +28,7 @@ def text_of(record: Mapping[str, Any], path: str) -> str:
         return ""
     if isinstance(found, list) and all(isinstance(part, str) for part in found):
         return "\n".join(found)
-    raise LeftOut(NO_TEXT_FIELD, f"field {path!r} holds {type(found).__name__}, not text")
+    raise Skipped(NO_TEXT_FIELD, f"field {path!r} holds {type(found).__name__}, not text")
 
 
 def meta_of(record: Mapping[str, Any], paths: Sequence[str]) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def meta_of(record: Mapping[str, Any], paths: Sequence[str]) -> dict[str, Any]:
     for path in paths:
         try:
             value = value_at(record, path)
-        except LeftOut:
+        except Skipped:
             continue
         if value is not None and value == value:  # NaN is not
             found[path] = _as_json(value)
@@ -63,7 +63,7 @@ def value_at(record: Any, path: str) -> Any:
     """The value at `path`; a key that itself has dots in it is found too, a list gives a flat list.
 
     Raises:
-        LeftOut: there is nothing at `path`.
+        Skipped: there is nothing at `path`.
     """
     if isinstance(record, list) and record:
         found = [value_at(entry, path) for entry in record]
@@ -74,7 +74,7 @@ def value_at(record: Any, path: str) -> Any:
         first, dot, rest = path.partition(".")
         if dot and first in record:
             return value_at(record[first], rest)
-        raise LeftOut(
+        raise Skipped(
             NO_TEXT_FIELD, f"no field {path!r}; found {', '.join(map(str, record))[:300] or 'nothing'}"
         )
-    raise LeftOut(NO_TEXT_FIELD, f"no field {path!r}; found {type(record).__name__}")
+    raise Skipped(NO_TEXT_FIELD, f"no field {path!r}; found {type(record).__name__}")

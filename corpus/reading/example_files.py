@@ -14,8 +14,8 @@ from corpus.documents import Item
 from corpus.errors import CorpusError, SourceError
 from corpus.reading.containers import entries
 from corpus.reading.decoding import decode
-from corpus.reading.left_out import UNREADABLE, LeftOut, explained
 from corpus.reading.locations import listed, opened
+from corpus.reading.skipped import UNREADABLE, Skipped, explained
 
 MOST_BYTES = 2**32  # of one file, after unpacking
 _BLOCK = 1 << 20
@@ -63,7 +63,7 @@ def files_of(path: str) -> Iterator[File]:
                     yield _decoded(entry.uri, entry.name, entry.stream.read())
         except CorpusError:
             raise
-        except (LeftOut, *UNREADABLE) as error:
+        except (Skipped, *UNREADABLE) as error:
             raise _unreadable(item.uri, explained(error)) from error
 
 
@@ -80,7 +80,7 @@ def digest_of(path: str) -> str:
             with closing(opened(item, path, None).stream) as stream:
                 while block := stream.read(_BLOCK):
                     digest.update(block)
-        except (LeftOut, OSError) as error:
+        except (Skipped, OSError) as error:
             raise _unreadable(item.uri, explained(error)) from error
     return digest.hexdigest()
 
@@ -102,19 +102,19 @@ def _decoded(uri: str, name: str, raw: bytes) -> File:
         raise CorpusError(f"examples: {uri} can't be read: it is {kind}")
     try:
         text, encoding = decode(raw)
-    except LeftOut as problem:
+    except Skipped as problem:
         if problem.reason == "binary" and b"\0" in raw:
             line = raw.count(b"\n", 0, raw.index(b"\0")) + 1
-            raise _unreadable(uri, LeftOut("binary", f"a NUL byte in line {line}; take it out")) from None
+            raise _unreadable(uri, Skipped("binary", f"a NUL byte in line {line}; take it out")) from None
         raise _unreadable(uri, problem) from None
     if "\n" not in text:
         text = text.replace("\r", "\n")
     return File(uri, name, text.lstrip(_MARK).replace(f"\n{_MARK}", "\n"), encoding)
 
 
-def _refuse(uri: str, problem: LeftOut) -> None:
+def _refuse(uri: str, problem: Skipped) -> None:
     raise _unreadable(uri, problem)
 
 
-def _unreadable(uri: str, problem: LeftOut) -> CorpusError:
+def _unreadable(uri: str, problem: Skipped) -> CorpusError:
     return CorpusError(f"examples: {uri} can't be read: {problem.reason} ({problem.detail})")

@@ -23,7 +23,7 @@ def page_text(html: bytes, sent_as: str | None = None) -> Decoded:
         sent_as: the charset in the Content-Type header; counts before the page's own, unless it is Latin-1.
 
     Raises:
-        LeftOut: it is binary, or in no encoding that can be told.
+        Skipped: it is binary, or in no encoding that can be told.
     """
     stated = _DECLARED.search(html[:_HEAD_BYTES])
     in_page = (stated[1] or stated[2]).decode("ascii") if stated else ""

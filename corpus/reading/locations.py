@@ -25,7 +25,7 @@ from fsspec.config import conf
 from corpus.documents import Item
 from corpus.errors import SourceError
 from corpus.proxies import reach_directly, refuse_socks
-from corpus.reading.left_out import LeftOut
+from corpus.reading.skipped import Skipped
 from corpus.reading.system_files import is_of_the_system
 from corpus.reading.times import utc
 
@@ -122,7 +122,7 @@ def opened(item: Item, path: str, endpoint: str | None) -> Opened:
     """The file of an item that was listed for `path`.
 
     Raises:
-        LeftOut: it is a link that leads out of the folder, or no regular file (which might block for ever).
+        Skipped: it is a link that leads out of the folder, or no regular file (which might block for ever).
         OSError: it can't be opened.
         SourceError: the file system can't be reached.
     """
@@ -192,15 +192,15 @@ def _open_local(file: Path, pattern: str) -> Opened:
     if file != Path(pattern).expanduser():
         target = file.resolve()
         if file.is_symlink() and target.is_dir():
-            raise LeftOut("link", f"it leads to the folder {target}")
+            raise Skipped("link", f"it leads to the folder {target}")
         # A folder on the way may be a link too.
         if not target.is_relative_to(_fixed_part(pattern).resolve()):
-            raise LeftOut("link", f"it leads out of the folder, to {target}")
+            raise Skipped("link", f"it leads out of the folder, to {target}")
     mode = file.stat().st_mode
     if stat.S_ISDIR(mode):
-        raise LeftOut("no permission", "the folder may not be listed by this user")
+        raise Skipped("no permission", "the folder may not be listed by this user")
     if not stat.S_ISREG(mode):
-        raise LeftOut("not a regular file", "a device, a pipe or a socket")
+        raise Skipped("not a regular file", "a device, a pipe or a socket")
     stream = file.open("rb")
     found = os.fstat(stream.fileno())
     return Opened(stream, found.st_size, utc(found.st_mtime))

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from corpus.reading.containers import Entry
-from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
+from corpus.reading.skipped import Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class Record:
     changed: datetime | None = None
 
 
-OnBad = Callable[[str, LeftOut], None]
+OnSkipped = Callable[[str, Skipped], None]
 """Called with (position, why) for every record that can't be used."""
 
-Reader = Callable[[Entry, ReadingOptions, OnBad], Iterator[Record]]
-"""Reads one entry as a stream. What it raises (`LeftOut`, `UNREADABLE`) ends the entry, not the run."""
+Reader = Callable[[Entry, ReadingOptions, OnSkipped], Iterator[Record]]
+"""Reads one entry as a stream. What it raises (`Skipped`, `UNREADABLE`) ends the entry, not the run."""
 
 
-def too_large(options: ReadingOptions) -> LeftOut:
+def too_large(options: ReadingOptions) -> Skipped:
     """For what is over the limit of the recipe."""
-    return LeftOut("too large", f"larger than max_document_bytes ({options.max_document_bytes})")
+    return Skipped("too large", f"larger than max_document_bytes ({options.max_document_bytes})")

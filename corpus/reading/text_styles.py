@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from corpus.reading.left_out import LeftOut
 from corpus.reading.options import TextStyle
+from corpus.reading.skipped import Skipped
 
 _UNKNOWN = "<unk>"
 # A text with more unknown words than this is more holes than text.
@@ -34,7 +34,7 @@ def styled(text: str, style: TextStyle) -> tuple[str, dict[str, str]]:
     """The text of a corpus in that style as plain text, and what is worth noting of it.
 
     Raises:
-        LeftOut: it is not in that style, or too many of its words are unknown.
+        Skipped: it is not in that style, or too many of its words are unknown.
     """
     if style == "plain":
         return text, {}
@@ -50,7 +50,7 @@ def _from_tagged(text: str) -> str:
     lines = [_words(line) for line in text.split("\n")]
     tokens = [token for line in lines for token in line]
     if sum("/" in token for token in tokens) < _LEAST_TAGGED * len(tokens):
-        raise LeftOut("another text style", "most words have no /TAG")
+        raise Skipped("another text style", "most words have no /TAG")
     return _joined(" ".join(map(_untagged, line)) for line in lines if line)
 
 
@@ -66,7 +66,7 @@ def _untagged(token: str) -> str:
 def _from_tokens(text: str) -> tuple[str, dict[str, str]]:
     words, unknown = len(text.split()), text.count(_UNKNOWN)
     if unknown > _MOST_UNKNOWN * words:
-        raise LeftOut("unknown words", f"{unknown} of {words} words are unknown tokens")
+        raise Skipped("unknown words", f"{unknown} of {words} words are unknown tokens")
     joined = _joined(_without_heading_marks(line) for line in text.splitlines())
     return joined, {"unknown_words": str(unknown)} if unknown else {}
 

@@ -18,10 +18,10 @@ from corpus.documents import Document, Item, OnSkip
 from corpus.reading.containers import Entry, OnMember, entries
 from corpus.reading.formats import format_of, formats, library_versions, reader_of
 from corpus.reading.formats.text import divided
-from corpus.reading.left_out import UNREADABLE, LeftOut, explained
 from corpus.reading.locations import listed, opened, place_of, without_credentials
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import Record
+from corpus.reading.skipped import UNREADABLE, Skipped, explained
 from corpus.reading.text_styles import styled
 from corpus.watcher import NOBODY, Watcher
 
@@ -89,7 +89,7 @@ def read(config: FilesSource, item: Item, on_skip: OnSkip) -> Iterator[Document]
         SourceError: a table lacks a column that was asked for, or a file system can't be reached.
     """
 
-    def leave_out(uri: str, problem: LeftOut) -> None:
+    def leave_out(uri: str, problem: Skipped) -> None:
         on_skip(uri, problem.reason, problem.detail)
 
     try:
@@ -100,9 +100,9 @@ def read(config: FilesSource, item: Item, on_skip: OnSkip) -> Iterator[Document]
                     uri = _place(entry.uri, record.position)
                     try:
                         yield _document(uri, record, config, entry.changed or file.changed)
-                    except LeftOut as problem:
+                    except Skipped as problem:
                         leave_out(uri, problem)
-    except (LeftOut, *UNREADABLE) as error:
+    except (Skipped, *UNREADABLE) as error:
         leave_out(item.uri, explained(error))
 
 
@@ -114,15 +114,15 @@ def reader_version() -> str:
 def _records(entry: Entry, config: FilesSource, leave_out: OnMember) -> Iterator[Record]:
     """The records of one file or member; a damaged one ends it and not the rest of the archive."""
 
-    def on_bad(position: str, problem: LeftOut) -> None:
+    def on_skipped(position: str, problem: Skipped) -> None:
         leave_out(_place(entry.uri, position), problem)
 
     try:
         name = format_of(entry, config.format)
-        for record in reader_of(name)(entry, config, on_bad):
+        for record in reader_of(name)(entry, config, on_skipped):
             # Text files are divided while they are read, since they may be larger than the memory.
-            yield from [record] if name == "text" else divided(record, config, on_bad)
-    except (LeftOut, *UNREADABLE) as error:
+            yield from [record] if name == "text" else divided(record, config, on_skipped)
+    except (Skipped, *UNREADABLE) as error:
         leave_out(entry.uri, explained(error))
 
 
@@ -134,7 +134,7 @@ def _document(uri: str, record: Record, config: FilesSource, changed: datetime |
     text, noted = styled(record.text, config.text_style)
     text, surrogates = _without_lone_surrogates(text)
     if not text.strip():
-        raise LeftOut("empty", "no text in it")
+        raise Skipped("empty", "no text in it")
     if surrogates:
         noted = {**noted, "lone_surrogates": str(surrogates)}
     return Document(

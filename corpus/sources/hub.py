@@ -20,8 +20,8 @@ from corpus.documents import Document, Item, OnSkip
 from corpus.errors import SourceError
 from corpus.reading.class_names import classes_in, with_class_names
 from corpus.reading.dotted_paths import meta_of, text_of
-from corpus.reading.left_out import LeftOut
 from corpus.reading.locations import version_and_state
+from corpus.reading.skipped import Skipped
 from corpus.watcher import NOBODY, Watcher
 from model_code.config.strict import StrictModel
 
@@ -106,7 +106,7 @@ def read(config: HubSource, item: Item, on_skip: OnSkip) -> Iterator[Document]:
                 text_of(row, config.text_field),
                 meta_of(with_class_names(row, classes), config.meta_fields),
             )
-        except LeftOut as error:
+        except Skipped as error:
             if number == 0:  # a data set has the same columns in every row
                 raise SourceError(f"{config.dataset}: {error.detail}; set text_field") from error
             on_skip(uri, error.reason, error.detail)

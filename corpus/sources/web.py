@@ -19,7 +19,7 @@ from pydantic import Field, field_validator, model_validator
 
 from corpus.documents import Document, Item, OnSkip
 from corpus.errors import SourceError
-from corpus.reading.left_out import LeftOut
+from corpus.reading.skipped import Skipped
 from corpus.watcher import NOBODY, Watcher
 from corpus.web.downloads import Downloads
 from corpus.web.links import normalised
@@ -138,8 +138,8 @@ class Pages:
             return
         try:
             text, title, encoding, extractor = extract(page.body, page.final_url, page.charset)
-        except LeftOut as left_out:
-            on_skip(item.uri, left_out.reason, left_out.detail)
+        except Skipped as skipped:
+            on_skip(item.uri, skipped.reason, skipped.detail)
             return
         if not text.strip():
             on_skip(item.uri, "empty", "no text besides navigation")

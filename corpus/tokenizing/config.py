@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from corpus.tokenizing.special_tokens import FAMILIES, Family, FamilyName
+from corpus.tokenizing.special_tokens import FAMILIES, Conventions, FamilyName
 from model_code.config.strict import Config
 
 BYTES = 256
@@ -40,7 +40,7 @@ class TokenizeConfig(Config):
     seed: int = Field(0, ge=0, lt=2**32, description="Another seed gives another division.")
 
     @property
-    def conventions(self) -> Family:
+    def conventions(self) -> Conventions:
         """The special tokens of the recipe's family."""
         return FAMILIES[self.family]
 

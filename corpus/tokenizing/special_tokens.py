@@ -11,7 +11,7 @@ Role = Literal["pad", "unk", "cls", "sep", "mask", "bos", "eos"]
 
 
 @dataclass(frozen=True)
-class Family:
+class Conventions:
     """The conventions of one family.
 
     `tokens` gives a tokenizer that is trained here its special tokens, in the order of their ids. `needed`
@@ -34,9 +34,9 @@ class Family:
         return len(self.tokens) + self.sentinels
 
 
-FAMILIES: Mapping[FamilyName, Family] = {
+FAMILIES: Mapping[FamilyName, Conventions] = {
     # Devlin et al. 2019, arXiv 1810.04805
-    "bert": Family(
+    "bert": Conventions(
         tokens={"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"},
         needed=("pad", "unk", "cls", "sep", "mask"),
         begin="cls",
@@ -44,11 +44,11 @@ FAMILIES: Mapping[FamilyName, Family] = {
         template=("cls", "sep"),
     ),
     # Radford et al. 2019: documents are only divided, one token does everything
-    "gpt": Family(
+    "gpt": Conventions(
         tokens={"eos": "<|endoftext|>"}, needed=("eos",), begin=None, end="eos", template=(None, None)
     ),
     # Raffel et al. 2020, arXiv 1910.10683
-    "t5": Family(
+    "t5": Conventions(
         tokens={"pad": "<pad>", "eos": "</s>", "unk": "<unk>"},
         needed=("pad", "eos", "unk"),
         begin=None,
@@ -57,7 +57,7 @@ FAMILIES: Mapping[FamilyName, Family] = {
         sentinels=100,
     ),
     # Touvron et al. 2023, arXiv 2302.13971; the padding token is ours, for fine-tuning in batches
-    "llama": Family(
+    "llama": Conventions(
         tokens={"unk": "<unk>", "bos": "<s>", "eos": "</s>", "pad": "<pad>"},
         needed=("bos", "eos"),
         begin="bos",
@@ -67,6 +67,6 @@ FAMILIES: Mapping[FamilyName, Family] = {
 }
 
 
-def sentinel_names(family: Family) -> list[str]:
+def sentinel_names(family: Conventions) -> list[str]:
     """`<extra_id_99>` … `<extra_id_0>`, in the order of their ids."""
     return [f"<extra_id_{number}>" for number in reversed(range(family.sentinels))]

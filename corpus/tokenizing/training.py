@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from corpus.errors import CorpusError
 from corpus.tokenizing.config import BYTES, LEAST_VOCABULARY, TokenizeConfig
-from corpus.tokenizing.special_tokens import Family, sentinel_names
+from corpus.tokenizing.special_tokens import Conventions, sentinel_names
 
 _SPACE = "▁"  # what sentencepiece writes for a space
 _THREADS = 4  # of sentencepiece, whose sums depend on it
@@ -175,7 +175,7 @@ def _pieces(texts: Texts, config: TokenizeConfig) -> list[tuple[str, float]]:
     ]
 
 
-def _add_template(tokenizer: Any, family: Family) -> None:
+def _add_template(tokenizer: Any, family: Conventions) -> None:
     """What the tokenizer adds to a text by itself."""
     from tokenizers import processors
 

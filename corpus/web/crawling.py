@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from email.message import Message
 from urllib.parse import urlsplit
 
-from corpus.reading.left_out import LeftOut
+from corpus.reading.skipped import Skipped
 from corpus.web.downloads import DECODING, Downloads, Page
-from corpus.web.fetching import Client, Refused
+from corpus.web.fetching import Client, NotFetched
 from corpus.web.links import links, normalised
 from corpus.web.sitemaps import MAX_BYTES, entries
 
@@ -80,7 +80,7 @@ class Crawl:
         sitemap = self._fetched(url, changed, MAX_BYTES, frozenset())
         try:
             listed = [] if sitemap.reason else entries(sitemap.body, sitemap.final_url)
-        except LeftOut as bad:
+        except Skipped as bad:
             sitemap = self._without(url, bad.reason, bad.detail)
             listed = []
         if sitemap.reason:
@@ -115,7 +115,7 @@ class Crawl:
                 self.client.check(url)
                 return known
             page = self._asked(url, known, max_bytes, types)
-        except Refused as refused:
+        except NotFetched as refused:
             if refused.for_now and before:
                 self.not_asked += 1
                 return before
@@ -136,7 +136,7 @@ class Crawl:
         if answer.status == 304 and before:
             return before
         if answer.status == 304:
-            raise Refused("no page", "HTTP 304 to a question without conditions")
+            raise NotFetched("no page", "HTTP 304 to a question without conditions")
         return Page(
             url=url,
             body=answer.body,

@@ -24,7 +24,7 @@ from protego import Protego
 from corpus.proxies import reach_directly
 from corpus.reading.content_encoding import decoded_body
 from corpus.reading.decoding import decode
-from corpus.reading.left_out import LeftOut
+from corpus.reading.skipped import Skipped
 from corpus.web.links import normalised
 
 USER_AGENT = "textmill"
@@ -40,7 +40,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _COME_BACK = frozenset({429, 503})
 
 
-class Refused(LeftOut):
+class NotFetched(Skipped):
     """A page can't be had; `for_now` when it may be had another time."""
 
     def __init__(self, reason: str, detail: str, *, for_now: bool = False) -> None:
@@ -49,7 +49,7 @@ class Refused(LeftOut):
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """What a server answered: status 200 with a body, or 304 without."""
 
     url: str
@@ -78,7 +78,7 @@ class Client:
         self._next = dict.fromkeys(hosts, 0.0)
         self._waited = dict.fromkeys(hosts, 0.0)
         self._failures: Counter[str] = Counter()
-        self._robots: dict[str, Protego | Refused] = {}
+        self._robots: dict[str, Protego | NotFetched] = {}
 
     def __enter__(self) -> Self:
         self._runner = asyncio.Runner()
@@ -103,7 +103,7 @@ class Client:
         max_bytes: int,
         headers: Mapping[str, str] | None = None,
         accepts: Callable[[str], bool] = lambda content_type: True,
-    ) -> Answer:
+    ) -> Response:
         """Fetch a page, given by its `normalised` address.
 
         Args:
@@ -111,7 +111,7 @@ class Client:
             accepts: whether a body of this media type is wanted; another one is not read.
 
         Raises:
-            Refused: with the reason, whatever happens.
+            NotFetched: with the reason, whatever happens.
         """
         for _ in range(MAX_REDIRECTS + 1):
             self.check(url)
@@ -119,34 +119,34 @@ class Client:
             if answer.status not in _REDIRECTS:
                 return answer
             url = _target(url, answer)
-        raise Refused("too many redirects", f"more than {MAX_REDIRECTS}")
+        raise NotFetched("too many redirects", f"more than {MAX_REDIRECTS}")
 
     def check(self, url: str) -> None:
         """Ask only robots.txt, once per host.
 
         Raises:
-            Refused: another host, or robots.txt forbids the page.
+            NotFetched: another host, or robots.txt forbids the page.
         """
         scheme, host, *_ = urlsplit(url)
         if host not in self.hosts:
-            raise Refused("other host", f"{host} is not among the hosts of the recipe")
+            raise NotFetched("other host", f"{host} is not among the hosts of the recipe")
         if not self._rules(f"{scheme}://{host}").can_fetch(url, USER_AGENT):
-            raise Refused("robots.txt", "forbids it")
+            raise NotFetched("robots.txt", "forbids it")
 
     def _rules(self, origin: str) -> Protego:
         """The robots.txt of a host.
 
         Raises:
-            Refused: it can't be had, which forbids everything (RFC 9309), or it asks for too long a delay.
+            NotFetched: it can't be had, which forbids everything (RFC 9309), or it asks for too long a delay.
         """
         if origin not in self._robots:
             try:
                 self._robots[origin] = self._fetch_rules(origin)
-            except Refused as refused:
+            except NotFetched as refused:
                 self._robots[origin] = refused
         rules = self._robots[origin]
-        if isinstance(rules, Refused):
-            raise Refused(rules.reason, rules.detail, for_now=rules.for_now)
+        if isinstance(rules, NotFetched):
+            raise NotFetched(rules.reason, rules.detail, for_now=rules.for_now)
         return rules
 
     def _fetch_rules(self, origin: str) -> Protego:
@@ -161,91 +161,95 @@ class Client:
                 url = _target(url, answer)
                 if urlsplit(url).netloc not in self.hosts:
                     break
-        except Refused as refused:
+        except NotFetched as refused:
             if refused.reason not in ("not found", "no page"):
                 detail = f"can't be read: {refused.reason}, {refused.detail}"
-                raise Refused("robots.txt", detail, for_now=refused.for_now) from refused
+                raise NotFetched("robots.txt", detail, for_now=refused.for_now) from refused
         rules = Protego.parse(text)
         host, delay = urlsplit(origin).netloc, rules.crawl_delay(USER_AGENT) or 0
         if delay > LONGEST_WAIT:
-            raise Refused("robots.txt", f"asks for {delay:g} s between requests, more than {LONGEST_WAIT:g}")
+            raise NotFetched(
+                "robots.txt", f"asks for {delay:g} s between requests, more than {LONGEST_WAIT:g}"
+            )
         self._interval[host] = max(self._interval[host], delay)
         return rules
 
     def _ask(
         self, url: str, max_bytes: int, headers: Mapping[str, str], accepts: Callable[[str], bool]
-    ) -> Answer:
+    ) -> Response:
         """One answer that is a page, a redirect or "not modified"; asks again when the server wants that."""
         host = urlsplit(url).netloc
         for _ in range(MAX_ATTEMPTS):
             if self._failures[host] >= FAILURES_IN_A_ROW:
                 detail = f"{host} is left alone after {FAILURES_IN_A_ROW} failures in a row"
-                raise Refused("unreachable", detail, for_now=True)
+                raise NotFetched("unreachable", detail, for_now=True)
             self._wait_for_turn(host)
             try:
                 answer = self._runner.run(self._request(url, max_bytes, headers, accepts))
             except (TimeoutError, httpx.TimeoutException):
                 self._failures[host] += 1
-                raise Refused("timeout", f"no whole answer within {self.seconds:g} s", for_now=True) from None
+                raise NotFetched(
+                    "timeout", f"no whole answer within {self.seconds:g} s", for_now=True
+                ) from None
             except httpx.RemoteProtocolError as error:
-                raise Refused("broken answer", str(error), for_now=True) from error
+                raise NotFetched("broken answer", str(error), for_now=True) from error
             except httpx.InvalidURL as error:
-                raise Refused("bad address", str(error)) from error
+                raise NotFetched("bad address", str(error)) from error
             except httpx.HTTPError as error:
                 self._failures[host] += 1
-                raise Refused("unreachable", str(error) or type(error).__name__, for_now=True) from error
+                raise NotFetched("unreachable", str(error) or type(error).__name__, for_now=True) from error
             self._failures[host] = 0
             if answer.status not in _COME_BACK:
                 return _usable(answer)
             self._come_back_later(host, answer)
-        raise Refused("too busy", f"HTTP {answer.status}, {MAX_ATTEMPTS} times", for_now=True)
+        raise NotFetched("too busy", f"HTTP {answer.status}, {MAX_ATTEMPTS} times", for_now=True)
 
     async def _request(
         self, url: str, max_bytes: int, headers: Mapping[str, str], accepts: Callable[[str], bool]
-    ) -> Answer:
+    ) -> Response:
         async with (
             asyncio.timeout(self.seconds),
             self._http.stream("GET", url, headers=dict(headers)) as response,
         ):
-            answer = Answer(url, response.status_code, response.headers)
+            answer = Response(url, response.status_code, response.headers)
             if answer.status != 200:
                 return answer
             if not accepts(answer.content_type):
-                raise Refused("unsupported type", answer.content_type or "none stated")
+                raise NotFetched("unsupported type", answer.content_type or "none stated")
             body = bytearray()
             async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > max_bytes:
-                    raise Refused("too large", f"more than {max_bytes:,} bytes")
+                    raise NotFetched("too large", f"more than {max_bytes:,} bytes")
         try:
             meant = decoded_body(bytes(body), response.headers.get("content-encoding", ""), max_bytes)
-        except LeftOut as problem:
-            raise Refused(problem.reason, problem.detail) from problem
-        return Answer(url, 200, response.headers, meant)
+        except Skipped as problem:
+            raise NotFetched(problem.reason, problem.detail) from problem
+        return Response(url, 200, response.headers, meant)
 
     def _wait_for_turn(self, host: str) -> None:
         time.sleep(max(0.0, self._next[host] - time.monotonic()))
         self._next[host] = time.monotonic() + self._interval[host]
 
-    def _come_back_later(self, host: str, answer: Answer) -> None:
+    def _come_back_later(self, host: str, answer: Response) -> None:
         """Do as Retry-After says, as far as that has bounds."""
         seconds = _retry_after(answer.headers.get("retry-after"))
         if seconds > LONGEST_WAIT or self._waited[host] + seconds > LONGEST_WAIT_IN_SUM:
             self._failures[host] = FAILURES_IN_A_ROW
             detail = f"HTTP {answer.status}, asks for {seconds:g} s of waiting"
-            raise Refused("too busy", detail, for_now=True)
+            raise NotFetched("too busy", detail, for_now=True)
         self._waited[host] += seconds
         self._next[host] = max(self._next[host], time.monotonic() + seconds)
 
 
-def _usable(answer: Answer) -> Answer:
+def _usable(answer: Response) -> Response:
     """The answer, if it is a page, a redirect or "not modified"."""
     if answer.status in (404, 410):
-        raise Refused("not found", f"HTTP {answer.status}")
+        raise NotFetched("not found", f"HTTP {answer.status}")
     if answer.status >= 500 or answer.status == 408:
-        raise Refused("server error", f"HTTP {answer.status}", for_now=True)
+        raise NotFetched("server error", f"HTTP {answer.status}", for_now=True)
     if answer.status not in (200, 304, *_REDIRECTS):
-        raise Refused("no page", f"HTTP {answer.status}")
+        raise NotFetched("no page", f"HTTP {answer.status}")
     return answer
 
 
@@ -253,17 +257,17 @@ def _text_of(body: bytes) -> str:
     """A robots.txt, which says UTF-8 and may have a byte-order mark."""
     try:
         return decode(body).text
-    except LeftOut:
+    except Skipped:
         return body.decode("utf-8-sig", "replace")
 
 
-def _target(url: str, redirect: Answer) -> str:
+def _target(url: str, redirect: Response) -> str:
     """Where a redirect leads."""
     location = redirect.headers.get("location", "")
     with suppress(ValueError):  # brackets that are no IPv6 address
         if target := normalised(urljoin(url, location)):
             return target
-    raise Refused("bad address", f"a redirect to {location[:200]!r}")
+    raise NotFetched("bad address", f"a redirect to {location[:200]!r}")
 
 
 def _retry_after(stated: str | None) -> float:

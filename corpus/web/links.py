@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
 from corpus.reading.html_charset import page_text
-from corpus.reading.left_out import LeftOut
+from corpus.reading.skipped import Skipped
 
 
 def normalised(url: str) -> str | None:
@@ -26,7 +26,7 @@ def links(html: bytes, url: str, charset: str | None = None) -> Iterator[str]:
 
     try:
         source = page_text(html, charset).text.encode("utf-8", "replace")
-    except LeftOut:  # which is entered when its text is read
+    except Skipped:  # which is entered when its text is read
         return
     # Of the parsers tried on hostile pages of megabytes, libxml2 is the one that stays linear.
     parser = etree.HTMLParser(encoding="utf-8", no_network=True)

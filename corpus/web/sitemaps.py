@@ -13,7 +13,7 @@ from xml.parsers import expat
 
 from corpus.reading.content_encoding import decoded_body
 from corpus.reading.decoding import decode
-from corpus.reading.left_out import LeftOut
+from corpus.reading.skipped import Skipped
 
 MAX_BYTES = 50_000_000  # the protocol's own limit, unpacked
 _KINDS = {"urlset": "url", "sitemapindex": "sitemap"}
@@ -39,14 +39,14 @@ def entries(content: bytes, url: str = "") -> list[Entry]:
         url: where it is from; relative addresses begin there.
 
     Raises:
-        LeftOut: it is damaged, larger than `MAX_BYTES`, declares entities, or is no sitemap.
+        Skipped: it is damaged, larger than `MAX_BYTES`, declares entities, or is no sitemap.
     """
     try:
         body = decoded_body(content, "", MAX_BYTES)
         declared = _DECLARED.search(body)
         text = decode(body, [declared[1].decode("ascii")] if declared else ()).text
-    except LeftOut as problem:
-        raise LeftOut("bad sitemap", f"{problem.reason}: {problem.detail}") from problem
+    except Skipped as problem:
+        raise Skipped("bad sitemap", f"{problem.reason}: {problem.detail}") from problem
     text = text.strip("\ufeff \t\r\n")
     found = _in_xml(text) if text.startswith("<") or _BEGINS.search(text) else _in_list(text)
     return [entry._replace(url=_absolute(url, entry.url)) for entry in found]
@@ -56,16 +56,16 @@ def _in_list(text: str) -> list[Entry]:
     """An address on each line."""
     lines = [line.strip() for line in text.splitlines() if not line.lstrip().startswith("#")]
     if lines and not any(line.startswith(("http://", "https://")) for line in lines):
-        raise LeftOut("bad sitemap", f"neither XML nor a list of addresses: {lines[0][:100]!r}")
+        raise Skipped("bad sitemap", f"neither XML nor a list of addresses: {lines[0][:100]!r}")
     return [Entry(line, "", False) for line in lines if line]
 
 
 def _in_xml(text: str) -> list[Entry]:
     if "<!ENTITY" in text or "<!DOCTYPE" in text:
-        raise LeftOut("bad sitemap", "declares a document type or entities")
+        raise Skipped("bad sitemap", "declares a document type or entities")
     try:
         return _Sitemap(text).entries
-    except (expat.ExpatError, LeftOut):
+    except (expat.ExpatError, Skipped):
         # Warnings before it, the time that it took behind it, control characters in captions, and a bare &,
         # the usual fault: addresses are put in as they are.
         parts = _CDATA.split(_CONTROL.sub("", _alone(text)))
@@ -73,7 +73,7 @@ def _in_xml(text: str) -> list[Entry]:
     try:
         return _Sitemap("".join(parts)).entries
     except expat.ExpatError as error:
-        raise LeftOut("bad sitemap", f"not XML: {error}") from error
+        raise Skipped("bad sitemap", f"not XML: {error}") from error
 
 
 def _alone(text: str) -> str:
@@ -101,7 +101,7 @@ class _Sitemap:
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if not self._path and _local(name) not in _KINDS:
-            raise LeftOut("bad sitemap", f"<{name}>, neither <urlset> nor <sitemapindex>")
+            raise Skipped("bad sitemap", f"<{name}>, neither <urlset> nor <sitemapindex>")
         self._path.append(name)
         if len(self._path) == 2:
             self._values = {}

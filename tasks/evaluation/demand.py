@@ -15,7 +15,7 @@ class Demand(NamedTuple):
     passed: bool
 
 
-Rule = Callable[[Mapping[str, Any], Any], Iterator[Demand]]
+GateRule = Callable[[Mapping[str, Any], Any], Iterator[Demand]]
 """From what `evaluate` measured and the recipe's `evaluate` section to demands; none where it has no say."""
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from model_code.config.strict import Config
 from tasks.contract.errors import StageError
-from tasks.evaluation.demand import Demand, Rule, at_least
+from tasks.evaluation.demand import Demand, GateRule, at_least
 
 ANY = -1  # an `over_baseline` of this and less says in writing that any model will do
 COUNTED_WORDS = "tfidf"  # the names of such baselines begin with it
@@ -129,7 +129,7 @@ def interval(compared: Mapping[str, float]) -> str:
 
 
 # In the order in which they are shown; a rule of one's own is one more entry.
-RULES: tuple[Rule, ...] = (
+RULES: tuple[GateRule, ...] = (
     _at_least,
     _against_trivial,
     _against_counted_words,

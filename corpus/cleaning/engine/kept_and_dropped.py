@@ -21,7 +21,7 @@ from corpus.cleaning.duplicates.groups import find_clusters
 from corpus.cleaning.engine.mixing import draws, left_out
 from corpus.cleaning.engine.part_files import Write, parquet_part, read_arrow, read_rows
 from corpus.cleaning.engine.report import summed
-from corpus.cleaning.engine.shard_passes import Plan, Shard
+from corpus.cleaning.engine.shard_passes import CleaningPlan, Shard
 from corpus.documents import SCHEMA
 
 DROPPED_SCHEMA = pa.schema(
@@ -72,7 +72,7 @@ class Verdicts:
         )
 
 
-def decide(plan: Plan, shards: Sequence[Shard], advance: Callable[[float], None]) -> Verdicts:
+def decide(plan: CleaningPlan, shards: Sequence[Shard], advance: Callable[[float], None]) -> Verdicts:
     """Find duplicates among all documents that stay, and draw the mixture from the rest."""
     paths = [shard.features(plan) for shard in shards]
     folder = plan.scratch / "grouping"
@@ -94,7 +94,7 @@ def decide(plan: Plan, shards: Sequence[Shard], advance: Callable[[float], None]
     return Verdicts(clusters.representative, clusters.similarity, clusters.exact, members, mixed_out)
 
 
-def write_shard(plan: Plan, shard: Shard) -> pa.Table:
+def write_shard(plan: CleaningPlan, shard: Shard) -> pa.Table:
     """Write the shard's parts of the artifact, every document once; returns the sums of its statistics."""
     outcome = _outcome(plan, shard)
     statistics: list[pa.RecordBatch] = []
@@ -131,7 +131,7 @@ def statistics_columns(names: Sequence[str]) -> list[str]:
     return ["id", "uri", "source", "language", "license", "filter", *counted]
 
 
-def _outcome(plan: Plan, shard: Shard) -> pa.RecordBatch:
+def _outcome(plan: CleaningPlan, shard: Shard) -> pa.RecordBatch:
     """What grouping decided about the shard's documents that stayed, a row for each in their order."""
     features = Features(sorted((plan.scratch / "features").glob("part-*.arrow")))
     verdicts = Verdicts.load(plan.verdicts)

@@ -64,7 +64,7 @@ class Kernel:
         words = np.diff(offsets)
         listed = self.word_lists.count(hashes, offsets)
 
-        verdicts = _Verdicts(batch.num_rows)
+        verdicts = _Dropped(batch.num_rows)
         verdicts.drop("empty", np.flatnonzero(words == 0).tolist(), "0")
         unknown = [row for row, language in enumerate(languages) if language == UNKNOWN]
         verdicts.drop("language", unknown, UNKNOWN)
@@ -96,7 +96,7 @@ class Kernel:
         return cleaned, signatures(*_units_of(hashes, offsets, verdicts.left), self.config.duplicates)
 
     def _decontaminate(
-        self, texts: pa.StringArray, hashes: Hashes, offsets: Offsets, verdicts: _Verdicts
+        self, texts: pa.StringArray, hashes: Hashes, offsets: Offsets, verdicts: _Dropped
     ) -> dict[str, list[str | None]]:
         """Drop what matches an evaluation text; the columns that say which text, and by which words."""
         uris: list[str | None] = [None] * len(texts)
@@ -112,7 +112,7 @@ class Kernel:
         return {"evaluation_uri": uris, "ngram": runs}
 
 
-class _Verdicts:
+class _Dropped:
     """Per row the first filter that drops it, and what that filter found."""
 
     def __init__(self, rows: int) -> None:

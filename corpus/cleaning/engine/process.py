@@ -42,7 +42,14 @@ from corpus.cleaning.engine.mixing import check_sources
 from corpus.cleaning.engine.part_files import join_parquet
 from corpus.cleaning.engine.progress import Progress, Say
 from corpus.cleaning.engine.report import cluster_sizes, make_report, merged
-from corpus.cleaning.engine.shard_passes import Plan, Shard, clean_shard, count_shards, read_batches, warm_up
+from corpus.cleaning.engine.shard_passes import (
+    CleaningPlan,
+    Shard,
+    clean_shard,
+    count_shards,
+    read_batches,
+    warm_up,
+)
 from corpus.documents import SCHEMA, shard_paths
 from corpus.errors import SourceError
 
@@ -50,7 +57,7 @@ LARGEST_CLUSTERS = 10
 LINE_TABLES, SHARDS_PER_TABLE = 8, 4
 
 
-class Job(BaseModel):
+class CleaningJob(BaseModel):
     """What to clean, where to write it and what to find again after a kill, and how."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,7 +72,7 @@ def main(arguments: list[str]) -> int:
     """Run the job of the JSON file named by `arguments`; the exit code is 1 after an error event."""
     try:
         [path] = arguments
-        counts = run(Job.model_validate_json(Path(path).read_bytes()), _say)
+        counts = run(CleaningJob.model_validate_json(Path(path).read_bytes()), _say)
     except Exception as error:
         traceback.print_exc()
         _say({"event": "error", "message": str(error) or type(error).__name__})
@@ -74,7 +81,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def run(job: Job, say: Say) -> dict[str, Any]:
+def run(job: CleaningJob, say: Say) -> dict[str, Any]:
     """Write the artifact of the clean stage below the job's output; returns the counts of its report.
 
     Raises:
@@ -85,7 +92,7 @@ def run(job: Job, say: Say) -> dict[str, Any]:
     documents = sum(pq.read_metadata(shard.path).num_rows for shard in shards)
     sources = _sources(shards)
     check_sources(sources, job.config.mix)
-    plan = Plan(job.config, sources, job.scratch, job.output)
+    plan = CleaningPlan(job.config, sources, job.scratch, job.output)
     progress = Progress(documents, say)
     warm_up(plan)
     with open_executor(job.config) as map_shards:
@@ -115,7 +122,9 @@ def run(job: Job, say: Say) -> dict[str, Any]:
     return counts
 
 
-def _count_lines(plan: Plan, shards: Sequence[Shard], map_shards: MapShards, progress: Progress) -> None:
+def _count_lines(
+    plan: CleaningPlan, shards: Sequence[Shard], map_shards: MapShards, progress: Progress
+) -> None:
     """Write in how many documents of its source each line occurs."""
     if plan.lines.exists():
         return
@@ -131,7 +140,7 @@ def _count_lines(plan: Plan, shards: Sequence[Shard], map_shards: MapShards, pro
         table.save(unfinished)
 
 
-def _index_evaluation(plan: Plan, folder: Path) -> None:
+def _index_evaluation(plan: CleaningPlan, folder: Path) -> None:
     """Write the runs of words that no document may share with an evaluation set."""
     batches = [batch for path in shard_paths(folder) for batch in read_batches(path, ["text", "uri"])]
     documents = pa.Table.from_batches(batches).combine_chunks()

@@ -31,7 +31,7 @@ _ROWS, _BYTES = 1024, 8_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CleaningPlan:
     """What all shards share: the config, the sources in the order of trust, and where files lie."""
 
     config: CleanConfig = field(hash=False)
@@ -62,11 +62,11 @@ class Shard:
     number: int
     path: Path
 
-    def cleaned(self, plan: Plan) -> Path:
+    def cleaned(self, plan: CleaningPlan) -> Path:
         """The shard after the kernel."""
         return plan.scratch / "cleaned" / f"part-{self.number:05d}.arrow"
 
-    def features(self, plan: Plan) -> Path:
+    def features(self, plan: CleaningPlan) -> Path:
         """By what its documents are compared with others."""
         return plan.scratch / "features" / f"part-{self.number:05d}.arrow"
 
@@ -83,7 +83,7 @@ class Cleaned:
     bytes: int
 
 
-def count_shards(plan: Plan, shards: Sequence[Shard]) -> LineTable:
+def count_shards(plan: CleaningPlan, shards: Sequence[Shard]) -> LineTable:
     """Count in how many documents of its source each line occurs."""
     table = LineTable(plan.config.boilerplate)
     for shard in shards:
@@ -92,7 +92,7 @@ def count_shards(plan: Plan, shards: Sequence[Shard]) -> LineTable:
     return table
 
 
-def clean_shard(plan: Plan, shard: Shard) -> Cleaned:
+def clean_shard(plan: CleaningPlan, shard: Shard) -> Cleaned:
     """Put the kernel over the shard; one that an earlier attempt finished is left as it is."""
     if not (shard.cleaned(plan).exists() and shard.features(plan).exists()):
         _clean(plan, shard)
@@ -103,7 +103,7 @@ def clean_shard(plan: Plan, shard: Shard) -> Cleaned:
     return Cleaned(documents, size)
 
 
-def _clean(plan: Plan, shard: Shard) -> None:
+def _clean(plan: CleaningPlan, shard: Shard) -> None:
     kernel = _kernel(plan)
     staying: list[pa.RecordBatch] = []
     signatures: list[npt.NDArray[np.uint32]] = []
@@ -151,7 +151,7 @@ def read_batches(path: Path, columns: Sequence[str] = SCHEMA.names) -> Iterator[
             start = end
 
 
-def warm_up(plan: Plan) -> None:
+def warm_up(plan: CleaningPlan) -> None:
     """Compile all that the passes use, once, before several processes would each do so."""
     batch = next(to_batches([Document("Compile me, once and for all.", "warm-up", "warm-up")]))
     table = LineTable(plan.config.boilerplate)
@@ -163,7 +163,7 @@ def warm_up(plan: Plan) -> None:
 
 
 @lru_cache(maxsize=1)
-def _kernel(plan: Plan) -> Kernel:
+def _kernel(plan: CleaningPlan) -> Kernel:
     """One kernel per process; its tables are read once."""
     lines = LineTable.load(plan.lines, plan.config.boilerplate) if plan.lines.exists() else None
     if lines is not None and not lines.has_boilerplate(plan.sources):

@@ -128,7 +128,7 @@ ALL = "all"
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class FilterRule:
     """A demand on one measure; `thresholds` holds `all` and the languages that differ from it."""
 
     name: str
@@ -141,7 +141,9 @@ class Rule:
         return self.thresholds.get(language, self.thresholds[ALL])
 
 
-def rules_of(sets: Sequence[str], changes: Mapping[str, Mapping[str, float]] | None = None) -> list[Rule]:
+def rules_of(
+    sets: Sequence[str], changes: Mapping[str, Mapping[str, float]] | None = None
+) -> list[FilterRule]:
     """The rules of `sets` in the order in which they apply, with a recipe's changes to the table.
 
     Args:
@@ -168,22 +170,22 @@ def check_thresholds(changes: Mapping[str, Mapping[str, float]]) -> None:
                 raise ValueError(f"thresholds: {language}: no rule {name!r}; there are {', '.join(rules)}")
 
 
-def _changed(rule: Rule, changes: Mapping[str, Mapping[str, float]]) -> Rule:
+def _changed(rule: FilterRule, changes: Mapping[str, Mapping[str, float]]) -> FilterRule:
     found = {language: values[rule.name] for language, values in changes.items() if rule.name in values}
     kept = {} if ALL in found else rule.thresholds
-    return Rule(rule.name, rule.measure, rule.bound, {**kept, **found})
+    return FilterRule(rule.name, rule.measure, rule.bound, {**kept, **found})
 
 
-def _read_tables() -> dict[str, tuple[Rule, ...]]:
+def _read_tables() -> dict[str, tuple[FilterRule, ...]]:
     languages, by_language = _rows(LANGUAGE_TABLE)
     _, rules = _rows(RULE_TABLE)
     overrides = {
         name: dict(zip(languages[1:], map(float, values), strict=True)) for name, *values in by_language
     }
-    sets: dict[str, tuple[Rule, ...]] = {}
+    sets: dict[str, tuple[FilterRule, ...]] = {}
     for set_name, name, measure, bound, value in rules:
         thresholds = {ALL: float(value), **overrides.pop(name, {})}
-        rule = Rule(name, measure, ">=" if bound == ">=" else "<=", thresholds)
+        rule = FilterRule(name, measure, ">=" if bound == ">=" else "<=", thresholds)
         sets[set_name] = (*sets.get(set_name, ()), rule)
     assert not overrides, f"thresholds without a rule: {list(overrides)}"
     return sets
@@ -194,4 +196,4 @@ def _rows(table: str) -> tuple[list[str], list[list[str]]]:
     return head, rows
 
 
-RULE_SETS: Mapping[str, tuple[Rule, ...]] = _read_tables()
+RULE_SETS: Mapping[str, tuple[FilterRule, ...]] = _read_tables()

@@ -6,8 +6,8 @@ A module says, in tuples of texts,
     LIBRARIES   distributions whose versions decide about the text: with another one files are read again
     META        keys of `meta` that its records bring by themselves
 
-and has `read(entry, options, on_bad)`, which yields the records of one file as a stream. It is imported with
-every recipe, so what takes long to load is imported in its functions.
+and has `read(entry, options, on_skipped)`, which yields the records of one file as a stream. It is imported
+with every recipe, so what takes long to load is imported in its functions.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from importlib.metadata import version
 from typing import Protocol, cast
 
 from corpus.reading.containers import Entry
-from corpus.reading.left_out import LeftOut
 from corpus.reading.record import Reader
+from corpus.reading.skipped import Skipped
 
 
 class Format(Protocol):
@@ -45,7 +45,7 @@ def format_of(entry: Entry, stated: str) -> str:
     """The format that the recipe states, or, where that is `auto`, the one of the entry's suffix.
 
     Raises:
-        LeftOut: no format has the suffix.
+        Skipped: no format has the suffix.
     """
     if stated != "auto":
         return stated
@@ -54,7 +54,7 @@ def format_of(entry: Entry, stated: str) -> str:
     if dot + suffix in by_suffix:
         return by_suffix[dot + suffix]
     found = dot + suffix if dot else "no suffix"
-    raise LeftOut("unsupported type", f"{found}; known are {' '.join(by_suffix)}; or set `format`")
+    raise Skipped("unsupported type", f"{found}; known are {' '.join(by_suffix)}; or set `format`")
 
 
 def reader_of(name: str) -> Reader:

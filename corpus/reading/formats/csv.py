@@ -11,23 +11,23 @@ from corpus.reading.containers import Entry
 from corpus.reading.decoding import Line, decoded_lines, encoding_of
 from corpus.reading.delimited import BEGINS_QUOTED, SAMPLE, is_quoted, separator_of, stated_separator
 from corpus.reading.dotted_paths import meta_of
-from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
-from corpus.reading.record import OnBad, Record, too_large
+from corpus.reading.record import OnSkipped, Record, too_large
+from corpus.reading.skipped import Skipped
 
 SUFFIXES = {"csv": (".csv",), "tsv": (".tsv",)}
 LIBRARIES = ()
 META = ()
 
 
-def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Record]:
+def read(entry: Entry, options: ReadingOptions, on_skipped: OnSkipped) -> Iterator[Record]:
     """A record per row; its position is the number of the row, from 1, without the header.
 
     Raises:
         SourceError: there is no such column, or what parts them can't be told.
     """
     is_tsv = options.format == "tsv" or (options.format == "auto" and entry.name.lower().endswith(".tsv"))
-    lines = _Lines(decoded_lines(entry.stream, options.max_document_bytes), on_bad)
+    lines = _Lines(decoded_lines(entry.stream, options.max_document_bytes), on_skipped)
     # The limit is the whole process's; quotes that are never closed would take the rest of the file.
     csv.field_size_limit(max(csv.field_size_limit(), options.max_document_bytes))
     separator = stated_separator(lines.ahead(1))
@@ -54,7 +54,7 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
             row = next(rows, None)
         except csv.Error as error:
             number += 1
-            on_bad(str(number), LeftOut("not a row", str(error)))
+            on_skipped(str(number), Skipped("not a row", str(error)))
             continue
         if row is None:
             return
@@ -72,7 +72,7 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
         row = row[: len(header)] + _without_trailing_blanks(row[len(header) :])
         problem = _problem(row, header, lines, options)
         if problem:
-            on_bad(str(number), problem)
+            on_skipped(str(number), problem)
         else:
             fields = dict(zip(header, row, strict=True))
             meta = meta_of(fields, options.meta_fields)
@@ -82,8 +82,8 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
 class _Lines:
     """Feeds lines to the CSV reader and remembers those of the row that is being read."""
 
-    def __init__(self, lines: Iterator[Line], on_bad: OnBad) -> None:
-        self._lines, self._on_bad = lines, on_bad
+    def __init__(self, lines: Iterator[Line], on_skipped: OnSkipped) -> None:
+        self._lines, self._on_bad = lines, on_skipped
         self._ahead: deque[Line] = deque()
         self._row: list[Line] = []
         self.is_at_end = False
@@ -133,11 +133,11 @@ def _without_trailing_blanks(cells: list[str]) -> list[str]:
     return cells
 
 
-def _problem(row: list[str], header: list[str], lines: _Lines, options: ReadingOptions) -> LeftOut | None:
+def _problem(row: list[str], header: list[str], lines: _Lines, options: ReadingOptions) -> Skipped | None:
     if lines.is_unclosed:
-        return LeftOut("not a row", "a quote is opened and never closed; the rest of the file is in it")
+        return Skipped("not a row", "a quote is opened and never closed; the rest of the file is in it")
     if len(row) != len(header):
-        return LeftOut("ragged row", f"{len(row)} columns, the header has {len(header)}")
+        return Skipped("ragged row", f"{len(row)} columns, the header has {len(header)}")
     return too_large(options) if len(lines.raw) > options.max_document_bytes else None
 
 

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from corpus.reading.containers import Entry
 from corpus.reading.html_charset import page_text
-from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
-from corpus.reading.record import OnBad, Record, too_large
+from corpus.reading.record import OnSkipped, Record, too_large
+from corpus.reading.skipped import Skipped
 
 SUFFIXES = {"html": (".html", ".htm", ".xhtml")}
 LIBRARIES = ("resiliparse", "trafilatura")
@@ -23,7 +23,7 @@ META = ()
 _MOST_ELEMENTS = 200_000
 
 
-class Page(NamedTuple):
+class MainText(NamedTuple):
     """What is in a page: its main text, its title, and how both were found."""
 
     text: str
@@ -32,11 +32,11 @@ class Page(NamedTuple):
     extractor: str
 
 
-def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Record]:
+def read(entry: Entry, options: ReadingOptions, on_skipped: OnSkipped) -> Iterator[Record]:
     """The one record of a page.
 
     Raises:
-        LeftOut: the page can't be used.
+        Skipped: the page can't be used.
     """
     raw = entry.stream.read(options.max_document_bytes + 1)
     if len(raw) > options.max_document_bytes:
@@ -52,7 +52,7 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
     )
 
 
-def extract(html: bytes, url: str | None = None, declared_charset: str | None = None) -> Page:
+def extract(html: bytes, url: str | None = None, declared_charset: str | None = None) -> MainText:
     """The main text of a page, without navigation, footers and comments; tables and lists as lines.
 
     Args:
@@ -60,24 +60,24 @@ def extract(html: bytes, url: str | None = None, declared_charset: str | None = 
         declared_charset: what HTTP says.
 
     Raises:
-        LeftOut: it can't be decoded or parsed, or has no main text.
+        Skipped: it can't be decoded or parsed, or has no main text.
     """
     import trafilatura
 
     source, encoding = page_text(html, declared_charset)
     if source.count("<") > _MOST_ELEMENTS:
-        raise LeftOut("too large", f"a page of more than {_MOST_ELEMENTS} elements")
+        raise Skipped("too large", f"a page of more than {_MOST_ELEMENTS} elements")
     try:
         tree = trafilatura.load_html(source)
         if tree is None:
-            raise LeftOut("no main text", "no HTML in it")
+            raise Skipped("no main text", "no HTML in it")
         title = " ".join((tree.findtext(".//title") or "").split())
         text = trafilatura.extract(tree, url=url, fast=True, include_comments=False)
     except (ValueError, TypeError, AttributeError, RecursionError, MemoryError) as error:
-        raise LeftOut("damaged", f"the page can't be taken apart: {error}") from error
+        raise Skipped("damaged", f"the page can't be taken apart: {error}") from error
     if not text:
-        raise LeftOut("no main text", "nothing but navigation, or nothing at all")
-    return Page(text, title, encoding, extractor())
+        raise Skipped("no main text", "nothing but navigation, or nothing at all")
+    return MainText(text, title, encoding, extractor())
 
 
 @cache

@@ -11,9 +11,9 @@ from typing import BinaryIO
 from corpus.reading.containers import Entry
 from corpus.reading.decoding import codec_of_head
 from corpus.reading.formats.jsonl import json_record
-from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
-from corpus.reading.record import OnBad, Record, too_large
+from corpus.reading.record import OnSkipped, Record, too_large
+from corpus.reading.skipped import Skipped
 
 SUFFIXES = {"json": (".json",)}
 LIBRARIES = ()
@@ -26,11 +26,11 @@ _LONGEST_TOKEN = len("-Infinity") + 1
 _DECODER = json.JSONDecoder()
 
 
-def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Record]:
+def read(entry: Entry, options: ReadingOptions, on_skipped: OnSkipped) -> Iterator[Record]:
     """A record per object; its position is its number, from 1.
 
     Raises:
-        LeftOut: what comes from here on is no JSON, or a value is too large.
+        Skipped: what comes from here on is no JSON, or a value is too large.
     """
     codec = codec_of_head(entry.stream.peek(_BLOCK))
     encoding = codec.removesuffix("-sig")
@@ -38,8 +38,8 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
         try:
             raw = written.encode("utf-8", "surrogatepass")
             yield json_record(str(number), value, options, raw, encoding)
-        except LeftOut as problem:
-            on_bad(str(number), problem)
+        except Skipped as problem:
+            on_skipped(str(number), problem)
 
 
 def _values(entry: Entry, codec: str, options: ReadingOptions) -> Iterator[tuple[object, str]]:
@@ -53,7 +53,7 @@ def _values(entry: Entry, codec: str, options: ReadingOptions) -> Iterator[tuple
         else:
             yield _next_value(text, options)
     if is_in_array:
-        raise LeftOut("damaged", "the array is not closed")
+        raise Skipped("damaged", "the array is not closed")
 
 
 def _next_value(text: _Window, options: ReadingOptions) -> tuple[object, str]:
@@ -61,18 +61,18 @@ def _next_value(text: _Window, options: ReadingOptions) -> tuple[object, str]:
         try:
             value, end = _DECODER.raw_decode(text.seen, text.start)
         except RecursionError:
-            raise LeftOut("not JSON", "nested too deeply") from None
+            raise Skipped("not JSON", "nested too deeply") from None
         except json.JSONDecodeError as error:
             if not _may_go_on(error):
-                raise LeftOut("not JSON", error.msg) from error
+                raise Skipped("not JSON", error.msg) from error
             if len(text.seen) - text.start > options.max_document_bytes:
                 raise too_large(options) from error
             # Doubling what is looked at keeps the work linear.
             if not text.grow(len(text.seen) - text.start):
-                raise LeftOut("damaged", f"the file ends in a value: {error.msg}") from error
+                raise Skipped("damaged", f"the file ends in a value: {error.msg}") from error
             continue
         except ValueError as error:  # a number of thousands of digits
-            raise LeftOut("not JSON", str(error)) from error
+            raise Skipped("not JSON", str(error)) from error
         # A number at the end of what was read may have more digits.
         if end == len(text.seen) and text.grow(1):
             continue
@@ -104,7 +104,7 @@ class _Window:
         try:
             added = self._decoder.decode(block, final=self._ended)
         except UnicodeDecodeError as error:
-            raise LeftOut("unknown encoding", f"from here on it is not in {error.encoding}") from error
+            raise Skipped("unknown encoding", f"from here on it is not in {error.encoding}") from error
         self.seen, self.start = self.seen[self.start :] + added, 0
         return True
 

@@ -12,9 +12,9 @@ from datetime import datetime
 from xml.parsers import expat
 
 from corpus.reading.containers import Entry
-from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
-from corpus.reading.record import OnBad, Record, too_large
+from corpus.reading.record import OnSkipped, Record, too_large
+from corpus.reading.skipped import Skipped
 from corpus.reading.wiki_markup import plain_text
 
 SUFFIXES = {"mediawiki": (".xml",)}
@@ -29,11 +29,11 @@ _REDIRECT = re.compile(r"\s*[#＃]\w+\s*:?\s*\[\[")
 _FIELDS = frozenset({"title", "ns", "id", "timestamp", "model", "text", "namespace"})
 
 
-def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Record]:
+def read(entry: Entry, options: ReadingOptions, on_skipped: OnSkipped) -> Iterator[Record]:
     """A record per article; its position is the page's id. Redirects and other namespaces are left out.
 
     Raises:
-        LeftOut: from here on it is no dump, or damaged.
+        Skipped: from here on it is no dump, or damaged.
     """
     dump = _Dump(options.max_document_bytes)
     while True:
@@ -43,8 +43,8 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
             position = page.get("id", "?")
             try:
                 yield _record(position, page, dump, options)
-            except LeftOut as bad:
-                on_bad(position, bad)
+            except Skipped as bad:
+                on_skipped(position, bad)
         if problem:
             raise problem
         if not block:
@@ -54,11 +54,11 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
 def _record(position: str, page: dict[str, str], dump: _Dump, options: ReadingOptions) -> Record:
     title, markup = page.get("title", ""), page.get("text", "")
     if page.get("ns", "0") != "0":
-        raise LeftOut("other namespace", title)
+        raise Skipped("other namespace", title)
     if "redirect" in page or _REDIRECT.match(markup):
-        raise LeftOut("redirect page", title)
+        raise Skipped("redirect page", title)
     if page.get("model", "wikitext") != "wikitext":
-        raise LeftOut("unsupported type", f"{title}: {page['model']}, not wikitext")
+        raise Skipped("unsupported type", f"{title}: {page['model']}, not wikitext")
     if "too large" in page:
         raise too_large(options)
     try:
@@ -91,19 +91,19 @@ class _Dump:
         self._parser.EndElementHandler = self._end
         self._parser.CharacterDataHandler = self._characters
 
-    def feed(self, block: bytes) -> LeftOut | None:
+    def feed(self, block: bytes) -> Skipped | None:
         """Take the next block, b"" at the end; returns why nothing more can be read."""
         if not self._fed and block.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
             self.encoding = "utf-16"
         try:
             self._parser.Parse(block, not block)
         except expat.ExpatError as error:
-            return LeftOut("damaged", f"not XML from here on: {error}")
-        except LeftOut as problem:
+            return Skipped("damaged", f"not XML from here on: {error}")
+        except Skipped as problem:
             return problem
         self._fed += len(block)
         if self._fed - self._parser.CurrentByteIndex > self._limit + _BLOCK:
-            return LeftOut("too large", "a tag that does not end")
+            return Skipped("too large", "a tag that does not end")
         return None
 
     def finished(self) -> Iterator[dict[str, str]]:
@@ -115,11 +115,11 @@ class _Dump:
         self.encoding = (encoding or self.encoding).lower()
 
     def _refuse_doctype(self, *_: object) -> None:
-        raise LeftOut("unsupported type", "XML with a document type; only MediaWiki dumps are read")
+        raise Skipped("unsupported type", "XML with a document type; only MediaWiki dumps are read")
 
     def _start(self, name: str, attributes: dict[str, str]) -> None:
         if not self._path and name != "mediawiki":
-            raise LeftOut("unsupported type", f"XML of <{name}>; only MediaWiki dumps are read")
+            raise Skipped("unsupported type", f"XML of <{name}>; only MediaWiki dumps are read")
         self._path.append(name)
         if name == "page":
             self._page = {}

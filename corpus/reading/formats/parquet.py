@@ -14,9 +14,9 @@ from corpus.errors import SourceError
 from corpus.reading.class_names import classes_in, with_class_names
 from corpus.reading.containers import Entry
 from corpus.reading.dotted_paths import meta_of, text_of
-from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
-from corpus.reading.record import OnBad, Record, too_large
+from corpus.reading.record import OnSkipped, Record, too_large
+from corpus.reading.skipped import Skipped
 
 SUFFIXES = {"parquet": (".parquet",)}
 LIBRARIES = ("pyarrow",)
@@ -26,7 +26,7 @@ _BATCH_BYTES = 16_000_000
 _BATCH_ROWS = 1024
 
 
-def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Record]:
+def read(entry: Entry, options: ReadingOptions, on_skipped: OnSkipped) -> Iterator[Record]:
     """A record per row; its position is the number of the row, from 1.
 
     Raises:
@@ -45,8 +45,8 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
                         raise too_large(options)
                     meta = meta_of(with_class_names(row, classes), options.meta_fields)
                     yield Record(str(number), text, meta)
-                except LeftOut as problem:
-                    on_bad(str(number), problem)
+                except Skipped as problem:
+                    on_skipped(str(number), problem)
 
 
 def _features(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from corpus.reading.containers import Entry
 from corpus.reading.content_encoding import decoded_body, without_chunks
 from corpus.reading.decoding import decode
 from corpus.reading.formats.html import extract
-from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
-from corpus.reading.record import OnBad, Record, too_large
+from corpus.reading.record import OnSkipped, Record, too_large
+from corpus.reading.skipped import Skipped
 
 SUFFIXES = {"warc": (".warc", ".wet")}
 LIBRARIES = ("warcio",)
@@ -30,11 +30,11 @@ _WANTED = ("response", "resource", "conversion", "continuation")
 _PAGES = ("text/html", "application/xhtml+xml")
 
 
-def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Record]:
+def read(entry: Entry, options: ReadingOptions, on_skipped: OnSkipped) -> Iterator[Record]:
     """A record per page or text; its position is its number among those, from 1.
 
     Raises:
-        LeftOut: the file ends in the middle of a record, or is no WARC from here on.
+        Skipped: the file ends in the middle of a record, or is no WARC from here on.
     """
     number = 0
     try:
@@ -48,26 +48,26 @@ def read(entry: Entry, options: ReadingOptions, on_bad: OnBad) -> Iterator[Recor
             faults = archive.err_count
             try:
                 record = _record(str(number), warc, options)
-            except LeftOut as problem:
-                on_bad(str(number), problem)
+            except Skipped as problem:
+                on_skipped(str(number), problem)
                 continue
             end = _problem_behind(archive)
             if archive.err_count > faults:
-                on_bad(str(number), LeftOut("damaged", "it goes on behind its Content-Length"))
+                on_skipped(str(number), Skipped("damaged", "it goes on behind its Content-Length"))
             else:
                 yield record
             if end:
                 raise end
     except (ArchiveLoadFailed, AttributeError, TypeError, ValueError) as error:
         # warcio says no more of a header that is cut off.
-        raise LeftOut("damaged", "no WARC record from here on") from error
+        raise Skipped("damaged", "no WARC record from here on") from error
 
 
-def _problem_behind(archive: ArchiveIterator) -> LeftOut | None:
+def _problem_behind(archive: ArchiveIterator) -> Skipped | None:
     """What is wrong with the file behind the record at hand."""
     try:
         archive.read_to_end()
-    except LeftOut as problem:
+    except Skipped as problem:
         return problem
     return None
 
@@ -75,13 +75,13 @@ def _problem_behind(archive: ArchiveIterator) -> LeftOut | None:
 def _record(position: str, warc: Any, options: ReadingOptions) -> Record:
     headers = warc.rec_headers
     if reason := headers.get_header("WARC-Truncated"):
-        raise LeftOut("truncated", f"the crawler kept only its beginning ({reason})")
+        raise Skipped("truncated", f"the crawler kept only its beginning ({reason})")
     if headers.get_header("WARC-Segment-Number"):
-        raise LeftOut("unsupported type", "a part of a record that is divided into segments")
+        raise Skipped("unsupported type", "a part of a record that is divided into segments")
     kind, charset = _content_type(headers.get_header("Content-Type"))
     if warc.http_headers:
         if warc.http_headers.get_statuscode() != "200":
-            raise LeftOut("HTTP status", f"{warc.http_headers.get_statuscode()}, not 200")
+            raise Skipped("HTTP status", f"{warc.http_headers.get_statuscode()}, not 200")
         kind, charset = _content_type(warc.http_headers.get_header("Content-Type"))
     raw = _body(warc, options)
     url = headers.get_header("WARC-Target-URI") or ""
@@ -94,7 +94,7 @@ def _record(position: str, warc: Any, options: ReadingOptions) -> Record:
     if kind == "text/plain":
         text, encoding = decode(raw, declared=[charset] if charset else ())
         return Record(position, text, meta, raw, encoding, changed=changed)
-    raise LeftOut("unsupported type", f"{kind or 'no content type'}, neither HTML nor plain text")
+    raise Skipped("unsupported type", f"{kind or 'no content type'}, neither HTML nor plain text")
 
 
 def _body(warc: Any, options: ReadingOptions) -> bytes:
@@ -111,7 +111,7 @@ def _body(warc: Any, options: ReadingOptions) -> bytes:
     if "chunked" in header.get("transfer-encoding", "").lower():
         sent = without_chunks(sent)
     elif not encoding and length.isdecimal() and len(sent) < int(length):
-        raise LeftOut("damaged", f"{len(sent)} bytes of {length}; the server or the crawler stopped early")
+        raise Skipped("damaged", f"{len(sent)} bytes of {length}; the server or the crawler stopped early")
     return decoded_body(sent, encoding, limit)
 
 
@@ -119,11 +119,11 @@ def _sent(warc: Any) -> bytes:
     """The record's block.
 
     Raises:
-        LeftOut: the file ends in the middle of it.
+        Skipped: the file ends in the middle of it.
     """
     sent = b"".join(iter(lambda: warc.raw_stream.read(1 << 16), b""))
     if getattr(warc.raw_stream, "limit", 0) or warc.rec_headers.get_header("Content-Length") is None:
-        raise LeftOut("damaged", "the file ends in the middle of a record")
+        raise Skipped("damaged", "the file ends in the middle of a record")
     return sent
 
 

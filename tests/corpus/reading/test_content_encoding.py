@@ -11,7 +11,7 @@ import pytest
 import zstandard
 
 from corpus.reading.content_encoding import decoded_body, without_chunks
-from corpus.reading.left_out import LeftOut
+from corpus.reading.skipped import Skipped
 
 PAGE = b"<html><body>" + b"The kettle boils at noon. " * 60 + b"</body></html>"
 LIMIT = 100_000
@@ -73,20 +73,20 @@ def test_a_body_is_what_was_meant(stated: str, sent: bytes) -> None:
 def test_what_is_cut_off_or_grows_is_left_out(stated: str, pack: type[bytes]) -> None:
     noise = os.urandom(3000)
     for cut in (1, 9, 1000, 2900):
-        with pytest.raises(LeftOut, match="damaged"):
+        with pytest.raises(Skipped, match="damaged"):
             decoded_body(pack(noise)[:-cut], stated, LIMIT)
-    with pytest.raises(LeftOut, match="too large"):
+    with pytest.raises(Skipped, match="too large"):
         decoded_body(pack(bytes(50_000_000)), stated, LIMIT)
     assert len(decoded_body(pack(b"x" * LIMIT), stated, LIMIT)) == LIMIT
 
 
 def test_what_stands_behind_gzip_is_not_passed_over() -> None:
-    with pytest.raises(LeftOut, match="damaged"):
+    with pytest.raises(Skipped, match="damaged"):
         decoded_body(gzip.compress(PAGE) + b"<p>and more</p>", "gzip", LIMIT)
     packed = PAGE
     for _ in range(9):
         packed = gzip.compress(packed)
-    with pytest.raises(LeftOut, match="archive bomb"):
+    with pytest.raises(Skipped, match="archive bomb"):
         decoded_body(packed, "gzip", LIMIT)
 
 
@@ -96,5 +96,5 @@ def test_chunks_of_a_transfer_are_joined() -> None:
     for plain in (PAGE, b"", b"12\r\nmonkeys came to the town in the evening", b"none of it\r\n"):
         assert without_chunks(plain) == plain
     for cut in (b"5\r\nThe k\r\nA\r\nett", b"5\r\nThe k\r\n", b"5\r\nThe k", b"ff\r\nThe k"):
-        with pytest.raises(LeftOut, match="before its last chunk"):
+        with pytest.raises(Skipped, match="before its last chunk"):
             without_chunks(cut)

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from corpus.reading.decoding import codec_of_head, decode, decoded_lines
-from corpus.reading.left_out import LeftOut
+from corpus.reading.skipped import Skipped
 
 CHINESE = "今天天气很好，我们一起去公园散步吧。"
 TRADITIONAL = "秦川雄帝宅，函谷壯皇居。綺殿千尋起，離宮百雉餘。"
@@ -67,7 +67,7 @@ def test_what_is_declared_wins_when_it_decodes_everything() -> None:
     ],
 )
 def test_what_is_no_text_is_left_out(raw: bytes, reason: str) -> None:
-    with pytest.raises(LeftOut) as left_out:
+    with pytest.raises(Skipped) as left_out:
         decode(raw)
     assert left_out.value.reason == reason
 
@@ -150,7 +150,7 @@ def test_a_charset_that_gives_private_characters_is_not_the_right_one() -> None:
 )
 def test_text_of_a_mac_or_of_dos_is_not_taken_for_one_of_windows(text: str, codec: str) -> None:
     for several in (text, text * 9, f"{text}\n" * 9):
-        with pytest.raises(LeftOut, match="unknown encoding"):
+        with pytest.raises(Skipped, match="unknown encoding"):
             decode(several.encode(codec))
         assert decode(several.encode(codec), ["macintosh" if "mac" in codec else codec]).text == several
         assert decode(several.encode("cp1252")).text == several

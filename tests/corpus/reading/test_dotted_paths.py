@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from corpus.reading.dotted_paths import meta_of, text_of
-from corpus.reading.left_out import LeftOut
+from corpus.reading.skipped import Skipped
 
 SQUAD = {
     "data": [{"paragraphs": [{"context": "one"}, {"context": "two"}]}, {"paragraphs": [{"context": "three"}]}]
@@ -32,7 +32,7 @@ def test_a_path_leads_through_objects_and_lists() -> None:
     ],
 )
 def test_what_is_no_text_is_left_out(record: dict[str, object], path: str) -> None:
-    with pytest.raises(LeftOut):
+    with pytest.raises(Skipped):
         text_of(record, path)
 
 

@@ -2,14 +2,14 @@
 
 import pytest
 
-from corpus.reading.left_out import LeftOut
+from corpus.reading.skipped import Skipped
 from corpus.reading.text_styles import styled
 
 
 def test_tagged_text() -> None:
     text = "\n\n\tuntagged ``/`` Only/rb a/at war/nn ;/. ;/.\n\n\the/pps 's/x said/vbd ''/'' 1/2/cd ?/. ?/.\n"
     assert styled(text, "tagged") == ('untagged "Only a war;\nhe\'s said" 1/2?', {})
-    with pytest.raises(LeftOut, match="another text style"):
+    with pytest.raises(Skipped, match="another text style"):
         styled("ca01 news\nca02 news", "tagged")
 
 
@@ -29,7 +29,7 @@ def test_tokenized_text(tokens: str, text: str) -> None:
 
 def test_unknown_words_are_counted_and_limited() -> None:
     assert styled("a <unk> b " + "c " * 20, "tokenized")[1] == {"unknown_words": "1"}
-    with pytest.raises(LeftOut, match="2 of 4 words"):
+    with pytest.raises(Skipped, match="2 of 4 words"):
         styled("a <unk> b <unk>", "tokenized")
 
 

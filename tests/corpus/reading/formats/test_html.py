@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 
 from corpus.reading.formats.html import extract
-from corpus.reading.left_out import LeftOut
+from corpus.reading.skipped import Skipped
 
 ENGLISH = (
     "Tea is made from the leaves of a bush that grows in the mountains, and is drunk all over the world. "
@@ -58,12 +58,12 @@ def test_the_charset_of_a_page(head: str, http: str | None) -> None:
     ],
 )
 def test_a_page_that_is_left_out(html: bytes, reason: str) -> None:
-    with pytest.raises(LeftOut) as left_out:
+    with pytest.raises(Skipped) as left_out:
         extract(html)
     assert left_out.value.reason == reason
 
 
 def test_deep_nesting_neither_crashes_nor_hangs() -> None:
     deep = b"<div>" * 50_000 + ENGLISH.encode() * 20 + b"</div>" * 50_000
-    with suppress(LeftOut):
+    with suppress(Skipped):
         assert "Tea" in extract(deep).text

@@ -7,8 +7,8 @@ import pytest
 
 from corpus.reading.containers import Entry
 from corpus.reading.formats import reader_of
-from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
+from corpus.reading.skipped import Skipped
 
 
 def records(format_name: str, content: bytes, **options: object) -> tuple[list[str], dict[str, str]]:
@@ -22,7 +22,7 @@ def records(format_name: str, content: bytes, **options: object) -> tuple[list[s
             entry, ReadingOptions.model_validate(options), lambda at, why: bad.update({at: why.reason})
         ):
             found.append(record.text)
-    except LeftOut as end:
+    except Skipped as end:
         bad["end"] = end.reason
     return found, bad
 

@@ -7,9 +7,9 @@ import pytest
 
 from corpus.reading.containers import entries
 from corpus.reading.formats.mediawiki import read
-from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import Record
+from corpus.reading.skipped import Skipped
 
 SITE = """<siteinfo><namespaces><namespace key="0" /><namespace key="6">Datei</namespace>
 <namespace key="14">Kategorie</namespace></namespaces></siteinfo>"""
@@ -33,7 +33,7 @@ def records(
     try:
         for record in read(entry, options, lambda at, why: bad.update({at: why.reason})):
             found.append(record)
-    except LeftOut as end:
+    except Skipped as end:
         bad["end"] = end.reason
     return found, bad
 

@@ -6,8 +6,8 @@ import pytest
 
 from corpus.reading.containers import Entry
 from corpus.reading.formats.text import read
-from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
+from corpus.reading.skipped import Skipped
 
 
 def parts(text: str, **options: object) -> tuple[list[tuple[str, str]], dict[str, str]]:
@@ -20,7 +20,7 @@ def parts(text: str, **options: object) -> tuple[list[tuple[str, str]], dict[str
 
 def test_a_whole_file_is_one_document() -> None:
     assert parts("a\n\nb\n") == ([("", "a\n\nb\n")], {})
-    with pytest.raises(LeftOut, match="too large"):
+    with pytest.raises(Skipped, match="too large"):
         parts("x" * 100, max_document_bytes=99)
 
 

@@ -8,9 +8,9 @@ from warcio.warcwriter import WARCWriter
 
 from corpus.reading.containers import Entry, entries
 from corpus.reading.formats.warc import read
-from corpus.reading.left_out import LeftOut
 from corpus.reading.options import ReadingOptions
 from corpus.reading.record import Record
+from corpus.reading.skipped import Skipped
 
 TEXT = "A page with a text that is long enough to be taken for the main text of it, and not for noise. "
 PAGE = f"<html><head><title>T</title></head><body><p>{TEXT * 4}</p></body></html>".encode()
@@ -25,7 +25,7 @@ def records(content: bytes, name: str = "a.warc.gz") -> tuple[list[Record], dict
             entry, ReadingOptions(max_document_bytes=100_000), lambda at, why: bad.update({at: why.reason})
         ):
             found.append(record)
-    except LeftOut as end:
+    except Skipped as end:
         bad["end"] = end.reason
     return found, bad
 

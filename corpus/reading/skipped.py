@@ -25,7 +25,7 @@ _DAMAGED = (
 )
 
 
-class LeftOut(Exception):
+class Skipped(Exception):
     """A record, or a file from here on, can't be used.
 
     Args:
@@ -38,7 +38,7 @@ class LeftOut(Exception):
         self.reason, self.detail = reason, detail
 
 
-def explained(error: BaseException) -> LeftOut:
+def explained(error: BaseException) -> Skipped:
     """The same for any of `UNREADABLE`, which come from the libraries that read files.
 
     Raises:
@@ -46,13 +46,13 @@ def explained(error: BaseException) -> LeftOut:
     """
     if isinstance(error, SourceError):
         raise error
-    if isinstance(error, LeftOut):
+    if isinstance(error, Skipped):
         return error
     if isinstance(error, PermissionError):
-        return LeftOut("no permission", "the file may not be read by this user")
+        return Skipped("no permission", "the file may not be read by this user")
     if isinstance(error, FileNotFoundError):
-        return LeftOut("unreadable", "the file is gone, or its name is not UTF-8")
+        return Skipped("unreadable", "the file is gone, or its name is not UTF-8")
     # Decompressors raise OSError without a number; those of the operating system have one.
     if isinstance(error, _DAMAGED) or (isinstance(error, OSError) and error.errno is None):
-        return LeftOut("damaged", str(error) or "the file ends too early")
-    return LeftOut("unreadable", str(error) or type(error).__name__)
+        return Skipped("damaged", str(error) or "the file ends too early")
+    return Skipped("unreadable", str(error) or type(error).__name__)
