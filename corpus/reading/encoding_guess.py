@@ -7,6 +7,7 @@ import re
 import unicodedata
 from functools import cache
 
+import webencodings
 from resiliparse.parse.encoding import detect_encoding
 
 # Python's codec of what a label really means; as in https://encoding.spec.whatwg.org/#names-and-labels
@@ -40,8 +41,12 @@ def strictly(raw: bytes, codec: str) -> str | None:
 
 def codec_of_label(label: str) -> str | None:
     """Python's codec for what a page or a file calls its encoding, None for one that is no text's."""
-    try:
-        name = codecs.lookup(label.strip("\"' \t")).name
+    label = label.strip("\"' \t")
+    if known := webencodings.lookup(label):
+        name = known.codec_info.name
+        return _SUPERSET.get(name, name)
+    try:  # what the web has no name for, such as code pages of DOS
+        name = codecs.lookup(label).name
     except (LookupError, ValueError):
         return None
     return _SUPERSET.get(name, name) if _TEXT_CODEC.match(name) else None

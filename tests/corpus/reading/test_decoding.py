@@ -5,6 +5,7 @@ import io
 import pytest
 
 from corpus.reading.decoding import codec_of_head, decode, decoded_lines
+from corpus.reading.encoding_guess import codec_of_label
 from corpus.reading.skipped import Skipped
 
 CHINESE = "今天天气很好，我们一起去公园散步吧。"
@@ -154,3 +155,15 @@ def test_text_of_a_mac_or_of_dos_is_not_taken_for_one_of_windows(text: str, code
             decode(several.encode(codec))
         assert decode(several.encode(codec), ["macintosh" if "mac" in codec else codec]).text == several
         assert decode(several.encode("cp1252")).text == several
+
+
+@pytest.mark.parametrize(
+    ("label", "codec"),
+    [
+        *[("iso88592", "iso8859-2"), ("x-cp1250", "cp1250"), ("ascii", "cp1252"), ("gb2312", "gb18030")],
+        *[("csmacintosh", "mac-roman"), ("shift_jis", "cp932"), ('"utf-8"', "utf-8"), ("cp437", "cp437")],
+        *[("klingon", None), ("hex", None), ("", None)],
+    ],
+)
+def test_what_pages_call_their_encodings(label: str, codec: str | None) -> None:
+    assert codec_of_label(label) == codec
