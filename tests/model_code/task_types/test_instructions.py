@@ -9,6 +9,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer
 
+from model_code.data.conversations import packed
 from model_code.data.vocabulary import load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
 from model_code.fine_tuning import fine_tune
@@ -166,12 +167,12 @@ def test_packed_rows_score_as_conversations_alone(start: Path) -> None:
 
 
 def test_unpacked_each_conversation_has_a_row(start: Path) -> None:
-    packed = encoded(start, conversations(9, seed=1))
-    (batch,) = drawn_batches(one_item_a_row(packed), Everything(), 0)
+    together = encoded(start, conversations(9, seed=1))
+    (batch,) = drawn_batches(one_item_a_row(together), Everything(), 0)
     assert len(batch.tensors["ids"]) == 9
-    assert batch.targets == packed.batch(np.arange(9)).targets
+    assert batch.targets == together.batch(np.arange(9)).targets
     with pytest.raises(AssertionError, match="rows of 9 items would be clipped"):
-        drawn_batches(packed, Everything(), 0)
+        drawn_batches(together, Everything(), 0)
 
 
 class Everything(Mechanism):
@@ -185,9 +186,9 @@ class Everything(Mechanism):
 
 
 def test_rows_are_filled_up() -> None:
-    assert instructions.packed([3, 5, 2, 8, 2], 10) == [[3, 2], [1, 0, 4]]
+    assert packed([3, 5, 2, 8, 2], 10) == [[3, 2], [1, 0, 4]]
     lengths = random.Random(0).choices(range(1, 21), k=50)
-    rows = instructions.packed(lengths, 20)
+    rows = packed(lengths, 20)
     assert sorted(item for row in rows for item in row) == [*range(50)]
     assert max(sum(lengths[item] for item in row) for row in rows) <= 20
     assert len(rows) <= 11 / 9 * -(-sum(lengths) // 20) + 1
