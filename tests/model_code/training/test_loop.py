@@ -246,11 +246,11 @@ def test_a_run_goes_on_with_other_micro_batches(
 
 
 def test_more_tokens_than_positions_are_refused(corpus: Path, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="sequence_length 65 is more than the 64 positions"):
+    with pytest.raises(TrainingError, match="sequence_length 65 is more than max_positions 64"):
         run_pretrain(job(corpus, tmp_path, sequence_length=65))
 
 
 @pytest.mark.parametrize(("key", "value"), [("optimizer", "sgd"), ("schedule", "step"), ("family", "lstm")])
 def test_unknown_names_are_refused(corpus: Path, tmp_path: Path, key: str, value: str) -> None:
-    with pytest.raises(TrainingError, match=f"{key} '{value}' is not known; choose one of"):
+    with pytest.raises(TrainingError, match=f"{key}: Input should be '"):
         run_pretrain(job(corpus, tmp_path, **{key: value}))

@@ -58,7 +58,7 @@ def collect(folder: Path, documents: list[Document], rows_per_shard: int = 100) 
 
 def clean(folder: Path, collected: Path, **config: Any) -> list[dict[str, Any]]:
     """The events of a cleaning in this process into `folder`."""
-    job = process.Job.model_validate(
+    job = process.CleaningJob.model_validate(
         {"input": collected, "output": folder / "out", "scratch": folder / "scratch", "config": config}
     )
     for path in (job.output, job.scratch):
