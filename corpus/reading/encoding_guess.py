@@ -43,7 +43,7 @@ def codec_of_label(label: str) -> str | None:
     """Python's codec for what a page or a file calls its encoding, None for one that is no text's."""
     label = label.strip("\"' \t")
     if known := webencodings.lookup(label):
-        name = known.codec_info.name
+        name: str = known.codec_info.name
         return _SUPERSET.get(name, name)
     try:  # what the web has no name for, such as code pages of DOS
         name = codecs.lookup(label).name
