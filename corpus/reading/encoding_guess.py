@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
+from contextlib import suppress
 from functools import cache
 
 import webencodings
@@ -42,14 +43,14 @@ def strictly(raw: bytes, codec: str) -> str | None:
 def codec_of_label(label: str) -> str | None:
     """Python's codec for what a page or a file calls its encoding, None for one that is no text's."""
     label = label.strip("\"' \t")
-    if known := webencodings.lookup(label):
-        name: str = known.codec_info.name
-        return _SUPERSET.get(name, name)
-    try:  # what the web has no name for, such as code pages of DOS
-        name = codecs.lookup(label).name
-    except (LookupError, ValueError):
-        return None
-    return _SUPERSET.get(name, name) if _TEXT_CODEC.match(name) else None
+    known = webencodings.lookup(label)
+    # Python first: the web reads a few of its encodings as nothing (ISO-2022-KR) or in one byte order only.
+    for name in (label, known.codec_info.name if known else label):
+        with suppress(LookupError, ValueError):
+            codec = codecs.lookup(name).name
+            if _TEXT_CODEC.match(codec):
+                return _SUPERSET.get(codec, codec)
+    return None
 
 
 def guessed(raw: bytes, hint: str | None) -> str | None:

@@ -180,7 +180,8 @@ def test_pairs_are_the_first_sentence_and_the_rest(tmp_path: Path) -> None:
 
 
 def test_what_no_document_offers_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CorpusError, match=r"20 documents without summary.*A document offers text, first_"):
+    offered = r"20 documents without summary.*A document offers text, first_sentence"
+    with pytest.raises(CorpusError, match=offered):
         pairs(tmp_path / "a", columns={"source": "rest", "target": "summary"})
     with pytest.raises(CorpusError, match=r"columns names 'first', which is no field.*source, target"):
         pairs(tmp_path / "b", columns={"first": "rest", "target": "first_sentence"})

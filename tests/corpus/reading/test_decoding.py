@@ -162,6 +162,12 @@ def test_text_of_a_mac_or_of_dos_is_not_taken_for_one_of_windows(text: str, code
     [
         *[("iso88592", "iso8859-2"), ("x-cp1250", "cp1250"), ("ascii", "cp1252"), ("gb2312", "gb18030")],
         *[("csmacintosh", "mac-roman"), ("shift_jis", "cp932"), ('"utf-8"', "utf-8"), ("cp437", "cp437")],
+        *[
+            ("iso-2022-kr", "iso2022_kr"),
+            ("utf-16", "utf-16"),
+            ("replacement", None),
+            ("x-user-defined", None),
+        ],
         *[("klingon", None), ("hex", None), ("", None)],
     ],
 )
