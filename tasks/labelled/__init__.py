@@ -1,0 +1,1 @@
+"""Where examples were read before they moved to `corpus.examples`; goes with the next release."""
