@@ -19,7 +19,7 @@ from pydantic import (
 )
 
 from corpus.cleaning.config import CleanConfig
-from corpus.cleaning.personal_data.patterns import api_key, private_key
+from corpus.cleaning.personal_data import patterns
 from corpus.redaction import redacted, texts_in
 from flows import recipe_file
 from flows.recipe_faults import faults
@@ -37,7 +37,16 @@ from tasks.tokenize import TokenizeConfig
 from tasks.tracking.registry import SERVED_TASK
 from tasks.validate import ValidateConfig
 
-SECRETS = (api_key, private_key)
+SECRETS = (patterns.api_key, patterns.private_key)
+PERSONAL = {
+    "an e-mail address": patterns.email,
+    "a phone number": patterns.phone,
+    "an account number": patterns.iban,
+    "a card's number": patterns.card,
+    "a passport's number": patterns.passport,
+    "an identity number": patterns.chinese_id,
+    "an IP address": patterns.ip_address,
+}
 # Whose special tokens a model family reads: tokenize.family by pretrain.family.
 TOKENS_OF = {"modernbert": "bert", "bert": "bert", "gpt2": "gpt", "llama": "llama"}
 TOKENS_OF |= dict.fromkeys(["t5", "marian"], "t5")
@@ -159,6 +168,18 @@ class Recipe(Config):
                     f"{key} holds a password, a token or a key, and recipes are kept in databases; put it "
                     "into the environment, where the client of the source looks for it"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _asks_nothing_personal(self) -> Self:
+        """Questions are as people write them, and they are kept where the recipe is kept."""
+        for number, question in enumerate(self.questions):
+            for what, detector in PERSONAL.items():
+                if any(detector(question)):
+                    raise ValueError(
+                        f"questions[{number}] holds {what}, and recipes are kept in databases; ask with an "
+                        "invented one of the same form, such as name@example.com, or without it"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -229,6 +229,24 @@ def test_a_secret_is_not_kept(small: Path, override: str, monkeypatch: pytest.Mo
     assert "word99" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("question", "what"),
+    [
+        ("why did planted.person@mail.org get no parcel", "an e-mail address"),
+        ("call me back at +49 30 90182 0001", "a phone number"),
+        ("refund DE89 3704 0044 0532 0130 00", "an account number"),
+    ],
+)
+def test_a_question_with_personal_data_is_refused(small: Path, question: str, what: str) -> None:
+    with pytest.raises(RecipeError, match=rf"questions\[1\] holds {what}") as refused:
+        load_recipe(str(small), [f"questions=['why', '{question}']"])
+    assert question[-12:] not in str(refused.value)
+
+
+def test_a_question_with_an_invented_address_is_kept(small: Path) -> None:
+    assert load_recipe(str(small), ["questions=['write to name@example.com']"]).questions
+
+
 @pytest.mark.parametrize("text", [r"a\0b", r"\ud83d"])
 def test_a_character_that_nothing_can_keep_is_refused(small: Path, text: str) -> None:
     said = refusal(small, f'description="{text}"')
