@@ -77,6 +77,7 @@ def _prepare(source: Path, scratch: Path) -> tuple[float, int]:
     from corpus.tokenizing.training import train
 
     table = pq.read_table(source, columns=["id", "text", "language", "source"])
+    table = table.append_column("collected_id", table["id"])
     statistics = pa.table(
         {
             "filter": pa.nulls(len(table), pa.string()),

@@ -35,6 +35,8 @@ SCHEMA = pa.schema(
         pa.field("meta", pa.string(), nullable=False),
     ]
 )
+# Cleaning changes texts, and ids with them: the id under which a document was collected stays beside its own.
+CLEANED_SCHEMA = SCHEMA.insert(1, pa.field("collected_id", pa.string(), nullable=False))
 ROW_GROUP_ROWS = 4096
 
 OnSkip = Callable[[str, str, str], None]

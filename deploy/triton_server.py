@@ -255,7 +255,7 @@ def _read_record(home: Path) -> TritonServer | None:
 
 
 def _write_record(server: TritonServer) -> None:
-    """Nobody else may read it: it holds the key."""
+    """Nobody else may read it: it holds the key. By hand, since `deploy` imports nothing of ours."""
     record = _record(Path(server.home))
     fresh = record.with_suffix(".new")
     fresh.unlink(missing_ok=True)

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from corpus.redaction import redacted
-from flows import closed_home, servers, settings
+from flows import servers, settings
 from flows.checks import check, check_recipe
+from flows.home import make_private
 from flows.question import ask, draw
 from flows.recipe import Recipe, load_recipe
 from flows.record import RunRecord, own_record, records
@@ -23,7 +24,7 @@ from tasks.tracking import own_servers
 
 def load(reference: str, overrides: Sequence[str], *, smoke: bool = False) -> Recipe:
     """Read the recipe, and set the environment before Prefect and MLflow are imported."""
-    closed_home.close()
+    make_private()
     os.environ.update(servers.environment())
     # Prefect's log goes to its own pages; on the terminal our lines are enough.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")

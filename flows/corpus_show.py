@@ -18,7 +18,7 @@ from tasks.contract.errors import RecipeError
 
 NARROW = 100  # columns; below, documents come one after the other
 DUPLICATES = ("exact_duplicate", "near_duplicate")
-COLUMNS = "id, uri, source, language, length(text) AS characters, text"
+COLUMNS = "id, collected_id, uri, source, language, length(text) AS characters, text"
 # What a terminal would act upon is shown as what it is.
 _CONTROLS = {code: chr(0x2400 + code) for code in range(32) if code not in (9, 10)} | {
     0x7F: "\u2421",
@@ -161,8 +161,11 @@ def _dropped(row: Row, limits: _Limits, selection: Selection) -> RenderableType:
 
 
 def _document(row: Row, selection: Selection) -> list[Text]:
-    """A document's address, what is known of it, and its text as far as there is room."""
+    """A document's address and ids, what is known of it, and its text as far as there is room."""
     about = f"{row['source']} · {row['language'] or 'und'} · {row['characters']:,} characters"
+    ids = f"id {row['id']}"
+    if row["collected_id"] != row["id"]:
+        ids += f", collected as {row['collected_id']}"
     text = _visible(row["text"])
     first = text.lower().find(selection.search.lower()) if selection.search else -1
     start = max(0, first - selection.characters // 2)
@@ -172,7 +175,8 @@ def _document(row: Row, selection: Selection) -> list[Text]:
         shown.highlight_words([selection.search], "reverse", case_sensitive=False)
     if len(text) > end:
         shown.append(f" … {len(text) - end:,} more", style="dim")
-    return [Text(_visible(row["uri"]), style="cyan", overflow="fold"), Text(about, style="dim"), shown]
+    known = Text(f"{about}\n{ids}", style="dim")
+    return [Text(_visible(row["uri"]), style="cyan", overflow="fold"), known, shown]
 
 
 def _visible(text: str) -> str:

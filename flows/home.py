@@ -1,16 +1,27 @@
-"""Whether the home can be used, found out before anything else is done."""
+"""The home: whether it can be used, found out before anything else is done, and that it is one user's own.
+
+It holds text before it was masked, models, databases and keys: no other user of the machine reads what is in
+it, whatever the umask says.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import re
+import stat
 import tempfile
 from pathlib import Path
 
 from flows import settings
 from tasks.contract.errors import RecipeError
 
+PRIVATE_UMASK = 0o077
+# What textmill keeps in a home (docs/operations.md says what each is).
+FOLDERS = {
+    *("artifacts", "cache", "collected", "compiled", "downloads", "found", "locks", "mlflow", "prefect"),
+    *("runs", "scratch", "servers", "triton"),
+}
 TRIAL_BYTES = 4096
 # Our records and the servers' command lines and settings have one value to a line.
 READ_OTHERWISE = re.compile(r"\?|%[0-9A-Fa-f]{2}")  # in addresses: they would write beside the home
@@ -54,6 +65,25 @@ def check(*, writes: bool) -> Path:
             f"the home {_printable(shown)} can't be used: {_reason(error)}; set TEXTMILL_HOME to a folder "
             "that you may write to; nothing was started"
         ) from None
+    return home
+
+
+def make_private() -> Path:
+    """Make the home if it is not there; from now on, what this process and its children write is private.
+
+    A folder that holds nothing but what textmill keeps becomes private itself. One that the user has chosen
+    and that holds other things too, or is for all users (as an empty /tmp), keeps its mode, and textmill's
+    folders in it become private instead. What belongs to another user stays as it is.
+    """
+    os.umask(PRIVATE_UMASK)
+    home = settings.home()
+    home.mkdir(parents=True, exist_ok=True)
+    found = {path.name for path in home.iterdir()}
+    is_ours = found <= FOLDERS and not home.stat().st_mode & stat.S_ISVTX
+    for folder in [home] if is_ours else [home / name for name in found & FOLDERS]:
+        status = folder.stat()
+        if status.st_uid == os.geteuid() and status.st_mode & PRIVATE_UMASK:
+            folder.chmod(0o700)
     return home
 
 

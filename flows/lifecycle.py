@@ -1,4 +1,4 @@
-"""The pipeline, from raw text to an answering endpoint: three flows that run in turn or alone.
+"""The pipeline, from raw text to an answering endpoint: three flows that run in turn.
 
 corpus    collect -> validate_raw -> clean -> validate_clean -> tokenize -> validate_tokens
 train     examples -> pretrain -> fine_tune -> evaluate
@@ -19,7 +19,6 @@ from flows.recipe import Recipe, RecipeParameter
 from flows.record import verdict_before
 from flows.session import Session
 from flows.stages import (
-    CORPUS,
     RELEASE,
     TRAIN,
     StageName,
@@ -33,7 +32,6 @@ from flows.stages import (
 from tasks.clean import clean
 from tasks.collect import collect, snapshot
 from tasks.contract.artifact import Artifact
-from tasks.contract.errors import RecipeError
 from tasks.contract.run import PENDING, Run
 from tasks.deploy import deploy
 from tasks.evaluate import evaluate, require_passed
@@ -98,17 +96,15 @@ def run_stages(recipe: Recipe, run: Run, call: Callable[[Any], Callable[..., Any
         return
     trained = call(train)(recipe, run, made)
     if trained and run.skipped.issuperset(RELEASE):
-        _ends_judged(trained, run)
+        if trained.evaluation.digest != PENDING and not run.planning:
+            require_passed(trained.evaluation, run)  # nothing is released, so the gate's verdict ends the run
     elif trained:
         call(release)(recipe, run, made, trained)
 
 
 @flow(name="corpus", flow_run_name="corpus of {recipe.name}")
-def corpus(recipe: Recipe, run: Run | None = None) -> Corpus:
+def corpus(recipe: Recipe, run: Run) -> Corpus:
     """Bring the text together, clean it, make tokens of it, and check it after each step."""
-    if run is None:
-        with Session(recipe) as run:
-            return corpus.fn(recipe, run)
     collected = collect(snapshot(recipe.collect, run.store.home), recipe.collect, run)
     validate_raw(collected, recipe.validation.raw, run)
     cleaned = clean(collected, recipe.clean, run)
@@ -120,20 +116,12 @@ def corpus(recipe: Recipe, run: Run | None = None) -> Corpus:
 
 
 @flow(name="train", flow_run_name="training of {recipe.name}")
-def train(recipe: Recipe, run: Run | None = None, made: Corpus | None = None) -> Trained | None:
-    """Pretrain, fine-tune and judge; alone, it takes the corpus that is there.
+def train(recipe: Recipe, run: Run, made: Corpus) -> Trained | None:
+    """Pretrain, fine-tune and judge.
 
     None where the recipe has no examples to fine-tune with: then the pretrained model is the product.
     """
-    if run is None:
-        with Session(recipe, given=CORPUS) as run:
-            trained = train.fn(recipe, run, corpus.fn(recipe, run))
-            if trained:
-                _ends_judged(trained, run)
-            return trained
-    assert made is not None
-    if recipe.pretrain is None:
-        raise RecipeError(f"{recipe.name}: the recipe has no `pretrain` section, so it ends with its corpus")
+    assert recipe.pretrain is not None  # else the recipe ends with its corpus, and this is skipped
     if recipe.examples is None or recipe.fine_tune is None:
         pretrained = pretrain(made.tokens, recipe.pretrain, run)
         if not run.planning and pretrained.digest != PENDING:
@@ -150,28 +138,9 @@ def train(recipe: Recipe, run: Run | None = None, made: Corpus | None = None) ->
 
 
 @flow(name="release", flow_run_name="release of {recipe.name}")
-def release(
-    recipe: Recipe, run: Run | None = None, made: Corpus | None = None, trained: Trained | None = None
-) -> None:
-    """Register; export and deploy where the task can be served. Alone, it takes the model that is there."""
-    if run is None:
-        with Session(recipe, given=CORPUS + TRAIN) as run:
-            made = corpus.fn(recipe, run)
-            trained = train.fn(recipe, run, made)
-            if trained is None:
-                raise RecipeError(
-                    f"{recipe.name}: the recipe ends with {last_stage(recipe)}: nothing to release"
-                )
-            return release.fn(recipe, run, made, trained)
-    assert made is not None
-    assert trained is not None
+def release(recipe: Recipe, run: Run, made: Corpus, trained: Trained) -> None:
+    """Register; export and deploy where the task can be served."""
     registered = register(*made, *trained, recipe.registration, run)
     if recipe.is_served:
         exported = export(trained.examples, trained.model, registered, recipe.export, run)
         deploy(trained.examples, registered, exported, recipe.deploy, run)
-
-
-def _ends_judged(trained: Trained, run: Run) -> None:
-    """Where nothing is to be released the gate's verdict is the end of the run."""
-    if trained.evaluation.digest != PENDING and not run.planning:
-        require_passed(trained.evaluation, run)

@@ -44,6 +44,7 @@ def key(home: Path) -> str | None:
 def make_key(home: Path) -> None:
     """Make the key unless it is there; only for who holds the lock of the home's servers."""
     if key(home) is None:
+        # Not by `corpus.atomic`: the key is never for a moment in a file that others may read.
         temporary = key_file(home).with_suffix(".new")
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)

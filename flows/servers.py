@@ -17,7 +17,8 @@ from typing import Literal
 
 from corpus.redaction import redacted
 from deploy.processes import LOOPBACK
-from flows import closed_home, endpoints, login, settings
+from flows import endpoints, login, settings
+from flows.home import make_private
 from flows.server import READY_SECONDS, MLflow, Name, Prefect, Server, Triton, folder
 from flows.settings import Ports
 from tasks.contract.errors import ServerError
@@ -186,7 +187,7 @@ def _lock() -> Iterator[None]:
     """One command at a time starts or ends servers of this home; the second one waits, then finds them."""
     from filelock import FileLock, Timeout
 
-    closed_home.close()
+    make_private()
     folder().mkdir(exist_ok=True)
     seconds = 2 * READY_SECONDS
     try:

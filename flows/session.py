@@ -13,8 +13,9 @@ from pathlib import Path
 from types import TracebackType
 
 from corpus.redaction import redacted
-from flows import closed_home, servers, settings, watch
+from flows import servers, settings, watch
 from flows.checks import check
+from flows.home import make_private
 from flows.recipe import Recipe
 from flows.record import Recorder, State, belongs_to, records, write
 from flows.report import data_docs, write_report
@@ -131,7 +132,7 @@ def prepare(needs: Sequence[Name]) -> None:
     Raises:
         ServerError: one of them can't be started.
     """
-    closed_home.close()  # a worker of Prefect's starts runs too
+    make_private()  # a worker of Prefect's starts runs too
     servers.check_own(needs)
     missing = [name for name in needs if not servers.find(name)]
     if missing:

@@ -21,7 +21,8 @@ def clean(collected: Artifact, config: CleanConfig, workspace: Workspace) -> Non
     """Write what is kept and what is dropped, a row of statistics per document, and the report.
 
     `documents/`, `dropped/` (with filter, value and `duplicate_of`), `statistics/` (every collected
-    document, without its text), `clusters.parquet`, `contaminated.parquet`, `report.json`.
+    document, without its text), `clusters.parquet`, `contaminated.parquet`, `report.json`. All but the
+    statistics have the id that a document was collected under beside its own: `collected_id`.
 
     The engine is a child process: its memory ends with it, and a crash in it is an error here.
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from corpus.documents import SCHEMA, Document, to_batches, write_shards
+from corpus.documents import CLEANED_SCHEMA, SCHEMA, Document, to_batches, write_shards
 from tasks.contract.artifact import Artifact
 from tasks.contract.store import Store
 from tests.published import publish
@@ -20,8 +20,9 @@ from tests.published import publish
 Row = dict[str, Any]
 # Faults are planted as nulls too.
 NULLABLE = pa.schema([field.with_nullable(True) for field in SCHEMA])
+CLEANED = pa.schema([field.with_nullable(True) for field in CLEANED_SCHEMA])
 DROPPED = pa.schema(
-    [*NULLABLE, ("filter", pa.string()), ("value", pa.string()), ("duplicate_of", pa.string())]
+    [*CLEANED, ("filter", pa.string()), ("value", pa.string()), ("duplicate_of", pa.string())]
 )
 SENTENCE = "Return the mean of array number {} along an axis."
 
@@ -71,10 +72,11 @@ def cleaned(
     made_of: Artifact | None = None,
     key: str = "d" * 64,
 ) -> Artifact:
-    """Publish an artifact of the clean stage; a row may bring statistics (personal_data) of its own."""
+    """Publish an artifact of the clean stage; a row may bring personal_data and collected_id."""
     store = Store(home)
     directory = store.begin("clean", key)
-    _shards(kept, NULLABLE, directory / "documents")
+    kept, dropped = ([{"collected_id": row["id"]} | row for row in rows] for rows in (kept, dropped))
+    _shards(kept, CLEANED, directory / "documents")
     _shards(dropped, DROPPED, directory / "dropped")
     kinds: dict[str, pa.DataType] = dict.fromkeys(
         ("id", "uri", "source", "language", "license", "filter"), pa.string()

@@ -18,8 +18,9 @@ from corpus.sources import sources
 from corpus.sources.files import FilesSource
 from corpus.web import crawling, fetching, sitemaps
 from deploy import access, client
-from flows import closed_home, login
+from flows import login
 from flows.cli import app
+from flows.home import FOLDERS
 from flows.recipe import Recipe, load_recipe
 from flows.settings import Ports, port_variable
 from flows.stages import STAGES
@@ -209,7 +210,7 @@ def test_every_built_in_recipe_is_named() -> None:
 
 def test_the_folders_of_a_home_are_those_of_the_page() -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").partition("## Collecting")[0]
-    assert set(re.findall(r"^\| `(\w+)/", page, re.M)) == closed_home.FOLDERS
+    assert set(re.findall(r"^\| `(\w+)/", page, re.M)) == FOLDERS
 
 
 def test_the_ports_in_pages_are_the_defaults() -> None:

@@ -50,6 +50,7 @@ class TableWriter:
         self._take_values()
         self._write(final=True)
         self._writer.close()
+        # Not by `corpus.atomic`: a table is open beyond any block, and is to outlive a loss of power.
         with self._temporary.open("rb") as file:
             os.fsync(file.fileno())
         self._temporary.rename(self.path)

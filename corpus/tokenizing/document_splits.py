@@ -54,19 +54,22 @@ def _codes(groups: Sequence[str], config: TokenizeConfig) -> npt.NDArray[np.uint
 
 
 def divide(documents: Path, config: TokenizeConfig, written: Path) -> Division:
-    """Divide the documents of a folder of shards and write `written`, a Parquet file of (id, split).
+    """Divide the documents of a folder of shards and write `written`, Parquet of (id, collected_id, split).
+
+    Its rows are in the order of the documents: the n-th row of a split is the n-th document of its tokens.
 
     Raises:
         CorpusError: a split stays empty, or documents lack the key to group by.
     """
-    schema = pa.schema([("id", pa.string()), ("split", pa.string())])
+    ids = ["id", "collected_id"]
+    schema = pa.schema([*((name, pa.string()) for name in ids), ("split", pa.string())])
     names = pa.array(SPLITS, pa.string())
     codes = []
     with pq.ParquetWriter(written, schema, compression="zstd") as writer:
-        for batch in read_documents(documents, ["id", "meta"] if config.group_by else ["id"]):
+        for batch in read_documents(documents, [*ids, "meta"] if config.group_by else ids):
             codes.append(_codes(_groups(batch, config.group_by), config))
             splits = names.take(pa.array(codes[-1]))
-            writer.write_batch(pa.record_batch([batch["id"], splits], schema=schema))
+            writer.write_batch(pa.record_batch([*(batch[name] for name in ids), splits], schema=schema))
     division = Division(documents, codes)
     sizes = division.sizes()
     if empty := [split for split, size in sizes.items() if not size]:

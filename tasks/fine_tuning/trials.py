@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from corpus.atomic import whole_file
 from tasks.contract.artifact import canonical, sha256_text
 from tasks.contract.child import Event, run_child
 from tasks.contract.workspace import Workspace
@@ -62,9 +63,8 @@ class Trainings:
             output.mkdir(parents=True)
             job = {**self._job, "output": output, "scratch": folder, "config": {**self.config, **values}}
             metrics = run_child(self._module, job, what, self._workspace, listen)["metrics"]
-            written = finished.with_suffix(".tmp")
-            written.write_text(json.dumps(metrics), encoding="utf-8")
-            written.replace(finished)
+            with whole_file(finished) as unfinished:
+                unfinished.write_text(json.dumps(metrics), encoding="utf-8")
         return Training(values, json.loads(finished.read_text(encoding="utf-8")), output)
 
     def forget(self, values: Mapping[str, Any]) -> None:

@@ -59,6 +59,17 @@ def test_kept_and_dropped_stand_side_by_side(corpus: Corpus) -> None:
     assert narrow.count("dropped by too_short: 9") == narrow.count("kept\n") == 2
 
 
+def test_the_id_of_a_changed_document_stands_beside_the_one_it_was_collected_under(
+    tmp_path: Path, corpus: Corpus
+) -> None:
+    changed, same = good_rows(2)
+    changed |= {"collected_id": "0" * 32}
+    folder = Store(tmp_path).path(cleaned(tmp_path, [changed, same], drop([changed], "mix"), key="e" * 64))
+    text = shown(Corpus(corpus.recipe, folder, {}, None), width=200)
+    assert text.count(f"id {changed['id']}, collected as {'0' * 32}") == 2
+    assert text.count(f"id {same['id']}") == 1
+
+
 def test_pages_follow_each_other_and_a_seed_shuffles(corpus: Corpus) -> None:
     def uris(**selection: object) -> list[str]:
         lines = shown(corpus, kept_only=True, count=3, **selection).splitlines()

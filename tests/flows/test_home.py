@@ -1,7 +1,9 @@
-"""A home that can't be used is one sentence, for every command, and nothing stays of the trial."""
+"""A home that can't be used is one sentence, for every command, and one that can is closed to other users."""
 
 import errno
 import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,49 @@ def test_a_full_disk_is_refused_to_those_who_write(tmp_path: Path, monkeypatch: 
     home.check(writes=False)
     with pytest.raises(RecipeError, match="the disk is full"):
         home.check(writes=True)
+
+
+@pytest.fixture(autouse=True)
+def _umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TEXTMILL_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_a_new_home_and_what_is_written_then_are_private(place: Path) -> None:
+    assert home.make_private() == place
+    (place / "runs").mkdir()
+    (place / "runs" / "run.json").write_text("{}", encoding="utf-8")
+    modes = [mode(path) for path in (place, place / "runs", place / "runs" / "run.json")]
+    assert modes == [0o700, 0o700, 0o600]
+
+
+def test_a_home_of_an_earlier_version_is_closed(place: Path) -> None:
+    (place / "mlflow").mkdir(parents=True)
+    home.make_private()
+    assert mode(place) == 0o700
+
+
+def test_a_folder_that_holds_other_things_keeps_its_mode(place: Path) -> None:
+    for folder in ("mlflow", "my-project"):
+        (place / folder).mkdir(parents=True)
+    place.chmod(0o775)
+    home.make_private()
+    assert [mode(path) for path in (place, place / "mlflow", place / "my-project")] == [0o775, 0o700, 0o755]
+
+
+def test_a_folder_that_is_for_all_users_keeps_its_mode(place: Path) -> None:
+    place.mkdir()
+    place.chmod(0o1777)
+    home.make_private()
+    assert mode(place) == 0o1777

@@ -38,7 +38,8 @@ def cleaned(home: Path, count: int, meta: bool = True) -> Artifact:
         for n in range(count)
     ]
     directory = store.begin("clean", "c" * 64)
-    write_shards(to_batches(documents), directory / "documents")
+    batches = (batch.append_column("collected_id", batch["id"]) for batch in to_batches(documents))
+    write_shards(batches, directory / "documents")
     (directory / "statistics").mkdir()
     words = pa.array([len(document.text.split()) for document in documents], pa.int32())
     statistics = pa.table({"filter": pa.nulls(count, pa.string()), "words": words})

@@ -22,21 +22,25 @@ from corpus.cleaning.engine.mixing import draws, left_out
 from corpus.cleaning.engine.part_files import Write, parquet_part, read_arrow, read_rows
 from corpus.cleaning.engine.report import summed
 from corpus.cleaning.engine.shard_passes import CleaningPlan, Shard
-from corpus.documents import SCHEMA
+from corpus.documents import CLEANED_SCHEMA
 
 DROPPED_SCHEMA = pa.schema(
-    [*SCHEMA, ("filter", pa.string()), ("value", pa.string()), ("duplicate_of", pa.string())]
+    [*CLEANED_SCHEMA, ("filter", pa.string()), ("value", pa.string()), ("duplicate_of", pa.string())]
 )
 CLUSTERS_SCHEMA = pa.schema(
     [
-        *(SCHEMA.field(name) for name in ("id", "uri", "source")),
+        *(CLEANED_SCHEMA.field(name) for name in ("id", "collected_id", "uri", "source")),
         ("representative", pa.string()),
         ("similarity", pa.float32()),
         ("exact", pa.bool_()),
     ]
 )
 CONTAMINATED_SCHEMA = pa.schema(
-    [SCHEMA.field("id"), SCHEMA.field("uri"), ("evaluation_uri", pa.string()), ("ngram", pa.string())]
+    [
+        *(CLEANED_SCHEMA.field(name) for name in ("id", "collected_id", "uri")),
+        ("evaluation_uri", pa.string()),
+        ("ngram", pa.string()),
+    ]
 )
 
 
@@ -104,7 +108,8 @@ def write_shard(plan: CleaningPlan, shard: Shard) -> pa.Table:
         def part(folder: Path, schema: pa.Schema) -> Write:
             return stack.enter_context(parquet_part(shard.part(folder), schema))
 
-        keep, drop = part(plan.output / "documents", SCHEMA), part(plan.output / "dropped", DROPPED_SCHEMA)
+        keep = part(plan.output / "documents", CLEANED_SCHEMA)
+        drop = part(plan.output / "dropped", DROPPED_SCHEMA)
         cluster = part(plan.scratch / "clusters", CLUSTERS_SCHEMA)
         contaminate = part(plan.scratch / "contaminated", CONTAMINATED_SCHEMA)
         for batch in read_arrow(shard.cleaned(plan)):
@@ -113,7 +118,7 @@ def write_shard(plan: CleaningPlan, shard: Shard) -> pa.Table:
             done += here.num_rows
             batch = _judged(batch, stays, here)
             kept = pc.is_null(batch["filter"])
-            keep(batch.filter(kept).select(SCHEMA.names))
+            keep(batch.filter(kept).select(CLEANED_SCHEMA.names))
             drop(batch.filter(pc.invert(kept)).select(DROPPED_SCHEMA.names))
             statistics.append(batch.select(statistics_columns(batch.schema.names)))
             cluster(_clustered(batch.filter(stays), here))
@@ -179,6 +184,6 @@ def _judged(batch: pa.RecordBatch, stays: pa.BooleanArray, outcome: pa.RecordBat
 
 def _clustered(batch: pa.RecordBatch, outcome: pa.RecordBatch) -> pa.RecordBatch:
     """The members of duplicate clusters among the documents that the kernel let stay."""
-    columns = {name: batch[name] for name in ("id", "uri", "source")}
+    columns = {name: batch[name] for name in ("id", "collected_id", "uri", "source")}
     columns |= {name: outcome[name] for name in ("representative", "similarity", "exact")}
     return pa.record_batch(columns, schema=CLUSTERS_SCHEMA).filter(outcome["clustered"])

@@ -23,7 +23,7 @@ from corpus.cleaning.personal_data import masking
 from corpus.cleaning.text.language import UNKNOWN, languages_of
 from corpus.cleaning.text.repair import repair_batch
 from corpus.cleaning.text.text_units import unit_hashes
-from corpus.documents import SCHEMA, document_id
+from corpus.documents import CLEANED_SCHEMA, SCHEMA, document_id
 
 MASKED, WORD_LIST = "masked_", "words_"
 
@@ -76,6 +76,7 @@ class Kernel:
 
         columns = {name: batch[name] for name in SCHEMA.names} | {
             "id": _ids(texts, batch),
+            "collected_id": batch["id"],
             "text": texts,
             "language": languages,
             "collected_bytes": pc.binary_length(batch["text"]),
@@ -155,7 +156,7 @@ def cleaned_schema(config: CleanConfig, word_lists: Sequence[str]) -> pa.Schema:
     counted += [WORD_LIST + name for name in word_lists]
     said = ["evaluation_uri", "ngram", "value", "filter"]
     return pa.schema(
-        [*SCHEMA, *((name, pa.int32()) for name in counted), *((name, pa.string()) for name in said)]
+        [*CLEANED_SCHEMA, *((name, pa.int32()) for name in counted), *((name, pa.string()) for name in said)]
     )
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from corpus.cleaning.engine import process
 from corpus.cleaning.engine.kept_and_dropped import CLUSTERS_SCHEMA, DROPPED_SCHEMA
-from corpus.documents import SCHEMA, Document, to_batches, write_shards
+from corpus.documents import CLEANED_SCHEMA, Document, document_id, to_batches, write_shards
 
 ROOT = Path(__file__).parents[4]
 VOCABULARY = """
@@ -113,12 +113,26 @@ def test_every_document_is_accounted_for(cleaned: Path) -> None:
     assert [step["left"] for step in report["funnel"]][-1] == 302
     assert report["languages"] == {"en": 300, "zh": 2}
     kept, dropped = pq.read_table(cleaned / "documents"), pq.read_table(cleaned / "dropped")
-    assert kept.schema.equals(SCHEMA)
+    assert kept.schema.equals(CLEANED_SCHEMA)
     assert dropped.schema.equals(DROPPED_SCHEMA)
     assert kept["uri"].to_pylist() == sorted(kept["uri"].to_pylist())  # the order collected
     assert Counter([*kept["uri"].to_pylist(), *dropped["uri"].to_pylist()]) == Counter(
         document.uri for document in corpus()
     )
+
+
+def test_ids_are_those_of_the_texts_and_of_what_was_collected(cleaned: Path) -> None:
+    collected = {document.uri: document_id(document.text) for document in corpus()}
+    for part in ("documents", "dropped", "clusters.parquet", "contaminated.parquet"):
+        rows = pq.read_table(cleaned / part, columns=["uri", "collected_id"]).to_pylist()
+        assert rows
+        assert all(row["collected_id"] == collected[row["uri"]] for row in rows), part
+    both = [
+        *pq.read_table(cleaned / "documents").to_pylist(),
+        *pq.read_table(cleaned / "dropped").to_pylist(),
+    ]
+    assert all(row["id"] == document_id(row["text"]) for row in both)
+    assert {row["uri"] for row in both if row["id"] != row["collected_id"]} == {"u0353", "u0354"}  # masked
 
 
 def test_duplicates_and_leaks_are_listed(cleaned: Path) -> None:
