@@ -87,6 +87,14 @@ def _empty(source: Path, build: Path) -> None:
     onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "", [], [])), build)
 
 
+def _misfit(source: Path, build: Path) -> None:
+    """Every node is well formed, but their shapes do not fit together."""
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2, 3]) for name in "abc"]
+    product = onnx.helper.make_node("MatMul", ["a", "b"], ["c"])
+    graph = onnx.helper.make_graph([product], "misfit", ends[:2], ends[2:])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)]), build)
+
+
 def _changed(change: Callable[[Any], Any]) -> Callable[[Path, Path], None]:
     """The build with another bias of the labels."""
 
@@ -104,6 +112,7 @@ def _changed(change: Callable[[Any], Any]) -> Callable[[Path, Path], None]:
     [
         (_cut, "export: the ONNX build is not valid: "),
         (_empty, "export: the ONNX build is not valid: "),
+        (_misfit, "export: the ONNX build is not valid: "),
         (
             _changed(lambda bias: bias + 1),
             r"export: at batch 1, length \d+ the ONNX build differs from PyTorch by 1\.00e\+00 \(allowed "
