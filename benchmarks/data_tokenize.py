@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.bench import BenchmarkError, Result, around, cpu_seconds, in_turn, machine, run
 from corpus.tokenizing.config import TokenizeConfig
-from corpus.tokenizing.document_splits import SPLITS, divide, split_of
+from corpus.tokenizing.document_splits import SPLITS, divide, split_codes
 
 BAR = 10.0
 ROOT = Path(__file__).resolve().parent.parent
@@ -164,9 +164,9 @@ def encode_by_datasets(corpus: Path, tokenizer_file: Path, out: Path) -> None:
         for batch in encoded.with_format("arrow").iter(1000):
             ids = batch["ids"].combine_chunks()
             starts, values = ids.offsets.to_numpy(), ids.values.to_numpy()
-            for row, name in enumerate(batch["id"].to_pylist()):
+            for row, code in enumerate(split_codes(batch["id"].to_pylist(), config)):
                 document = values[starts[row] : starts[row + 1]]
-                files[split_of(name, config)].write(np.ascontiguousarray(document).data)
+                files[SPLITS[code]].write(np.ascontiguousarray(document).data)
 
 
 def main() -> int:

@@ -30,7 +30,7 @@ from torch import nn
 from benchmarks.train_gpu_records import resumes_exactly, seconds_to_loss
 from model_code.config.pretraining import PretrainConfig
 from model_code.cost import peak_flops, step_cost
-from model_code.data.shards import open_split, write_split
+from model_code.data.shards import SplitWriter, open_split
 from model_code.data.vocabulary import vocabulary_of
 from model_code.job import Job, Reporter
 from model_code.models.families import family_named
@@ -237,8 +237,10 @@ def write_random_corpus(folder: Path, batch: int, vocabulary: int) -> None:
     Tokenizer(models.WordLevel(words, unk_token="[PAD]")).save(str(folder / "tokenizer" / "tokenizer.json"))
     random = np.random.default_rng(0)
     for split, batches in (("train", 8), ("validation", 1)):
-        documents = random.integers(2, vocabulary, (batches * batch // DOCUMENT + 1, DOCUMENT))
-        write_split(folder / "tokens", split, documents, vocabulary)
+        documents = batches * batch // DOCUMENT + 1
+        with SplitWriter(folder / "tokens", split, vocabulary) as writer:
+            ids = random.integers(2, vocabulary, documents * DOCUMENT)
+            writer.write(ids, np.full(documents, DOCUMENT))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -51,7 +52,7 @@ def prepared_tokens(megabytes: float) -> Path:
 
 
 def _write(folder: Path, texts: list[str]) -> None:
-    from model_code.data.shards import write_split
+    from model_code.data.shards import SplitWriter
 
     tokenizer = _trained(texts)
     (folder / "tokenizer").mkdir(parents=True)
@@ -60,7 +61,10 @@ def _write(folder: Path, texts: list[str]) -> None:
     held_out = texts[::HELD_OUT_EVERY]
     del texts[::HELD_OUT_EVERY]
     for split, part in (("train", texts), ("validation", held_out)):
-        write_split(folder / "tokens", split, _encoded(tokenizer, part), VOCABULARY)
+        with SplitWriter(folder / "tokens", split, VOCABULARY) as writer:
+            for start in range(0, len(part), _BATCH):
+                found = [encoding.ids for encoding in tokenizer.encode_batch(part[start : start + _BATCH])]
+                writer.write(np.concatenate(found), np.array([len(ids) for ids in found]))
 
 
 def _trained(texts: Iterable[str]) -> Any:
@@ -74,12 +78,6 @@ def _trained(texts: Iterable[str]) -> Any:
     ends = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
     return tokenizer
-
-
-def _encoded(tokenizer: Any, texts: list[str]) -> Iterable[list[int]]:
-    for start in range(0, len(texts), _BATCH):
-        for encoding in tokenizer.encode_batch(texts[start : start + _BATCH]):
-            yield encoding.ids
 
 
 if __name__ == "__main__":

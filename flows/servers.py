@@ -77,12 +77,6 @@ def check_own(names: Sequence[Name]) -> None:
             own_servers.check(name, url)
 
 
-def stop(name: Name) -> bool:
-    """End a server that was started from this home, with all its processes; False if there was none."""
-    with _lock():
-        return SERVERS[name].stop()
-
-
 def down() -> list[Name]:
     """End what was started from this home, last started first; returns the names of what was ended."""
     with _lock():

@@ -68,7 +68,7 @@ def export(
     _write_settings(source, max_length, folder)
     try:
         onnx.checker.check_model(folder / "model.onnx", full_check=True)
-    except onnx.checker.ValidationError as error:
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ParityError(f"export: the ONNX build is not valid: {error}") from error
     texts = [example["text"] for example in read_split(workspace.path(examples), "test")]
     cases = list(_compare(source / "model", folder, texts, max_length))

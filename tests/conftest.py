@@ -60,7 +60,7 @@ TOPICS = {
 SHARED_HOME = {
     "tests/test_lifecycle.py",
     "tests/test_doors.py",
-    "tests/tasks/test_register.py",
+    "tests/tasks/test_register_races.py",
     "tests/tasks/tracking/test_version_files.py",
 }
 LONGEST = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from tasks.contract.artifact import Artifact, Manifest, content_digest, describe_files
 from tasks.contract.store import Store
@@ -16,6 +17,8 @@ def publish(
     *,
     volatile: frozenset[str] = frozenset(),
     counts: dict[str, int] | None = None,
+    config: dict[str, Any] | None = None,
+    metrics: dict[str, float] | None = None,
     inputs: dict[str, Artifact] | None = None,
 ) -> Artifact:
     """Publish what was written into `directory`, which `store.begin(stage, key)` gave."""
@@ -25,11 +28,11 @@ def publish(
         key=key,
         digest=content_digest(stage, files),
         inputs={name: {"stage": a.stage, "digest": a.digest} for name, a in (inputs or {}).items()},
-        config={},
+        config=config or {},
         code="",
         files=files,
         counts=counts or {},
-        metrics={},
+        metrics=metrics or {},
         external={},
         seconds=0,
         made_at="",

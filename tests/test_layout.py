@@ -41,7 +41,9 @@ WAYS_TO_CODE = ("torch.load", "trust_remote_code", "allow_pickle=True")
 
 
 def _files(package: str) -> list[Path]:
-    return sorted((ROOT / package).rglob("*.py"))
+    found = sorted((ROOT / package).rglob("*.py"))
+    assert found, f"{package} is not there, and nothing would be looked at"
+    return found
 
 
 def _imported(file: Path, *, everywhere: bool = True) -> Iterator[str]:
@@ -104,7 +106,7 @@ def test_the_training_side_runs_on_a_bare_gpu_machine() -> None:
 
 @pytest.mark.parametrize("folder", ["models", "backends"])
 def test_code_in_a_model_repository_imports_nothing_of_ours(folder: str) -> None:
-    for file in (ROOT / "deploy" / folder).rglob("*.py"):
+    for file in _files(f"deploy/{folder}"):
         assert not set(_imported(file)) & MAY_IMPORT.keys(), file
 
 

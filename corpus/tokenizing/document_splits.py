@@ -39,13 +39,8 @@ class Division:
         return zip(read_documents(self.documents, columns), self.codes, strict=True)
 
 
-def split_of(group: str, config: TokenizeConfig) -> Split:
-    """The split of a group: a pure function of its name and the seed, so it is the same next month."""
-    return SPLITS[int(_codes([group], config)[0])]
-
-
-def _codes(groups: Sequence[str], config: TokenizeConfig) -> npt.NDArray[np.uint8]:
-    """The indices into `SPLITS` of groups."""
+def split_codes(groups: Sequence[str], config: TokenizeConfig) -> npt.NDArray[np.uint8]:
+    """The indices into `SPLITS` of groups: a pure function of name and seed, so the same next month."""
     seed = f"{config.seed}:"
     digests = b"".join([blake2b((seed + group).encode(), digest_size=8).digest() for group in groups])
     position = np.frombuffer(digests, ">u8") / 2**64
@@ -67,7 +62,7 @@ def divide(documents: Path, config: TokenizeConfig, written: Path) -> Division:
     codes = []
     with pq.ParquetWriter(written, schema, compression="zstd") as writer:
         for batch in read_documents(documents, [*ids, "meta"] if config.group_by else ids):
-            codes.append(_codes(_groups(batch, config.group_by), config))
+            codes.append(split_codes(_groups(batch, config.group_by), config))
             splits = names.take(pa.array(codes[-1]))
             writer.write_batch(pa.record_batch([*(batch[name] for name in ids), splits], schema=schema))
     division = Division(documents, codes)

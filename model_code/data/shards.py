@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -137,23 +137,6 @@ class _DigestedFile:
     def close(self) -> str:
         self._file.close()
         return self._digest.hexdigest()
-
-
-def write_split(
-    directory: Path,
-    split: str,
-    documents: Iterable[Sequence[int] | npt.NDArray[np.integer]],
-    vocab_size: int,
-) -> SplitInfo:
-    """Write documents (token ids, special ones included) as a split, one by one.
-
-    Raises TrainingError when an id is outside [0, vocab_size).
-    """
-    with SplitWriter(directory, split, vocab_size) as writer:
-        for document in documents:
-            ids = np.asarray(document, dtype=np.int64)
-            writer.write(ids, np.array([ids.size]))
-    return writer.info
 
 
 def open_split(directory: Path, split: str) -> Split:

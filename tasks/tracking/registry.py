@@ -156,8 +156,7 @@ def keep_oldest(versions: Any, model_name: str, digest: str) -> ModelVersion | N
     """
     oldest, *younger = _made_from(versions, model_name, digest) or [None]
     for other in younger:
-        if not other.aliases:
-            _remove(versions, other, oldest)
+        _remove(versions, other, oldest)
     return _model_version(oldest) if oldest else None
 
 
@@ -190,6 +189,8 @@ def _remove(versions: Any, version: Any, oldest: Any) -> None:
     from mlflow.exceptions import MlflowException
 
     with suppress(MlflowException):  # another run was faster
+        if versions.get_model_version(version.name, version.version).aliases:  # a search tells of none
+            return
         versions.delete_model_version(version.name, version.version)
         if version.source != oldest.source:  # somebody may have copied the version
             versions.delete_logged_model(str(version.source).removeprefix("models:/"))

@@ -13,7 +13,8 @@ from benchmarks import train_gpu, train_quality, train_sides
 from benchmarks.bench import BenchmarkError
 from benchmarks.train_peer import pieces, slices
 from benchmarks.train_worker import Run
-from model_code.data.shards import Split, open_split, write_split
+from model_code.data.shards import Split, open_split
+from tests.token_shards import write_split
 
 
 @pytest.fixture

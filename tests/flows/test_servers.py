@@ -200,7 +200,7 @@ def test_triton_starts_although_an_endpoint_is_broken_and_says_which(
         assert (found.name, found.version) == ("router", None)
         assert "serves no model 'router'" in str(found.fault)
     finally:
-        servers.stop("triton")
+        servers.SERVERS["triton"].stop()
 
 
 def test_a_process_that_got_the_pid_of_a_dead_server_is_left_alone(empty_home: Ports) -> None:
@@ -211,7 +211,7 @@ def test_a_process_that_got_the_pid_of_a_dead_server_is_left_alone(empty_home: P
         record.parent.mkdir()
         record.write_text(json.dumps({"process": process, "port": empty_home.prefect}), encoding="utf-8")
         assert servers.find("prefect") is None
-        assert servers.stop("prefect") is False
+        assert servers.SERVERS["prefect"].stop() is False
         assert bystander.poll() is None
         assert not record.exists()
     finally:
@@ -243,7 +243,7 @@ def test_a_copy_of_a_home_has_no_servers(
     assert servers.down() == []
     monkeypatch.setenv("TEXTMILL_HOME", str(home))
     assert servers.status()[1].state == "silent"
-    assert servers.stop("triton") is True
+    assert servers.SERVERS["triton"].stop() is True
 
 
 def test_a_home_that_another_machine_serves_is_left_to_it(
@@ -257,7 +257,7 @@ def test_a_home_that_another_machine_serves_is_left_to_it(
     assert servers.find("prefect") is None
     with pytest.raises(ServerError, match="on the machine another"):
         servers.start("prefect")
-    assert servers.stop("prefect") is False
+    assert servers.SERVERS["prefect"].stop() is False
     assert record.exists()
 
 
@@ -276,7 +276,7 @@ def test_a_server_of_the_users_own_is_used_and_never_started(
     monkeypatch.setattr(servers.own_servers, "fault", lambda server, url: None)
     prefect = servers.start("prefect")
     assert (prefect.state, prefect.url, prefect.pid) == ("external", "https://prefect.example.com", None)
-    assert servers.stop("prefect") is False
+    assert servers.SERVERS["prefect"].stop() is False
 
 
 def test_a_server_of_the_users_own_that_is_not_there_is_said_at_once(

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
-from model_code.data.shards import write_split
 from model_code.fine_tuning import fine_tune
 from model_code.job import Job, Reporter
 from model_code.pretraining import pretrain
+from tests.token_shards import write_split
 
 WORDS = [
     a + b for a in ("ba", "ke", "li", "mo", "nu", "pa", "ri", "so") for b in ("ra", "te", "vi", "zo", "du")

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from model_code import pretraining
-from model_code.data.shards import write_split
 from model_code.errors import TrainingError
 from model_code.pretraining import held_out_metrics
 from tests.model_code.conftest import TINY, pretrain_job, run_pretrain
+from tests.token_shards import write_split
 
 ROOT = Path(__file__).parents[2]
 

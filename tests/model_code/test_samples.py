@@ -2,8 +2,8 @@ from pathlib import Path
 
 import torch
 
-from model_code.data.shards import write_split
 from model_code.samples import samples
+from tests.token_shards import write_split
 
 
 def test_texts_of_a_few_tokens_are_shown_too(pretrained: Path, tmp_path: Path) -> None:

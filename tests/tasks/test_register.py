@@ -1,145 +1,285 @@
-"""Two homes that register one model at one time, and kills between the steps."""
+"""The stage alone against a real MLflow: what it refuses, what it registers, and when it runs anew."""
 
 from __future__ import annotations
 
+import errno
 import json
-import os
-import shutil
-import subprocess
-import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import mlflow.pyfunc
 import pytest
-
-from tasks.register import _save_pyfunc
-from tests.topics import registry
-
-# The stage alone, without Prefect. STEP is the client's method that is held up or is the last to be called.
-REGISTER = """
-import os, signal, sys, time
-from pathlib import Path
 from mlflow import MlflowClient
-recipe, model, step, what = sys.argv[1:]
-deadline = time.monotonic() + 300
-own = getattr(MlflowClient, step) if step else None
+from mlflow.exceptions import MlflowException
+from pydantic import ValidationError
 
-def replaced(*arguments, **named):
-    if what.startswith("meet"):  # both have found no version, and now both make one
-        home = Path(os.environ["TEXTMILL_HOME"])
-        (home / "here").touch()
-        while len(list(home.parent.glob("*/here"))) < 2 and time.monotonic() < deadline:
-            time.sleep(0.01)
-    found = own(*arguments, **named)
-    if what.endswith("kill"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return found
-
-if step:
-    setattr(MlflowClient, step, replaced)
-from flows.cli import main
-sys.argv = ["textmill", "run", recipe, "--only", "register", "--set", f"register.model={model}"]
-main()
-"""
-
-
-STEPS = ("create_logged_model", "log_model_artifacts", "create_model_version", "set_registered_model_alias")
-
-
-class Homes:
-    """Homes that have what `first` made but its release, and share one MLflow."""
-
-    def __init__(self, mill: Any, recipe: Path, folder: Path, model: str) -> None:
-        self.mill, self.recipe, self.folder, self.model = mill, recipe, folder, model
-
-    def start(self, name: str, step: str = "", what: str = "") -> subprocess.Popen[str]:
-        home = self.folder / name
-        if not home.exists():
-            release = shutil.ignore_patterns("register", "export", "deploy")
-            shutil.copytree(self.mill.home / "artifacts", home / "artifacts", ignore=release)
-        ports = ("TEXTMILL_MLFLOW_PORT", "TEXTMILL_PREFECT_PORT")
-        inherited = {k: v for k, v in self.mill.environment.items() if k not in ports}
-        user, password = self.mill.credentials
-        environment = inherited | {
-            "TEXTMILL_HOME": str(home),
-            "MLFLOW_TRACKING_URI": self.mill.url("MLFLOW"),
-            "MLFLOW_TRACKING_USERNAME": user,
-            "MLFLOW_TRACKING_PASSWORD": password,
-        }
-        return subprocess.Popen(
-            [sys.executable, "-c", REGISTER, str(self.recipe), self.model, step, what],
-            env=environment,
-            cwd=Path(__file__).parents[2],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-        )
-
-    def register(self, name: str, step: str = "", what: str = "") -> str:
-        process = self.start(name, step, what)
-        output, _ = process.communicate(timeout=600)
-        assert process.returncode == (-9 if what.endswith("kill") else 0), output
-        return output
-
-    def versions(self) -> dict[int, list[str]]:
-        found = registry(self.mill, "model-versions/search", filter=f"name='{self.model}'")
-        model = registry(self.mill, "registered-models/get", name=self.model)["registered_model"]
-        aliases = {int(a["version"]): a["alias"] for a in model.get("aliases", [])}
-        return {
-            int(v["version"]): [alias for n, alias in aliases.items() if n == int(v["version"])]
-            for v in found.get("model_versions", [])
-        }
-
-    def recorded(self, name: str) -> dict[str, Any]:
-        (manifest,) = (self.folder / name / "artifacts" / "register").glob("*/manifest.json")
-        external: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))["external"]
-        return external
+from model_code.predict import Predictor
+from tasks.contract.errors import GateRefused, ServerError, StageError
+from tasks.contract.run import Run
+from tasks.contract.workspace import Workspace
+from tasks.evaluation.gate import WAY_OUT
+from tasks.register import (
+    CARD,
+    LONGEST_DESCRIPTION,
+    RegisterConfig,
+    _save_pyfunc,
+    registered_version,
+    still_registered,
+)
+from tasks.tracking.registry import (
+    CHAMPION,
+    COMPARED_TAG,
+    FILES_TAG,
+    MODEL_TAG,
+    ModelVersion,
+    by_alias,
+    by_version,
+    logged_model,
+)
+from tasks.tracking.version_files import REGISTERED, loaded, verified_files
+from tests.release_artifacts import TEXTS, Release, evaluation
 
 
-@pytest.fixture
-def homes(mill: Any, recipe: Path, first: dict[str, str], tmp_path: Path, request: Any) -> Homes:
-    """For a registered model of the test's own."""
-    return Homes(mill, recipe, tmp_path, f"raced-{os.getpid()}-{abs(hash(request.node.name)) % 10**6}")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("two words", "String should match pattern"),
+        ("", "String should match pattern"),
+        ("a" * 129, "it has 129 characters, 128 are the most; take a shorter one"),
+        ("router-candidate", "this ending is kept for the parts of an endpoint; take another one"),
+        ("router-v2-encoder", "this ending is kept for the parts of an endpoint; take another one"),
+        ("router-adapter", "those of the model 'router' are registered under it; take another one"),
+    ],
+)
+def test_a_name_that_can_not_be_registered_or_served_is_refused(name: str, said: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        RegisterConfig(model=name)
+    assert said in str(refused.value)
 
 
-def test_two_homes_at_one_time_end_with_one_version(homes: Homes) -> None:
-    both = [homes.start(name, "create_model_version", "meet") for name in ("a", "b")]
-    outputs = [process.communicate(timeout=600)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], "\n".join(outputs)
-    assert homes.versions() == {1: ["challenger"]}
-    for name, output in zip("ab", outputs, strict=True):
-        assert f"{homes.model} version 1, alias challenger" in output
-        assert homes.recorded(name)["version"] == "1"
-    assert "cached" in homes.register("a")
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("", "MLFLOW_TRACKING_URI names no server; start the command through `textmill`"),
+        (
+            "http://127.0.0.1:9",
+            "server at http://127.0.0.1:9 does not answer (connection refused); try `textmill up`",
+        ),
+    ],
+)
+def test_without_a_server_nothing_is_registered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, said: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    release = Release(tmp_path, "nothing")
+    with pytest.raises(ServerError) as refused:
+        release.register()
+    assert said in str(refused.value)
+    assert release.made_by("register") == []
 
 
-def test_kills_between_the_steps_are_finished_by_the_next(homes: Homes) -> None:
-    steps = (
-        "create_logged_model",
-        "log_model_artifacts",
-        "create_model_version",
-        "set_registered_model_alias",
+def test_a_refused_model_is_logged_and_registered_nowhere(mlflow: Any, model: str, tmp_path: Path) -> None:
+    release = Release(tmp_path, model, judged=evaluation(passed=False))
+    with pytest.raises(GateRefused) as refused:
+        release.register()
+    (run,) = mlflow.search_runs([mlflow.get_experiment_by_name(model).experiment_id])
+    assert str(refused.value) == (
+        "register: the gate refused the model: f1_macro is 0.8000, demanded at least 0.9. It is logged as "
+        f"run {run.info.run_id} in MLflow and registered nowhere; {WAY_OUT}"
     )
-    for step in steps:
-        assert "alias challenger" not in homes.register("a", step, "kill")
-    assert f"{homes.model} version 1, alias challenger" in homes.register("a")
-    assert homes.versions() == {1: ["challenger"]}
-    assert homes.recorded("a")["version"] == "1"
+    assert (run.info.status, run.data.tags["textmill.gate"]) == ("FINISHED", "refused")
+    assert run.data.metrics["test/f1_macro"] == 0.8
+    assert mlflow.search_registered_models(f"name='{model}'") == []
+    assert release.made_by("register") == []
 
 
-def test_a_second_version_that_a_kill_left_is_removed(homes: Homes) -> None:
-    both = [
-        homes.start("a", "create_model_version", "meet"),
-        homes.start("b", "create_model_version", "meet and kill"),
-    ]
-    outputs = [process.communicate(timeout=600)[0] for process in both]
-    assert [process.returncode for process in both] == [0, -9], "\n".join(outputs)
-    assert f"{homes.model} version 1, alias challenger" in homes.register("b")
-    assert homes.versions() == {1: ["challenger"]}
-    assert homes.recorded("a")["version"] == homes.recorded("b")["version"] == "1"
+FULL = OSError(errno.ENOSPC, "No space left on device", "/tmp/model")
+
+
+@pytest.mark.parametrize(
+    ("step", "error", "refused", "said"),
+    [
+        ("log_model_artifacts", FULL, StageError, "register: .*free"),
+        ("create_model_version", MlflowException("500"), ServerError, r"its log is servers/mlflow\.log"),
+        ("set_registered_model_alias", MlflowException("500"), ServerError, "it goes on where it was"),
+    ],
+)
+def test_what_stops_it_half_way_is_said_and_the_next_run_finishes(
+    mlflow: Any, model: str, tmp_path: Path, step: str, error: Exception, refused: Any, said: str
+) -> None:
+    release = Release(tmp_path, model)
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MlflowClient, step, fail)
+        with pytest.raises(refused, match=said):
+            release.register()
+    assert release.made_by("register") == []
+    release.register()
+    assert numbers(mlflow, model) == [1]
+    assert mlflow.get_model_version(model, "1").aliases == ["challenger"]
+    (run,) = mlflow.search_runs([mlflow.get_experiment_by_name(model).experiment_id])
+    assert (run.info.status, run.data.tags["textmill.gate"]) == ("FINISHED", "passed")
+
+
+def test_a_version_is_the_files_the_card_and_where_it_came_from(
+    mlflow: Any, model: str, tmp_path: Path
+) -> None:
+    release = Release(tmp_path, model)
+    before = ModelVersion(model=model, version=3, digest="d")
+    artifact = release.register(champion=before)
+    manifest, place = release.manifest(artifact), release.store.path(artifact)
+    version = mlflow.get_model_version(model, "1")
+    digest = release.made["fine_tune"].digest
+    assert version.tags == {MODEL_TAG: digest, COMPARED_TAG: "3", FILES_TAG: version.tags[FILES_TAG]}
+    assert version.aliases == ["challenger"]
+    card = (place / CARD).read_text(encoding="utf-8")
+    assert version.description == card
+    assert json.loads((place / "registration.json").read_text(encoding="utf-8")) == {
+        "model": model,
+        "digest": digest,
+    }
+    assert (
+        manifest.external.items()
+        >= {
+            "model": model,
+            "version": "1",
+            "alias": "challenger",
+            "run_id": version.run_id,
+        }.items()
+    )
+    assert manifest.files["SHA256SUMS"].volatile
+    workspace = Workspace("export", "k", release.store, tmp_path)
+    found = registered_version(artifact, workspace)
+    assert found == ModelVersion(model=model, version=1, digest=digest)
+    with verified_files(found, release.store, [REGISTERED]) as folder:
+        assert (folder / "README.md").read_text(encoding="utf-8") == card
+        assert (folder / "artifacts/model/config.json").read_text(encoding="utf-8") == "{}"
+        assert (folder / "SHA256SUMS").read_bytes() == (place / "SHA256SUMS").read_bytes()
+        required = (folder / "requirements.txt").read_text(encoding="utf-8")
+        assert "torch" not in required
+        assert "+" not in required
+
+
+def test_another_home_takes_over_the_version_that_is_there(mlflow: Any, model: str, tmp_path: Path) -> None:
+    first = Release(tmp_path / "first", model)
+    made = first.register()
+    second = Release(tmp_path / "second", model)
+    taken = second.register()
+    assert numbers(mlflow, model) == [1]
+    assert taken.digest == made.digest
+    sums = [release.store.path(taken) / "SHA256SUMS" for release in (first, second)]
+    assert sums[0].read_bytes() == sums[1].read_bytes()
+
+
+def test_a_changed_version_is_not_taken_over(mlflow: Any, model: str, tmp_path: Path) -> None:
+    first = Release(tmp_path / "first", model)
+    first.register()
+    spoil(mlflow, model, "pyfunc_model.py")
+    with pytest.raises(StageError, match=r"pyfunc_model\.py was changed since; nothing of it was run"):
+        Release(tmp_path / "second", model).register()
+
+
+def test_a_long_card_is_whole_among_the_files_and_cut_in_the_description(
+    mlflow: Any, model: str, tmp_path: Path
+) -> None:
+    labels = [f"a label of many letters {number}" for number in range(300)]
+    release = Release(tmp_path, model, judged=evaluation(labels=labels))
+    card = (release.store.path(release.register()) / CARD).read_text(encoding="utf-8")
+    said = mlflow.get_model_version(model, "1").description
+    assert len(card) > LONGEST_DESCRIPTION == len(said)
+    assert said == f"{card[: LONGEST_DESCRIPTION - 2]} …"
+    assert labels[-1] in card
+
+
+def test_a_task_that_is_not_served_ends_with_a_champion_that_answers(
+    mlflow: Any, model: str, classifier: Path, tmp_path: Path
+) -> None:
+    release = Release(tmp_path, model, checkpoint=classifier, second=True)
+    manifest = release.manifest(release.register())
+    assert manifest.external["alias"] == CHAMPION
+    version = by_alias(mlflow, model, CHAMPION)
+    assert version
+    assert version == by_alias(mlflow, model, "challenger")
+    with loaded(version, release.store) as answering:
+        said = list(answering.predict(TEXTS)["prediction"])
+    assert said == Predictor(classifier).predict([{"text": text} for text in TEXTS])
+    mlflow.delete_registered_model_alias(model, CHAMPION)
+    assert not still_registered(manifest, release.config, Run(tmp_path))
+
+
+def test_an_adapter_is_registered_by_itself_too(mlflow: Any, model: str, tmp_path: Path) -> None:
+    release = Release(tmp_path, model, others={"adapter/adapter_config.json": "{}"})
+    for _ in range(2):
+        release.register()
+        (adapter,) = mlflow.search_model_versions(f"name='{model}-adapter'")
+        release = Release(tmp_path / "again", model, others={"adapter/adapter_config.json": "{}"})
+    assert adapter.tags[MODEL_TAG] == release.made["fine_tune"].digest
+    found = by_version(mlflow, f"{model}-adapter", 1)
+    assert found
+    files = mlflow.list_logged_model_artifacts(logged_model(mlflow, found))
+    assert sorted(file.path for file in files) == ["SHA256SUMS", "adapter_config.json"]
+
+
+def numbers(mlflow: Any, model: str) -> list[int]:
+    """Of the versions that there are."""
+    return sorted(int(version.version) for version in mlflow.search_model_versions(f"name='{model}'"))
+
+
+def spoil(mlflow: Any, model: str, name: str) -> None:
+    """Overwrite or add a file of version 1, as who reaches the server can."""
+    version = by_version(mlflow, model, 1)
+    assert version
+    with TemporaryDirectory() as folder:
+        (Path(folder) / name).write_text("other", encoding="utf-8")
+        mlflow.log_model_artifacts(logged_model(mlflow, version), folder)
+
+
+def tag(key: str) -> Callable[[Any, str], None]:
+    """Give a tag of version 1 another value."""
+    return lambda mlflow, model: mlflow.set_model_version_tag(model, "1", key, "other")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda mlflow, model: mlflow.delete_model_version(model, "1"), ""),
+        (tag(MODEL_TAG), ""),
+        (tag(FILES_TAG), "register: the tag textmill.files of version 1"),
+        (lambda mlflow, model: spoil(mlflow, model, "MLmodel"), "MLmodel was changed since"),
+        (lambda mlflow, model: spoil(mlflow, model, "more.py"), "more.py was added since"),
+    ],
+)
+def test_it_runs_anew_when_the_version_is_not_what_was_registered(
+    mlflow: Any,
+    model: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[Any, str], None],
+    said: str,
+) -> None:
+    release = Release(tmp_path, model)
+    manifest = release.manifest(release.register())
+    capsys.readouterr()
+    assert still_registered(manifest, release.config, Run(tmp_path))
+    assert capsys.readouterr().out == ""
+    change(mlflow, model)
+    assert not still_registered(manifest, release.config, Run(tmp_path))
+    assert said in capsys.readouterr().out
+
+
+def test_it_is_not_current_while_the_server_is_gone(
+    mlflow: Any, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = Release(tmp_path, model)
+    manifest = release.manifest(release.register())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert not still_registered(manifest, release.config, Run(tmp_path))
 
 
 @pytest.mark.parametrize("served", [True, False])

@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from model_code.data.batches import PackedBatches
-from model_code.data.shards import open_split, write_split
+from model_code.data.shards import open_split
 from model_code.errors import TrainingError
+from tests.token_shards import write_split
 
 
 def test_an_epoch_visits_every_chunk_once_and_epochs_differ(tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model_code.data.shards import SplitWriter, open_split, write_split
+from model_code.data.shards import SplitWriter, open_split
 from model_code.errors import TrainingError
+from tests.token_shards import write_split
 
 
 @pytest.mark.parametrize(("vocabulary", "dtype"), [(65_536, "<u2"), (65_537, "<u4")])

@@ -4,9 +4,10 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, models
 
-from model_code.data.shards import open_split, write_split
+from model_code.data.shards import open_split
 from model_code.data.vocabulary import Vocabulary, load_tokenizer, require_vocabulary, vocabulary_of
 from model_code.errors import TrainingError
+from tests.token_shards import write_split
 
 
 def test_a_missing_damaged_or_incomplete_tokenizer_is_refused(tmp_path: Path) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tasks.tracking.door import Door, basic
+from tasks.tracking.door import HOSTS_VARIABLE, KEY_FILE_VARIABLE, Door, basic
 
 HOST, KEY = "127.0.0.1:5000", "s3cret"
 OWN = f"http://{HOST}"
@@ -19,7 +20,13 @@ async def server(scope: Any, receive: Any, send: Any) -> None:
 
 
 def knock(
-    path: str = "/", method: str = "GET", *, kind: str = "http", key: str | None = KEY, **headers: str
+    path: str = "/",
+    method: str = "GET",
+    *,
+    kind: str = "http",
+    key: str | None = KEY,
+    door: Door | None = None,
+    **headers: str,
 ) -> dict[str, Any]:
     """The first thing that comes back from the door of a server at HOST; `_` in a header's name is `-`."""
     given = {"host": HOST, "authorization": basic(KEY)} | headers
@@ -37,7 +44,7 @@ def knock(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    door = Door(server, [HOST, "localhost:5000"], key, open_page="/health")
+    door = door or Door(server, [HOST, "localhost:5000"], key, open_page="/health")
     asyncio.run(door(scope, None, send))  # type: ignore[arg-type]
     return sent[0]
 
@@ -135,7 +142,32 @@ def test_a_log_in_leads_to_a_page_of_ours(query: str, place: str, key: str | Non
     assert (answer["status"], dict(answer["headers"])[b"location"].decode()) == (303, f"{OWN}{place}")
 
 
-def test_a_door_that_was_told_nothing_does_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TEXTMILL_DOOR_KEY_FILE", raising=False)
-    with pytest.raises(KeyError):
+@pytest.mark.parametrize("missing", [HOSTS_VARIABLE, KEY_FILE_VARIABLE])
+def test_a_door_that_was_not_told_all_does_not_open(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    monkeypatch.setenv(HOSTS_VARIABLE, HOST)
+    monkeypatch.setenv(KEY_FILE_VARIABLE, "")
+    Door.from_environment(server, open_page="/health")
+    monkeypatch.delenv(missing)
+    with pytest.raises(KeyError, match=missing):
         Door.from_environment(server, open_page="/health")
+
+
+def test_a_door_that_can_not_read_its_key_does_not_open(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(HOSTS_VARIABLE, HOST)
+    monkeypatch.setenv(KEY_FILE_VARIABLE, str(tmp_path / "key"))
+    with pytest.raises(FileNotFoundError):
+        Door.from_environment(server, open_page="/health")
+
+
+def test_a_door_asks_for_the_key_in_its_file_under_each_of_its_names(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_text(f"{KEY}\n", encoding="utf-8")
+    monkeypatch.setenv(HOSTS_VARIABLE, f"other:1,{HOST}")
+    monkeypatch.setenv(KEY_FILE_VARIABLE, str(tmp_path / "key"))
+    door = Door.from_environment(server, open_page="/health")
+    assert knock(door=door)["status"] == knock(door=door, host="other:1")["status"] == 200
+    assert knock(door=door, host="localhost:5000")["status"] == 403
+    assert knock(door=door, authorization=basic("other"))["status"] == 401

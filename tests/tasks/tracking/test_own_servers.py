@@ -90,3 +90,51 @@ def test_a_server_that_hangs_is_given_up_and_no_password_is_shown() -> None:
         url = f"http://user:secret@127.0.0.1:{silent.getsockname()[1]}"
         assert "within 1 s" in (own_servers.fault("mlflow", url, seconds=1) or "")
         assert redacted(url) == url.replace("user:secret@", "")
+
+
+@pytest.mark.parametrize(
+    ("server", "given", "sent"),
+    [
+        ("mlflow", {"MLFLOW_TRACKING_TOKEN": "t0ken"}, "Bearer t0ken"),
+        ("mlflow", {"MLFLOW_TRACKING_USERNAME": "me", "MLFLOW_TRACKING_PASSWORD": "pw"}, "Basic bWU6cHc="),
+        ("prefect", {"PREFECT_API_KEY": "t0ken"}, "Bearer t0ken"),
+        ("prefect", {"PREFECT_API_AUTH_STRING": "me:pw"}, "Basic bWU6cHc="),
+        ("prefect", {"PREFECT_API_KEY": "t0ken", "PREFECT_API_AUTH_STRING": "me:pw"}, "Bearer t0ken"),
+        ("prefect", {"MLFLOW_TRACKING_TOKEN": "t0ken"}, None),  # it is nobody else's
+    ],
+)
+def test_a_server_is_asked_with_the_log_in_that_its_client_will_use(
+    monkeypatch: pytest.MonkeyPatch, server: str, given: dict[str, str], sent: str | None
+) -> None:
+    for name in ("MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    said: list[str | None] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            said.append(self.headers.get("Authorization"))
+            self.send_response(403)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as asked:
+        threading.Thread(target=asked.handle_request, daemon=True).start()
+        found = own_servers.fault(server, f"http://127.0.0.1:{asked.server_port}")
+    assert (found, said) == ("refuses the log-in of the environment (403)", [sent])
+
+
+def test_a_bundle_of_certificates_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_INSECURE_TLS", raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", "/no/such/bundle.pem")
+    assert "/no/such/bundle.pem" in (own_servers.fault("mlflow", "https://127.0.0.1:9") or "")
+
+
+def test_a_proxy_that_is_gone_is_not_taken_for_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    found = own_servers.fault("mlflow", "http://mlflow.example.com")
+    assert found == "does not answer (the proxy of the environment refuses or does not answer)"

@@ -8,7 +8,7 @@ import matplotlib.image
 import pytest
 
 from tasks.evaluate import confusion_matrix, most_confused
-from tasks.tracking.plots import plot_confusion_matrix, plot_loss_curves, plot_search
+from tasks.tracking.plots import plot_confusion_matrix, plot_loss_curves, plot_rates, plot_search
 
 
 def shape(path: Path) -> tuple[int, ...]:
@@ -45,6 +45,15 @@ def test_search_is_drawn_with_trials_that_ended_early_or_failed(tmp_path: Path) 
     for name in ("a.png", "b.png"):
         plot_search(scores, states, {"learning_rate": 0.8, "batch_size": 0.2}, tmp_path / name)
     plot_search(scores, states, {}, tmp_path / "c.png")
+    first, second, other = ((tmp_path / name).read_bytes() for name in ("a.png", "b.png", "c.png"))
+    assert first == second != other
+    assert shape(tmp_path / "a.png")[2] == 4
+
+
+def test_a_range_test_is_drawn_with_the_rate_that_it_suggests(tmp_path: Path) -> None:
+    curve = [{"rate": 10.0**power, "loss": abs(power + 3.0)} for power in range(-6, 0)]
+    for name, suggested in (("a.png", 1e-4), ("b.png", 1e-4), ("c.png", 1e-2)):
+        plot_rates(curve, suggested, tmp_path / name)
     first, second, other = ((tmp_path / name).read_bytes() for name in ("a.png", "b.png", "c.png"))
     assert first == second != other
     assert shape(tmp_path / "a.png")[2] == 4

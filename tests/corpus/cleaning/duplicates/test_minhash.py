@@ -65,7 +65,7 @@ def test_a_short_text_is_one_shingle_and_an_empty_one_none() -> None:
         *unit_hashes(pa.array(["", "a", "a b c d e", "a b c d e f", "a a a a a a a"]))
     )
     assert np.diff(bounds).tolist() == [0, 1, 1, 2, 1]
-    assert all((np.diff(sets[a:b].astype(np.float64)) > 0).all() for a, b in [(2, 4)])
+    assert sets[2] < sets[3]  # both of one text, sorted
     assert (signed(["..."]) == EMPTY).all()
     assert not (signed(["a"]) == signed(["b"])).any()
 

@@ -1,0 +1,256 @@
+"""The stage alone, with a real MLflow and a real Triton: what does not go live, and what does."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from deploy import client as triton
+from deploy import repository as models
+from deploy import triton_server
+from deploy.triton_server import TritonServer
+from tasks.contract.artifact import Artifact, sha256_text
+from tasks.contract.errors import ParityError, ServerError, StageError
+from tasks.contract.run import Run
+from tasks.contract.workspace import Workspace
+from tasks.deploy import DeployConfig, _that_fit, deploy, still_live
+from tasks.deployment.deployed import CANARIES, CANARY_TEXTS, SERVED
+from tasks.export import _join_version
+from tasks.register import registered_version
+from tasks.tracking.registry import CHALLENGER, CHAMPION, by_alias, logged_model
+from tests.deploy.conftest import MAX_LENGTH, SENTENCES, Bundle, bundle  # noqa: F401
+from tests.free_ports import free_ports
+from tests.published import publish
+from tests.release_artifacts import Release
+
+TEXTS = [*SENTENCES, "snow", "a bank"]
+Bundles = Callable[..., Bundle]
+
+
+class Candidate:
+    """A registered version with its build, before it is deployed.
+
+    Args:
+        built: what its `export` made, and what is among the version's files.
+        exported: what the artifact of `export` holds, when that is another.
+    """
+
+    def __init__(self, home: Path, name: str, built: Bundle, exported: Bundle | None = None) -> None:
+        self.home, self.config = home, DeployConfig(compare=6)
+        self.release = Release(home, name, texts=TEXTS, others={"seed": built.onnx.stem})
+        self.registered = self.release.register()
+        self.version = registered_version(self.registered, Workspace("deploy", "k", self.release.store, home))
+        _join_version(self.version, _onnx(built, home / f"{name}-{built.onnx.stem}"))
+        key = sha256_text(f"{name} {built.onnx}")
+        directory = self.release.store.begin("export", key)
+        _onnx(exported or built, directory / "onnx")
+        self.exported = publish(self.release.store, directory, "export", key)
+
+    def deploy(self, *, refresh: bool = False) -> Artifact:
+        """Run the stage."""
+        inputs = (self.release.made["examples"], self.registered, self.exported)
+        return deploy.fn(*inputs, self.config, Run(self.home, refresh=["deploy"] if refresh else []))
+
+
+def _onnx(made: Bundle, folder: Path) -> Path:
+    folder.mkdir()
+    shutil.copyfile(made.onnx, folder / "model.onnx")
+    shutil.copyfile(made.tokenizer, folder / "tokenizer.json")
+    settings = {"labels": made.labels, "max_length": MAX_LENGTH, "pad_id": 0}
+    (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    """A Triton in a home of its own, which the tests of this file share."""
+    home = tmp_path_factory.mktemp("home") / "triton"
+    names = ("http_port", "grpc_port", "metrics_port")
+    yield triton_server.start(home, **dict(zip(names, free_ports(len(names)), strict=True)))
+    triton_server.stop(home)
+
+
+@pytest.fixture(scope="module")
+def deployed(
+    server: TritonServer,
+    mlflow_address: str,
+    bundle: Bundles,  # noqa: F811
+) -> Candidate:
+    """The first version, as the stage has deployed it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", mlflow_address)
+        first = Candidate(Path(server.home).parent, "deployed", bundle(1))
+        first.deploy()
+    return first
+
+
+@pytest.fixture
+def live(deployed: Candidate, server: TritonServer, mlflow: Any) -> Iterator[Candidate]:
+    """The same, which is live before the test and after it."""
+    assert (served(server, "deployed"), champion(mlflow, "deployed")) == (1, 1)
+    yield deployed
+    assert (served(server, "deployed"), champion(mlflow, "deployed")) == (1, 1)
+
+
+def served(server: TritonServer, model: str) -> int | None:
+    return triton.ready_version(model, http_port=server.http_port)
+
+
+def champion(mlflow: Any, model: str) -> int | None:
+    found = by_alias(mlflow, model, CHAMPION)
+    return found.version if found else None
+
+
+@pytest.mark.parametrize("config", [{"compare": 0}, {"tolerance": 0}, {"tolerance": 0.5}])
+def test_a_comparison_that_compares_nothing_is_refused(config: dict[str, float]) -> None:
+    with pytest.raises(ValidationError, match=next(iter(config))):
+        DeployConfig.model_validate(config)
+
+
+def test_without_a_triton_nothing_is_deployed(
+    mlflow: Any,
+    model: str,
+    tmp_path: Path,
+    bundle: Bundles,  # noqa: F811
+) -> None:
+    candidate = Candidate(tmp_path, model, bundle(1))
+    with pytest.raises(ServerError, match="deploy: no Triton is running here; start it with `textmill up`"):
+        candidate.deploy()
+    assert candidate.release.made_by("deploy") == []
+    assert champion(mlflow, model) is None
+
+
+def test_texts_that_no_endpoint_takes_are_counted_and_never_all_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = Workspace("deploy", "k", Release(tmp_path, "any").store, tmp_path)
+    assert _that_fit(["a" * 10, "看" * 4, "看" * 3], 10, workspace) == ["a" * 10, "看" * 3]
+    assert capsys.readouterr().out == (
+        "  1 texts are not compared: longer than the 10 bytes that an endpoint takes\n"
+    )
+    with pytest.raises(ParityError, match=r"all 2 test texts are longer than the 10 bytes .*; shorten them"):
+        _that_fit(["a" * 11, "b" * 11], 10, workspace)
+
+
+def test_what_answers_like_the_model_goes_live(live: Candidate, server: TritonServer, mlflow: Any) -> None:
+    name = live.version.model
+    artifact = live.deploy()
+    manifest, place = live.release.manifest(artifact), live.release.store.path(artifact)
+    assert still_live(manifest, live.config, Run(live.home))
+    assert live.release.made_by("deploy").count(manifest) == 1
+    endpoint = json.loads((place / "endpoint.json").read_text(encoding="utf-8"))
+    assert endpoint == {"model": name, "version": 1, "onnx": live.exported.digest}
+    compared = json.loads((place / "deployment.json").read_text(encoding="utf-8"))
+    assert (compared["compared"], compared["same_labels"]) == (6, True)
+    assert compared["max_abs_difference"] < 1e-5
+    files = json.loads((place / SERVED).read_text(encoding="utf-8"))
+    assert sorted(files) == models.served_files(Path(server.repository), name, 1)
+    assert len(json.loads((place / CANARIES).read_text(encoding="utf-8"))["texts"]) == CANARY_TEXTS
+    assert [file for file, stored in manifest.files.items() if not stored.volatile] == ["endpoint.json"]
+    assert manifest.external == {"model": name, "version": "1", "url": f"{server.url}/v2/models/{name}"}
+
+
+def test_it_runs_anew_when_alias_files_or_server_are_not_what_they_were(
+    live: Candidate, server: TritonServer, mlflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, run = live.version.model, Run(live.home)
+    manifest = live.release.manifest(live.deploy())
+    file = Path(server.repository) / f"{name}-v1-labels" / "config.pbtxt"
+    content = file.read_bytes()
+    file.write_bytes(content + b"\n")
+    assert not still_live(manifest, live.config, run)
+    file.write_bytes(content)
+    assert still_live(manifest, live.config, run)
+    mlflow.delete_registered_model_alias(name, CHAMPION)
+    assert not still_live(manifest, live.config, run)
+    assert live.deploy().digest == manifest.digest  # a run that was killed before the alias is finished
+    assert champion(mlflow, name) == 1
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert not still_live(manifest, live.config, run)
+    assert not still_live(manifest, live.config, Run(live.home / "another"))
+
+
+def test_what_answers_differently_does_not_go_live(
+    live: Candidate,
+    server: TritonServer,
+    mlflow: Any,
+    bundle: Bundles,  # noqa: F811
+) -> None:
+    name = live.version.model
+    second = Candidate(live.home, name, bundle(2), exported=bundle(3))
+    said = (
+        rf"the endpoint of {name} version 2 differs from the registered model by \S+ \(allowed 1e-03\) on 6"
+    )
+    with pytest.raises(ParityError, match=said):
+        second.deploy()
+    assert models.versions(Path(server.repository), name) == [1]
+    assert served(server, f"{name}-candidate") is None
+    assert by_alias(mlflow, name, CHALLENGER) == second.version
+
+
+def test_what_triton_refuses_does_not_go_live(
+    live: Candidate,
+    server: TritonServer,
+    mlflow: Any,
+    bundle: Bundles,  # noqa: F811
+) -> None:
+    name = live.version.model
+    second = Candidate(live.home, name, bundle(4))
+    onnx = second.release.store.path(second.exported) / "onnx" / "model.onnx"
+    onnx.write_bytes(onnx.read_bytes()[:100])
+    with pytest.raises(StageError, match=rf"deploy: Triton can't load {name}-v\d-encoder"):
+        second.deploy()
+    assert models.versions(Path(server.repository), name) == [1]
+
+
+def test_a_changed_version_is_not_even_asked(
+    mlflow: Any,
+    model: str,
+    server: TritonServer,
+    tmp_path: Path,
+    bundle: Bundles,  # noqa: F811
+) -> None:
+    candidate = Candidate(Path(server.home).parent, model, bundle(1))
+    (tmp_path / "pyfunc_model.py").write_text("raise SystemExit('executed')", encoding="utf-8")
+    mlflow.log_model_artifacts(logged_model(mlflow, candidate.version), str(tmp_path))
+    with pytest.raises(StageError, match=r"pyfunc_model\.py was changed since; nothing of it was run"):
+        candidate.deploy()
+    assert champion(mlflow, model) is None
+
+
+def test_a_live_version_that_is_damaged_is_built_again(
+    live: Candidate, server: TritonServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = live.version.model
+    file = Path(server.repository) / f"{name}-v1-encoder" / "1" / "model.onnx"
+    content = file.read_bytes()
+    file.write_bytes(content[:-100])
+    live.deploy()
+    said = f"{name} version 1: {file} is not the file that was deployed; built again from the verified export"
+    assert said in capsys.readouterr().out
+    assert file.read_bytes() == content
+    assert served(server, name) == 1
+
+
+def test_a_live_version_whose_build_is_another_says_what_to_make_anew(
+    live: Candidate,
+    server: TritonServer,
+    bundle: Bundles,  # noqa: F811
+) -> None:
+    onnx = live.release.store.path(live.exported) / "onnx" / "model.onnx"
+    file = Path(server.repository) / f"{live.version.model}-v1-encoder" / "1" / "model.onnx"
+    content = onnx.read_bytes()
+    try:
+        for place in (onnx, file):
+            shutil.copyfile(bundle(3).onnx, place)
+        with pytest.raises(ParityError, match=r"after it was built again .*: --refresh export"):
+            live.deploy(refresh=True)
+    finally:
+        onnx.write_bytes(content)
+        live.deploy(refresh=True)

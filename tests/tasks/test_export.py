@@ -1,0 +1,223 @@
+"""The stage alone: a build that answers differently is refused, one that does not joins the version."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from pydantic import ValidationError
+from tokenizers import Tokenizer
+from transformers import BertForSequenceClassification
+
+import tasks.export
+from tasks.contract.artifact import Artifact
+from tasks.contract.errors import ParityError
+from tasks.contract.run import Run
+from tasks.contract.workspace import Workspace
+from tasks.export import BATCH_SIZES, ExportConfig, export, still_in_registry
+from tasks.register import registered_version
+from tasks.tracking.registry import logged_model
+from tasks.tracking.version_files import EXPORTED, loaded
+from tests.release_artifacts import LABELS, TEXTS, Release
+
+ONNX = "onnx/model.onnx"
+
+
+class Exported:
+    """A home whose model is registered, and what the real stage made of it."""
+
+    def __init__(self, release: Release) -> None:
+        self.release, self.registered = release, release.register()
+        self.artifact = self.export(release.home)
+        self.place = release.store.path(self.artifact)
+
+    def export(self, home: Path, **config: Any) -> Artifact:
+        """Run the stage."""
+        made = self.release.made
+        inputs = (made["examples"], made["fine_tune"], self.registered)
+        return export.fn(*inputs, ExportConfig(**config), Run(home, refresh=["export"]))
+
+    def loaded(self) -> Any:
+        """The version as its users load it."""
+        return loaded(self.version, self.release.store)
+
+    @property
+    def version(self) -> Any:
+        """The version in MLflow."""
+        return registered_version(
+            self.registered, Workspace("export", "k", self.release.store, self.release.home)
+        )
+
+
+@pytest.fixture(scope="module")
+def made(mlflow_address: str, classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", mlflow_address)
+        return Exported(Release(tmp_path_factory.mktemp("home"), "exported", checkpoint=classifier))
+
+
+@pytest.fixture
+def exported(made: Exported, mlflow: Any) -> Iterator[Exported]:
+    """The same, and the version's files as they were when the test is over."""
+    yield made
+    mlflow.log_model_artifacts(logged_model(mlflow, made.version), str(made.place / "onnx"), EXPORTED.folder)
+    digest = made.release.manifest(made.artifact).files[EXPORTED.sums].sha256
+    mlflow.set_model_version_tag("exported", "1", EXPORTED.tag, digest)
+
+
+@pytest.mark.parametrize("tolerance", [0, -1, 0.2, "much"])
+def test_a_tolerance_that_tolerates_all_or_nothing_is_refused(tolerance: Any) -> None:
+    with pytest.raises(ValidationError, match="tolerance"):
+        ExportConfig(tolerance=tolerance)
+
+
+def _cut(source: Path, build: Path) -> None:
+    build.write_bytes(source.read_bytes()[:-1000])
+
+
+def _empty(source: Path, build: Path) -> None:
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "", [], [])), build)
+
+
+def _misfit(source: Path, build: Path) -> None:
+    """Every node is well formed, but their shapes do not fit together."""
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2, 3]) for name in "abc"]
+    product = onnx.helper.make_node("MatMul", ["a", "b"], ["c"])
+    graph = onnx.helper.make_graph([product], "misfit", ends[:2], ends[2:])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)]), build)
+
+
+def _changed(change: Callable[[Any], Any]) -> Callable[[Path, Path], None]:
+    """The build with another bias of the labels."""
+
+    def write(source: Path, build: Path) -> None:
+        model = onnx.load(source)
+        (bias,) = [one for one in model.graph.initializer if one.name.endswith("classifier.bias")]
+        bias.CopyFrom(numpy_helper.from_array(change(numpy_helper.to_array(bias)), bias.name))
+        onnx.save(model, build)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_cut, "export: the ONNX build is not valid: "),
+        (_empty, "export: the ONNX build is not valid: "),
+        (_misfit, "export: the ONNX build is not valid: "),
+        (
+            _changed(lambda bias: bias + 1),
+            r"export: at batch 1, length \d+ the ONNX build differs from PyTorch by 1\.00e\+00 \(allowed "
+            r"1e-04\), labels equal; it will not be deployed",
+        ),
+        (_changed(lambda bias: bias * math.nan), r"differs from PyTorch by nan \(allowed 1e-04\)"),
+        (
+            _changed(lambda bias: bias + np.array([100, 0, 0], np.float32)),
+            "labels differ; it will not be deployed",
+        ),
+    ],
+)
+def test_a_build_that_is_not_the_model_is_refused(
+    exported: Exported,
+    mlflow: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Path, Path], None],
+    said: str,
+) -> None:
+    source, tags = exported.place / ONNX, mlflow.get_model_version("exported", "1").tags
+
+    def export_child(module: str, job: Any, what: str, workspace: Any) -> Any:
+        spoil(source, job["output"] / "model.onnx")
+        return {"metrics": {"opset": 20}}
+
+    monkeypatch.setattr(tasks.export, "run_child", export_child)
+    with pytest.raises(ParityError, match=said):
+        exported.export(exported.release.home)
+    assert exported.release.made_by("export") == [exported.release.manifest(exported.artifact)]
+    assert mlflow.get_model_version("exported", "1").tags == tags
+
+
+def test_a_label_may_not_differ_however_near_the_logits_are() -> None:
+    case = {"batch": 2, "length": 9, "max_abs_difference": 1e-6, "same_labels": False}
+    with pytest.raises(ParityError, match=r"at batch 2, length 9 .* labels differ"):
+        tasks.export._demand_parity({"cases": [case], "tolerance": 1e-4})
+    tasks.export._demand_parity({"cases": [case | {"same_labels": True}], "tolerance": 1e-4})
+
+
+def test_the_build_is_all_that_serving_needs_and_proved(exported: Exported) -> None:
+    manifest = exported.release.manifest(exported.artifact)
+    assert set(manifest.files) == {
+        *("onnx/SHA256SUMS", ONNX, "onnx/settings.json", "onnx/tokenizer.json", "parity.json"),
+    }
+    settings = json.loads((exported.place / "onnx/settings.json").read_text(encoding="utf-8"))
+    assert settings == {"labels": list(LABELS), "max_length": 48, "pad_id": 0}
+    parity = json.loads((exported.place / "parity.json").read_text(encoding="utf-8"))
+    assert parity["max_abs_difference"] == max(case["max_abs_difference"] for case in parity["cases"])
+    assert 0 <= parity["max_abs_difference"] <= parity["tolerance"] == 1e-4
+    assert {case["batch"] for case in parity["cases"]} == {min(size, len(TEXTS)) for size in BATCH_SIZES}
+    assert len({case["length"] for case in parity["cases"]}) > 2
+    assert parity["onnx_bytes"] == (exported.place / ONNX).stat().st_size
+    assert manifest.external.items() >= {"model": "exported", "version": "1"}.items()
+
+
+def test_the_version_answers_like_the_model(exported: Exported, classifier: Path) -> None:
+    reference = BertForSequenceClassification.from_pretrained(classifier).eval()
+    tokenizer = Tokenizer.from_file(str(classifier / "tokenizer.json"))
+    with exported.loaded() as answering:
+        found = answering.predict(TEXTS)
+    assert len(set(found["label"])) > 1
+    for text, (_, row) in zip(TEXTS, found.iterrows(), strict=True):
+        with torch.inference_mode():
+            logits = reference(input_ids=torch.tensor([tokenizer.encode(text).ids])).logits[0]
+        expected = dict(zip(LABELS, logits.softmax(-1).tolist(), strict=True))
+        assert row["probabilities"] == pytest.approx(expected, abs=1e-5)
+        assert row["label"] == max(expected, key=lambda label: expected[label])
+
+
+def _overwrite(mlflow: Any, exported: Exported, folder: Path) -> None:
+    (folder / "model.onnx").write_bytes(b"other")
+    mlflow.log_model_artifacts(logged_model(mlflow, exported.version), str(folder), EXPORTED.folder)
+
+
+def _other_tag(mlflow: Any, exported: Exported, folder: Path) -> None:
+    mlflow.set_model_version_tag("exported", "1", EXPORTED.tag, "other")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_other_tag, "the tag textmill.onnx_files of version 1 of exported in MLflow was changed since"),
+        (_overwrite, "version 1 of exported in MLflow is not what was registered: artifacts/onnx/model.onnx"),
+    ],
+)
+def test_it_runs_anew_when_the_build_in_mlflow_is_another(
+    exported: Exported,
+    mlflow: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[Any, Exported, Path], None],
+    said: str,
+) -> None:
+    manifest, run = exported.release.manifest(exported.artifact), Run(exported.release.home)
+    assert still_in_registry(manifest, ExportConfig(), run)
+    change(mlflow, exported, tmp_path)
+    assert not still_in_registry(manifest, ExportConfig(), run)
+    assert f"export: {said}" in capsys.readouterr().out
+
+
+def test_it_runs_anew_when_the_server_or_the_version_is_gone(
+    exported: Exported, mlflow: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest, run = exported.release.manifest(exported.artifact), Run(exported.release.home)
+    other = {"model": {"stage": "fine_tune", "digest": "other"}}
+    assert not still_in_registry(manifest.model_copy(update={"inputs": other}), ExportConfig(), run)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert not still_in_registry(manifest, ExportConfig(), run)
