@@ -62,7 +62,7 @@ def separator_of(sample: Sample, usual: str, wanted: Sequence[str], *, header: b
     separators = dict.fromkeys((usual, *DELIMITERS))
     text = sample.text.lstrip("\r\n")
     line = _QUOTED.sub("", text.partition("\n")[0])
-    if header:
+    if header and wanted:
         for separator in separators:
             names = next(csv.reader(io.StringIO(text, newline=""), delimiter=separator), [])
             if set(wanted) <= set(map(spelled, names)):

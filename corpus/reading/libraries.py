@@ -29,10 +29,8 @@ def versions(modules: Iterable[ModuleType]) -> str:
         seen.add(path)
         for name in _imports(path):
             names.add(name.partition(".")[0])
-            if (
-                name.startswith(f"{_OURS}.")
-                and (ours := _ROOT.joinpath(*name.split(".")).with_suffix(".py")).is_file()
-            ):
+            ours = _ROOT.joinpath(*name.split(".")).with_suffix(".py")
+            if name.startswith(f"{_OURS}.") and ours.is_file():
                 waiting.append(ours)
     return " ".join(sorted(set(map(_stated, names - sys.stdlib_module_names - _NO_READERS))))
 

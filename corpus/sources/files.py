@@ -130,10 +130,8 @@ def _records(entry: Entry, config: FilesSource, leave_out: OnMember) -> Iterator
 
 def _of_no_type(name: str) -> Skipped:
     _, dot, suffix = name.lower().rpartition(".")
-    known = " ".join(suffixes_of(formats()))
-    return Skipped(
-        "unsupported type", f"{dot + suffix if dot else 'no suffix'}; known are {known}; or set `format`"
-    )
+    found, known = dot + suffix if dot else "no suffix", " ".join(suffixes_of(formats()))
+    return Skipped("unsupported type", f"{found}; known are {known}; or set `format`")
 
 
 def _place(uri: str, position: str) -> str:

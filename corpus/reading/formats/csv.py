@@ -71,11 +71,8 @@ def rows(entry: Entry, options: RowOptions, on_skipped: OnSkipped | None = None)
         if cells is None:
             return
         commas = commas or any("," in cell for cell in cells)
-        if not any(cell.strip() for cell in cells):
-            # Spreadsheets write rows without anything in them.
-            if cells and names and on_skipped:
-                number += 1
-                on_skipped(str(number), Skipped("empty", "a row without anything in it"))
+        # Spreadsheets write rows without anything in them; as documents they are counted.
+        if not cells or ((strict or not names) and not any(cell.strip() for cell in cells)):
             continue
         if not names:
             top = cells
@@ -88,14 +85,8 @@ def rows(entry: Entry, options: RowOptions, on_skipped: OnSkipped | None = None)
             skip(on_skipped, str(number), problem)
         else:
             values = {name: cell for name, cell in zip(names, cells, strict=False) if name}
-            yield Row(
-                entry.uri,
-                lines.first,
-                values,
-                position=str(number),
-                raw=lines.raw,
-                encoding=lines.encoding,
-            )
+            at, raw, encoding = str(number), lines.raw, lines.encoding
+            yield Row(entry.uri, lines.first, values, position=at, raw=raw, encoding=encoding)
 
 
 read = documents_of(rows)
@@ -147,8 +138,8 @@ class _Lines:
     @property
     def is_unclosed(self) -> bool:
         """Whether the row has taken all lines to the end of the file, looking for a quote that closes."""
-        text = "".join(line.text for line in self._row)
-        return self.is_at_end and len(self._row) > 1 and text.count('"') % 2 == 1
+        quotes = sum(line.text.count('"') for line in self._row) if self.is_at_end else 0
+        return len(self._row) > 1 and quotes % 2 == 1
 
     @property
     def first(self) -> int:

@@ -33,14 +33,8 @@ def rows(entry: Entry, options: RowOptions, on_skipped: OnSkipped | None = None)
             # Files that were joined have a byte-order mark where the second one begins.
             if text := line.text.strip("\ufeff \t\r\n"):
                 found = object_in(_parsed(text))
-                yield Row(
-                    entry.uri,
-                    line.number,
-                    found,
-                    position=position,
-                    raw=line.raw,
-                    encoding=line.encoding,
-                )
+                raw, encoding = line.raw, line.encoding
+                yield Row(entry.uri, line.number, found, position=position, raw=raw, encoding=encoding)
         except Skipped as problem:
             on_skipped(position, problem)
 
