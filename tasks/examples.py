@@ -15,6 +15,7 @@ from corpus.examples.from_files import read_examples
 from corpus.examples.overlap import check_apart
 from corpus.examples.splits import SPLITS, Split, Splits
 from corpus.reading.example_files import digest_of
+from corpus.reading.formats import library_versions
 from tasks.contract.artifact import Artifact
 from tasks.contract.console import plain
 from tasks.contract.stage import stage
@@ -40,11 +41,12 @@ LabelCounts = dict[str, dict[Split, int]]
 
 
 class ExampleFiles(BaseModel):
-    """The files of examples at this moment, the stage's input: sha256 by path."""
+    """The files of examples at this moment, the stage's input: sha256 by path, and what reads them."""
 
     model_config = ConfigDict(frozen=True)
 
     digests: dict[str, str]
+    libraries: str
 
 
 def example_files(config: FilesExamples | DocumentsExamples) -> ExampleFiles | None:
@@ -58,10 +60,11 @@ def example_files(config: FilesExamples | DocumentsExamples) -> ExampleFiles | N
     if isinstance(config, DocumentsExamples):
         return None
     check_apart(config)
-    return ExampleFiles(digests={path: digest_of(path) for path in config.paths})
+    digests = {path: digest_of(path) for path in config.paths}
+    return ExampleFiles(digests=digests, libraries=library_versions())
 
 
-@stage(runs=("model_code.task_types.",))
+@stage(runs=("model_code.task_types.", "corpus.reading.formats."))
 def examples(
     given: ExampleFiles | None,
     cleaned: Artifact | None,

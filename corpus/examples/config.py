@@ -6,13 +6,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from corpus.examples.labels import spelled
+from corpus.reading.formats import row_formats
 from corpus.reading.locations import without_credentials
+from corpus.reading.spelling import spelled
 from corpus.tokenizing.document_splits import Split
 from model_code.config.strict import Config
 from model_code.task_types import task_types
 
-Format = Literal["auto", "tsv", "csv", "json", "jsonl", "conll", "parallel", "squad"]
 Columns = dict[str, str | int | list[str | int]]
 # Of a label that is learnt from documents, in all, and in validation and test each.
 FEWEST_DOCUMENTS, FEWEST_HELD_OUT = 4, 1
@@ -63,11 +63,11 @@ class FilesExamples(_Examples):
     test: File | dict[str, File] | None = Field(
         None, description="Examples that models are judged on; none: a part of the training examples."
     )
-    format: Format = Field(
+    format: str = Field(
         "auto",
-        description="What the files hold; auto: what their names say. conll: a word and its columns per "
-        "line, blank lines between sentences; parallel: line n of one file belongs to line n of the other; "
-        "squad: SQuAD's JSON, version 1 or 2.",
+        description="What the files hold; auto: what their names say. csv, tsv, json, jsonl; conll: a word "
+        "and its columns per line, blank lines between sentences; squad: SQuAD's JSON, version 1 or 2; "
+        "parallel: line n of one file belongs to line n of the other.",
     )
     delimiter: str = Field(
         "",
@@ -113,6 +113,14 @@ class FilesExamples(_Examples):
     def paths(self) -> list[str]:
         """Every path that is named."""
         return [path for files in self.files.values() for path in _paths(files)]
+
+    @field_validator("format")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        known = ("auto", "parallel", *row_formats())
+        if name not in known:
+            raise ValueError(f"{name!r} is no format; known are {', '.join(known)}")
+        return name
 
     @field_validator("train", "validation", "test")
     @classmethod

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from corpus.errors import CorpusError
@@ -16,20 +15,19 @@ from corpus.examples.overlap import Contents, check_apart
 from corpus.examples.splits import SPLITS, Split, Splits
 from corpus.examples.stratified import divided, strata_of
 from corpus.examples.with_rows import Found, assembled, chosen, found_in
-from corpus.reading import conll, example_tables, json_objects, parallel, squad
+from corpus.reading import parallel
+from corpus.reading.delimited import Dialect
 from corpus.reading.dotted_paths import value_at
-from corpus.reading.example_files import File, files_of
-from corpus.reading.rows import Row
+from corpus.reading.example_files import MOST_BYTES, File, files_of
+from corpus.reading.formats import format_of, row_formats, suffixes_of
+from corpus.reading.rows import Row, RowOptions, wrong
 from corpus.reading.skipped import Skipped
 
 if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import TaskType
 
-_BY_SUFFIX = {
-    **{".tsv": "tsv", ".tab": "tsv", ".csv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json"},
-    **{".conll": "conll", ".bio": "conll", ".iob": "conll", ".iob2": "conll"},
-}
 EMPTY = "files without an example"
+QUOTED = "files of TSV read with quotes around their fields"
 _FEWEST_LABELS = {"label": 2, "tags": 2, "labels": 1}
 
 
@@ -104,21 +102,31 @@ class _Rows:
             self.remarks[EMPTY] += 1
 
     def _rows_of(self, file: File) -> Iterator[Row]:
-        config, suffix = self.config, PurePosixPath(file.name).suffix.lower()
-        match _BY_SUFFIX.get(suffix) if config.format == "auto" else config.format:
-            case "tsv" | "csv" as format:
-                how = example_tables.Written(format == "tsv", config.header, config.delimiter)
-                return example_tables.read(file, self.remarks, how, self.wanted)
-            case "json" | "jsonl":
-                return json_objects.read(file)
-            case "conll":
-                return conll.read(file, strip_prefix=config.strip_prefix)
-            case "squad":
-                return squad.read(file)
-        raise CorpusError(
-            f"examples: {file.uri}: its name does not say what it holds (known are {' '.join(_BY_SUFFIX)}); "
-            "set examples.format"
+        known = row_formats()
+        name = format_of(file.name, self.config.format, known)
+        if name is None:
+            raise CorpusError(
+                f"examples: {file.uri}: its name does not say what it holds (known are "
+                f"{' '.join(suffixes_of(known))}); set examples.format"
+            )
+        config = self.config
+        options = RowOptions(
+            {"columns": self.wanted},
+            MOST_BYTES,
+            name,
+            config.header,
+            config.delimiter,
+            config.strip_prefix,
+            self._on_dialect,
         )
+        try:
+            yield from known[name].rows(file.entry, options, None)
+        except Skipped as problem:
+            raise wrong(file.uri, problem.line, problem.detail) from problem
+
+    def _on_dialect(self, dialect: Dialect) -> None:
+        if dialect.is_quoted and dialect.delimiter == "\t":
+            self.remarks[QUOTED] += 1
 
 
 def _divided(found: Mapping[Split, Sequence[Found]], config: FilesExamples) -> dict[Split, Sequence[Found]]:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from corpus.errors import CorpusError
 from corpus.examples.answers import answers_in, placed, trimmed
 from corpus.examples.bio_tags import as_bio
-from corpus.examples.labels import LabelRule, spelled
+from corpus.examples.labels import LabelRule
 from corpus.examples.printed_lists import list_in
 from corpus.examples.splits import Example
 from corpus.reading.dotted_paths import value_at
 from corpus.reading.rows import Row
 from corpus.reading.skipped import Skipped
+from corpus.reading.spelling import spelled
 
 if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import Field

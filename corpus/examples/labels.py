@@ -7,7 +7,6 @@ values are written as JSON writes them. What may mean two things is refused, nev
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,11 +15,10 @@ from functools import lru_cache
 from typing import Any
 
 from corpus.examples.printed_lists import list_in
+from corpus.reading.spelling import spelled
 
 RESPELT = "labels written in another spelling (Unicode form, invisible characters, unusual blanks)"
 
-# Marks that never change what a text says; joiners and variation selectors do, in Persian and in emoji.
-_INVISIBLE = re.compile("[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 # Letters that Cyrillic and Greek share with Latin, and quotes and dashes that word processors put in.
 _TWINS = str.maketrans(
     "\u0410\u0412\u0415\u041a\u041c\u041d\u041e\u0420\u0421\u0422\u0425\u0430\u0435\u043e\u0440\u0441\u0443\u0445\u0456\u0458\u0455"
@@ -112,11 +110,6 @@ def label_of(value: Any) -> str:
 def is_missing(value: Any) -> bool:
     """Whether there is nothing: null, or NaN, which some write in its place."""
     return value is None or (isinstance(value, float | Decimal) and value != value)
-
-
-def spelled(text: str) -> str:
-    """The one spelling of a label: NFC, without invisible characters, every run of white space one space."""
-    return " ".join(_INVISIBLE.sub("", unicodedata.normalize("NFC", text)).split())
 
 
 def likeness(label: str) -> str:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import closing
+from io import BufferedReader, BytesIO
 from typing import NamedTuple
 
 from corpus.documents import Item
 from corpus.errors import CorpusError, SourceError
-from corpus.reading.containers import entries
+from corpus.reading.containers import Entry, entries
 from corpus.reading.decoding import decode
 from corpus.reading.locations import listed, opened
 from corpus.reading.skipped import UNREADABLE, Skipped, explained
@@ -47,6 +48,11 @@ class File(NamedTuple):
     name: str
     text: str
     encoding: str = "utf-8"
+
+    @property
+    def entry(self) -> Entry:
+        """The text, in UTF-8, for the reader of a format."""
+        return Entry(self.uri, self.name, BufferedReader(BytesIO(self.text.encode())), seekable=True)  # type: ignore[arg-type]
 
 
 def files_of(path: str) -> Iterator[File]:

@@ -36,6 +36,6 @@ Reader = Callable[[Entry, ReadingOptions, OnSkipped], Iterator[Record]]
 """Reads one entry as a stream. What it raises (`Skipped`, `UNREADABLE`) ends the entry, not the run."""
 
 
-def too_large(options: ReadingOptions) -> Skipped:
-    """For what is over the limit of the recipe."""
-    return Skipped("too large", f"larger than max_document_bytes ({options.max_document_bytes})")
+def too_large(limit: int) -> Skipped:
+    """For what is over the limit of the recipe, in bytes."""
+    return Skipped("too large", f"larger than max_document_bytes ({limit})")

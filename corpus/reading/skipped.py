@@ -31,11 +31,12 @@ class Skipped(Exception):
     Args:
         reason: a class such as "too large"; few, short and stable, because they are counted.
         detail: what was found, and where there is one, the way out.
+        line: where in the file, from 1; 0: it has no lines, or who asks knows.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(reason, detail)
-        self.reason, self.detail = reason, detail
+    def __init__(self, reason: str, detail: str, line: int = 0) -> None:
+        super().__init__(reason, detail, line)
+        self.reason, self.detail, self.line = reason, detail, line
 
 
 def explained(error: BaseException) -> Skipped:

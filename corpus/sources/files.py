@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from corpus.documents import Document, Item, OnSkip
 from corpus.reading.containers import Entry, OnMember, entries
-from corpus.reading.formats import format_of, formats, library_versions, reader_of
+from corpus.reading.formats import format_of, formats, library_versions, suffixes_of
 from corpus.reading.formats.text import divided
 from corpus.reading.locations import listed, opened, place_of, without_credentials
 from corpus.reading.options import ReadingOptions
@@ -50,7 +50,7 @@ class FilesSource(ReadingOptions):
         """What documents may have in their `meta`; pages of dumps and archives bring some of their own."""
         known = formats()
         possible = known.values() if self.format == "auto" else [known[self.format]]
-        return (*self.meta_fields, *sorted({key for one in possible for key in one.META}))
+        return (*self.meta_fields, *sorted({key for one in possible for key in getattr(one, "META", ())}))
 
     @field_validator("format")
     @classmethod
@@ -118,12 +118,20 @@ def _records(entry: Entry, config: FilesSource, leave_out: OnMember) -> Iterator
         leave_out(_place(entry.uri, position), problem)
 
     try:
-        name = format_of(entry, config.format)
-        for record in reader_of(name)(entry, config, on_skipped):
+        name = format_of(entry.name, config.format, formats())
+        if name is None:
+            raise _of_no_type(entry.name)
+        for record in formats()[name].read(entry, config, on_skipped):
             # Text files are divided while they are read, since they may be larger than the memory.
             yield from [record] if name == "text" else divided(record, config, on_skipped)
     except (Skipped, *UNREADABLE) as error:
         leave_out(entry.uri, explained(error))
+
+
+def _of_no_type(name: str) -> Skipped:
+    _, dot, suffix = name.lower().rpartition(".")
+    found, known = dot + suffix if dot else "no suffix", " ".join(suffixes_of(formats()))
+    return Skipped("unsupported type", f"{found}; known are {known}; or set `format`")
 
 
 def _place(uri: str, position: str) -> str:

@@ -1,13 +1,15 @@
 """File formats: one module each, found by its being here.
 
-A module says, in tuples of texts,
+A module says in SUFFIXES which formats it reads, by their names in a recipe, each with the ends of its files'
+names. It has one of these, or both, which read one file as a stream:
 
-    SUFFIXES    the formats that it reads by their names in a recipe, each with the ends of its files' names
-    LIBRARIES   distributions whose versions decide about the text: with another one files are read again
-    META        keys of `meta` that its records bring by themselves
+    read(entry, options, on_skipped)    the records of a source of documents (record.py)
+    rows(entry, options, on_skipped)    records with fields, for examples; `read = documents_of(rows)` makes
+                                        documents of them too (rows.py)
 
-and has `read(entry, options, on_skipped)`, which yields the records of one file as a stream. It is imported
-with every recipe, so what takes long to load is imported in its functions.
+META are the keys of `meta` that its records bring by themselves, where they do. It is imported with every
+recipe, so what takes long to load is imported in its functions. Which libraries decide about the text shows
+in what is imported (libraries.py).
 """
 
 from __future__ import annotations
@@ -16,53 +18,64 @@ import importlib
 import pkgutil
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import version
+from pathlib import PurePath
+from types import ModuleType
 from typing import Protocol, cast
 
-from corpus.reading.containers import Entry
+from corpus.reading.libraries import versions
 from corpus.reading.record import Reader
-from corpus.reading.skipped import Skipped
+from corpus.reading.rows import RowReader
+
+# Names of formats, each with the ends of its files' names.
+Suffixes = Mapping[str, tuple[str, ...]]
 
 
 class Format(Protocol):
-    """A module of this package."""
+    """A module that reads documents."""
 
-    SUFFIXES: Mapping[str, tuple[str, ...]]
-    LIBRARIES: tuple[str, ...]
-    META: tuple[str, ...]
+    SUFFIXES: Suffixes
     read: Reader
+
+
+class RowFormat(Protocol):
+    """A module that reads records with fields."""
+
+    SUFFIXES: Suffixes
+    rows: RowReader
+
+
+@cache
+def _modules() -> list[ModuleType]:
+    return [importlib.import_module(f"{__name__}.{one.name}") for one in pkgutil.iter_modules(__path__)]
+
+
+def _that_have(function: str) -> dict[str, ModuleType]:
+    found = [module for module in _modules() if hasattr(module, function)]
+    return dict(sorted((name, module) for module in found for name in module.SUFFIXES))
 
 
 @cache
 def formats() -> Mapping[str, Format]:
-    """Every format by its name in a recipe, in the order of their names."""
-    modules = (importlib.import_module(f"{__name__}.{one.name}") for one in pkgutil.iter_modules(__path__))
-    found = {name: cast(Format, module) for module in modules for name in module.SUFFIXES}
-    return dict(sorted(found.items()))
+    """Every format of documents by its name in a recipe, in the order of their names."""
+    return cast(Mapping[str, Format], _that_have("read"))
 
 
-def format_of(entry: Entry, stated: str) -> str:
-    """The format that the recipe states, or, where that is `auto`, the one of the entry's suffix.
-
-    Raises:
-        Skipped: no format has the suffix.
-    """
-    if stated != "auto":
-        return stated
-    by_suffix = {end: name for name, one in formats().items() for end in one.SUFFIXES[name]}
-    _, dot, suffix = entry.name.lower().rpartition(".")
-    if dot + suffix in by_suffix:
-        return by_suffix[dot + suffix]
-    found = dot + suffix if dot else "no suffix"
-    raise Skipped("unsupported type", f"{found}; known are {' '.join(by_suffix)}; or set `format`")
+@cache
+def row_formats() -> Mapping[str, RowFormat]:
+    """Every format of records with fields by its name in a recipe, in the order of their names."""
+    return cast(Mapping[str, RowFormat], _that_have("rows"))
 
 
-def reader_of(name: str) -> Reader:
-    """The function that reads a format."""
-    return formats()[name].read
+def suffixes_of(known: Mapping[str, Format] | Mapping[str, RowFormat]) -> dict[str, str]:
+    """The format of each end of a file's name."""
+    return {end: name for name, one in known.items() for end in one.SUFFIXES[name]}
+
+
+def format_of(name: str, stated: str, known: Mapping[str, Format] | Mapping[str, RowFormat]) -> str | None:
+    """The format that the recipe states, or, where that is `auto`, the one of the file's name, if any."""
+    return stated if stated != "auto" else suffixes_of(known).get(PurePath(f"x{name}").suffix.lower())
 
 
 def library_versions() -> str:
-    """The versions of all libraries that decide about a text."""
-    names = sorted({name for one in formats().values() for name in one.LIBRARIES})
-    return " ".join(f"{name} {version(name)}" for name in names)
+    """The versions of all libraries that decide about what is read."""
+    return versions(_modules())

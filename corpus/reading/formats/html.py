@@ -17,8 +17,6 @@ from corpus.reading.record import OnSkipped, Record, too_large
 from corpus.reading.skipped import Skipped
 
 SUFFIXES = {"html": (".html", ".htm", ".xhtml")}
-LIBRARIES = ("resiliparse", "trafilatura")
-META = ()
 
 _MOST_ELEMENTS = 200_000
 
@@ -40,7 +38,7 @@ def read(entry: Entry, options: ReadingOptions, on_skipped: OnSkipped) -> Iterat
     """
     raw = entry.stream.read(options.max_document_bytes + 1)
     if len(raw) > options.max_document_bytes:
-        raise too_large(options)
+        raise too_large(options.max_document_bytes)
     page = extract(raw)
     yield Record(
         "",

@@ -6,73 +6,105 @@ import codecs
 import json
 import re
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from corpus.reading.containers import Entry
 from corpus.reading.decoding import codec_of_head
-from corpus.reading.formats.jsonl import json_record
-from corpus.reading.options import ReadingOptions
-from corpus.reading.record import OnSkipped, Record, too_large
+from corpus.reading.record import OnSkipped, too_large
+from corpus.reading.rows import Row, RowOptions, documents_of, skip
 from corpus.reading.skipped import Skipped
 
 SUFFIXES = {"json": (".json",)}
-LIBRARIES = ()
-META = ()
 
 _BLOCK = 1 << 17
 # Files that were joined have a byte-order mark where the second one begins.
 _BETWEEN = re.compile(r"[\s,\ufeff]*")
 _LONGEST_TOKEN = len("-Infinity") + 1
-_DECODER = json.JSONDecoder()
 
 
-def read(entry: Entry, options: ReadingOptions, on_skipped: OnSkipped) -> Iterator[Record]:
-    """A record per object; its position is its number, from 1.
+def rows(entry: Entry, options: RowOptions, on_skipped: OnSkipped | None = None) -> Iterator[Row]:
+    """A row per object, its values by key; its position is its number, from 1.
+
+    A strict reader refuses an object with a key that occurs twice: of its values all but one would be lost.
 
     Raises:
-        Skipped: what comes from here on is no JSON, or a value is too large.
+        Skipped: what comes from here on is no JSON, or a value is too large; strict, also no object.
     """
     codec = codec_of_head(entry.stream.peek(_BLOCK))
     encoding = codec.removesuffix("-sig")
-    for number, (value, written) in enumerate(_values(entry, codec, options), start=1):
-        try:
-            raw = written.encode("utf-8", "surrogatepass")
-            yield json_record(str(number), value, options, raw, encoding)
-        except Skipped as problem:
-            on_skipped(str(number), problem)
-
-
-def _values(entry: Entry, codec: str, options: ReadingOptions) -> Iterator[tuple[object, str]]:
-    """Each value of the outermost arrays, or each outermost value, and how it is written."""
     text = _Window(entry.stream, codec)
-    is_in_array = False
+    decoder = json.JSONDecoder(object_pairs_hook=_without_repeats if on_skipped is None else None)
+    number, is_in_array = 0, False
     while following := text.next(_BETWEEN):
         if following == ("]" if is_in_array else "["):
             is_in_array = not is_in_array
             text.start += 1
-        else:
-            yield _next_value(text, options)
+            continue
+        number += 1
+        text.mark()
+        line = text.line
+        value, written = _next_value(text, decoder, options.limit)
+        try:
+            raw = written.encode("utf-8", "surrogatepass")
+            found = object_in(value, line)
+            yield Row(entry.uri, line, found, position=str(number), raw=raw, encoding=encoding)
+        except Skipped as problem:
+            skip(on_skipped, str(number), problem)
     if is_in_array:
-        raise Skipped("damaged", "the array is not closed")
+        text.mark()
+        raise Skipped("damaged", "the file ends in its array; is it whole?", text.line)
 
 
-def _next_value(text: _Window, options: ReadingOptions) -> tuple[object, str]:
+read = documents_of(rows)
+
+
+def object_in(value: object, line: int = 0) -> dict[str, Any]:
+    """A JSON value, which has to be an object.
+
+    Raises:
+        Skipped: it is none.
+    """
+    if not isinstance(value, dict):
+        raise Skipped("no object", f"a JSON {type(value).__name__}, not an object", line)
+    return value
+
+
+class _Repeated(ValueError):
+    """A key that an object has twice."""
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Repeated(next(name for name in names if names.count(name) > 1))
+    return found
+
+
+def _next_value(text: _Window, decoder: json.JSONDecoder, limit: int) -> tuple[object, str]:
+    """The next value, and how it is written."""
     while True:
         try:
-            value, end = _DECODER.raw_decode(text.seen, text.start)
+            value, end = decoder.raw_decode(text.seen, text.start)
         except RecursionError:
-            raise Skipped("not JSON", "nested too deeply") from None
+            raise Skipped("not JSON", "JSON that is nested too deeply", text.line) from None
         except json.JSONDecodeError as error:
+            at, column = text.place(error.pos)
+            problem = Skipped("not JSON", f"not JSON ({error.msg}, column {column})", at)
             if not _may_go_on(error):
-                raise Skipped("not JSON", error.msg) from error
-            if len(text.seen) - text.start > options.max_document_bytes:
-                raise too_large(options) from error
+                raise problem from error
+            if len(text.seen) - text.start > limit:
+                raise too_large(limit) from error
             # Doubling what is looked at keeps the work linear.
             if not text.grow(len(text.seen) - text.start):
-                raise Skipped("damaged", f"the file ends in a value: {error.msg}") from error
+                raise Skipped("damaged", problem.detail, at) from error
             continue
-        except ValueError as error:  # a number of thousands of digits
-            raise Skipped("not JSON", str(error)) from error
+        except _Repeated as error:
+            raise Skipped(
+                "not JSON", f"the key {str(error)!r} occurs twice; rename one", text.line
+            ) from error
+        except ValueError as error:  # thousands of digits
+            raise Skipped("not JSON", f"a number that can't be read ({error})", text.line) from error
         # A number at the end of what was read may have more digits.
         if end == len(text.seen) and text.grow(1):
             continue
@@ -94,6 +126,18 @@ class _Window:
         self._stream = stream
         self._decoder = codecs.getincrementaldecoder(codec)("strict")
         self._ended = False
+        self._marked, self.line, self._line_start = 0, 1, 0
+
+    def mark(self) -> None:
+        """Count the lines up to `start`, which is in `line`."""
+        self.line, column = self.place(self.start)
+        self._marked, self._line_start = self.start, self.start + 1 - column
+
+    def place(self, position: int) -> tuple[int, int]:
+        """The line and the column, from 1, of a position behind the mark."""
+        last = self.seen.rfind("\n", self._marked, position)
+        line = self.line + self.seen.count("\n", self._marked, position)
+        return line, position + 1 - (last + 1 if last >= 0 else self._line_start)
 
     def grow(self, least: int) -> bool:
         """Read at least so many more bytes; false at the end of the file."""
@@ -105,7 +149,9 @@ class _Window:
             added = self._decoder.decode(block, final=self._ended)
         except UnicodeDecodeError as error:
             raise Skipped("unknown encoding", f"from here on it is not in {error.encoding}") from error
-        self.seen, self.start = self.seen[self.start :] + added, 0
+        self.mark()
+        self.seen, self._line_start = self.seen[self.start :] + added, self._line_start - self.start
+        self.start = self._marked = 0
         return True
 
     def next(self, between: re.Pattern[str]) -> str:

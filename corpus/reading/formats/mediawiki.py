@@ -18,7 +18,6 @@ from corpus.reading.skipped import Skipped
 from corpus.reading.wiki_markup import plain_text
 
 SUFFIXES = {"mediawiki": (".xml",)}
-LIBRARIES = ()
 META = ("title",)
 
 EXTRACTOR = "wiki_markup 2"
@@ -60,7 +59,7 @@ def _record(position: str, page: dict[str, str], dump: _Dump, options: ReadingOp
     if page.get("model", "wikitext") != "wikitext":
         raise Skipped("unsupported type", f"{title}: {page['model']}, not wikitext")
     if "too large" in page:
-        raise too_large(options)
+        raise too_large(options.max_document_bytes)
     try:
         changed = datetime.fromisoformat(page["timestamp"])
     except (KeyError, ValueError):

@@ -10,43 +10,37 @@ from typing import Any, BinaryIO, cast
 
 import pyarrow.parquet as pq
 
-from corpus.errors import SourceError
 from corpus.reading.class_names import classes_in, with_class_names
 from corpus.reading.containers import Entry
-from corpus.reading.dotted_paths import meta_of, text_of
-from corpus.reading.options import ReadingOptions
-from corpus.reading.record import OnSkipped, Record, too_large
-from corpus.reading.skipped import Skipped
+from corpus.reading.record import OnSkipped
+from corpus.reading.rows import Row, RowOptions, documents_of
 
 SUFFIXES = {"parquet": (".parquet",)}
-LIBRARIES = ("pyarrow",)
-META = ()
 
 _BATCH_BYTES = 16_000_000
 _BATCH_ROWS = 1024
 
 
-def read(entry: Entry, options: ReadingOptions, on_skipped: OnSkipped) -> Iterator[Record]:
-    """A record per row; its position is the number of the row, from 1.
+def _rows(entry: Entry, options: RowOptions, on_skipped: OnSkipped | None = None) -> Iterator[Row]:
+    """A row per row; its position is its number, from 1.
 
     Raises:
-        SourceError: there is no such column.
+        SourceError: a wanted column is not there.
     """
     with _seekable(entry) as stream, pq.ParquetFile(stream) as file:
-        wanted = _columns(entry.uri, options, file.schema_arrow.names)
+        names = file.schema_arrow.names
+        options.check(entry.uri, names, nested=True)
+        paths = (path if path in names else path.partition(".")[0] for path in options.columns)
+        wanted = list(dict.fromkeys(paths))
         classes = classes_in(_features(file.schema_arrow.metadata))
         number = 0
         for batch in file.iter_batches(_rows_at_once(file, wanted), columns=wanted):
-            for row in batch.to_pylist():
+            for values in batch.to_pylist():
                 number += 1
-                try:
-                    text = text_of(row, options.text_field)
-                    if len(text.encode("utf-8", "replace")) > options.max_document_bytes:
-                        raise too_large(options)
-                    meta = meta_of(with_class_names(row, classes), options.meta_fields)
-                    yield Record(str(number), text, meta)
-                except Skipped as problem:
-                    on_skipped(str(number), problem)
+                yield Row(entry.uri, 0, with_class_names(values, classes), position=str(number))
+
+
+read = documents_of(_rows)
 
 
 def _features(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:
@@ -66,19 +60,6 @@ def _seekable(entry: Entry) -> BinaryIO:
     shutil.copyfileobj(entry.stream, copy)
     copy.seek(0)
     return cast(BinaryIO, copy)
-
-
-def _columns(uri: str, options: ReadingOptions, columns: Sequence[str]) -> list[str]:
-    """The columns to read: a dotted path lies in the one that it begins with."""
-    wanted = []
-    for setting, paths in (("text_field", [options.text_field]), ("meta_fields", options.meta_fields)):
-        for path in paths:
-            column = path if path in columns else path.partition(".")[0]
-            if column not in columns:
-                found = ", ".join(columns) or "(none)"
-                raise SourceError(f"{uri}: no column {path!r}; the columns are {found}; set {setting}")
-            wanted.append(column)
-    return list(dict.fromkeys(wanted))
 
 
 def _rows_at_once(file: pq.ParquetFile, columns: Sequence[str]) -> int:

@@ -13,8 +13,6 @@ from corpus.reading.options import Division, ReadingOptions
 from corpus.reading.record import OnSkipped, Record, too_large
 
 SUFFIXES = {"text": (".txt", ".text", ".md")}
-LIBRARIES = ()
-META = ()
 
 # `= Title =` as in WikiText, but not `= = Section = =`, or `# Title` as in Markdown.
 _HEADING = re.compile(r"\s*(=\s[^=\s].*\s=|#\s+\S.*)\s*$")
@@ -29,7 +27,7 @@ def read(entry: Entry, options: ReadingOptions, on_skipped: OnSkipped) -> Iterat
     if options.document == "whole":
         raw = entry.stream.read(options.max_document_bytes + 1)
         if len(raw) > options.max_document_bytes:
-            raise too_large(options)
+            raise too_large(options.max_document_bytes)
         text, encoding = decode(raw)
         yield Record("", text, raw=raw, encoding=encoding)
     else:
@@ -86,7 +84,7 @@ def _begins(line: str, division: Division, is_new_paragraph: bool) -> bool:
 def _closed(part: list[Line], size: int, options: ReadingOptions, on_skipped: OnSkipped) -> Iterator[Record]:
     text = "".join(line.text for line in part).lstrip("\r\n").rstrip()
     if size > options.max_document_bytes:
-        on_skipped(str(part[0].number), too_large(options))
+        on_skipped(str(part[0].number), too_large(options.max_document_bytes))
     elif text:
         raw = b"".join(line.raw for line in part)
         yield Record(str(part[0].number), text, raw=raw, encoding=encoding_of(part))

@@ -23,7 +23,6 @@ from corpus.reading.record import OnSkipped, Record, too_large
 from corpus.reading.skipped import Skipped
 
 SUFFIXES = {"warc": (".warc", ".wet")}
-LIBRARIES = ("warcio",)
 META = ("title", "url")
 
 _WANTED = ("response", "resource", "conversion", "continuation")
@@ -102,7 +101,7 @@ def _body(warc: Any, options: ReadingOptions) -> bytes:
     limit = options.max_document_bytes
     stated = warc.raw_stream.limit
     if stated > limit:
-        raise too_large(options)
+        raise too_large(options.max_document_bytes)
     sent = _sent(warc)
     if not warc.http_headers:
         return sent

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from corpus.reading.containers import Entry
-from corpus.reading.formats import reader_of
+from corpus.reading.formats import formats
 from corpus.reading.options import ReadingOptions
 from corpus.reading.skipped import Skipped
 
@@ -15,7 +15,7 @@ def records(format_name: str, content: bytes, **options: object) -> tuple[list[s
     """The texts, and the reasons of what was left out by position; "end" for what ended the file."""
     bad: dict[str, str] = {}
     entry = Entry("a", "a", io.BufferedReader(io.BytesIO(content), 1 << 17), True)
-    read = reader_of(format_name)
+    read = formats()[format_name].read
     found = []
     try:
         for record in read(
