@@ -204,8 +204,8 @@ def find_duplicates(path: Path) -> list[int]:
     import numpy as np
 
     from corpus.cleaning.duplicates.document_features import write_features
-    from corpus.cleaning.duplicates.groups import find_clusters
     from corpus.cleaning.duplicates.minhash import signatures
+    from corpus.cleaning.duplicates.verified_groups import find_clusters
     from corpus.cleaning.text.text_units import unit_hashes
 
     documents, config = pq.ParquetFile(path), DuplicatesConfig(near=NEAR)

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
-from corpus.examples.artifact import read_split
+from corpus.examples.written_examples import read_split
 from deploy import live, repository, triton_server
 from deploy.errors import TritonError
 from model_code.config.strict import Config

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
-from corpus.examples.artifact import read_split, test_examples_in_training
+from corpus.examples.written_examples import read_split, test_examples_in_training
 from tasks.contract.artifact import Artifact
 from tasks.contract.console import plain
 from tasks.contract.errors import GateRefused

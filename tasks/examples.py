@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from corpus.examples.config import DocumentsExamples, ExamplesConfig, FilesExamples
 from corpus.examples.from_documents import document_examples
 from corpus.examples.from_files import read_examples
-from corpus.examples.overlap import check_apart
+from corpus.examples.same_file import check_apart
 from corpus.examples.splits import SPLITS, Split, Splits
 from corpus.reading.example_files import digest_of
 from tasks.contract.artifact import Artifact

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from corpus.examples.artifact import read_split
+from corpus.examples.written_examples import read_split
 from model_code.config.strict import Config
 from tasks.contract.artifact import Artifact, Manifest
 from tasks.contract.child import run_child

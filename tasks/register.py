@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from corpus.examples.artifact import read_split, task_of
+from corpus.examples.written_examples import read_split, task_of
 from deploy.repository import fault_of_name
 from model_code.config.strict import Config
 from tasks.contract.artifact import Artifact, Manifest, sha256_file

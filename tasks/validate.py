@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from corpus.cleaning.config import DecontaminateConfig
-from corpus.cleaning.settings import DROPPED_BY, most_dropped
+from corpus.cleaning.filter_keys import DROPPED_BY, most_dropped
 from corpus.documents import read_documents
 from corpus.kept.ledger import NOT_BAD
 from expectations import clean_corpus, raw_corpus

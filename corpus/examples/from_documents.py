@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 
 from corpus.documents import read_documents
 from corpus.errors import CorpusError
-from corpus.examples.checks import check_spellings
 from corpus.examples.config import FEWEST_DOCUMENTS, FEWEST_HELD_OUT, DocumentsExamples
 from corpus.examples.from_row import Fields
 from corpus.examples.hidden_names import hider
+from corpus.examples.label_checks import check_spellings
 from corpus.examples.labels import is_missing
 from corpus.examples.splits import SPLITS, Split, Splits
 from corpus.examples.with_rows import Found, assembled, chosen, found_in

@@ -9,10 +9,10 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from corpus.errors import CorpusError
-from corpus.examples.checks import check_labels, check_spellings
 from corpus.examples.config import FilesExamples
 from corpus.examples.from_row import Fields
-from corpus.examples.overlap import Contents, check_apart
+from corpus.examples.label_checks import check_labels, check_spellings
+from corpus.examples.same_file import Contents, check_apart
 from corpus.examples.splits import SPLITS, Split, Splits
 from corpus.examples.stratified import divided, strata_of
 from corpus.examples.with_rows import Found, assembled, chosen, found_in

@@ -10,11 +10,11 @@ from hashlib import blake2b
 from os.path import commonprefix
 from typing import TYPE_CHECKING
 
-from corpus.examples.artifact import IN_TRAINING
 from corpus.examples.config import DocumentsExamples, FilesExamples
 from corpus.examples.from_row import Fields
 from corpus.examples.splits import SPLITS, Example, Split, Splits
 from corpus.examples.stratified import limited, strata_of
+from corpus.examples.written_examples import IN_TRAINING
 from corpus.reading.rows import Row
 
 if TYPE_CHECKING:  # it imports torch

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from corpus.cleaning.config import CleanConfig
+from corpus.cleaning.filter_keys import place_of
 from corpus.cleaning.filters.rule_sets import RULE_SETS
-from corpus.cleaning.settings import place_of
 from corpus.documents import Document, to_batches, write_shards
 from tasks.clean import clean, nothing_left
 from tasks.collect import CollectConfig

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.cleaning.duplicates.document_features import Features
-from corpus.cleaning.duplicates.groups import find_clusters
+from corpus.cleaning.duplicates.verified_groups import find_clusters
+from corpus.cleaning.engine.cleaning_report import summed
 from corpus.cleaning.engine.mixing import draws, left_out
 from corpus.cleaning.engine.part_files import Write, parquet_part, read_arrow, read_rows
-from corpus.cleaning.engine.report import summed
 from corpus.cleaning.engine.shard_passes import CleaningPlan, Shard
 from corpus.documents import SCHEMA
 
