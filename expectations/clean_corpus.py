@@ -12,9 +12,9 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from expectations.checkpoint import Demands, Rule, Share
 from expectations.drift import Profile
-from expectations.patterns import ANY, FLAGS, MACROS, PERSONAL_DATA
+from expectations.judgement import Demands, Rule, Share
+from expectations.residual_patterns import ANY, FLAGS, MACROS, PERSONAL_DATA
 from expectations.statistics import Statistics, literals, parquet, share
 
 DRIFT = ("length_drift", "language_drift", "source_drift", "kept_share_drift")

@@ -23,7 +23,7 @@ from tasks.contract import console
 from tasks.contract.errors import GateRefused, TextmillError
 from tasks.contract.run import Outcome, Run
 from tasks.contract.store import Store
-from tasks.tracking import waits
+from tasks.tracking import slow_server_messages
 
 TITLES: dict[Name, str] = {"prefect": "Prefect", "mlflow": "MLflow", "triton": "Triton"}
 MARKS = {"made": "[green]made[/]", "cached": "[cyan]cached[/]", "failed": "[red]failed[/]"}
@@ -68,7 +68,7 @@ class Session:
         self.recorder = Recorder(self.home, self.recipe.name, settings_of_run, urls)
         self.recorder.record.flow_run = flow_run
         _keep_no_tracebacks()
-        waits.say_attempts("Prefect")
+        slow_server_messages.say_attempts("Prefect")
         return Run(
             self.home,
             given=self.given,

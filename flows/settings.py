@@ -13,7 +13,7 @@ from typing import Self
 from corpus import proxies
 from deploy.processes import LOOPBACK
 from tasks.contract.errors import ServerError
-from tasks.tracking import waits
+from tasks.tracking import slow_server_messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def environment(home: Path, ports: Ports) -> dict[str, str]:
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_CLIENT_MAX_RETRIES": "3",  # with growing pauses, a quarter of a minute
-        **waits.BOUNDS,
+        **slow_server_messages.BOUNDS,
     }
     addresses: dict[str, str] = {}
     port_variables = {port_variable(name): str(port) for name, port in asdict(ports).items()}

@@ -17,8 +17,8 @@ from tasks.contract.errors import GateRefused
 from tasks.contract.run import Run
 from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
-from tasks.evaluation.evidence import compared
 from tasks.evaluation.gate import WAY_OUT, EvaluateConfig, interval, judge, reasons
+from tasks.evaluation.paired_bootstrap import compared
 from tasks.tracking.plots import plot_confusion_matrix, plot_loss_curves
 from tasks.tracking.registry import ModelVersion
 from tasks.tracking.version_files import predict_with

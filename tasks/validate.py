@@ -16,9 +16,9 @@ from corpus.documents import read_documents
 from corpus.kept.ledger import NOT_BAD
 from expectations import clean_corpus, raw_corpus
 from expectations import tokens as token_shards
-from expectations.checkpoint import Demands, FailingDocument, Rule, Verdict, judge
 from expectations.clean_corpus import CleanDemands
 from expectations.drift import Profile, drift
+from expectations.judgement import Demands, FailingDocument, Rule, Verdict, judge
 from expectations.raw_corpus import RawDemands
 from expectations.statistics import FAILING_DOCUMENTS
 from expectations.tokens import ShardFigures, TokenDemands

@@ -38,8 +38,8 @@ from tasks.contract.artifact import (
     describe_files,
     sha256_text,
 )
+from tasks.contract.code_fingerprint import code_fingerprint
 from tasks.contract.errors import ServerError, StageError, TextmillError
-from tasks.contract.fingerprint import code_fingerprint
 from tasks.contract.run import PENDING, Outcome, Run
 from tasks.contract.workspace import Workspace
 

@@ -30,7 +30,7 @@ from tasks.tracking.registry import (
     logged_model,
     server_address,
 )
-from tasks.tracking.waits import said
+from tasks.tracking.slow_server_messages import said
 
 SUMS = "SHA256SUMS"
 

@@ -8,8 +8,8 @@ import pytest
 
 from model_code.task_types.task import Settings, task_named
 from tasks.evaluation import gate
-from tasks.evaluation.evidence import compared
 from tasks.evaluation.gate import EvaluateConfig, judge, reasons
+from tasks.evaluation.paired_bootstrap import compared
 
 LABELS = ("a", "b", "c")
 TRUTH = list("aaaaabbbcc") * 30

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from model_code.task_types.task import Settings, task_named
-from tasks.evaluation.evidence import compared, groups_of, samples
+from tasks.evaluation.paired_bootstrap import compared, groups_of, samples
 
 SETTINGS = Settings("classification", ("a", "b"))
 TASK = task_named("classification")
@@ -86,7 +86,7 @@ def test_examples_of_one_group_are_drawn_together() -> None:
 
 
 def test_a_task_type_without_resampling_is_measured_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.evaluation.evidence.SAMPLES", 50)
+    monkeypatch.setattr("tasks.evaluation.paired_bootstrap.SAMPLES", 50)
     examples, said = labelled(30, 5, 0.9)
     plain: Any = SimpleNamespace(METRIC=TASK.METRIC, metrics=TASK.metrics)
     slow = compared(plain, examples, said, {"other": ["a"] * 30}, SETTINGS)["other"]

@@ -3,7 +3,7 @@
 import duckdb
 import pytest
 
-from expectations.patterns import ANY, FLAGS, MACROS
+from expectations.residual_patterns import ANY, FLAGS, MACROS
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from expectations.checkpoint import Rule, judge
+from expectations.judgement import Rule, judge
 
 RULES = [
     Rule("few", "number of things", minimum=3),
