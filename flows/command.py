@@ -9,10 +9,10 @@ from pathlib import Path
 
 from corpus.redaction import redacted
 from flows import closed_home, servers, settings
-from flows.checks import check, check_recipe
+from flows.checks_before_a_run import check, check_recipe
 from flows.question import ask, draw
 from flows.recipe import Recipe, load_recipe
-from flows.record import RunRecord, own_record, records
+from flows.run_record import RunRecord, own_record, records
 from flows.stages import NEEDS, after, before, check_order, check_stages, last_stage
 from tasks.collection.kept_sources import forget_unused
 from tasks.contract.console import console
@@ -92,20 +92,20 @@ def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
 
 def dry_run(recipe: Recipe) -> None:
     """Print what the recipe's pretraining would need."""
-    from flows import pretraining
+    from flows import before_pretraining
 
     check_stages(recipe, ["pretrain"])
     check_recipe(recipe, skipped=after("pretrain"))
-    pretraining.dry_run(recipe)
+    before_pretraining.dry_run(recipe)
 
 
 def tune(recipe: Recipe) -> None:
     """Print the micro-batch and the rates that suit the recipe's pretraining on this machine."""
-    from flows import pretraining
+    from flows import before_pretraining
 
     check_stages(recipe, ["pretrain"])
     check_recipe(recipe, skipped=after("pretrain"))
-    pretraining.tune(recipe)
+    before_pretraining.tune(recipe)
 
 
 def list_runs(recipe: str | None, last: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from flows import settings
-from flows.record import last_artifact
+from flows.run_record import last_artifact
 from tasks.contract.errors import StageError
 from tasks.contract.store import Store
 

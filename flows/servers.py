@@ -18,7 +18,7 @@ from typing import Literal
 from corpus.redaction import redacted
 from deploy.processes import LOOPBACK
 from flows import closed_home, endpoints, login, settings
-from flows.server import READY_SECONDS, MLflow, Name, Prefect, Server, Triton, folder
+from flows.server_kinds import READY_SECONDS, MLflow, Name, Prefect, Server, Triton, folder
 from flows.settings import Ports
 from tasks.contract.errors import ServerError
 from tasks.tracking import own_servers

@@ -13,12 +13,12 @@ from pathlib import Path
 from types import TracebackType
 
 from corpus.redaction import redacted
-from flows import closed_home, servers, settings, watch
-from flows.checks import check
+from flows import closed_home, crash_watch, servers, settings
+from flows.checks_before_a_run import check
 from flows.recipe import Recipe
-from flows.record import Recorder, State, belongs_to, records, write
 from flows.report import data_docs, write_report
-from flows.server import Name
+from flows.run_record import Recorder, State, belongs_to, records, write
+from flows.server_kinds import Name
 from tasks.contract import console
 from tasks.contract.errors import GateRefused, TextmillError
 from tasks.contract.run import Outcome, Run
@@ -53,10 +53,10 @@ class Session:
 
     def __enter__(self) -> Run:
         flow_run = _flow_run_id()
-        self._watch = watch.begin(flow_run) if flow_run else None
+        self._watch = crash_watch.begin(flow_run) if flow_run else None
         prepare(self.needs)  # before the mark, since servers outlive the run
         if flow_run:
-            os.environ[watch.MARK] = flow_run
+            os.environ[crash_watch.MARK] = flow_run
         os.environ["MLFLOW_EXPERIMENT_NAME"] = self.recipe.registration.model
         close_killed_runs(self.home)
         urls = {
@@ -91,7 +91,7 @@ class Session:
             self._publish(report)
         except Exception as failure:  # the run's own verdict must not be hidden by that of its report
             console.say(f"[yellow]the report could not be written and attached: {failure}[/]")
-        os.environ.pop(watch.MARK, None)
+        os.environ.pop(crash_watch.MARK, None)
         if self._watch:
             self._watch.kill()
             self._watch.wait()
@@ -155,7 +155,7 @@ def close_killed_runs(home: Path) -> None:
             record.finished_at = record.started_at
             write(home / "runs" / record.id, record)
             if record.flow_run and belongs_to(record, home) and "prefect" in sys.modules:
-                watch.crash(record.flow_run)
+                crash_watch.crash(record.flow_run)
 
 
 def _keep_no_tracebacks() -> None:

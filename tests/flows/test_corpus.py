@@ -11,7 +11,7 @@ from rich.console import Console
 from flows.corpus import Corpus, last_corpus
 from flows.corpus_show import Selection, show
 from flows.corpus_stats import draw
-from flows.record import Recorder
+from flows.run_record import Recorder
 from tasks.contract.errors import RecipeError, StageError
 from tasks.contract.run import Outcome
 from tasks.contract.store import Store

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import pytest
 
-from flows.record import RunRecord
 from flows.report import (
     format_duration,
     format_number,
@@ -19,6 +18,7 @@ from flows.report import (
     render_report,
     write_report,
 )
+from flows.run_record import RunRecord
 from flows.stages import STAGES
 from tasks.contract.artifact import Manifest, content_digest, describe_files
 from tasks.contract.errors import TextmillError

@@ -15,7 +15,7 @@ import pytest
 
 from deploy import processes
 from flows import endpoints, servers, settings
-from flows.server import Name
+from flows.server_kinds import Name
 from flows.settings import Ports
 from tasks.contract.errors import ServerError
 from tests.free_ports import free_ports

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.record import Recorder, RunRecord, last_artifact, records, verdict_before, write
+from flows.run_record import Recorder, RunRecord, last_artifact, records, verdict_before, write
 from tasks.contract.artifact import Artifact
 from tasks.contract.run import Outcome
 from tasks.contract.store import Store
@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from flows.record import Recorder
+from flows.run_record import Recorder
 from tasks.contract.artifact import Artifact
 from tasks.contract.run import Outcome
 from tasks.contract.store import Store
