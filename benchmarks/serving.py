@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks.bench import BenchmarkError, Result, around, in_turn, machine, percentile, run
 from deploy import live, repository, triton_server
 from deploy.triton_server import HOST, TritonServer
-from flows import settings
+from flows import environment
 from tasks.contract.store import Store
 
 Answer = tuple[str, float]
@@ -64,7 +64,7 @@ def measure(arguments: argparse.Namespace) -> Result:
     Raises:
         BenchmarkError: no server, endpoint or held-out texts here, or the two sides answer differently.
     """
-    home = settings.home()
+    home = environment.home()
     server = triton_server.find(home / "triton")
     if server is None:
         raise BenchmarkError(f"no Triton is running in {home}; start it with `textmill up`")

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from flows import settings
+from flows import environment
 from flows.lifecycle import corpus
 from flows.recipe import Recipe
 from flows.stages import CORPUS, after
@@ -68,7 +68,7 @@ def tune(recipe: Recipe) -> None:
         bar = "█" * round(30 * (point["loss"] - bottom) / max(1e-9, top - bottom))
         rates.add_row(f"{point['rate']:.2g}", f"{point['loss']:.3f}", bar)
     console.print(rates)
-    picture = settings.home() / "found" / f"{recipe.name}-learning-rates.png"
+    picture = environment.home() / "found" / f"{recipe.name}-learning-rates.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
     plot_rates(found["curve"], found["learning_rate"], picture)
     console.print(f"the curve: {picture}\n\nFor the recipe:\n\npretrain:")
@@ -86,7 +86,7 @@ def _config(recipe: Recipe) -> dict[str, Any]:
 
 def _tokens(recipe: Recipe) -> dict[str, Path]:
     """The directories of tokens and tokenizer, when the recipe's corpus is there."""
-    run = Run(settings.home(), planning=True, skipped=after(CORPUS[-1]))
+    run = Run(environment.home(), planning=True, skipped=after(CORPUS[-1]))
     made = corpus.fn(recipe, run)
     if made.tokens.digest == PENDING:
         return {}

@@ -147,7 +147,7 @@ def env() -> None:
 
         from flows import servers
 
-        for name, value in servers.environment().items():
+        for name, value in servers.process_variables().items():
             print(f"export {name}={shlex.quote(value)}")
 
 
@@ -254,12 +254,12 @@ def _errors(*, writes: bool = False) -> Iterator[None]:
 
 def _foreseen(error: Exception) -> str | None:
     """A sentence about an error of the disk or of a server that went away, however libraries wrap it."""
-    from flows import settings
+    from flows import environment
     from tasks.contract import disk
 
     refused = disk.cause(error) or (error if isinstance(error, OSError) else None)
     if refused is not None and type(refused).__module__ == "builtins":
-        return disk.explain(refused, settings.home())
+        return disk.explain(refused, environment.home())
     from tasks.tracking.registry import refusal
 
     if said := refusal(error):

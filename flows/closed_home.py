@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from flows import settings
+from flows import environment
 
 PRIVATE_UMASK = 0o077
 # What textmill keeps in a home (docs/operations.md says what each is).
@@ -25,7 +25,7 @@ def close() -> Path:
     folders in it become private instead. What belongs to another user stays as it is.
     """
     os.umask(PRIVATE_UMASK)
-    home = settings.home()
+    home = environment.home()
     home.mkdir(parents=True, exist_ok=True)
     found = {path.name for path in home.iterdir()}
     is_ours = found <= FOLDERS and not home.stat().st_mode & stat.S_ISVTX

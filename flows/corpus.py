@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from flows import settings
+from flows import environment
 from flows.run_record import last_artifact
 from tasks.contract.errors import StageError
 from tasks.contract.store import Store
@@ -45,7 +45,7 @@ def last_corpus(recipe: str) -> Corpus:
     Raises:
         StageError: there is none, or its artifact was removed.
     """
-    store = Store(settings.home())
+    store = Store(environment.home())
     cleaned = last_artifact(store, recipe, "clean")
     if cleaned is None:
         raise StageError(

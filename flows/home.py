@@ -8,7 +8,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from flows import settings
+from flows import environment
 from tasks.contract.errors import RecipeError
 
 TRIAL_BYTES = 4096
@@ -39,7 +39,7 @@ def check(*, writes: bool) -> Path:
     named = os.environ.get("TEXTMILL_HOME")
     shown = named or ".textmill"
     try:
-        home = settings.home()
+        home = environment.home()
         shown = str(home)
         os.fsencode(shown).decode()
         if CONTROL.search(shown) or shown != shown.strip() or (named and named != named.strip()):

@@ -80,7 +80,7 @@ def _endpoint(model: str | None) -> str:
 
 def _registered() -> dict[str, str]:
     """The models in MLflow by name, each with its best alias; none where that is not running."""
-    os.environ.update(servers.environment())
+    os.environ.update(servers.process_variables())
     from tasks.tracking.registry import CHALLENGER, CHAMPION, client, reachable
 
     # At our port there may be the server of another home.

@@ -17,9 +17,9 @@ from typing import Literal
 
 from corpus.redaction import redacted
 from deploy.processes import LOOPBACK
-from flows import closed_home, endpoints, login, settings
+from flows import closed_home, endpoints, environment, login
+from flows.environment import Ports
 from flows.server_kinds import READY_SECONDS, MLflow, Name, Prefect, Server, Triton, folder
-from flows.settings import Ports
 from tasks.contract.errors import ServerError
 from tasks.tracking import own_servers
 
@@ -97,13 +97,13 @@ def current_ports() -> Ports:
     return ports
 
 
-def environment() -> dict[str, str]:
+def process_variables() -> dict[str, str]:
     """What our processes find in theirs: the settings, and the log-ins at those of our servers that run.
 
     The key goes to nobody else: neither to a server of the user's own nor to whoever listens where ours did.
     """
-    home = settings.home()
-    found = settings.environment(home, current_ports())
+    home = environment.home()
+    found = environment.process_variables(home, current_ports())
     for name in ("prefect", "mlflow"):
         ours, server = login.client_environment(name, home), SERVERS[name]
         if server.external_url:
@@ -116,7 +116,7 @@ def environment() -> dict[str, str]:
 def link(name: Name, page: str) -> str:
     """A page of a server as a link that logs in, where the server is ours and somebody has to."""
     ours = name != "triton" and not SERVERS[name].external_url
-    return login.link(page, settings.home()) if ours else page
+    return login.link(page, environment.home()) if ours else page
 
 
 def triton_home() -> Path:
@@ -194,7 +194,7 @@ def _lock() -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise ServerError(
-            f"another command has been starting or ending the servers of {settings.home()} for more than "
+            f"another command has been starting or ending the servers of {environment.home()} for more than "
             f"{seconds:.0f} s; wait for it or end it"
         ) from None
     try:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from corpus.redaction import redacted
-from flows import closed_home, crash_watch, servers, settings
+from flows import closed_home, crash_watch, environment, servers
 from flows.checks_before_a_run import check
 from flows.recipe import Recipe
 from flows.report import data_docs, write_report
@@ -49,7 +49,7 @@ class Session:
     ) -> None:
         self.recipe, self.given, self.refresh, self.skipped = recipe, given, refresh, skipped
         self.needs = needs
-        self.home = settings.home()
+        self.home = environment.home()
 
     def __enter__(self) -> Run:
         flow_run = _flow_run_id()
@@ -141,7 +141,7 @@ def prepare(needs: Sequence[Name]) -> None:
         else:
             for name in missing:
                 servers.start(name)
-    os.environ.update(servers.environment())
+    os.environ.update(servers.process_variables())
     if "prefect" in sys.modules:  # it may have been imported before its server had a key
         from prefect.context import refresh_global_settings_context
 

@@ -20,8 +20,8 @@ from corpus.web import crawling, fetching, sitemaps
 from deploy import access, client
 from flows import closed_home, login
 from flows.cli import app
+from flows.environment import Ports, port_variable
 from flows.recipe import Recipe, load_recipe
-from flows.settings import Ports, port_variable
 from flows.stages import STAGES
 from tasks.tracking import door
 from tasks.validate import ValidateConfig

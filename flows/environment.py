@@ -48,7 +48,7 @@ def home() -> Path:
 def external_url(server: str) -> str | None:
     """The address of a server of the user's own (`prefect` or `mlflow`), None if textmill runs one.
 
-    `environment` tells child processes our address and our port together; an address without that
+    `process_variables` tells child processes our address and our port together; an address without that
     port is the user's.
     """
     port = os.environ.get(port_variable(server))
@@ -57,7 +57,7 @@ def external_url(server: str) -> str | None:
     return None if url == ours else url
 
 
-def environment(home: Path, ports: Ports) -> dict[str, str]:
+def process_variables(home: Path, ports: Ports) -> dict[str, str]:
     """Environment variables for our processes and for what they start.
 
     What the user has set wins where it is a matter of taste or of which server to use; privacy,
