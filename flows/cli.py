@@ -281,26 +281,26 @@ def _complain(message: str) -> None:
     print(red("error: ") + redacted(message), file=sys.stderr)
 
 
-def _print_state(found: list[ServerStatus]) -> None:
+def _print_state(status: list[ServerStatus]) -> None:
     """The servers and the endpoints, a line each; ends with 1 when one of them does not answer."""
     from flows import endpoints, servers
 
-    _print_servers(found)
+    _print_servers(status)
     served = endpoints.status(servers.triton_home(), servers.current_ports().triton_http)
     for endpoint in served:
         print(f"{endpoint.name}  version {endpoint.version}  {endpoint.fault or 'answers'}  {endpoint.url}")
     servers.check_own(servers.NAMES)
-    silent: list[str] = [server.name for server in found if server.state in ("stopped", "silent")]
+    silent: list[str] = [server.name for server in status if server.state in ("stopped", "silent")]
     silent += [endpoint.name for endpoint in served if endpoint.fault]
     if silent:
         _complain(f"no answer: {', '.join(silent)}; `textmill up` starts what is missing")
         raise typer.Exit(1)
 
 
-def _print_servers(found: list[ServerStatus]) -> None:
+def _print_servers(status: list[ServerStatus]) -> None:
     from flows.servers import link
 
-    for server in found:
+    for server in status:
         pid = f"  pid {server.pid}" if server.pid else ""
         url = link(server.name, server.url) if server.state == "running" else server.url
         print(f"{server.name:<8} {server.state:<9} {url}{pid}")

@@ -12,8 +12,9 @@ from flows import environment
 PRIVATE_UMASK = 0o077
 # What textmill keeps in a home (docs/operations.md says what each is).
 FOLDERS = {
-    *("artifacts", "cache", "collected", "compiled", "downloads", "found", "locks", "mlflow", "prefect"),
-    *("runs", "scratch", "servers", "triton"),
+    *("artifacts", "cache", "collected", "compiled", "downloads", "locks", "mlflow", "prefect"),
+    *("runs", "scratch", "servers", "triton", "tuning"),
+    "found",  # where `textmill tune` kept its pictures before
 }
 
 

@@ -76,14 +76,14 @@ def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
 
     check_stages(recipe, refresh)
     unknown = _unknown_registry()
-    found: list[Outcome] = []
+    outcomes: list[Outcome] = []
     skipped = after(last_stage(recipe))
-    run = Run(environment.home(), refresh=refresh, skipped=skipped, planning=True, record=found.append)
+    run = Run(environment.home(), refresh=refresh, skipped=skipped, planning=True, record=outcomes.append)
     run_stages(recipe, run, lambda part: part.fn)
-    if any(outcome.state == "pending" for outcome in found):
+    if any(outcome.state == "pending" for outcome in outcomes):
         check(recipe, skipped)
     words = {"cached": "cached", "pending": "would run"}
-    for outcome in found:
+    for outcome in outcomes:
         digest = outcome.digest[:12] if outcome.state == "cached" else ""
         console.print(f"{outcome.stage:<15} {words[outcome.state]:<10} {digest}")
     if unknown:

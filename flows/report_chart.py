@@ -114,9 +114,9 @@ def _path(points: list[Point]) -> str:
 
 def _apart(wanted: dict[str, float]) -> dict[str, float]:
     """Label positions near the wanted ones, far enough from each other to be read."""
-    found: dict[str, float] = {}
+    positions: dict[str, float] = {}
     lowest = float(TOP)
     for name, y in sorted(wanted.items(), key=lambda item: item[1]):
-        found[name] = max(y, lowest)
-        lowest = found[name] + LABEL_HEIGHT
-    return found
+        positions[name] = max(y, lowest)
+        lowest = positions[name] + LABEL_HEIGHT
+    return positions

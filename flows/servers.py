@@ -103,14 +103,14 @@ def process_variables() -> dict[str, str]:
     The key goes to nobody else: neither to a server of the user's own nor to whoever listens where ours did.
     """
     home = environment.home()
-    found = environment.process_variables(home, current_ports())
+    variables = environment.process_variables(home, current_ports())
     for name in ("prefect", "mlflow"):
         ours, server = login.client_environment(name, home), SERVERS[name]
         if server.external_url:
-            found |= {variable: "" for variable in ours if os.environ.get(variable) == ours[variable]}
+            variables |= {variable: "" for variable in ours if os.environ.get(variable) == ours[variable]}
         elif server.running():
-            found |= ours
-    return found
+            variables |= ours
+    return variables
 
 
 def link(name: Name, page: str) -> str:
@@ -176,9 +176,11 @@ def _status(server: Server) -> ServerStatus:
     )
 
 
-def _asked(found: ServerStatus) -> ServerStatus:
-    url = SERVERS[found.name].external_url if found.state == "external" else None
-    return dataclasses.replace(found, state="silent") if url and own_servers.fault(found.name, url) else found
+def _asked(status: ServerStatus) -> ServerStatus:
+    url = SERVERS[status.name].external_url if status.state == "external" else None
+    return (
+        dataclasses.replace(status, state="silent") if url and own_servers.fault(status.name, url) else status
+    )
 
 
 @contextlib.contextmanager

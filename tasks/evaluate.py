@@ -104,14 +104,14 @@ def _baselines(
     from model_code.task_types.baselines import NotAvailable, attempt
 
     made = attempt(lambda: task.baselines(train, test, settings))
-    found: dict[str, tuple[Any, dict[str, float]]] = {}
+    by_baseline: dict[str, tuple[Any, dict[str, float]]] = {}
     for name, said in ({"baselines": made} if isinstance(made, NotAvailable) else made).items():
         if isinstance(said, NotAvailable):
             figures = said
         else:
             figures = attempt(partial(task.metrics, test, said, settings))
-        found[name] = (figures, {}) if isinstance(figures, NotAvailable) else (said, figures)
-    return found
+        by_baseline[name] = (figures, {}) if isinstance(figures, NotAvailable) else (said, figures)
+    return by_baseline
 
 
 def _over_seeds(model: Path, test: Sequence[Any], batch_size: int) -> dict[str, Any]:
@@ -121,16 +121,16 @@ def _over_seeds(model: Path, test: Sequence[Any], batch_size: int) -> dict[str, 
     listed = model / "seeds.json"
     if not listed.is_file():
         return {}
-    found = []
+    by_seed = []
     for seed in json.loads(listed.read_text(encoding="utf-8")):
         predictor = Predictor(model / seed["model"])
         figures = predictor.task.metrics(test, predictor.predict(test, batch_size), predictor.settings)
-        found.append({"seed": seed["seed"]} | figures)
-    names = [name for name in found[0] if name != "seed"]
+        by_seed.append({"seed": seed["seed"]} | figures)
+    names = [name for name in by_seed[0] if name != "seed"]
     return {
-        "models": found,
-        "mean": {name: mean(one[name] for one in found) for name in names},
-        "standard_deviation": {name: stdev(one[name] for one in found) for name in names},
+        "models": by_seed,
+        "mean": {name: mean(one[name] for one in by_seed) for name in names},
+        "standard_deviation": {name: stdev(one[name] for one in by_seed) for name in names},
     }
 
 
@@ -249,7 +249,7 @@ def _show(evaluation: dict[str, Any], workspace: Workspace) -> None:
         workspace.say(f"what it says beside what is right: {plain(str(place / 'samples.json'))}")
     demands = [tuple(demand.values()) for demand in gate["demands"]]
     workspace.table(
-        "Gate: " + ("passed" if gate["passed"] else "refused"), ["", "demand", "found", "met"], demands
+        "Gate: " + ("passed" if gate["passed"] else "refused"), ["", "demand", "actual", "met"], demands
     )
     above = [
         (name.replace("_", " "), found["difference"], interval(found))

@@ -71,9 +71,9 @@ def chosen(
 ) -> dict[Split, list[Found]]:
     """As many examples of each split as the recipe allows."""
     some = {}
-    for split, found in splits.items():
-        strata, keys = strata_of([one.labels for one in found]), [one.inputs for one in found]
-        some[split] = [found[index] for index in limited(strata, keys, config.limits[split], config.seed)]
+    for split, examples in splits.items():
+        strata, keys = strata_of([one.labels for one in examples]), [one.inputs for one in examples]
+        some[split] = [examples[index] for index in limited(strata, keys, config.limits[split], config.seed)]
     return some
 
 

@@ -176,13 +176,13 @@ def _score(trial: OptunaTrial, trainings: Trainings, what: str) -> float:
                 raise TrialPruned
 
     # The same values give the same figures: those of an attempt that was killed, or of a trial before.
-    over = (found for found in trial.study.get_trials() if found.state.is_finished())
-    alike = [found for found in over if found.params == trial.params]
-    for epoch, score in (item for found in alike for item in found.intermediate_values.items()):
+    over = (earlier for earlier in trial.study.get_trials() if earlier.state.is_finished())
+    alike = [earlier for earlier in over if earlier.params == trial.params]
+    for epoch, score in (item for earlier in alike for item in earlier.intermediate_values.items()):
         listen({"event": "evaluation", "epoch": epoch, "score": score})
-    for found in alike:
-        if found.state == TrialState.COMPLETE:
-            return float(found.values[0])
+    for earlier in alike:
+        if earlier.state == TrialState.COMPLETE:
+            return float(earlier.values[0])
     training = trainings.run(trial.params, what, listen)
     if not math.isfinite(training.score):
         raise StageError(f"the score of the training is {training.score}")
@@ -284,7 +284,7 @@ def _write(
     """Write what was found and its plot; show it, and return the two files."""
     best, names = _best(trials), list(trials[0].values)
     scores = [trial.score for trial in trials]
-    found = {
+    summary = {
         "best": best.number,
         "values": best.values,
         "score": best.score,
@@ -295,7 +295,7 @@ def _write(
         ],
     }
     written, plot = workspace.directory / "search.json", workspace.directory / "search.png"
-    written.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    written.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     workspace.volatile.add(written.name)  # it holds seconds
     plot_search(scores, [trial.state for trial in trials], importances, plot)
     rows = [

@@ -79,11 +79,11 @@ class Door:
 
 def _headers(scope: Scope) -> dict[str, str]:
     """Names in lower case; what is there twice is joined, and so equals nothing that is allowed."""
-    found: dict[str, str] = {}
+    headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         name, value = name.decode("latin-1").lower(), value.decode("latin-1")
-        found[name] = f"{found[name]}, {value}" if name in found else value
-    return found
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _comes_from_elsewhere(scope: Scope, headers: dict[str, str]) -> bool:

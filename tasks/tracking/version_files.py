@@ -154,16 +154,18 @@ def _verify(part: Part, version: ModelVersion, folder: Path, recorded: str | Non
             )
         shutil.rmtree(place, ignore_errors=True)
         return
-    found = _digests(place, without=EXPORTED.folder if part is REGISTERED else None)
+    actual = _digests(place, without=EXPORTED.folder if part is REGISTERED else None)
     if recorded is None:
-        recorded = (place / SUMS).read_text("utf-8", "replace") if SUMS in found else ""
+        recorded = (place / SUMS).read_text("utf-8", "replace") if SUMS in actual else ""
         if sha256_text(recorded) != tag:
             raise StageError(_mismatch(version, part, SUMS, "was changed"))
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in recorded.splitlines())}
     listed[SUMS] = sha256_text(recorded)
-    for name in sorted(found.keys() | listed.keys()):
-        if found.get(name) != listed.get(name):
-            what = "is missing" if name not in found else "was added" if name not in listed else "was changed"
+    for name in sorted(actual.keys() | listed.keys()):
+        if actual.get(name) != listed.get(name):
+            what = (
+                "is missing" if name not in actual else "was added" if name not in listed else "was changed"
+            )
             raise StageError(_mismatch(version, part, name, what))
 
 
@@ -179,12 +181,12 @@ def _name(version: ModelVersion) -> str:
 
 
 def _digests(folder: Path, without: str | None = None) -> dict[str, str]:
-    found = {}
+    digests = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if not path.is_dir() and not (without and name.startswith(f"{without}/")):
-            found[name] = sha256_file(path)
-    return found
+            digests[name] = sha256_file(path)
+    return digests
 
 
 def _tags(version: ModelVersion) -> dict[str, Any]:

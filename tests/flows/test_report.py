@@ -69,8 +69,8 @@ def evaluation(passed: bool = True, labels: list[str] = LABELS) -> dict[str, Any
         "gate": {
             "passed": passed,
             "demands": [
-                {"name": "macro F1", "demand": "at least 0.8", "found": 0.874, "passed": True},
-                {"name": "macro F1 against champion 2", "demand": "at least 0.869", "found": 0.874}
+                {"name": "macro F1", "demand": "at least 0.8", "actual": 0.874, "passed": True},
+                {"name": "macro F1 against champion 2", "demand": "at least 0.869", "actual": 0.874}
                 | {"passed": passed},
             ],
         },

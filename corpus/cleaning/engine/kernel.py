@@ -72,7 +72,7 @@ class Kernel:
         chosen = [languages[row] for row in rows]
         verdicts.judge(rows, *first_failures(_rows(texts, rows), chosen, self.config.filters))
         verdicts.judge(range(batch.num_rows), *self.word_lists.failures(listed, words))
-        found = self._decontaminate(texts, hashes, offsets, verdicts)
+        contamination = self._decontaminate(texts, hashes, offsets, verdicts)
 
         columns = {name: batch[name] for name in SCHEMA.names} | {
             "id": _ids(texts, batch),
@@ -86,7 +86,7 @@ class Kernel:
             "personal_data": np.sum([*masked.values(), np.zeros(batch.num_rows)], axis=0, dtype=np.int32),
             **{MASKED + kind: counts for kind, counts in masked.items()},
             **{WORD_LIST + name: counts for name, counts in listed.items()},
-            **found,
+            **contamination,
             "filter": verdicts.filters,
             "value": verdicts.values,
         }
