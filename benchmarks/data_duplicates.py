@@ -56,7 +56,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Run:
+class SideMeasured:
     """CPU-seconds of one side, and per document a number that its cluster shares."""
 
     seconds: float
@@ -180,13 +180,13 @@ class _Sides:
             lines = (f"{json.dumps({'text': text})}\n" for text in table["text"].to_pylist())
             (scratch / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
 
-    def run(self, command: list[str]) -> Run:
+    def run(self, command: list[str]) -> SideMeasured:
         """One run of a side on all documents, after a few for warming up."""
         suffix, out = "jsonl" if command is PEER else "parquet", self.scratch / "found.json"
         documents = [str(self.scratch / f"{name}.{suffix}") for name in ("few", "documents")]
         total = cpu_seconds([*command, *documents, str(out)], cwd=ROOT)
         found = json.loads(out.read_text(encoding="utf-8"))
-        return Run(found["seconds"], total - found["seconds"], found["clusters"])
+        return SideMeasured(found["seconds"], total - found["seconds"], found["clusters"])
 
 
 def timed(few: Path, documents: Path, out: Path) -> None:

@@ -31,7 +31,7 @@ corpus_app = typer.Typer(help="Look at the corpus that the last run of a recipe 
 app.add_typer(corpus_app, name="corpus")
 
 RecipeArgument = Annotated[str, typer.Argument(help="A recipe file, or the name of a built-in recipe.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Override a value: pretrain.steps=200.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a value: pretrain.steps=200.")]
 Stages = Annotated[list[str] | None, typer.Option("--refresh", help="Make this stage anew. Repeatable.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="The small form of the recipe: a minute or two.")]
 
@@ -39,7 +39,7 @@ Smoke = Annotated[bool, typer.Option("--smoke", help="The small form of the reci
 @app.command()
 def run(
     recipe: RecipeArgument,
-    overrides: Set = None,
+    overrides: Overrides = None,
     only: Annotated[str | None, typer.Option(help="Run this stage alone, without Prefect.")] = None,
     start: Annotated[
         str | None, typer.Option("--from", help="Begin here; earlier stages must be there.")
@@ -68,7 +68,9 @@ def run(
 
 
 @app.command()
-def plan(recipe: RecipeArgument, overrides: Set = None, refresh: Stages = None, smoke: Smoke = False) -> None:
+def plan(
+    recipe: RecipeArgument, overrides: Overrides = None, refresh: Stages = None, smoke: Smoke = False
+) -> None:
     """Show what a run would make and what it would find, without running anything."""
     with _errors():
         from flows import command
@@ -77,7 +79,7 @@ def plan(recipe: RecipeArgument, overrides: Set = None, refresh: Stages = None, 
 
 
 @app.command()
-def tune(recipe: RecipeArgument, overrides: Set = None, smoke: Smoke = False) -> None:
+def tune(recipe: RecipeArgument, overrides: Overrides = None, smoke: Smoke = False) -> None:
     """Try out micro-batches and learning rates for a recipe's pretraining, in a minute or so."""
     with _errors(writes=True):
         from flows import command

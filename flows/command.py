@@ -16,7 +16,7 @@ from flows.run_record import RunRecord, own_record, records
 from flows.stages import NEEDS, after, before, check_order, check_stages, last_stage
 from tasks.collection.kept_sources import forget_unused
 from tasks.contract.console import console
-from tasks.contract.run import PENDING, Outcome, Run
+from tasks.contract.run import PENDING, Run, StageOutcome
 from tasks.contract.store import Store
 from tasks.tracking import own_servers
 
@@ -76,7 +76,7 @@ def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
 
     check_stages(recipe, refresh)
     unknown = _unknown_registry()
-    outcomes: list[Outcome] = []
+    outcomes: list[StageOutcome] = []
     skipped = after(last_stage(recipe))
     run = Run(environment.home(), refresh=refresh, skipped=skipped, planning=True, record=outcomes.append)
     run_stages(recipe, run, lambda part: part.fn)

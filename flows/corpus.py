@@ -18,7 +18,7 @@ MEMORY = "1GB"
 
 
 @dataclass(frozen=True)
-class Corpus:
+class LastCorpus:
     """The artifacts of a corpus: `collected` is None when it is no longer there, `config` cleaning's own."""
 
     recipe: str
@@ -39,7 +39,7 @@ class Corpus:
         return dropped
 
 
-def last_corpus(recipe: str) -> Corpus:
+def last_corpus(recipe: str) -> LastCorpus:
     """The corpus of the newest run of a recipe that came to its cleaning.
 
     Raises:
@@ -56,7 +56,7 @@ def last_corpus(recipe: str) -> Corpus:
     collected = last_artifact(store, recipe, "collect")
     if manifest and collected and manifest.inputs.get("collected", {}).get("digest") != collected.digest:
         collected = None  # a newer run has collected, and not cleaned
-    return Corpus(
+    return LastCorpus(
         recipe,
         store.path(cleaned),
         manifest.config if manifest else {},

@@ -21,7 +21,7 @@ from flows.run_record import Recorder, State, belongs_to, records, write
 from flows.server_kinds import Name
 from tasks.contract import console
 from tasks.contract.errors import GateRefused, TextmillError
-from tasks.contract.run import Outcome, Run
+from tasks.contract.run import Run, StageOutcome
 from tasks.contract.store import Store
 from tasks.tracking import slow_server_messages
 
@@ -100,7 +100,7 @@ class Session:
         """Refuse what can be refused now, before anything costs hours."""
         check(self.recipe, self.skipped)
 
-    def _record(self, outcome: Outcome) -> None:
+    def _record(self, outcome: StageOutcome) -> None:
         self.recorder.outcome(outcome)
         if outcome.state in MARKS:
             digest = "" if outcome.state == "failed" else f"[dim]{outcome.digest[:12]}[/]"
@@ -182,7 +182,7 @@ def _flow_run_id() -> str | None:
     return str(flow_run.id)
 
 
-def _version(home: Path, outcomes: Sequence[Outcome]) -> int | None:
+def _version(home: Path, outcomes: Sequence[StageOutcome]) -> int | None:
     """The version that the run deployed or, when it ended before, registered."""
     keys = {outcome.stage: outcome.key for outcome in outcomes if outcome.state in ("made", "cached")}
     for stage in ("deploy", "register"):

@@ -26,7 +26,7 @@ from tasks.contract.workspace import Workspace
 from tasks.deployment.deployed import (
     CANARIES,
     SERVED,
-    Questions,
+    Canaries,
     changed_file,
     deployment,
     difference,
@@ -83,7 +83,7 @@ def deploy(
     texts = _that_fit(texts, repository.max_text_bytes(onnx_files(onnx)["max_length"]), workspace)
     with loaded(to_deploy, workspace.store) as model:
         expected = list(model.predict(list(texts))["probabilities"])
-    questions = Questions(texts, expected)
+    questions = Canaries(texts, expected)
     with workspace.store.lock("endpoint", name):
         comparison = _go_live(server, name, version, onnx, questions, config, workspace)
         mlflow.set_registered_model_alias(name, CHAMPION, str(version))
@@ -121,7 +121,7 @@ def _go_live(
     name: str,
     version: int,
     onnx: Path,
-    questions: Questions,
+    questions: Canaries,
     config: DeployConfig,
     workspace: Workspace,
 ) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _go_on(
     name: str,
     version: int,
     onnx: Path,
-    questions: Questions,
+    questions: Canaries,
     config: DeployConfig,
     workspace: Workspace,
 ) -> dict[str, Any]:

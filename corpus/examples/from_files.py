@@ -15,7 +15,7 @@ from corpus.examples.label_checks import check_labels, check_spellings
 from corpus.examples.same_file import Contents, check_apart
 from corpus.examples.splits import SPLITS, Split, Splits
 from corpus.examples.stratified import divided, strata_of
-from corpus.examples.with_rows import Found, assembled, chosen, found_in
+from corpus.examples.with_rows import ExampleWithRow, assembled, chosen, example_in
 from corpus.reading import conll, example_tables, json_objects, parallel, squad
 from corpus.reading.dotted_paths import value_at
 from corpus.reading.example_files import File, files_of
@@ -55,9 +55,9 @@ def read_examples(config: FilesExamples) -> Splits:
     )
 
 
-def _found(rows: _Rows, split: Split, fields: Fields, task: TaskType) -> list[Found]:
+def _found(rows: _Rows, split: Split, fields: Fields, task: TaskType) -> list[ExampleWithRow]:
     """The examples of the files that are named for a split."""
-    found = [found_in(row, fields, task) for row in rows.of(split)]
+    found = [example_in(row, fields, task) for row in rows.of(split)]
     if not found:
         raise CorpusError(
             f"examples: {_named(rows.config.files[split])}: no example in it; {split} needs some"
@@ -121,7 +121,9 @@ class _Rows:
         )
 
 
-def _divided(found: Mapping[Split, Sequence[Found]], config: FilesExamples) -> dict[Split, Sequence[Found]]:
+def _divided(
+    found: Mapping[Split, Sequence[ExampleWithRow]], config: FilesExamples
+) -> dict[Split, Sequence[ExampleWithRow]]:
     """The three splits; one that has no file is a part of the training file."""
     asked: dict[Split, float] = {"validation": config.validation_share, "test": config.test_share}
     shares = {split: share for split, share in asked.items() if split not in found}
@@ -141,7 +143,7 @@ def _divided(found: Mapping[Split, Sequence[Found]], config: FilesExamples) -> d
     return {split: {**found, **parts}[split] for split in SPLITS}
 
 
-def _group(found: Found, config: FilesExamples) -> str:
+def _group(found: ExampleWithRow, config: FilesExamples) -> str:
     """What is never on both sides of a division: examples of one group, or with equal inputs."""
     if not config.group_by:
         return found.inputs

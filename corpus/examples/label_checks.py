@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from corpus.errors import CorpusError
 from corpus.examples.labels import likeness
 from corpus.examples.splits import Split
-from corpus.examples.with_rows import Found
+from corpus.examples.with_rows import ExampleWithRow
 
 SHOWN = 10
 
 
-def check_labels(splits: Mapping[Split, Sequence[Found]], fewest: int) -> list[str]:
+def check_labels(splits: Mapping[Split, Sequence[ExampleWithRow]], fewest: int) -> list[str]:
     """The labels of the training examples, sorted.
 
     Args:
@@ -43,13 +43,13 @@ def check_labels(splits: Mapping[Split, Sequence[Found]], fewest: int) -> list[s
     return labels
 
 
-def check_spellings(examples: Sequence[Found], remarks: Counter[str]) -> None:
+def check_spellings(examples: Sequence[ExampleWithRow], remarks: Counter[str]) -> None:
     """Refuse labels that nobody can tell apart; count in `remarks` those that differ in case or width alone.
 
     Raises:
         CorpusError: there are two, with their places.
     """
-    first: dict[str, Found] = {}
+    first: dict[str, ExampleWithRow] = {}
     for one in examples:
         for label in one.labels:
             first.setdefault(label, one)

@@ -23,7 +23,7 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class Division:
+class SplitOfDocuments:
     """Which split each document belongs to: per batch of `read_documents`, a byte per document."""
 
     documents: Path
@@ -53,7 +53,7 @@ def _codes(groups: Sequence[str], config: TokenizeConfig) -> npt.NDArray[np.uint
     return np.where(position < config.test + config.validation, held_out, 0).astype(np.uint8)
 
 
-def divide(documents: Path, config: TokenizeConfig, written: Path) -> Division:
+def divide(documents: Path, config: TokenizeConfig, written: Path) -> SplitOfDocuments:
     """Divide the documents of a folder of shards and write `written`, a Parquet file of (id, split).
 
     Raises:
@@ -67,7 +67,7 @@ def divide(documents: Path, config: TokenizeConfig, written: Path) -> Division:
             codes.append(_codes(_groups(batch, config.group_by), config))
             splits = names.take(pa.array(codes[-1]))
             writer.write_batch(pa.record_batch([batch["id"], splits], schema=schema))
-    division = Division(documents, codes)
+    division = SplitOfDocuments(documents, codes)
     sizes = division.sizes()
     if empty := [split for split, size in sizes.items() if not size]:
         raise CorpusError(

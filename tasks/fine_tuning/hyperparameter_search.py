@@ -24,7 +24,7 @@ from tasks.contract.errors import StageError
 from tasks.contract.workspace import Workspace
 from tasks.fine_tuning.trials import Trainings
 from tasks.tracking.plots import plot_search
-from tasks.tracking.search_runs import LiveSearch, Trial
+from tasks.tracking.search_runs import FinishedTrial, LiveSearch
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -48,11 +48,11 @@ def _different(choices: tuple[int, ...]) -> tuple[int, ...]:
 
 
 Rate = Annotated[float, Field(gt=0, le=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
+ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Rates = Annotated[tuple[Rate, Rate], AfterValidator(_rising)]
-Shares = Annotated[tuple[Share, Share], AfterValidator(_rising)]
-Counts = Annotated[tuple[Count, Count], AfterValidator(_rising)]
+Shares = Annotated[tuple[ShareBelowOne, ShareBelowOne], AfterValidator(_rising)]
+CountRange = Annotated[tuple[Count, Count], AfterValidator(_rising)]
 Choices = Annotated[tuple[Count, ...], AfterValidator(_different)]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], AfterValidator(_different)]
 # Values that are chosen from a list; the others lie between two bounds.
@@ -73,7 +73,7 @@ class SearchConfig(Config):
     muon_learning_rate: Rates | None = Field(None, description="On a logarithmic scale.")
     batch_size: Choices | None = Field(None, description="The sizes to choose from.")
     seeds: Seeds | None = Field(None, description="The seeds of the training to choose from.")
-    epochs: Counts | None = Field(None, description="The learning rate falls over a trial's own epochs.")
+    epochs: CountRange | None = Field(None, description="The learning rate falls over a trial's own epochs.")
     warmup_fraction: Shares | None = Field(None, description="On a linear scale.")
     weight_decay: Shares | None = Field(None, description="On a linear scale.")
     label_smoothing: Shares | None = Field(None, description="On a linear scale.")
@@ -230,7 +230,7 @@ def _own_values(config: SearchConfig, recipe: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def _trials(study: Study) -> list[Trial]:
+def _trials(study: Study) -> list[FinishedTrial]:
     """The trials that are over, numbered from 1; attempts that were killed are not among them."""
     from optuna.trial import TrialState
 
@@ -238,12 +238,12 @@ def _trials(study: Study) -> list[Trial]:
     return [_trial(number, frozen) for number, frozen in enumerate(over, 1)]
 
 
-def _trial(number: int, frozen: FrozenTrial) -> Trial:
+def _trial(number: int, frozen: FrozenTrial) -> FinishedTrial:
     from optuna.trial import TrialState
 
     error, epochs = frozen.user_attrs.get("error", ""), frozen.intermediate_values
     complete = frozen.state == TrialState.COMPLETE
-    return Trial(
+    return FinishedTrial(
         number=number,
         state="complete" if complete else "failed" if error else "pruned",
         values=frozen.params,
@@ -254,7 +254,7 @@ def _trial(number: int, frozen: FrozenTrial) -> Trial:
     )
 
 
-def _best(trials: Sequence[Trial]) -> Trial:
+def _best(trials: Sequence[FinishedTrial]) -> FinishedTrial:
     return max((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.score)
 
 
@@ -266,7 +266,7 @@ def _importances(study: Study) -> dict[str, float]:
     return get_param_importances(study) if len(scores) > 1 else {}
 
 
-def _described(trial: Trial, of: int) -> str:
+def _described(trial: FinishedTrial, of: int) -> str:
     values = ", ".join(f"{name} {format_cell(value)}" for name, value in trial.values.items())
     match trial.state:
         case "complete":
@@ -279,7 +279,7 @@ def _described(trial: Trial, of: int) -> str:
 
 
 def _write(
-    trials: Sequence[Trial], importances: Mapping[str, float], workspace: Workspace
+    trials: Sequence[FinishedTrial], importances: Mapping[str, float], workspace: Workspace
 ) -> tuple[Path, Path]:
     """Write what was found and its plot; show it, and return the two files."""
     best, names = _best(trials), list(trials[0].values)

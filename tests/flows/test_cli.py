@@ -12,7 +12,7 @@ import pytest
 from flows.cli import _complain
 from flows.run_record import Recorder
 from model_code.config.strict import Config
-from tasks.contract.run import Outcome, Run
+from tasks.contract.run import Run, StageOutcome
 from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
 
@@ -150,7 +150,7 @@ def test_gc_keeps_what_the_last_runs_refer_to(home: Path) -> None:
     made_now = store.begin("number", "f" * 64)
     killed = store.begin("number", "e" * 64)
     live = Recorder(home, "c", {}, {})  # this process runs, so its run does
-    live.outcome(Outcome(stage="number", state="made", key=number.key([], NumberConfig(number=6))))
+    live.outcome(StageOutcome(stage="number", state="made", key=number.key([], NumberConfig(number=6))))
     number.fn(NumberConfig(number=6), Run(home))
 
     def left() -> list[int]:

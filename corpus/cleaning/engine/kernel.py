@@ -29,7 +29,7 @@ MASKED, WORD_LIST = "masked_", "words_"
 
 Hashes = npt.NDArray[np.uint64]
 Offsets = npt.NDArray[np.int64]
-Counts = npt.NDArray[np.int32]
+Int32s = npt.NDArray[np.int32]
 
 
 class Kernel:
@@ -140,7 +140,7 @@ class _Dropped:
 
 def repaired_and_masked(
     texts: pa.StringArray, config: CleanConfig
-) -> tuple[pa.StringArray, Mapping[PersonalData, Counts]]:
+) -> tuple[pa.StringArray, Mapping[PersonalData, Int32s]]:
     """Texts as they are compared, judged and written, and how many values of each kind were masked.
 
     Evaluation texts go through it too, or they would not be found where something in them was masked.
