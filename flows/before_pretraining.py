@@ -22,7 +22,7 @@ from tasks.contract.workspace import Workspace
 from tasks.tracking.plots import plot_rates
 
 PLANNER, FINDER = "model_code.dry_run", "model_code.tuning"
-MEMORY = {
+MEMORY_WORDS = {
     "weights": "weights, float32",
     "gradients": "gradients",
     "optimizer": "optimizer",
@@ -104,7 +104,7 @@ def _ask(module: str, job: Mapping[str, Any], what: str) -> dict[str, Any]:
 
 def _needs(needs: Mapping[str, Any]) -> list[tuple[str, str]]:
     memory = needs["memory"]
-    kinds = [(f"  {label}", _bytes(memory[kind])) for kind, label in MEMORY.items() if memory[kind]]
+    kinds = [(f"  {label}", _bytes(memory[kind])) for kind, label in MEMORY_WORDS.items() if memory[kind]]
     corpus_tokens = needs["corpus_tokens"]
     epochs = (
         f"{_count(corpus_tokens)}, so {needs['tokens'] / corpus_tokens:,.2f} epochs" if corpus_tokens else ""

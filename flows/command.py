@@ -153,7 +153,7 @@ def collect_garbage(keep: int) -> None:
 def _unknown_registry() -> str:
     """Why a plan can't know what is registered, "" if it can; then no other server is asked instead."""
     if url := environment.external_url("mlflow"):
-        if wrong := own_servers.fault("mlflow", url):
+        if wrong := own_servers.server_fault("mlflow", url):
             return f"MLFLOW_TRACKING_URI={redacted(url)} {wrong}"
         return ""
     if servers.find("mlflow"):

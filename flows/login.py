@@ -33,7 +33,7 @@ def key_file(home: Path) -> Path:
     return home / "servers" / "key"
 
 
-def key(home: Path) -> str | None:
+def login_key(home: Path) -> str | None:
     """The key of a home's servers; None before one of them was started, or where it can't be read."""
     try:
         return key_file(home).read_text(encoding="utf-8").strip()
@@ -43,7 +43,7 @@ def key(home: Path) -> str | None:
 
 def make_key(home: Path) -> None:
     """Make the key unless it is there; only for who holds the lock of the home's servers."""
-    if key(home) is None:
+    if login_key(home) is None:
         temporary = key_file(home).with_suffix(".new")
         temporary.unlink(missing_ok=True)
         descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -54,7 +54,7 @@ def make_key(home: Path) -> None:
 
 def header(home: Path) -> dict[str, str]:
     """The header that opens the door of a home's servers."""
-    secret = key(home)
+    secret = login_key(home)
     return {"Authorization": door.basic(secret)} if secret else {}
 
 
@@ -85,7 +85,7 @@ def server_environment(server: str, home: Path, port: int) -> dict[str, str]:
 
 def client_environment(server: str, home: Path) -> dict[str, str]:
     """The variables by which a server's own clients log in; none before there is a key."""
-    secret = key(home)
+    secret = login_key(home)
     if secret is None:
         return {}
     if server == "mlflow":
@@ -99,7 +99,7 @@ def client_environment(server: str, home: Path) -> dict[str, str]:
 
 def link(page: str, home: Path) -> str:
     """A page of our servers as a link that logs in; where nobody has to, the page itself."""
-    secret = key(home)
+    secret = login_key(home)
     if secret is None or not is_on():
         return page
     scheme, _, rest = page.partition("://")

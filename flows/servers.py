@@ -142,7 +142,7 @@ def _start(names: Sequence[Name]) -> list[ServerStatus]:
         for server in servers:
             _wait_until_ready(server)
         if TRITON in servers:
-            endpoints.restore(TRITON.home)
+            endpoints.restore_and_report(TRITON.home)
         return [_status(server) for server in servers]
 
 
@@ -179,7 +179,9 @@ def _status(server: Server) -> ServerStatus:
 def _asked(status: ServerStatus) -> ServerStatus:
     url = SERVERS[status.name].external_url if status.state == "external" else None
     return (
-        dataclasses.replace(status, state="silent") if url and own_servers.fault(status.name, url) else status
+        dataclasses.replace(status, state="silent")
+        if url and own_servers.server_fault(status.name, url)
+        else status
     )
 
 

@@ -30,7 +30,7 @@ from tasks.deployment.deployed import (
     changed_file,
     deployment,
     difference,
-    fault,
+    difference_from_deployed,
     onnx_files,
     write_down,
 )
@@ -59,7 +59,7 @@ def still_live(manifest: Manifest, config: DeployConfig, run: Run) -> bool:
     champion = by_alias(client(), model, CHAMPION)
     if champion is None or champion.version != version or SERVED not in manifest.files:
         return False
-    return fault(manifest, server, run.store) is None
+    return difference_from_deployed(manifest, server, run.store) is None
 
 
 @stage(runs=("deploy.",), is_current=still_live)

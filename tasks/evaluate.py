@@ -17,7 +17,7 @@ from tasks.contract.errors import GateRefused
 from tasks.contract.run import Run
 from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
-from tasks.evaluation.gate import WAY_OUT, EvaluateConfig, interval, judge, reasons
+from tasks.evaluation.gate import WAY_OUT, EvaluateConfig, interval, judge_model, reasons
 from tasks.evaluation.paired_bootstrap import compared
 from tasks.tracking.plots import plot_confusion_matrix, plot_loss_curves
 from tasks.tracking.registry import ModelVersion
@@ -84,9 +84,9 @@ def evaluate(
         said = predict_with(champion, settings.task, test, workspace.store)
         evaluation["champion"] = {"version": champion.version} | task.metrics(test, said, settings)
     evaluation |= _by_label(task, test, predicted, settings.labels)
-    evaluation["gate"] = judge(evaluation, config)
+    evaluation["gate"] = judge_model(evaluation, config)
     _write(evaluation, test, predicted, workspace)
-    _write_samples(samples(task, test, predicted), workspace)
+    _write_samples(example_answers(task, test, predicted), workspace)
     plot_loss_curves(
         {
             name: workspace.path(a) / "history.jsonl"
@@ -139,7 +139,7 @@ def target_of(task: TaskType) -> tuple[str, ExampleField] | None:
     return next(((name, field) for name, field in task.FIELDS.items() if field.target), None)
 
 
-def samples(task: TaskType, test: Sequence[Any], predicted: Predictions) -> list[dict[str, str]]:
+def example_answers(task: TaskType, test: Sequence[Any], predicted: Predictions) -> list[dict[str, str]]:
     """Some examples as a person reads them: what was given, what the model says, what is right."""
     found = target_of(task)
     if found is None or found[1].kind == "score":

@@ -14,7 +14,7 @@ from corpus.examples.from_row import Fields
 from corpus.examples.label_checks import check_labels, check_spellings
 from corpus.examples.same_file import Contents, check_apart
 from corpus.examples.splits import SPLITS, Split, Splits
-from corpus.examples.stratified import divided, strata_of
+from corpus.examples.stratified import strata_of, stratified_splits
 from corpus.examples.with_rows import ExampleWithRow, assembled, chosen, example_in
 from corpus.reading import conll, example_tables, json_objects, parallel, squad
 from corpus.reading.dotted_paths import value_at
@@ -129,7 +129,7 @@ def _divided(
     shares = {split: share for split, share in asked.items() if split not in found}
     train = found["train"]
     groups = [_group(example, config) for example in train]
-    codes = divided(strata_of([example.labels for example in train]), groups, shares, config.seed)
+    codes = stratified_splits(strata_of([example.labels for example in train]), groups, shares, config.seed)
     parts = {
         split: [example for example, code in zip(train, codes, strict=True) if code == split]
         for split in ("train", *shares)

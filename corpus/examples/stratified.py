@@ -25,7 +25,7 @@ def strata_of(labels: Sequence[Sequence[str]]) -> list[str]:
     return [min(own, key=lambda label: (counts[label], label), default="") for own in labels]
 
 
-def divided(
+def stratified_splits(
     strata: Sequence[str], groups: Sequence[str], shares: Mapping[Split, float], seed: int
 ) -> list[Split]:
     """The split of each example: held-out ones in their shares of every stratum, the others for training.

@@ -47,7 +47,7 @@ def write_down(directory: Path, server: TritonServer, name: str, version: int, q
         (directory / file).write_text(text, encoding="utf-8")
 
 
-def fault(manifest: Manifest, server: TritonServer, store: Store) -> str | None:
+def difference_from_deployed(manifest: Manifest, server: TritonServer, store: Store) -> str | None:
     """How what Triton serves differs from what this artifact of `deploy` says, None where it does not."""
     return changed_file(manifest, server, store) or _wrong_answer(manifest, server, store)
 
@@ -117,7 +117,7 @@ def _build_again(manifest: Manifest, server: TritonServer, store: Store) -> None
     name, version = manifest.external["model"], int(manifest.external["version"])
     onnx = _verified_export(manifest, store) / "onnx"
     live.rebuild(server, name, version, **onnx_files(onnx))
-    if wrong := fault(manifest, server, store):
+    if wrong := difference_from_deployed(manifest, server, store):
         raise StageError(f"after it was built again, {wrong}; {_again(name)}")
 
 

@@ -37,7 +37,7 @@ def compared(
     own = _figure(task, examples, model, settings)
     groups = groups_of(examples)
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in figures}
-    for counts in samples(groups):
+    for counts in bootstrap_counts(groups):
         ours = own(counts)
         for name, figure in figures.items():
             drawn[name].append(ours - figure(counts))
@@ -65,7 +65,7 @@ def groups_of(examples: Sequence[Mapping[str, Any]]) -> np.ndarray:
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys])
 
 
-def samples(groups: np.ndarray) -> Iterator[np.ndarray]:
+def bootstrap_counts(groups: np.ndarray) -> Iterator[np.ndarray]:
     """How often each example occurs in samples of the groups, [some samples, examples], always the same."""
     random, count = np.random.default_rng(SEED), int(groups.max()) + 1
     step = max(1, AT_ONCE // len(groups))

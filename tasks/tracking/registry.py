@@ -68,7 +68,7 @@ def client() -> Any:
 
 def _fault(uri: str) -> str | None:
     with slow_server_messages.said("MLflow"):
-        return own_servers.fault("mlflow", uri, SECONDS)
+        return own_servers.server_fault("mlflow", uri, SECONDS)
 
 
 def refusal(error: BaseException) -> str | None:

@@ -58,7 +58,7 @@ def write_sums(folder: Path) -> str:
     return sha256_file(folder / SUMS)
 
 
-def place_of(version: ModelVersion) -> dict[str, str]:
+def version_identity(version: ModelVersion) -> dict[str, str]:
     """A version's model, number and server, as the manifest of a stage that uploads to it keeps them."""
     return {"model": version.model, "version": str(version.version), "server": server_address()}
 
@@ -195,7 +195,7 @@ def _tags(version: ModelVersion) -> dict[str, Any]:
 
 def _recorded(part: Part, version: ModelVersion, store: Store) -> str | None:
     """The list of a part's files in the newest artifact of this home that uploaded them, if there is one."""
-    place, lists = place_of(version), {}
+    place, lists = version_identity(version), {}
     for path in (store.home / "artifacts" / part.stage).glob(f"[!.]*/{MANIFEST}"):
         manifest = store.manifest(part.stage, path.parent.name)
         if manifest and place.items() <= manifest.external.items():

@@ -44,26 +44,26 @@ def remember(home: Path, name: str, process: processes.Process) -> None:
 def test_a_key_is_random_stays_and_is_its_owners_alone(
     home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    key = login.key(home)
+    key = login.login_key(home)
     login.make_key(home)
     assert len(key or "") >= 32
-    assert login.key(home) == key
+    assert login.login_key(home) == key
     assert login.key_file(home).stat().st_mode & 0o777 == 0o600
     other = tmp_path_factory.mktemp("other")
     login.key_file(other).parent.mkdir()
     login.make_key(other)
-    assert login.key(other) != key
+    assert login.login_key(other) != key
 
 
 def test_a_home_without_servers_has_no_key(tmp_path: Path) -> None:
-    assert login.key(tmp_path) is None
+    assert login.login_key(tmp_path) is None
     assert login.header(tmp_path) == login.client_environment("mlflow", tmp_path) == {}
     assert login.link("http://127.0.0.1:5000", tmp_path) == "http://127.0.0.1:5000"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_links_log_in_and_lead_to_their_page(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    door = f"http://textmill:{login.key(home)}@127.0.0.1:5000/login"
+    door = f"http://textmill:{login.login_key(home)}@127.0.0.1:5000/login"
     assert login.link("http://127.0.0.1:5000", home) == login.link("http://127.0.0.1:5000/", home) == door
     assert login.link("http://127.0.0.1:5000/#/models", home) == f"{door}?next=/%23/models"
     monkeypatch.setenv(login.ON_VARIABLE, "off")
@@ -90,7 +90,7 @@ def test_log_ins_are_turned_off_by_one_setting_and_the_rest_stays(
 def test_clients_get_the_key_of_servers_that_run_and_of_no_others(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = str(login.key(home))
+    key = str(login.login_key(home))
     assert key not in "".join(servers.process_variables().values())  # whoever listens there now is not ours
     program = [sys.executable, "-c", "input()"]
     with subprocess.Popen(program, stdin=subprocess.PIPE, cwd=home / "servers") as alive:

@@ -95,7 +95,7 @@ class Place:
         return deployed.restore(self.server, self.store)
 
     def fault(self, name="router"):
-        return deployed.fault(self.manifests[name], self.server, self.store)
+        return deployed.difference_from_deployed(self.manifests[name], self.server, self.store)
 
     def answers(self, name="router"):
         (answer,) = client.ask(["rain"], name, http_port=self.server.http_port)

@@ -52,7 +52,7 @@ def serve() -> Iterator[Callable[[bytes, int], str]]:
 def test_a_web_server_is_not_taken_for_another(
     serve: Callable[[bytes, int], str], server: str, body: bytes, code: int, said: str | None
 ) -> None:
-    found = own_servers.fault(server, serve(body, code))
+    found = own_servers.server_fault(server, serve(body, code))
     assert found is None if said is None else said in (found or "")
 
 
@@ -88,5 +88,5 @@ def test_a_server_that_hangs_is_given_up_and_no_password_is_shown() -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         url = f"http://user:secret@127.0.0.1:{silent.getsockname()[1]}"
-        assert "within 1 s" in (own_servers.fault("mlflow", url, seconds=1) or "")
+        assert "within 1 s" in (own_servers.server_fault("mlflow", url, seconds=1) or "")
         assert redacted(url) == url.replace("user:secret@", "")
