@@ -1,6 +1,6 @@
 """MinHash: a short signature of a text, equal in as large a share of places as two texts have in common.
 
-A text is the set of its shingles, the runs of five units (`units.py`); how alike two texts are is the
+A text is the set of its shingles, the runs of five units (`text_units.py`); how alike two texts are is the
 Jaccard similarity of their sets. Each place of a signature is the least value that a random function
 takes on the set, and two sets agree there with a probability equal to their similarity (Broder 1997).
 """
@@ -27,7 +27,7 @@ def signatures(
     a_k and b_k are odd and follow from the seed by SplitMix64.
 
     Args:
-        hashes, offsets: what `units.unit_hashes` returned.
+        hashes, offsets: what `text_units.unit_hashes` returned.
         config: number of permutations and their seed.
     """
     lowest = np.full((len(offsets) - 1, config.permutations), EMPTY, np.uint32)
@@ -41,7 +41,7 @@ def shingle_sets(
     """The distinct shingles of each text, ascending; those of text i are `shingles[bounds[i]:bounds[i + 1]]`.
 
     Args:
-        hashes, offsets: what `units.unit_hashes` returned.
+        hashes, offsets: what `text_units.unit_hashes` returned.
 
     Returns:
         shingles uint64[total], bounds int64[n + 1].

@@ -117,7 +117,7 @@ def test_the_rule_that_the_guide_shows_demands_something_of_every_label(
     (code,) = re.findall(r'```python\n("""No label may be left out.*?)```', page, re.S)
     shown: dict[str, Any] = {}
     exec(code, shown)
-    monkeypatch.setattr(gate, "RULES", (*gate.RULES, shown["every_label_is_found"]))
+    monkeypatch.setattr(gate, "RULES", (*gate.RULES, shown["every_label_is_predicted"]))
     found = evaluation(TRUTH)
     found["model"] |= {"f1_a": 1.0, "f1_c": 0.0}
     verdict = judge_model(found, EvaluateConfig())
