@@ -1,4 +1,4 @@
-"""The door of a server's pages, Prefect's and MLflow's: who may come in, asked before the server sees a request.
+"""The door of Prefect's and MLflow's pages: who may come in, asked before the server sees a request.
 
 Listening on loopback keeps other machines out, not other users of this one, and not the pages that its
 owner's browser has open: those send requests to any address, under any name that resolves to it. So three
