@@ -56,7 +56,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Run:
+class SideMeasured:
     """CPU-seconds of one side, and per document a number that its cluster shares."""
 
     seconds: float
@@ -180,13 +180,13 @@ class _Sides:
             lines = (f"{json.dumps({'text': text})}\n" for text in table["text"].to_pylist())
             (scratch / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
 
-    def run(self, command: list[str]) -> Run:
+    def run(self, command: list[str]) -> SideMeasured:
         """One run of a side on all documents, after a few for warming up."""
         suffix, out = "jsonl" if command is PEER else "parquet", self.scratch / "found.json"
         documents = [str(self.scratch / f"{name}.{suffix}") for name in ("few", "documents")]
         total = cpu_seconds([*command, *documents, str(out)], cwd=ROOT)
         found = json.loads(out.read_text(encoding="utf-8"))
-        return Run(found["seconds"], total - found["seconds"], found["clusters"])
+        return SideMeasured(found["seconds"], total - found["seconds"], found["clusters"])
 
 
 def timed(few: Path, documents: Path, out: Path) -> None:
@@ -204,8 +204,8 @@ def find_duplicates(path: Path) -> list[int]:
     import numpy as np
 
     from corpus.cleaning.duplicates.document_features import write_features
-    from corpus.cleaning.duplicates.groups import find_clusters
     from corpus.cleaning.duplicates.minhash import signatures
+    from corpus.cleaning.duplicates.verified_groups import find_clusters
     from corpus.cleaning.text.text_units import unit_hashes
 
     documents, config = pq.ParquetFile(path), DuplicatesConfig(near=NEAR)

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.bench import machine
-from benchmarks.fine_tune_stages import Outcome, Trial, options, outcomes, prepare, spread
+from benchmarks.fine_tune_stages import ChangedRecipe, Evaluated, options, outcomes, prepare, spread
 
 SEEDS = 3
 METRIC = "accuracy"
@@ -56,7 +56,7 @@ def measure(arguments: argparse.Namespace) -> list[str]:
     """Train everything and print the table; returns why methods are missing."""
     prepare(arguments.work, arguments.data)
     trials = {trial: name for name in METHODS if name in arguments.only for trial in _trials(name)}
-    found: dict[str, list[Outcome]] = {}
+    found: dict[str, list[Evaluated]] = {}
     faults = []
     for trial, outcome in outcomes(list(trials), arguments.work):
         if isinstance(outcome, str):
@@ -76,13 +76,13 @@ def measure(arguments: argparse.Namespace) -> list[str]:
     return faults
 
 
-def _trials(name: str) -> list[Trial]:
+def _trials(name: str) -> list[ChangedRecipe]:
     if name == "privacy":  # to choose among private models would tell about the examples: each is a run
-        return [Trial("sst2", (*METHODS[name], f"fine_tune.seed={seed}")) for seed in range(SEEDS)]
-    return [Trial("sst2", (*METHODS[name], f"fine_tune.seeds={SEEDS}"))]
+        return [ChangedRecipe("sst2", (*METHODS[name], f"fine_tune.seed={seed}")) for seed in range(SEEDS)]
+    return [ChangedRecipe("sst2", (*METHODS[name], f"fine_tune.seeds={SEEDS}"))]
 
 
-def _row(name: str, found: Sequence[Outcome]) -> list[str]:
+def _row(name: str, found: Sequence[Evaluated]) -> list[str]:
     training = found[0].training
     told = [f"{key.replace('_', ' ')} {training[key]:.4g}" for key in TOLD if key in training]
     values = [value for outcome in found for value in outcome.values(METRIC)]
@@ -90,7 +90,7 @@ def _row(name: str, found: Sequence[Outcome]) -> list[str]:
     return [name, spread(values), f"{seconds:,.0f}", ", ".join(told)]
 
 
-def _figures(found: Mapping[str, Sequence[Outcome]]) -> dict[str, Any]:
+def _figures(found: Mapping[str, Sequence[Evaluated]]) -> dict[str, Any]:
     return {
         name: {
             "values": [value for outcome in every for value in outcome.values(METRIC)],

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import mean
 
 from benchmarks.bench import machine
-from benchmarks.fine_tune_stages import RANDOM, Outcome, Trial, options, outcomes, prepare, spread
+from benchmarks.fine_tune_stages import RANDOM, ChangedRecipe, Evaluated, options, outcomes, prepare, spread
 
 SEEDS = 3
 FEW = 1000
@@ -28,7 +28,7 @@ MINUTES, CORES = 15, 2
 
 
 @dataclass(frozen=True)
-class Set:
+class BenchmarkSet:
     """A recipe's set, the metric shown, the baseline it is held against, the bar where there is one.
 
     `sizes` are numbers of training examples; 0 is all.
@@ -42,14 +42,14 @@ class Set:
 
 
 SETS = (
-    Set("sst2", "accuracy", "tfidf_logistic_regression", bar=0.80),
-    Set("tnews", "accuracy", "tfidf_logistic_regression"),
-    Set("multi30k", "bleu", "nearest", bar=15.0),
-    Set("wikiann", "f1", "majority_tag"),
-    Set("mrpc", "accuracy", "majority"),
-    Set("xquad", "f1", "most_shared_words", sizes=(0,)),
+    BenchmarkSet("sst2", "accuracy", "tfidf_logistic_regression", bar=0.80),
+    BenchmarkSet("tnews", "accuracy", "tfidf_logistic_regression"),
+    BenchmarkSet("multi30k", "bleu", "nearest", bar=15.0),
+    BenchmarkSet("wikiann", "f1", "majority_tag"),
+    BenchmarkSet("mrpc", "accuracy", "majority"),
+    BenchmarkSet("xquad", "f1", "most_shared_words", sizes=(0,)),
 )
-QUICK = (Set("sst2", "accuracy", "tfidf_logistic_regression", sizes=(0,)),)
+QUICK = (BenchmarkSet("sst2", "accuracy", "tfidf_logistic_regression", sizes=(0,)),)
 COLUMNS = ["set", "metric", "baseline", *(f"{start}, {size}" for size in ("1,000", "all") for start in
            ("random", "pretrained")), "minutes of 2 cores"]  # fmt: skip
 
@@ -58,11 +58,11 @@ COLUMNS = ["set", "metric", "baseline", *(f"{start}, {size}" for size in ("1,000
 class Cell:
     """One place of the table: a set, how its weights start, how many examples it learns from."""
 
-    of: Set
+    of: BenchmarkSet
     pretrained: bool
     size: int
 
-    def trial(self, epochs: int, quick: bool) -> Trial:
+    def trial(self, epochs: int, quick: bool) -> ChangedRecipe:
         """The recipe and what is changed in it."""
         changes = [f"fine_tune.seeds={_seeds(quick)}"]
         changes += [] if self.pretrained else RANDOM
@@ -73,14 +73,14 @@ class Cell:
                 f"fine_tune.epochs={more}",
                 f"fine_tune.patience={more}",
             ]
-        return Trial(self.of.recipe, tuple(changes), smoke=quick)
+        return ChangedRecipe(self.of.recipe, tuple(changes), smoke=quick)
 
 
 def _seeds(quick: bool) -> int:
     return 2 if quick else SEEDS
 
 
-Found = Mapping[Cell, Outcome]
+Outcomes = Mapping[Cell, Evaluated]
 
 
 def measure(arguments: argparse.Namespace) -> list[str]:
@@ -102,7 +102,7 @@ def measure(arguments: argparse.Namespace) -> list[str]:
     return [verdict(one, found, faults.get(one.recipe, "")) for one in sets]
 
 
-def _found(cells: Sequence[Cell], arguments: argparse.Namespace) -> tuple[Found, dict[str, str]]:
+def _found(cells: Sequence[Cell], arguments: argparse.Namespace) -> tuple[Outcomes, dict[str, str]]:
     """What came of the cells, and by recipe why something is missing."""
     trials = {cell.trial(_epochs(cell.of.recipe), arguments.quick): cell for cell in cells}
     found, faults = {}, {}
@@ -131,13 +131,13 @@ def _epochs(recipe: str) -> int:
     return fine_tune.epochs
 
 
-def table(sets: Sequence[Set], found: Found) -> str:
+def table(sets: Sequence[BenchmarkSet], found: Outcomes) -> str:
     """A row for each set, as Markdown."""
     rows = [COLUMNS, ["---"] * len(COLUMNS), *(_row(one, found) for one in sets)]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-def _row(one: Set, found: Found) -> list[str]:
+def _row(one: BenchmarkSet, found: Outcomes) -> list[str]:
     cells = [_shown(one, found.get(Cell(one, start, size))) for size in (FEW, 0) for start in (False, True)]
     best = found.get(Cell(one, True, 0))
     if best is None:
@@ -146,11 +146,11 @@ def _row(one: Set, found: Found) -> list[str]:
     return [one.recipe, one.metric, baseline, *cells, f"{best.whole / 60 / CORES:.1f}"]
 
 
-def _shown(one: Set, outcome: Outcome | None) -> str:
+def _shown(one: BenchmarkSet, outcome: Evaluated | None) -> str:
     return spread(outcome.values(one.metric)) if outcome else ""
 
 
-def verdict(one: Set, found: Found, fault: str) -> str:
+def verdict(one: BenchmarkSet, found: Outcomes, fault: str) -> str:
     """The line for people and programs: `ok`, `short`, or `measured` where there is no bar but the time."""
     best = found.get(Cell(one, True, 0))
     if best is None or fault:
@@ -167,7 +167,7 @@ def verdict(one: Set, found: Found, fault: str) -> str:
     )
 
 
-def _write(found: Found, path: Path) -> None:
+def _write(found: Outcomes, path: Path) -> None:
     rows = [
         {
             "set": cell.of.recipe,

@@ -20,7 +20,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from benchmarks.train_run import Run, timed
+from benchmarks.train_run import TrainingMeasured, timed
 from model_code.config.fine_tuning import FineTuningRun
 from model_code.config.strict import settings_from
 from model_code.data.vocabulary import load_tokenizer, vocabulary_of
@@ -32,7 +32,7 @@ from model_code.task_types.task import Settings, TaskType, task_named
 from model_code.task_types.texts import bucketed_order
 
 
-def run_loop(job: Job) -> Run:
+def run_loop(job: Job) -> TrainingMeasured:
     """Fine-tune with `model_code`."""
     config = settings_from(FineTuningRun, job.values)
     times, _ = timed(fine_tune, job)
@@ -48,10 +48,10 @@ def run_loop(job: Job) -> Run:
     test = read_examples(job.paths["data"] / "test.jsonl")
     predicted = Predictor(job.paths["output"] / "model").predict(test)
     accuracy = task.metrics(test, predicted, settings)["accuracy"]
-    return Run(tokens, times[last] - times[first], accuracy=accuracy)
+    return TrainingMeasured(tokens, times[last] - times[first], accuracy=accuracy)
 
 
-def run_trainer(job: Job, peer: Mapping[str, Any]) -> Run:
+def run_trainer(job: Job, peer: Mapping[str, Any]) -> TrainingMeasured:
     """Fine-tune with the Hugging Face Trainer; `peer` holds `attention`, the implementation."""
     config = settings_from(FineTuningRun, job.values)
     task, settings = _task(job, config)
@@ -75,7 +75,7 @@ def run_trainer(job: Job, peer: Mapping[str, Any]) -> Run:
     predicted = task.predict(model, held_out, prepare("float32"), 64, settings)
     tokens = sum(collate.tokens[1 : len(clock.times)])
     accuracy = task.metrics(test, predicted, settings)["accuracy"]
-    return Run(tokens, clock.times[-1] - clock.times[0], accuracy=accuracy)
+    return TrainingMeasured(tokens, clock.times[-1] - clock.times[0], accuracy=accuracy)
 
 
 def _task(job: Job, config: FineTuningRun) -> tuple[TaskType, Settings]:

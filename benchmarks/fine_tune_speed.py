@@ -17,8 +17,8 @@ from itertools import count
 from pathlib import Path
 
 from benchmarks.bench import ROUNDS, BenchmarkError, Result, around, in_turn, machine, run
-from benchmarks.fine_tune_stages import RANDOM, Trial, given, options, prepare
-from benchmarks.train_run import Run
+from benchmarks.fine_tune_stages import RANDOM, ChangedRecipe, given, options, prepare
+from benchmarks.train_run import TrainingMeasured
 from benchmarks.train_sides import Sides, opened, require_peer
 
 BAR = 1.5
@@ -49,10 +49,10 @@ def measure(arguments: argparse.Namespace, sides: Sides | None = None) -> Result
     loop_seeds, trainer_seeds = count(), count()
     ways = [DEFAULT] if arguments.quick else [DEFAULT, PLAIN]
 
-    def loop() -> Run:
+    def loop() -> TrainingMeasured:
         return ours.train(CONFIG | {"seed": next(loop_seeds)})
 
-    def trainer() -> list[Run]:
+    def trainer() -> list[TrainingMeasured]:
         config = CONFIG | {"seed": next(trainer_seeds)}
         return [peer.train(config, way) for way in ways]
 
@@ -79,20 +79,22 @@ def _paths(arguments: argparse.Namespace) -> dict[str, Path]:
     """Random weights, their tokenizer and the examples, made by the stages of the recipe for SST-2."""
     prepare(arguments.work, arguments.data)
     changes = (*RANDOM, *(QUICK if arguments.quick else ()))
-    tokens, examples, pretrained = given(Trial("sst2", changes, smoke=arguments.quick), arguments.work)
+    tokens, examples, pretrained = given(
+        ChangedRecipe("sst2", changes, smoke=arguments.quick), arguments.work
+    )
     return {"model": pretrained / "model", "tokenizer": tokens / "tokenizer", "data": examples}
 
 
-def _not_judged(mine: Sequence[Run], *plain: Sequence[Run]) -> str:
+def _not_judged(mine: Sequence[TrainingMeasured], *plain: Sequence[TrainingMeasured]) -> str:
     """Against the Trainer that was told to use plain attention."""
     return "".join(f"Not judged: {around(_ratios(mine, runs))} with plain attention. " for runs in plain)
 
 
-def _ratios(mine: Sequence[Run], theirs: Sequence[Run]) -> list[float]:
+def _ratios(mine: Sequence[TrainingMeasured], theirs: Sequence[TrainingMeasured]) -> list[float]:
     return [our.speed / their.speed for our, their in zip(mine, theirs, strict=True)]
 
 
-def _row(name: str, runs: Sequence[Run]) -> list[str]:
+def _row(name: str, runs: Sequence[TrainingMeasured]) -> list[str]:
     accuracies = [one.accuracy for one in runs if one.accuracy is not None]
     if not accuracies:
         raise BenchmarkError(f"fine_tune_speed: {name} was not judged on test examples")

@@ -32,7 +32,7 @@ RANDOM = ("pretrain.steps=1", "pretrain.learning_rate=1e-12", "pretrain.muon_lea
 
 
 @dataclass(frozen=True)
-class Trial:
+class ChangedRecipe:
     """A recipe with some of its values changed, as `--set` does it."""
 
     recipe: str
@@ -41,7 +41,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Evaluated:
     """What `evaluate` found; of each stage the seconds that it took when it was made, and its figures."""
 
     evaluation: Mapping[str, Any]
@@ -81,7 +81,7 @@ def prepare(work: Path, data: Path) -> None:
     link.symlink_to(data.absolute())
 
 
-def outcomes(trials: Sequence[Trial], work: Path) -> Iterator[tuple[Trial, Outcome | str]]:
+def outcomes(trials: Sequence[ChangedRecipe], work: Path) -> Iterator[tuple[ChangedRecipe, Evaluated | str]]:
     """The outcome of each trial, or why it has none, as they end; each on one core."""
     context = get_context("spawn")
     cores = context.Queue()
@@ -100,7 +100,7 @@ def _take_core(cores: Queue[int]) -> None:
     os.sched_setaffinity(0, {cores.get()})
 
 
-def _in_process(trial: Trial, work: Path) -> Outcome | str:
+def _in_process(trial: ChangedRecipe, work: Path) -> Evaluated | str:
     from tasks.contract.errors import TextmillError
 
     log = work.absolute() / f"trials-{os.getpid()}.log"
@@ -114,7 +114,7 @@ def _in_process(trial: Trial, work: Path) -> Outcome | str:
             return f"{type(error).__name__}: {error}; the whole traceback is in {log}"
 
 
-def outcome(trial: Trial, work: Path) -> Outcome:
+def outcome(trial: ChangedRecipe, work: Path) -> Evaluated:
     """Walk from the raw files to the evaluation; the corpus passes its checkpoints, nothing is registered.
 
     Raises:
@@ -131,14 +131,14 @@ def outcome(trial: Trial, work: Path) -> Outcome:
         evaluation = evaluate(tokens, labelled, pretrained, model, None, recipe.evaluate, run)
         made = (*before, tokens, labelled, pretrained, model, evaluation)
         manifests = {artifact.stage: run.store.manifest(artifact.stage, artifact.key) for artifact in made}
-        return Outcome(
+        return Evaluated(
             json.loads((run.store.path(evaluation) / "evaluation.json").read_text(encoding="utf-8")),
             {stage: manifest.seconds for stage, manifest in manifests.items() if manifest},
             manifests["fine_tune"].metrics if manifests["fine_tune"] else {},
         )
 
 
-def given(trial: Trial, work: Path) -> tuple[Path, Path, Path]:
+def given(trial: ChangedRecipe, work: Path) -> tuple[Path, Path, Path]:
     """The folders of what a training begins with: tokens, examples, the pretrained model."""
     with chdir(work):
         recipe, run = _opened(trial)
@@ -146,7 +146,7 @@ def given(trial: Trial, work: Path) -> tuple[Path, Path, Path]:
         return run.store.path(tokens), run.store.path(labelled), run.store.path(pretrained)
 
 
-def _opened(trial: Trial) -> tuple[Recipe, Run]:
+def _opened(trial: ChangedRecipe) -> tuple[Recipe, Run]:
     from flows.recipe import load_recipe
     from tasks.contract.run import Run
 

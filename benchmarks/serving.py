@@ -25,11 +25,11 @@ from typing import Any
 from benchmarks.bench import BenchmarkError, Result, around, in_turn, machine, percentile, run
 from deploy import live, repository, triton_server
 from deploy.triton_server import HOST, TritonServer
-from flows import settings
+from flows import environment
 from tasks.contract.store import Store
 
-Answer = tuple[str, float]
-Ask = Callable[[str], Answer]
+LabelAndScore = tuple[str, float]
+Ask = Callable[[str], LabelAndScore]
 
 BAR = 5.0
 BAR_REASON = (
@@ -64,7 +64,7 @@ def measure(arguments: argparse.Namespace) -> Result:
     Raises:
         BenchmarkError: no server, endpoint or held-out texts here, or the two sides answer differently.
     """
-    home = settings.home()
+    home = environment.home()
     server = triton_server.find(home / "triton")
     if server is None:
         raise BenchmarkError(f"no Triton is running in {home}; start it with `textmill up`")
@@ -129,7 +129,7 @@ def _direct(models: Path, name: str) -> Ask:
     session = onnxruntime.InferenceSession(encoder_files / "model.onnx", providers=["CPUExecutionProvider"])
     labels = json.loads((label_files / "labels.json").read_text(encoding="utf-8"))
 
-    def ask(text: str) -> Answer:
+    def ask(text: str) -> LabelAndScore:
         ids = np.array([tokenizer.encode(text).ids], dtype=np.int64)
         logits = session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
         weights = np.exp(logits.astype(np.float64) - logits.max())
@@ -152,7 +152,7 @@ def _served(server: TritonServer, name: str, clients: int) -> Iterator[list[Ask]
 
 
 def _asker(connection: http.client.HTTPConnection, name: str) -> Ask:
-    def ask(text: str) -> Answer:
+    def ask(text: str) -> LabelAndScore:
         tensor = {"name": "text", "shape": [1, 1], "datatype": "BYTES", "data": [text]}
         body = json.dumps({"inputs": [tensor]})
         connection.request("POST", f"/v2/models/{name}/infer", body, {"Content-Type": "application/json"})

@@ -24,7 +24,7 @@ from transformers import (
     default_data_collator,
 )
 
-from benchmarks.train_run import Run
+from benchmarks.train_run import TrainingMeasured
 from model_code.config.pretraining import PretrainConfig
 from model_code.config.strict import settings_from
 from model_code.data.batches import Rows
@@ -39,10 +39,10 @@ from model_code.objectives.objective import Batch, Objective, Score
 from model_code.runtime import Runtime
 from model_code.training.module import TrainingModule
 
-Example = dict[str, torch.Tensor]
+TensorExample = dict[str, torch.Tensor]
 
 
-def train(job: Job, peer: Mapping[str, Any]) -> Run:
+def train(job: Job, peer: Mapping[str, Any]) -> TrainingMeasured:
     """Train once.
 
     `peer` holds attention, batch_size, and maybe cut, group_by_length, sparse_prediction, evaluate.
@@ -73,16 +73,16 @@ def train(job: Job, peer: Mapping[str, Any]) -> Run:
     trainer.train()
     tokens = sum(collate.tokens[1 : len(clock.times)])
     loss = _held_out_loss(model, config, job) if peer.get("evaluate") else None
-    return Run(tokens, clock.times[-1] - clock.times[0], loss)
+    return TrainingMeasured(tokens, clock.times[-1] - clock.times[0], loss)
 
 
-def slices(split: Split, length: int) -> list[Example]:
+def slices(split: Split, length: int) -> list[TensorExample]:
     """The corpus cut every `length` tokens, wherever documents end."""
     rows = torch.from_numpy(split.ids[: len(split.ids) // length * length].astype("int64")).view(-1, length)
     return [{"input_ids": row, "labels": row} for row in rows]
 
 
-def pieces(split: Split, length: int) -> list[Example]:
+def pieces(split: Split, length: int) -> list[TensorExample]:
     """Each document alone, the longer ones in pieces of `length` tokens, so that no token is lost."""
     documents = (
         torch.from_numpy(split.ids[begin:end].astype("int64"))
@@ -97,7 +97,7 @@ class _Counted:
     def __init__(self, collate: Any) -> None:
         self._collate, self.tokens = collate, list[int]()
 
-    def __call__(self, examples: list[Example]) -> Any:
+    def __call__(self, examples: list[TensorExample]) -> Any:
         self.tokens.append(sum(len(example["input_ids"]) for example in examples))
         return self._collate(examples)
 

@@ -19,7 +19,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.bench import ROUNDS, Result, around, machine, run
-from benchmarks.train_run import Run
+from benchmarks.train_run import TrainingMeasured
 from benchmarks.train_sides import Side, Sides, both_sides
 
 BAR = 1.0
@@ -69,7 +69,7 @@ def measure(kind: str, arguments: argparse.Namespace, sides: Sides | None = None
     )
 
 
-def _for_seconds(trainer: Side, config: Mapping[str, Any], seconds: float) -> Run:
+def _for_seconds(trainer: Side, config: Mapping[str, Any], seconds: float) -> TrainingMeasured:
     """The Trainer's run of so many CPU-seconds or a little more, in steps as its own speed has them."""
     peer = {"attention": "eager", "batch_size": BATCH, "cut": True}
     paces = [trainer.train({**config, "steps": 4}, peer) for _ in range(2)]
@@ -77,7 +77,7 @@ def _for_seconds(trainer: Side, config: Mapping[str, Any], seconds: float) -> Ru
     return trainer.train({**config, "steps": steps}, peer | {"evaluate": True})
 
 
-def _row(name: str, runs: Sequence[Run]) -> list[str]:
+def _row(name: str, runs: Sequence[TrainingMeasured]) -> list[str]:
     """The first step is before the clock starts."""
     steps = runs[0].tokens // (SEQUENCE * BATCH) + 1
     seconds, losses = ([one.cpu_seconds for one in runs], [one.loss or 0.0 for one in runs])

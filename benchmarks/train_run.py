@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Run:
+class TrainingMeasured:
     """Tokens of text and CPU-seconds from the end of the first step to the end of the last.
 
     `loss` is that on held-out text, in nats per guessed token, where it was asked for; `accuracy` that on

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench import BenchmarkError
-from benchmarks.train_run import Run
+from benchmarks.train_run import TrainingMeasured
 from benchmarks.train_tokens import prepared_tokens
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,7 +29,7 @@ class Side:
     process: subprocess.Popen[str]
     log: Path
 
-    def train(self, config: Mapping[str, Any], peer: Mapping[str, Any] | None = None) -> Run:
+    def train(self, config: Mapping[str, Any], peer: Mapping[str, Any] | None = None) -> TrainingMeasured:
         """Train once with a config of the side's kind; `peer` is what only the Trainer is told.
 
         Raises BenchmarkError when the process ends instead.
@@ -46,7 +46,7 @@ class Side:
         if not line:
             words = self.log.read_text(errors="replace", encoding="utf-8")[-2000:]
             raise BenchmarkError(f"train: the {self.log.stem} ended without a figure:\n{words}")
-        return Run(**json.loads(line))
+        return TrainingMeasured(**json.loads(line))
 
 
 Sides = tuple[Side, Side]

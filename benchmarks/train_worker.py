@@ -3,8 +3,8 @@
     python -m benchmarks.train_worker loop|trainer|fine_tune_loop|fine_tune_trainer JOB.json
 
 JOB holds the paths of a job of `model_code.pretraining` or `model_code.fine_tuning`, a line its `config` and,
-as `peer`, what only the Trainer is told. The answer is one line of JSON: a `Run`. The process stays on one
-core: with one thread CPU-seconds hold no waiting.
+as `peer`, what only the Trainer is told. The answer is one line of JSON: a `TrainingMeasured`. The process
+stays on one core: with one thread CPU-seconds hold no waiting.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.train_run import Run, timed
+from benchmarks.train_run import TrainingMeasured, timed
 
 if TYPE_CHECKING:
     from model_code.job import Job
 
 
-def run_loop(job: Job, peer: dict[str, Any]) -> Run:
+def run_loop(job: Job, peer: dict[str, Any]) -> TrainingMeasured:
     """Pretrain with `model_code`."""
     from model_code.config.pretraining import PretrainConfig
     from model_code.pretraining import pretrain
@@ -33,31 +33,31 @@ def run_loop(job: Job, peer: dict[str, Any]) -> Run:
     first, last = min(times), max(times)
     config = PretrainConfig(**job.values)
     tokens = (last - first) * config.batch_size * config.sequence_length
-    return Run(tokens, times[last] - times[first], metrics["loss"])
+    return TrainingMeasured(tokens, times[last] - times[first], metrics["loss"])
 
 
-def run_trainer(job: Job, peer: dict[str, Any]) -> Run:
+def run_trainer(job: Job, peer: dict[str, Any]) -> TrainingMeasured:
     """Pretrain with the Hugging Face Trainer."""
     from benchmarks.train_peer import train
 
     return train(job, peer)
 
 
-def fine_tune_loop(job: Job, peer: dict[str, Any]) -> Run:
+def fine_tune_loop(job: Job, peer: dict[str, Any]) -> TrainingMeasured:
     """Fine-tune with `model_code`."""
     from benchmarks.fine_tune_sides import run_loop
 
     return run_loop(job)
 
 
-def fine_tune_trainer(job: Job, peer: dict[str, Any]) -> Run:
+def fine_tune_trainer(job: Job, peer: dict[str, Any]) -> TrainingMeasured:
     """Fine-tune with the Hugging Face Trainer."""
     from benchmarks.fine_tune_sides import run_trainer
 
     return run_trainer(job, peer)
 
 
-SIDES: dict[str, Callable[[Job, dict[str, Any]], Run]] = {
+SIDES: dict[str, Callable[[Job, dict[str, Any]], TrainingMeasured]] = {
     side.__name__.removeprefix("run_"): side
     for side in (run_loop, run_trainer, fine_tune_loop, fine_tune_trainer)
 }

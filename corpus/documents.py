@@ -82,7 +82,7 @@ def document_id(text: str) -> str:
 
 
 @lru_cache(maxsize=1)  # the docstrings of one module share its bytes
-def digest_of(raw: bytes) -> str:
+def content_id(raw: bytes) -> str:
     """32 hex characters: BLAKE2b-128 of `raw`."""
     return blake2b(raw, digest_size=16).hexdigest()
 
@@ -176,7 +176,7 @@ def _row(document: Document) -> dict[str, object]:
         "license": document.license,
         "language": None,
         "collected_at": document.collected_at,
-        "raw_digest": digest_of(text.encode() if document.raw is None else document.raw),
+        "raw_digest": content_id(text.encode() if document.raw is None else document.raw),
         "encoding": document.encoding,
         "extractor": document.extractor,
         "meta": json.dumps(dict(document.meta), sort_keys=True),

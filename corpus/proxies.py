@@ -32,17 +32,17 @@ def variables(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     Raises:
         RecipeError: a proxy that no client of ours can speak to.
     """
-    found = dict(_proxies(environment))
+    variables = dict(_proxies(environment))
     # Two clients know no ALL_PROXY; a SOCKS proxy they could not use anyway (`refuse_socks`).
     for every in ("ALL_PROXY", "all_proxy"):
-        if urlsplit(found.get(every, "")).scheme in ("http", "https"):
+        if urlsplit(variables.get(every, "")).scheme in ("http", "https"):
             for name in ("HTTP_PROXY", "HTTPS_PROXY"):
                 if not (environment.get(name) or environment.get(name.lower())):
-                    found[name] = found[every]
+                    variables[name] = variables[every]
     without = _without(environment)
     networks = {entry for entry in [*without, *environment.get(NETWORKS, "").split(",")] if _network(entry)}
-    found[NETWORKS] = ",".join(sorted(networks))
-    return found | dict.fromkeys(WITHOUT, ",".join(entry for entry in without if not _is_of_ipv6(entry)))
+    variables[NETWORKS] = ",".join(sorted(networks))
+    return variables | dict.fromkeys(WITHOUT, ",".join(entry for entry in without if not _is_of_ipv6(entry)))
 
 
 def reach_directly(host: str) -> None:

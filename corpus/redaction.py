@@ -59,8 +59,10 @@ def _secrets() -> Iterator[str]:
     for name, value in os.environ.items():
         if "://" in value:
             users = (match[0] for match in _USER.finditer(value))
-            found = [user.removesuffix("@").partition(":")[2] for user in users]
+            candidates = [user.removesuffix("@").partition(":")[2] for user in users]
         else:  # a path names a secret and is none
-            found = [value] if _VARIABLE.fullmatch(name) and not value.startswith("/") else []
+            candidates = [value] if _VARIABLE.fullmatch(name) and not value.startswith("/") else []
         # A word or a number stands in texts that have nothing to do with it.
-        yield from (s for s in found if len(s) >= SHORTEST_SECRET and not s.isalpha() and not s.isdecimal())
+        yield from (
+            s for s in candidates if len(s) >= SHORTEST_SECRET and not s.isalpha() and not s.isdecimal()
+        )

@@ -23,7 +23,7 @@ LOAD_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class EndpointAnswer:
     """What an endpoint says about one text; labels and probabilities (summing to 1), likeliest first."""
 
     label: str
@@ -35,7 +35,7 @@ class Answer:
 
 def ask(
     texts: Sequence[str], model: str, *, http_port: int, version: int | None = None, timeout: float = 10.0
-) -> list[Answer]:
+) -> list[EndpointAnswer]:
     """Classify texts with an endpoint; any number of texts, sent in as many requests as it takes.
 
     Protocol: https://github.com/kserve/kserve/blob/master/docs/predict-api/v2/required_api.md
@@ -125,7 +125,9 @@ def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
         yield texts[start:]
 
 
-def _ask_batch(connection: http.client.HTTPConnection, path: str, texts: Sequence[str]) -> list[Answer]:
+def _ask_batch(
+    connection: http.client.HTTPConnection, path: str, texts: Sequence[str]
+) -> list[EndpointAnswer]:
     tensor = {"name": "text", "shape": [len(texts), 1], "datatype": "BYTES", "data": list(texts)}
     headers = {"Content-Type": "application/json"}
     connection.request("POST", path, json.dumps({"inputs": [tensor]}), headers)
@@ -136,13 +138,13 @@ def _ask_batch(connection: http.client.HTTPConnection, path: str, texts: Sequenc
     return list(_answers(json.loads(body), len(texts)))
 
 
-def _answers(body: dict[str, Any], count: int) -> Iterator[Answer]:
+def _answers(body: dict[str, Any], count: int) -> Iterator[EndpointAnswer]:
     outputs = {output["name"]: output["data"] for output in body["outputs"]}
     width = len(outputs["labels"]) // count
     for start in range(0, count * width, width):
         labels = outputs["labels"][start : start + width]
         probabilities = outputs["probabilities"][start : start + width]
-        yield Answer(labels[0], probabilities[0], labels, probabilities, str(body["model_version"]))
+        yield EndpointAnswer(labels[0], probabilities[0], labels, probabilities, str(body["model_version"]))
 
 
 def _refusal(path: str, body: bytes) -> str:

@@ -26,7 +26,7 @@ from deploy.errors import TritonError
 
 PLACEHOLDER = "--hidden"
 TRACEME, DETACH = 0, 17  # of <sys/ptrace.h>
-WORD = struct.calcsize("P")
+POINTER_BYTES = struct.calcsize("P")
 
 
 def spawn(
@@ -73,12 +73,12 @@ def _move_pointers(pid: int, arguments: int, variables: int, hidden: Sequence[st
     after_name = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2]
     stack = int(after_name.split()[25])
     count = arguments + len(hidden)
-    first_argument, first_variable = stack + WORD, stack + WORD * (count + 2)
+    first_argument, first_variable = stack + POINTER_BYTES, stack + POINTER_BYTES * (count + 2)
     with Path(f"/proc/{pid}/mem").open("r+b", buffering=0) as memory:
 
         def read(address: int) -> int:
             memory.seek(address)
-            return int(struct.unpack("P", memory.read(WORD))[0])
+            return int(struct.unpack("P", memory.read(POINTER_BYTES))[0])
 
         def write(address: int, pointer: int) -> None:
             memory.seek(address)
@@ -87,6 +87,6 @@ def _move_pointers(pid: int, arguments: int, variables: int, hidden: Sequence[st
         if read(stack) != count:
             raise ValueError("the initial stack is not where it should be")
         for index, name in enumerate(hidden):
-            variable = first_variable + WORD * (variables + index)
-            write(first_argument + WORD * (arguments + index), read(variable) + len(f"{name}="))
+            variable = first_variable + POINTER_BYTES * (variables + index)
+            write(first_argument + POINTER_BYTES * (arguments + index), read(variable) + len(f"{name}="))
             write(variable, read(first_variable))

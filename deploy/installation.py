@@ -56,24 +56,24 @@ def find() -> Installation:
     )
     if result.returncode:
         raise TritonError(f"{root}/bin/python does not work: {result.stderr.strip()}; run `make install`")
-    found = json.loads(result.stdout)
-    if found["package"] is None:
+    parts = json.loads(result.stdout)
+    if parts["package"] is None:
         raise TritonError(f"{root} has no nvidia-pytriton; run `make install`")
     # With NumPy 2 the backend doesn't fail: it passes wrong numbers on.
-    if not (found["numpy"] or "").startswith("1."):
-        raise TritonError(f"{root} has NumPy {found['numpy']}, Triton needs 1.x; run `make install`")
-    if found["library"] is None:
+    if not (parts["numpy"] or "").startswith("1."):
+        raise TritonError(f"{root} has NumPy {parts['numpy']}, Triton needs 1.x; run `make install`")
+    if parts["library"] is None:
         raise TritonError(
-            f"Triton's Python backend needs the shared library libpython{found['python']}.so.1.0, which is "
-            f"not on this machine; `apt-get install libpython{found['python']}`"
+            f"Triton's Python backend needs the shared library libpython{parts['python']}.so.1.0, which is "
+            f"not on this machine; `apt-get install libpython{parts['python']}`"
         )
-    package = Path(found["package"])
+    package = Path(parts["package"])
     return Installation(
         root=root,
         server=package / "tritonserver",
         libraries=package.parent / "nvidia_pytriton.libs",
-        python=found["python"],
-        libpython=Path(found["library"]),
+        python=parts["python"],
+        libpython=Path(parts["library"]),
     )
 
 

@@ -27,11 +27,11 @@ from deploy.errors import TritonError
 
 TEMPLATES = Path(__file__).parent / "templates"
 MODELS = Path(__file__).parent / "models"
-PARTS = ("tokenizer", "encoder", "labels")
+COMPOSING_MODELS = ("tokenizer", "encoder", "labels")
 CANDIDATE = "-candidate"
 # A file name has 255 bytes, and parts and temporary files add to it.
 LONGEST_NAME = 128
-COMPOSING = f"-v([1-9][0-9]*)-({'|'.join(PARTS)})"
+COMPOSING = f"-v([1-9][0-9]*)-({'|'.join(COMPOSING_MODELS)})"
 
 
 def add_version(
@@ -143,13 +143,13 @@ def touch(repository: Path, name: str, version: int) -> None:
 
 def composing_models(name: str, version: int) -> list[str]:
     """The names of the models that one version consists of."""
-    return [f"{name}-v{version}-{part}" for part in PARTS]
+    return [f"{name}-v{version}-{part}" for part in COMPOSING_MODELS]
 
 
 def versions(repository: Path, name: str) -> list[int]:
     """The versions of `<name>` on disk with all three models, ascending."""
     found = Counter(version for version, _ in _composing_models_on_disk(repository, name))
-    return sorted(version for version, count in found.items() if count == len(PARTS))
+    return sorted(version for version, count in found.items() if count == len(COMPOSING_MODELS))
 
 
 def pinned_version(repository: Path, ensemble: str) -> int | None:

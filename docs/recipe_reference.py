@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from expectations.checkpoint import Demands
 from expectations.clean_corpus import CleanDemands
+from expectations.judgement import Demands
 from expectations.raw_corpus import RawDemands
 from expectations.tokens import TokenDemands
 from flows.recipe import Recipe

@@ -12,9 +12,9 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from expectations.checkpoint import Demands, Rule, Share
 from expectations.drift import Profile
-from expectations.patterns import ANY, FLAGS, MACROS, PERSONAL_DATA
+from expectations.judgement import Demands, Rule, Share
+from expectations.residual_patterns import ANY_PATTERN, FLAGS, MACROS, PERSONAL_DATA
 from expectations.statistics import Statistics, literals, parquet, share
 
 DRIFT = ("length_drift", "language_drift", "source_drift", "kept_share_drift")
@@ -124,7 +124,7 @@ def open_clean_corpus(cleaned: Path, spill: Path) -> Statistics:
             f"FROM {parquet(cleaned, 'clusters.parquet')} WHERE NOT exact AND id != representative",
             f"CREATE TABLE flagged AS SELECT id, uri, {flags} FROM "
             f"(SELECT id, uri, coalesce(text, '') AS text FROM {documents}) "
-            f"WHERE regexp_matches(text, '{ANY}') OR {FLAGS['empty_text']}",
+            f"WHERE regexp_matches(text, '{ANY_PATTERN}') OR {FLAGS['empty_text']}",
         ],
     )
 

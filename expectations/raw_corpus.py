@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from expectations.checkpoint import Demands, Rule, Share
+from expectations.judgement import Demands, Rule, Share
 from expectations.statistics import Statistics, literals, parquet, share
 
 # Column of a document shard -> physical type in Parquet.

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expectations.checkpoint import FailingDocument, Rule
+from expectations.judgement import FailingDocument, Rule
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
-from expectations.checkpoint import Demands, Rule, Share
+from expectations.judgement import Demands, Rule, Share
 from expectations.statistics import Statistics, parquet
 
 SPLITS = ("train", "validation", "test")

@@ -31,7 +31,7 @@ corpus_app = typer.Typer(help="Look at the corpus that the last run of a recipe 
 app.add_typer(corpus_app, name="corpus")
 
 RecipeArgument = Annotated[str, typer.Argument(help="A recipe file, or the name of a built-in recipe.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="Override a value: pretrain.steps=200.")]
+Overrides = Annotated[list[str] | None, typer.Option("--set", help="Override a value: pretrain.steps=200.")]
 Stages = Annotated[list[str] | None, typer.Option("--refresh", help="Make this stage anew. Repeatable.")]
 Smoke = Annotated[bool, typer.Option("--smoke", help="The small form of the recipe: a minute or two.")]
 
@@ -39,7 +39,7 @@ Smoke = Annotated[bool, typer.Option("--smoke", help="The small form of the reci
 @app.command()
 def run(
     recipe: RecipeArgument,
-    overrides: Set = None,
+    overrides: Overrides = None,
     only: Annotated[str | None, typer.Option(help="Run this stage alone, without Prefect.")] = None,
     start: Annotated[
         str | None, typer.Option("--from", help="Begin here; earlier stages must be there.")
@@ -68,7 +68,9 @@ def run(
 
 
 @app.command()
-def plan(recipe: RecipeArgument, overrides: Set = None, refresh: Stages = None, smoke: Smoke = False) -> None:
+def plan(
+    recipe: RecipeArgument, overrides: Overrides = None, refresh: Stages = None, smoke: Smoke = False
+) -> None:
     """Show what a run would make and what it would find, without running anything."""
     with _errors():
         from flows import command
@@ -77,7 +79,7 @@ def plan(recipe: RecipeArgument, overrides: Set = None, refresh: Stages = None, 
 
 
 @app.command()
-def tune(recipe: RecipeArgument, overrides: Set = None, smoke: Smoke = False) -> None:
+def tune(recipe: RecipeArgument, overrides: Overrides = None, smoke: Smoke = False) -> None:
     """Try out micro-batches and learning rates for a recipe's pretraining, in a minute or so."""
     with _errors(writes=True):
         from flows import command
@@ -147,7 +149,7 @@ def env() -> None:
 
         from flows import servers
 
-        for name, value in servers.environment().items():
+        for name, value in servers.process_variables().items():
             print(f"export {name}={shlex.quote(value)}")
 
 
@@ -254,12 +256,12 @@ def _errors(*, writes: bool = False) -> Iterator[None]:
 
 def _foreseen(error: Exception) -> str | None:
     """A sentence about an error of the disk or of a server that went away, however libraries wrap it."""
-    from flows import settings
+    from flows import environment
     from tasks.contract import disk
 
     refused = disk.cause(error) or (error if isinstance(error, OSError) else None)
     if refused is not None and type(refused).__module__ == "builtins":
-        return disk.explain(refused, settings.home())
+        return disk.explain(refused, environment.home())
     from tasks.tracking.registry import refusal
 
     if said := refusal(error):
@@ -281,26 +283,26 @@ def _complain(message: str) -> None:
     print(red("error: ") + redacted(message), file=sys.stderr)
 
 
-def _print_state(found: list[ServerStatus]) -> None:
+def _print_state(status: list[ServerStatus]) -> None:
     """The servers and the endpoints, a line each; ends with 1 when one of them does not answer."""
     from flows import endpoints, servers
 
-    _print_servers(found)
+    _print_servers(status)
     served = endpoints.status(servers.triton_home(), servers.current_ports().triton_http)
     for endpoint in served:
         print(f"{endpoint.name}  version {endpoint.version}  {endpoint.fault or 'answers'}  {endpoint.url}")
     servers.check_own(servers.NAMES)
-    silent: list[str] = [server.name for server in found if server.state in ("stopped", "silent")]
+    silent: list[str] = [server.name for server in status if server.state in ("stopped", "silent")]
     silent += [endpoint.name for endpoint in served if endpoint.fault]
     if silent:
         _complain(f"no answer: {', '.join(silent)}; `textmill up` starts what is missing")
         raise typer.Exit(1)
 
 
-def _print_servers(found: list[ServerStatus]) -> None:
+def _print_servers(status: list[ServerStatus]) -> None:
     from flows.servers import link
 
-    for server in found:
+    for server in status:
         pid = f"  pid {server.pid}" if server.pid else ""
         url = link(server.name, server.url) if server.state == "running" else server.url
         print(f"{server.name:<8} {server.state:<9} {url}{pid}")

@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from corpus.redaction import redacted
-from flows import servers, settings
-from flows.checks import check, check_recipe
+from flows import environment, servers
+from flows.checks_before_a_run import check, check_recipe
 from flows.home import make_private
 from flows.question import ask, draw
 from flows.recipe import Recipe, load_recipe
-from flows.record import RunRecord, own_record, records
+from flows.run_record import RunRecord, own_record, records
 from flows.stages import NEEDS, after, before, check_order, check_stages, last_stage
 from tasks.collection.kept_sources import forget_unused
 from tasks.contract.console import console
-from tasks.contract.run import PENDING, Outcome, Run
+from tasks.contract.run import PENDING, Run, StageOutcome
 from tasks.contract.store import Store
 from tasks.tracking import own_servers
 
@@ -25,7 +25,7 @@ from tasks.tracking import own_servers
 def load(reference: str, overrides: Sequence[str], *, smoke: bool = False) -> Recipe:
     """Read the recipe, and set the environment before Prefect and MLflow are imported."""
     make_private()
-    os.environ.update(servers.environment())
+    os.environ.update(servers.process_variables())
     # Prefect's log goes to its own pages; on the terminal our lines are enough.
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     return load_recipe(reference, overrides, smoke=smoke)
@@ -77,14 +77,14 @@ def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
 
     check_stages(recipe, refresh)
     unknown = _unknown_registry()
-    found: list[Outcome] = []
+    outcomes: list[StageOutcome] = []
     skipped = after(last_stage(recipe))
-    run = Run(settings.home(), refresh=refresh, skipped=skipped, planning=True, record=found.append)
+    run = Run(environment.home(), refresh=refresh, skipped=skipped, planning=True, record=outcomes.append)
     run_stages(recipe, run, lambda part: part.fn)
-    if any(outcome.state == "pending" for outcome in found):
+    if any(outcome.state == "pending" for outcome in outcomes):
         check(recipe, skipped)
     words = {"cached": "cached", "pending": "would run"}
-    for outcome in found:
+    for outcome in outcomes:
         digest = outcome.digest[:12] if outcome.state == "cached" else ""
         console.print(f"{outcome.stage:<15} {words[outcome.state]:<10} {digest}")
     if unknown:
@@ -93,25 +93,25 @@ def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
 
 def dry_run(recipe: Recipe) -> None:
     """Print what the recipe's pretraining would need."""
-    from flows import pretraining
+    from flows import before_pretraining
 
     check_stages(recipe, ["pretrain"])
     check_recipe(recipe, skipped=after("pretrain"))
-    pretraining.dry_run(recipe)
+    before_pretraining.dry_run(recipe)
 
 
 def tune(recipe: Recipe) -> None:
     """Print the micro-batch and the rates that suit the recipe's pretraining on this machine."""
-    from flows import pretraining
+    from flows import before_pretraining
 
     check_stages(recipe, ["pretrain"])
     check_recipe(recipe, skipped=after("pretrain"))
-    pretraining.tune(recipe)
+    before_pretraining.tune(recipe)
 
 
 def list_runs(recipe: str | None, last: int) -> None:
     """Print the newest runs."""
-    chosen = [record for record in records(settings.home()) if recipe in (None, record.recipe)][:last]
+    chosen = [record for record in records(environment.home()) if recipe in (None, record.recipe)][:last]
     if not chosen:
         console.print("no runs yet")
         return
@@ -141,11 +141,11 @@ def collect_garbage(keep: int) -> None:
     """Remove artifacts that none of the last `keep` runs of any recipe refers to."""
     wanted: set[tuple[str, str]] = set()
     seen: dict[str, int] = {}
-    for record in records(settings.home()):
+    for record in records(environment.home()):
         seen[record.recipe] = seen.get(record.recipe, 0) + 1
         if seen[record.recipe] <= keep or record.state == "running":
             wanted |= {(outcome.stage, outcome.key) for outcome in record.outcomes}
-    store = Store(settings.home())
+    store = Store(environment.home())
     removed, freed = store.collect_garbage(wanted)
     freed += forget_unused(store)
     console.print(f"{removed} artifacts removed, {freed / 1e6:,.1f} MB freed")
@@ -153,8 +153,8 @@ def collect_garbage(keep: int) -> None:
 
 def _unknown_registry() -> str:
     """Why a plan can't know what is registered, "" if it can; then no other server is asked instead."""
-    if url := settings.external_url("mlflow"):
-        if wrong := own_servers.fault("mlflow", url):
+    if url := environment.external_url("mlflow"):
+        if wrong := own_servers.server_fault("mlflow", url):
             return f"MLFLOW_TRACKING_URI={redacted(url)} {wrong}"
         return ""
     if servers.find("mlflow"):
@@ -166,7 +166,7 @@ def _unknown_registry() -> str:
 
 def _print_closing(recipe: Recipe) -> None:
     """The last lines of a run: how it ended, the served answers, and where to look."""
-    record = own_record(settings.home())
+    record = own_record(environment.home())
     if record is None:
         return
     counted = [f"{state} {n}" for state in ("made", "cached", "failed") if (n := _count(record, state))]
@@ -179,7 +179,7 @@ def _print_closing(recipe: Recipe) -> None:
             recipe.questions, ask(recipe.questions, recipe.registration.model), strict=True
         ):
             draw(question, answer, top=3)
-    folder = settings.home() / "runs" / record.id
+    folder = environment.home() / "runs" / record.id
     console.print()
     for name, place in _places(record, folder):
         console.print(f"{name:<10} {place}")

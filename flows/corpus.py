@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from flows import settings
-from flows.record import last_artifact
+from flows import environment
+from flows.run_record import last_artifact
 from tasks.contract.errors import StageError
 from tasks.contract.store import Store
 
@@ -18,7 +18,7 @@ MEMORY = "1GB"
 
 
 @dataclass(frozen=True)
-class Corpus:
+class LastCorpus:
     """The artifacts of a corpus: `collected` is None when it is no longer there, `config` cleaning's own."""
 
     recipe: str
@@ -39,13 +39,13 @@ class Corpus:
         return dropped
 
 
-def last_corpus(recipe: str) -> Corpus:
+def last_corpus(recipe: str) -> LastCorpus:
     """The corpus of the newest run of a recipe that came to its cleaning.
 
     Raises:
         StageError: there is none, or its artifact was removed.
     """
-    store = Store(settings.home())
+    store = Store(environment.home())
     cleaned = last_artifact(store, recipe, "clean")
     if cleaned is None:
         raise StageError(
@@ -56,7 +56,7 @@ def last_corpus(recipe: str) -> Corpus:
     collected = last_artifact(store, recipe, "collect")
     if manifest and collected and manifest.inputs.get("collected", {}).get("digest") != collected.digest:
         collected = None  # a newer run has collected, and not cleaned
-    return Corpus(
+    return LastCorpus(
         recipe,
         store.path(cleaned),
         manifest.config if manifest else {},

@@ -8,12 +8,12 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from rich.console import Console, Group, RenderableType
-from rich.rule import Rule as Line
+from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
 from corpus.cleaning.filters.rule_sets import rules_of
-from flows.corpus import Corpus, query, shards
+from flows.corpus import LastCorpus, query, shards
 from tasks.contract.errors import RecipeError
 
 NARROW = 100  # columns; below, documents come one after the other
@@ -26,7 +26,7 @@ _CONTROLS = {code: chr(0x2400 + code) for code in range(32) if code not in (9, 1
     **dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A)), ""),
 }
 
-Row = Mapping[str, Any]
+ShownDocument = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +50,11 @@ class Selection:
 class _Page(NamedTuple):
     """Some documents, and how many there are on all pages."""
 
-    rows: Sequence[Row] = ()
+    rows: Sequence[ShownDocument] = ()
     total: int = 0
 
 
-def show(corpus: Corpus, selection: Selection, console: Console) -> None:
+def show(corpus: LastCorpus, selection: Selection, console: Console) -> None:
     """Print one page: kept documents on the left, dropped ones on the right.
 
     A duplicate has the document that was kept in its stead beside it.
@@ -85,7 +85,7 @@ def show(corpus: Corpus, selection: Selection, console: Console) -> None:
     console.print(f"page {selection.page} of {pages:,}: {', '.join(counts)}", style="dim")
 
 
-def _check_filter(corpus: Corpus, name: str | None) -> None:
+def _check_filter(corpus: LastCorpus, name: str | None) -> None:
     if name is not None and not corpus.dropped.get(name):
         found = sorted(((n, key) for key, n in corpus.dropped.items() if n), reverse=True)
         listed = ", ".join(f"{key} ({n:,})" for n, key in found)
@@ -93,7 +93,7 @@ def _check_filter(corpus: Corpus, name: str | None) -> None:
         raise RecipeError(f"corpus show: {name!r} {nothing}; these dropped something: {listed or 'none'}")
 
 
-def _page(corpus: Corpus, folder: str, selection: Selection) -> _Page:
+def _page(corpus: LastCorpus, folder: str, selection: Selection) -> _Page:
     demands = {
         "source": "source = $source",
         "language": "language = $language",
@@ -115,7 +115,7 @@ def _page(corpus: Corpus, folder: str, selection: Selection) -> _Page:
     return _Page([found[row["id"], row["uri"]] for row in wanted], total)
 
 
-def _by_id(corpus: Corpus, folder: str, ids: Sequence[str]) -> list[Row]:
+def _by_id(corpus: LastCorpus, folder: str, ids: Sequence[str]) -> list[ShownDocument]:
     columns = COLUMNS + (", filter, value, duplicate_of" if folder == "dropped" else "")
     names = {f"id{number}": id for number, id in enumerate(ids)}
     among = f"id IN ({', '.join('$' + name for name in names) or 'NULL'})"
@@ -123,10 +123,10 @@ def _by_id(corpus: Corpus, folder: str, ids: Sequence[str]) -> list[Row]:
     return [*query(f"SELECT {columns} FROM read_parquet($shards) WHERE {among}", asked)]
 
 
-def _kept_instead(corpus: Corpus, dropped: Sequence[Row]) -> list[Row | None]:
+def _kept_instead(corpus: LastCorpus, dropped: Sequence[ShownDocument]) -> list[ShownDocument | None]:
     """The documents that dropped duplicates were dropped for, each beside its duplicate."""
     ids = [row["duplicate_of"] for row in dropped]
-    found: dict[str, Row] = {}
+    found: dict[str, ShownDocument] = {}
     for folder in ("dropped", "documents"):  # the kept one may have been left out of the mixture later
         found |= {row["id"]: row for row in _by_id(corpus, folder, ids)}
     return [found.get(id) for id in ids]
@@ -142,7 +142,7 @@ class _Limits:
         }
         self.near = config.get("duplicates", {}).get("near")
 
-    def of(self, row: Row) -> str:
+    def of(self, row: ShownDocument) -> str:
         """The limit that a dropped document missed; empty where there is no number."""
         if rule := self.rules.get(row["filter"]):
             at = "at least" if rule.bound == ">=" else "at most"
@@ -150,17 +150,17 @@ class _Limits:
         return f", dropped from {self.near:g} on" if row["filter"] == "near_duplicate" and self.near else ""
 
 
-def _kept(row: Row, selection: Selection) -> RenderableType:
+def _kept(row: ShownDocument, selection: Selection) -> RenderableType:
     return Group(Text("kept", style="bold green"), *_document(row, selection))
 
 
-def _dropped(row: Row, limits: _Limits, selection: Selection) -> RenderableType:
+def _dropped(row: ShownDocument, limits: _Limits, selection: Selection) -> RenderableType:
     reason = Text(f"dropped by {row['filter']}", style="bold red")
     found = Text(f"{_visible(str(row['value']))}{limits.of(row)}", style="red")
     return Group(Text.assemble(reason, ": ", found), *_document(row, selection))
 
 
-def _document(row: Row, selection: Selection) -> list[Text]:
+def _document(row: ShownDocument, selection: Selection) -> list[Text]:
     """A document's address and ids, what is known of it, and its text as far as there is room."""
     about = f"{row['source']} · {row['language'] or 'und'} · {row['characters']:,} characters"
     ids = f"id {row['id']}"
@@ -191,12 +191,12 @@ def _layout(
             for document in pair:
                 if document is not None:
                     yield document
-                    yield Line(style="dim")
+                    yield Rule(style="dim")
         return
     table = Table.grid(expand=True, padding=(0, 2))
     table.add_column(ratio=1)
     table.add_column(ratio=1)
     for kept, dropped in pairs:
         table.add_row(kept or "", dropped or "")
-        table.add_row(Line(style="dim"), Line(style="dim"))
+        table.add_row(Rule(style="dim"), Rule(style="dim"))
     yield table

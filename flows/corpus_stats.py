@@ -10,13 +10,13 @@ from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
 
-from flows.corpus import Corpus, query, shards
+from flows.corpus import LastCorpus, query, shards
 from flows.corpus_figures import Bars, corpus_bars, largest
 
 WIDTH = 110
 
 
-def draw(corpus: Corpus, console: Console) -> None:
+def draw(corpus: LastCorpus, console: Console) -> None:
     """Print the figures of a corpus as tables with bars.
 
     Raises:
@@ -29,7 +29,7 @@ def draw(corpus: Corpus, console: Console) -> None:
         _draw_bars(bars, console)
 
 
-def _collection(corpus: Corpus) -> list[Bars]:
+def _collection(corpus: LastCorpus) -> list[Bars]:
     """Encodings, and the reasons for which records were left out."""
     if corpus.collected is None:
         return []

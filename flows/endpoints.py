@@ -35,7 +35,7 @@ def status(triton_home: Path, http_port: int) -> list[EndpointStatus]:
     ]
 
 
-def restore(triton_home: Path) -> None:
+def restore_and_report(triton_home: Path) -> None:
     """Let a running Triton serve what is live on disk; say what was broken, and what became of it."""
     server = triton_server.find(triton_home)
     if server is None or not live.endpoints(Path(server.repository)):

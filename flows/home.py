@@ -13,14 +13,15 @@ import stat
 import tempfile
 from pathlib import Path
 
-from flows import settings
+from flows import environment
 from tasks.contract.errors import RecipeError
 
 PRIVATE_UMASK = 0o077
 # What textmill keeps in a home (docs/operations.md says what each is).
 FOLDERS = {
-    *("artifacts", "cache", "collected", "compiled", "downloads", "found", "locks", "mlflow", "prefect"),
-    *("runs", "scratch", "servers", "triton"),
+    *("artifacts", "cache", "collected", "compiled", "downloads", "locks", "mlflow", "prefect"),
+    *("runs", "scratch", "servers", "triton", "tuning"),
+    "found",  # where `textmill tune` kept its pictures before
 }
 TRIAL_BYTES = 4096
 # Our records and the servers' command lines and settings have one value to a line.
@@ -50,7 +51,7 @@ def check(*, writes: bool) -> Path:
     named = os.environ.get("TEXTMILL_HOME")
     shown = named or ".textmill"
     try:
-        home = settings.home()
+        home = environment.home()
         shown = str(home)
         os.fsencode(shown).decode()
         if CONTROL.search(shown) or shown != shown.strip() or (named and named != named.strip()):
@@ -76,11 +77,11 @@ def make_private() -> Path:
     folders in it become private instead. What belongs to another user stays as it is.
     """
     os.umask(PRIVATE_UMASK)
-    home = settings.home()
+    home = environment.home()
     home.mkdir(parents=True, exist_ok=True)
-    found = {path.name for path in home.iterdir()}
-    is_ours = found <= FOLDERS and not home.stat().st_mode & stat.S_ISVTX
-    for folder in [home] if is_ours else [home / name for name in found & FOLDERS]:
+    names = {path.name for path in home.iterdir()}
+    is_ours = names <= FOLDERS and not home.stat().st_mode & stat.S_ISVTX
+    for folder in [home] if is_ours else [home / name for name in names & FOLDERS]:
         status = folder.stat()
         if status.st_uid == os.geteuid() and status.st_mode & PRIVATE_UMASK:
             folder.chmod(0o700)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from prefect import flow
 
 from flows.recipe import Recipe, RecipeParameter
-from flows.record import verdict_before
+from flows.run_record import verdict_before
 from flows.session import Session
 from flows.stages import (
     RELEASE,

@@ -33,7 +33,7 @@ def key_file(home: Path) -> Path:
     return home / "servers" / "key"
 
 
-def key(home: Path) -> str | None:
+def login_key(home: Path) -> str | None:
     """The key of a home's servers; None before one of them was started, or where it can't be read."""
     try:
         return key_file(home).read_text(encoding="utf-8").strip()
@@ -43,7 +43,7 @@ def key(home: Path) -> str | None:
 
 def make_key(home: Path) -> None:
     """Make the key unless it is there; only for who holds the lock of the home's servers."""
-    if key(home) is None:
+    if login_key(home) is None:
         # Not by `corpus.atomic`: the key is never for a moment in a file that others may read.
         temporary = key_file(home).with_suffix(".new")
         temporary.unlink(missing_ok=True)
@@ -55,8 +55,8 @@ def make_key(home: Path) -> None:
 
 def header(home: Path) -> dict[str, str]:
     """The header that opens the door of a home's servers."""
-    found = key(home)
-    return {"Authorization": door.basic(found)} if found else {}
+    secret = login_key(home)
+    return {"Authorization": door.basic(secret)} if secret else {}
 
 
 def server_environment(server: str, home: Path, port: int) -> dict[str, str]:
@@ -86,33 +86,33 @@ def server_environment(server: str, home: Path, port: int) -> dict[str, str]:
 
 def client_environment(server: str, home: Path) -> dict[str, str]:
     """The variables by which a server's own clients log in; none before there is a key."""
-    found = key(home)
-    if found is None:
+    secret = login_key(home)
+    if secret is None:
         return {}
     if server == "mlflow":
-        return {"MLFLOW_TRACKING_USERNAME": door.USER, "MLFLOW_TRACKING_PASSWORD": found}
+        return {"MLFLOW_TRACKING_USERNAME": door.USER, "MLFLOW_TRACKING_PASSWORD": secret}
     # Only some of Prefect's WebSocket clients send the first, all of them send the second.
     return {
-        "PREFECT_API_AUTH_STRING": f"{door.USER}:{found}",
+        "PREFECT_API_AUTH_STRING": f"{door.USER}:{secret}",
         "PREFECT_CLIENT_CUSTOM_HEADERS": json.dumps(_custom_headers() | header(home)),
     }
 
 
 def link(page: str, home: Path) -> str:
     """A page of our servers as a link that logs in; where nobody has to, the page itself."""
-    found = key(home)
-    if found is None or not is_on():
+    secret = login_key(home)
+    if secret is None or not is_on():
         return page
     scheme, _, rest = page.partition("://")
     host, slash, path = rest.partition("/")
     target = f"?next={quote(slash + path, safe='/')}" if path else ""
-    return f"{scheme}://{door.USER}:{found}@{host}{door.LOGIN_PAGE}{target}"
+    return f"{scheme}://{door.USER}:{secret}@{host}{door.LOGIN_PAGE}{target}"
 
 
 def _custom_headers() -> dict[str, str]:
     """Headers that the user has set for Prefect's clients, without the one that is ours to set."""
     try:
-        found = json.loads(os.environ.get("PREFECT_CLIENT_CUSTOM_HEADERS") or "{}")
+        headers = json.loads(os.environ.get("PREFECT_CLIENT_CUSTOM_HEADERS") or "{}")
     except ValueError:
         return {}  # Prefect says what is wrong with it
-    return {name: value for name, value in found.items() if name.lower() != "authorization"}
+    return {name: value for name, value in headers.items() if name.lower() != "authorization"}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from deploy import client, live, triton_server
-from deploy.client import Answer
+from deploy.client import EndpointAnswer
 from flows import servers
 from flows.recipe_file import SMOKE_SUFFIX
 from tasks.contract.console import console
@@ -16,7 +16,7 @@ from tasks.contract.errors import RecipeError, ServerError
 BAR_WIDTH = 30
 
 
-def ask(texts: Sequence[str], model: str | None = None) -> list[Answer]:
+def ask(texts: Sequence[str], model: str | None = None) -> list[EndpointAnswer]:
     """The endpoint's answers, one per text.
 
     Args:
@@ -35,7 +35,7 @@ def ask(texts: Sequence[str], model: str | None = None) -> list[Answer]:
     return client.ask(texts, endpoint, http_port=servers.current_ports().triton_http)
 
 
-def draw(text: str, answer: Answer, top: int | None = None) -> None:
+def draw(text: str, answer: EndpointAnswer, top: int | None = None) -> None:
     """Print a bar per label, the likeliest first; `top` of them, or all."""
     console.print(
         f"\n[bold]{_plain(text)}[/]  →  [bold green]{answer.label}[/]  (version {answer.model_version})"
@@ -45,7 +45,7 @@ def draw(text: str, answer: Answer, top: int | None = None) -> None:
         console.print(f"  {label:<22} {bar:<{BAR_WIDTH}} {probability:.3f}")
 
 
-def as_json(text: str, answer: Answer) -> dict[str, Any]:
+def as_json(text: str, answer: EndpointAnswer) -> dict[str, Any]:
     """The answer as plain values."""
     return {
         "text": text,
@@ -80,7 +80,7 @@ def _endpoint(model: str | None) -> str:
 
 def _registered() -> dict[str, str]:
     """The models in MLflow by name, each with its best alias; none where that is not running."""
-    os.environ.update(servers.environment())
+    os.environ.update(servers.process_variables())
     from tasks.tracking.registry import CHALLENGER, CHAMPION, client, reachable
 
     # At our port there may be the server of another home.

@@ -18,8 +18,8 @@ from typing import Any
 
 from corpus.atomic import whole_file
 from flows.corpus_figures import corpus_bars
-from flows.record import RunRecord
 from flows.report_chart import Chart, line_chart
+from flows.run_record import RunRecord
 from flows.stages import STAGES
 from tasks.contract.artifact import Manifest
 from tasks.contract.errors import TextmillError

@@ -26,7 +26,7 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class DrawnSeries:
     """A drawn series: its SVG path, the pixels of its points, and the label at its end."""
 
     name: str
@@ -40,7 +40,7 @@ class Line:
 class Chart:
     """Lines on a pair of axes, in pixels of a WIDTH x HEIGHT view box."""
 
-    lines: list[Line]
+    lines: list[DrawnSeries]
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     width: int = WIDTH
@@ -77,7 +77,7 @@ def line_chart(series: dict[str, list[Point]]) -> Chart | None:
     placed = {name: [place(point) for point in points] for name, points in drawn.items()}
     label_y = _apart({name: points[-1][1] for name, points in placed.items()})
     lines = [
-        Line(name, _path(points), points, f"{drawn[name][-1][1]:.3g}", label_y[name])
+        DrawnSeries(name, _path(points), points, f"{drawn[name][-1][1]:.3g}", label_y[name])
         for name, points in placed.items()
     ]
     return Chart(
@@ -114,9 +114,9 @@ def _path(points: list[Point]) -> str:
 
 def _apart(wanted: dict[str, float]) -> dict[str, float]:
     """Label positions near the wanted ones, far enough from each other to be read."""
-    found: dict[str, float] = {}
+    positions: dict[str, float] = {}
     lowest = float(TOP)
     for name, y in sorted(wanted.items(), key=lambda item: item[1]):
-        found[name] = max(y, lowest)
-        lowest = found[name] + LABEL_HEIGHT
-    return found
+        positions[name] = max(y, lowest)
+        lowest = positions[name] + LABEL_HEIGHT
+    return positions

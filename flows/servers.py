@@ -17,10 +17,10 @@ from typing import Literal
 
 from corpus.redaction import redacted
 from deploy.processes import LOOPBACK
-from flows import endpoints, login, settings
+from flows import endpoints, environment, login
+from flows.environment import Ports
 from flows.home import make_private
-from flows.server import READY_SECONDS, MLflow, Name, Prefect, Server, Triton, folder
-from flows.settings import Ports
+from flows.server_kinds import READY_SECONDS, MLflow, Name, Prefect, Server, Triton, folder
 from tasks.contract.errors import ServerError
 from tasks.tracking import own_servers
 
@@ -92,26 +92,26 @@ def current_ports() -> Ports:
     return ports
 
 
-def environment() -> dict[str, str]:
+def process_variables() -> dict[str, str]:
     """What our processes find in theirs: the settings, and the log-ins at those of our servers that run.
 
     The key goes to nobody else: neither to a server of the user's own nor to whoever listens where ours did.
     """
-    home = settings.home()
-    found = settings.environment(home, current_ports())
+    home = environment.home()
+    variables = environment.process_variables(home, current_ports())
     for name in ("prefect", "mlflow"):
         ours, server = login.client_environment(name, home), SERVERS[name]
         if server.external_url:
-            found |= {variable: "" for variable in ours if os.environ.get(variable) == ours[variable]}
+            variables |= {variable: "" for variable in ours if os.environ.get(variable) == ours[variable]}
         elif server.running():
-            found |= ours
-    return found
+            variables |= ours
+    return variables
 
 
 def link(name: Name, page: str) -> str:
     """A page of a server as a link that logs in, where the server is ours and somebody has to."""
     ours = name != "triton" and not SERVERS[name].external_url
-    return login.link(page, settings.home()) if ours else page
+    return login.link(page, environment.home()) if ours else page
 
 
 def triton_home() -> Path:
@@ -137,7 +137,7 @@ def _start(names: Sequence[Name]) -> list[ServerStatus]:
         for server in servers:
             _wait_until_ready(server)
         if TRITON in servers:
-            endpoints.restore(TRITON.home)
+            endpoints.restore_and_report(TRITON.home)
         return [_status(server) for server in servers]
 
 
@@ -171,9 +171,13 @@ def _status(server: Server) -> ServerStatus:
     )
 
 
-def _asked(found: ServerStatus) -> ServerStatus:
-    url = SERVERS[found.name].external_url if found.state == "external" else None
-    return dataclasses.replace(found, state="silent") if url and own_servers.fault(found.name, url) else found
+def _asked(status: ServerStatus) -> ServerStatus:
+    url = SERVERS[status.name].external_url if status.state == "external" else None
+    return (
+        dataclasses.replace(status, state="silent")
+        if url and own_servers.server_fault(status.name, url)
+        else status
+    )
 
 
 @contextlib.contextmanager
@@ -189,7 +193,7 @@ def _lock() -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise ServerError(
-            f"another command has been starting or ending the servers of {settings.home()} for more than "
+            f"another command has been starting or ending the servers of {environment.home()} for more than "
             f"{seconds:.0f} s; wait for it or end it"
         ) from None
     try:

@@ -13,18 +13,18 @@ from pathlib import Path
 from types import TracebackType
 
 from corpus.redaction import redacted
-from flows import servers, settings, watch
-from flows.checks import check
+from flows import crash_watch, environment, servers
+from flows.checks_before_a_run import check
 from flows.home import make_private
 from flows.recipe import Recipe
-from flows.record import Recorder, State, belongs_to, records, write
 from flows.report import data_docs, write_report
-from flows.server import Name
+from flows.run_record import Recorder, State, belongs_to, records, write
+from flows.server_kinds import Name
 from tasks.contract import console
 from tasks.contract.errors import GateRefused, TextmillError
-from tasks.contract.run import Outcome, Run
+from tasks.contract.run import Run, StageOutcome
 from tasks.contract.store import Store
-from tasks.tracking import waits
+from tasks.tracking import slow_server_messages
 
 TITLES: dict[Name, str] = {"prefect": "Prefect", "mlflow": "MLflow", "triton": "Triton"}
 MARKS = {"made": "[green]made[/]", "cached": "[cyan]cached[/]", "failed": "[red]failed[/]"}
@@ -50,14 +50,14 @@ class Session:
     ) -> None:
         self.recipe, self.given, self.refresh, self.skipped = recipe, given, refresh, skipped
         self.needs = needs
-        self.home = settings.home()
+        self.home = environment.home()
 
     def __enter__(self) -> Run:
         flow_run = _flow_run_id()
-        self._watch = watch.begin(flow_run) if flow_run else None
+        self._watch = crash_watch.begin(flow_run) if flow_run else None
         prepare(self.needs)  # before the mark, since servers outlive the run
         if flow_run:
-            os.environ[watch.MARK] = flow_run
+            os.environ[crash_watch.MARK] = flow_run
         os.environ["MLFLOW_EXPERIMENT_NAME"] = self.recipe.registration.model
         close_killed_runs(self.home)
         urls = {
@@ -69,7 +69,7 @@ class Session:
         self.recorder = Recorder(self.home, self.recipe.name, settings_of_run, urls)
         self.recorder.record.flow_run = flow_run
         _keep_no_tracebacks()
-        waits.say_attempts("Prefect")
+        slow_server_messages.say_attempts("Prefect")
         return Run(
             self.home,
             given=self.given,
@@ -92,7 +92,7 @@ class Session:
             self._publish(report)
         except Exception as failure:  # the run's own verdict must not be hidden by that of its report
             console.say(f"[yellow]the report could not be written and attached: {failure}[/]")
-        os.environ.pop(watch.MARK, None)
+        os.environ.pop(crash_watch.MARK, None)
         if self._watch:
             self._watch.kill()
             self._watch.wait()
@@ -101,7 +101,7 @@ class Session:
         """Refuse what can be refused now, before anything costs hours."""
         check(self.recipe, self.skipped)
 
-    def _record(self, outcome: Outcome) -> None:
+    def _record(self, outcome: StageOutcome) -> None:
         self.recorder.outcome(outcome)
         if outcome.state in MARKS:
             digest = "" if outcome.state == "failed" else f"[dim]{outcome.digest[:12]}[/]"
@@ -142,7 +142,7 @@ def prepare(needs: Sequence[Name]) -> None:
         else:
             for name in missing:
                 servers.start(name)
-    os.environ.update(servers.environment())
+    os.environ.update(servers.process_variables())
     if "prefect" in sys.modules:  # it may have been imported before its server had a key
         from prefect.context import refresh_global_settings_context
 
@@ -156,7 +156,7 @@ def close_killed_runs(home: Path) -> None:
             record.finished_at = record.started_at
             write(home / "runs" / record.id, record)
             if record.flow_run and belongs_to(record, home) and "prefect" in sys.modules:
-                watch.crash(record.flow_run)
+                crash_watch.crash(record.flow_run)
 
 
 def _keep_no_tracebacks() -> None:
@@ -183,7 +183,7 @@ def _flow_run_id() -> str | None:
     return str(flow_run.id)
 
 
-def _version(home: Path, outcomes: Sequence[Outcome]) -> int | None:
+def _version(home: Path, outcomes: Sequence[StageOutcome]) -> int | None:
     """The version that the run deployed or, when it ended before, registered."""
     keys = {outcome.stage: outcome.key for outcome in outcomes if outcome.state in ("made", "cached")}
     for stage in ("deploy", "register"):

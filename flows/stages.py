@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import WithJsonSchema
 
 from flows.recipe import Recipe
-from flows.server import Name
+from flows.server_kinds import Name
 from tasks.contract.errors import RecipeError
 
 CORPUS = ("collect", "validate_raw", "clean", "validate_clean", "tokenize", "validate_tokens")

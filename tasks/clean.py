@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from corpus.cleaning.config import CleanConfig
-from corpus.cleaning.settings import DROPPED_BY, most_dropped
+from corpus.cleaning.filter_keys import DROPPED_BY, most_dropped
 from tasks.contract.artifact import Artifact
 from tasks.contract.child import run_child
 from tasks.contract.errors import StageError

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import Field
 
-from corpus.examples.artifact import read_split
+from corpus.examples.written_examples import read_split
 from deploy import live, repository, triton_server
 from deploy.errors import TritonError
 from model_code.config.strict import Config
@@ -26,11 +26,11 @@ from tasks.contract.workspace import Workspace
 from tasks.deployment.deployed import (
     CANARIES,
     SERVED,
-    Questions,
+    Canaries,
     changed_file,
     deployment,
     difference,
-    fault,
+    difference_from_deployed,
     onnx_files,
     write_down,
 )
@@ -59,7 +59,7 @@ def still_live(manifest: Manifest, config: DeployConfig, run: Run) -> bool:
     champion = by_alias(client(), model, CHAMPION)
     if champion is None or champion.version != version or SERVED not in manifest.files:
         return False
-    return fault(manifest, server, run.store) is None
+    return difference_from_deployed(manifest, server, run.store) is None
 
 
 @stage(runs=("deploy.",), is_current=still_live)
@@ -83,7 +83,7 @@ def deploy(
     texts = _that_fit(texts, repository.max_text_bytes(onnx_files(onnx)["max_length"]), workspace)
     with loaded(to_deploy, workspace.store) as model:
         expected = list(model.predict(list(texts))["probabilities"])
-    questions = Questions(texts, expected)
+    questions = Canaries(texts, expected)
     with workspace.store.lock("endpoint", name):
         comparison = _go_live(server, name, version, onnx, questions, config, workspace)
         mlflow.set_registered_model_alias(name, CHAMPION, str(version))
@@ -121,7 +121,7 @@ def _go_live(
     name: str,
     version: int,
     onnx: Path,
-    questions: Questions,
+    questions: Canaries,
     config: DeployConfig,
     workspace: Workspace,
 ) -> dict[str, Any]:
@@ -145,7 +145,7 @@ def _go_on(
     name: str,
     version: int,
     onnx: Path,
-    questions: Questions,
+    questions: Canaries,
     config: DeployConfig,
     workspace: Workspace,
 ) -> dict[str, Any]:

@@ -10,15 +10,15 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
-from corpus.examples.artifact import read_split, test_examples_in_training
+from corpus.examples.written_examples import read_split, test_examples_in_training
 from tasks.contract.artifact import Artifact
 from tasks.contract.console import plain
 from tasks.contract.errors import GateRefused
 from tasks.contract.run import Run
 from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
-from tasks.evaluation.evidence import compared
-from tasks.evaluation.gate import WAY_OUT, EvaluateConfig, interval, judge, reasons
+from tasks.evaluation.gate import WAY_OUT, EvaluateConfig, interval, judge_model, reasons
+from tasks.evaluation.paired_bootstrap import compared
 from tasks.tracking.plots import plot_confusion_matrix, plot_loss_curves
 from tasks.tracking.registry import ModelVersion
 from tasks.tracking.version_files import predict_with
@@ -84,9 +84,9 @@ def evaluate(
         said = predict_with(champion, settings.task, test, workspace.store)
         evaluation["champion"] = {"version": champion.version} | task.metrics(test, said, settings)
     evaluation |= _by_label(task, test, predicted, settings.labels)
-    evaluation["gate"] = judge(evaluation, config)
+    evaluation["gate"] = judge_model(evaluation, config)
     _write(evaluation, test, predicted, workspace)
-    _write_samples(samples(task, test, predicted), workspace)
+    _write_samples(example_answers(task, test, predicted), workspace)
     plot_loss_curves(
         {
             name: workspace.path(a) / "history.jsonl"
@@ -104,14 +104,14 @@ def _baselines(
     from model_code.task_types.baselines import NotAvailable, attempt
 
     made = attempt(lambda: task.baselines(train, test, settings))
-    found: dict[str, tuple[Any, dict[str, float]]] = {}
+    by_baseline: dict[str, tuple[Any, dict[str, float]]] = {}
     for name, said in ({"baselines": made} if isinstance(made, NotAvailable) else made).items():
         if isinstance(said, NotAvailable):
             figures = said
         else:
             figures = attempt(partial(task.metrics, test, said, settings))
-        found[name] = (figures, {}) if isinstance(figures, NotAvailable) else (said, figures)
-    return found
+        by_baseline[name] = (figures, {}) if isinstance(figures, NotAvailable) else (said, figures)
+    return by_baseline
 
 
 def _over_seeds(model: Path, test: Sequence[Any], batch_size: int) -> dict[str, Any]:
@@ -121,16 +121,16 @@ def _over_seeds(model: Path, test: Sequence[Any], batch_size: int) -> dict[str, 
     listed = model / "seeds.json"
     if not listed.is_file():
         return {}
-    found = []
+    by_seed = []
     for seed in json.loads(listed.read_text(encoding="utf-8")):
         predictor = Predictor(model / seed["model"])
         figures = predictor.task.metrics(test, predictor.predict(test, batch_size), predictor.settings)
-        found.append({"seed": seed["seed"]} | figures)
-    names = [name for name in found[0] if name != "seed"]
+        by_seed.append({"seed": seed["seed"]} | figures)
+    names = [name for name in by_seed[0] if name != "seed"]
     return {
-        "models": found,
-        "mean": {name: mean(one[name] for one in found) for name in names},
-        "standard_deviation": {name: stdev(one[name] for one in found) for name in names},
+        "models": by_seed,
+        "mean": {name: mean(one[name] for one in by_seed) for name in names},
+        "standard_deviation": {name: stdev(one[name] for one in by_seed) for name in names},
     }
 
 
@@ -139,7 +139,7 @@ def target_of(task: TaskType) -> tuple[str, ExampleField] | None:
     return next(((name, field) for name, field in task.FIELDS.items() if field.target), None)
 
 
-def samples(task: TaskType, test: Sequence[Any], predicted: Predictions) -> list[dict[str, str]]:
+def example_answers(task: TaskType, test: Sequence[Any], predicted: Predictions) -> list[dict[str, str]]:
     """Some examples as a person reads them: what was given, what the model says, what is right."""
     found = target_of(task)
     if found is None or found[1].kind == "score":
@@ -249,7 +249,7 @@ def _show(evaluation: dict[str, Any], workspace: Workspace) -> None:
         workspace.say(f"what it says beside what is right: {plain(str(place / 'samples.json'))}")
     demands = [tuple(demand.values()) for demand in gate["demands"]]
     workspace.table(
-        "Gate: " + ("passed" if gate["passed"] else "refused"), ["", "demand", "found", "met"], demands
+        "Gate: " + ("passed" if gate["passed"] else "refused"), ["", "demand", "actual", "met"], demands
     )
     above = [
         (name.replace("_", " "), found["difference"], interval(found))

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from corpus.examples.config import DocumentsExamples, ExamplesConfig, FilesExamples
 from corpus.examples.from_documents import document_examples
 from corpus.examples.from_files import read_examples
-from corpus.examples.overlap import check_apart
+from corpus.examples.same_file import check_apart
 from corpus.examples.splits import SPLITS, Split, Splits
 from corpus.reading.example_files import digest_of
 from corpus.reading.formats import library_versions
@@ -100,20 +100,20 @@ def examples(
 def _label_counts(splits: Splits, task: TaskType) -> LabelCounts:
     """Examples that have a label, by label and split."""
     counted: dict[Split, Counter[str]] = {
-        split: Counter(label for example in found for label in task.labels_of([example]))
-        for split, found in splits.examples.items()
+        split: Counter(label for example in examples for label in task.labels_of([example]))
+        for split, examples in splits.examples.items()
     }
     return {label: {split: counted[split][label] for split in SPLITS} for label in splits.labels}
 
 
 def _write(splits: Splits, counts: LabelCounts, task: str, workspace: Workspace) -> None:
-    for split, found in splits.examples.items():
+    for split, examples in splits.examples.items():
         with (workspace.directory / f"{split}.jsonl").open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(example, ensure_ascii=False) + "\n" for example in found)
+            file.writelines(json.dumps(example, ensure_ascii=False) + "\n" for example in examples)
     report = {
         "task": task,
         "labels": splits.labels,
-        "counts": {split: len(found) for split, found in splits.examples.items()},
+        "counts": {split: len(examples) for split, examples in splits.examples.items()},
         "label_counts": counts,
         "remarks": splits.remarks,
         "left_out": splits.left_out,

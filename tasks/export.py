@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from corpus.examples.artifact import read_split
+from corpus.examples.written_examples import read_split
 from model_code.config.strict import Config
 from tasks.contract.artifact import Artifact, Manifest
 from tasks.contract.child import run_child
@@ -21,7 +21,7 @@ from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
 from tasks.register import registered_version
 from tasks.tracking.registry import ModelVersion, by_digest, client, logged_model, reachable
-from tasks.tracking.version_files import EXPORTED, place_of, what_differs, write_sums
+from tasks.tracking.version_files import EXPORTED, version_identity, what_differs, write_sums
 
 EXPORTER = "model_code.onnx_export"
 BATCH_SIZES = (1, 2, 7, 32)
@@ -87,7 +87,7 @@ def export(
     workspace.table("Parity with PyTorch", list(cases[0]), [tuple(case.values()) for case in cases])
     version = registered_version(registered, workspace)
     _join_version(version, folder)
-    workspace.external |= place_of(version)
+    workspace.external |= version_identity(version)
     workspace.say(
         f"{parity['onnx_bytes'] / 1e6:.1f} MB, largest difference {worst:.1e} over {len(cases)} shapes, "
         f"added to {version.model} version {version.version}"

@@ -10,7 +10,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from corpus.examples.artifact import task_of
+from corpus.examples.written_examples import task_of
 from model_code.config.fine_tuning import FineTuningConfig
 from tasks.contract.artifact import Artifact, folder_digest
 from tasks.contract.errors import RecipeError

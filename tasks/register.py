@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from corpus.examples.artifact import read_split, task_of
+from corpus.examples.written_examples import read_split, task_of
 from deploy.repository import fault_of_name
 from model_code.config.strict import Config
 from tasks.contract.artifact import Artifact, Manifest, sha256_file
@@ -39,7 +39,13 @@ from tasks.tracking.registry import (
     reachable,
 )
 from tasks.tracking.runs import find_or_create_run, log_run
-from tasks.tracking.version_files import REGISTERED, place_of, verified_files, what_differs, write_sums
+from tasks.tracking.version_files import (
+    REGISTERED,
+    verified_files,
+    version_identity,
+    what_differs,
+    write_sums,
+)
 
 SERVED_CODE = Path(__file__).parent / "tracking" / "pyfunc_model.py"
 SERVED_PACKAGES = ("mlflow-skinny", "numpy", "onnxruntime", "pandas", "tokenizers")
@@ -153,7 +159,7 @@ def register(
     (workspace.directory / "registration.json").write_text(
         json.dumps(content, indent=2) + "\n", encoding="utf-8"
     )
-    workspace.external |= place_of(version) | {"run_id": run_id, "alias": alias}
+    workspace.external |= version_identity(version) | {"run_id": run_id, "alias": alias}
     workspace.external["experiment_id"] = mlflow.get_run(run_id).info.experiment_id
     workspace.say(f"{config.model} version {version.version}, alias {alias}")
 

@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 from corpus.documents import shard_paths
 from corpus.tokenizing import pretrained
 from corpus.tokenizing.config import TokenizeConfig
-from corpus.tokenizing.document_splits import SPLITS, Division, divide
-from corpus.tokenizing.fertility import Counts, words_of
+from corpus.tokenizing.document_splits import SPLITS, SplitOfDocuments, divide
+from corpus.tokenizing.fertility import Integers, words_of
 from corpus.tokenizing.special_tokens import Role
 from tasks.contract.artifact import Artifact, Manifest
 from tasks.contract.run import Run
@@ -49,7 +49,7 @@ def tokenize(cleaned: Artifact, config: TokenizeConfig, workspace: Workspace) ->
 
 
 def _tokenizer(
-    division: Division, config: TokenizeConfig, workspace: Workspace
+    division: SplitOfDocuments, config: TokenizeConfig, workspace: Workspace
 ) -> tuple[Any, Mapping[Role, str]]:
     """The tokenizer and its special tokens by role; its files are in `tokenizer/` afterwards."""
     from corpus.tokenizing.training import train
@@ -82,7 +82,7 @@ def _text_bytes(shard: Path) -> int:
     )
 
 
-def _training_texts(division: Division, stride: int, advance: Any) -> Iterator[list[str]]:
+def _training_texts(division: SplitOfDocuments, stride: int, advance: Any) -> Iterator[list[str]]:
     """The text of every `stride`th document of the training split."""
     done = seen = 0
     for documents, codes in division.batches(["text"]):
@@ -102,8 +102,8 @@ def _save(tokenizer: Any, roles: Mapping[Role, str], directory: Path) -> None:
 
 
 def _encode(
-    division: Division,
-    words: Counts,
+    division: SplitOfDocuments,
+    words: Integers,
     tokenizer: Any,
     roles: Mapping[Role, str],
     config: TokenizeConfig,

@@ -11,14 +11,14 @@ from pathlib import Path
 import pyarrow as pa
 
 from corpus.cleaning.config import DecontaminateConfig
-from corpus.cleaning.settings import DROPPED_BY, most_dropped
+from corpus.cleaning.filter_keys import DROPPED_BY, most_dropped
 from corpus.documents import read_documents
 from corpus.kept.ledger import NOT_BAD
 from expectations import clean_corpus, raw_corpus
 from expectations import tokens as token_shards
-from expectations.checkpoint import Demands, FailingDocument, Rule, Verdict, judge
 from expectations.clean_corpus import CleanDemands
 from expectations.drift import Profile, drift
+from expectations.judgement import Demands, FailingDocument, Rule, Verdict, judge_figures
 from expectations.raw_corpus import RawDemands
 from expectations.statistics import FAILING_DOCUMENTS
 from expectations.tokens import ShardFigures, TokenDemands
@@ -229,7 +229,7 @@ def _conclude(
     Raises:
         StageError: a rule is broken that does not only warn.
     """
-    verdicts, page = judge(checkpoint, rules, figures, config.warn_only)
+    verdicts, page = judge_figures(checkpoint, rules, figures, config.warn_only)
     if any(verdict.stops for verdict in verdicts):
         _write(workspace.scratch, verdicts, blamed, page)
         _link(workspace, workspace.scratch)

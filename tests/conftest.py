@@ -78,7 +78,7 @@ SLOW = (
     *("tests/test_doors.py", "tests/model_code/", "tests/benchmarks/", "tests/deploy/", "tests/tasks/"),
     *("tests/corpus/cleaning/", "tests/corpus/tokenizing/", "tests/corpus/sources/", "tests/corpus/web/"),
     *("tests/flows/test_servers.py", "tests/flows/test_login.py", "tests/flows/test_cli.py"),
-    *("tests/flows/test_watch.py", "tests/flows/test_home.py", "tests/flows/test_settings.py"),
+    *("tests/flows/test_crash_watch.py", "tests/flows/test_home.py", "tests/flows/test_environment.py"),
     *("tests/test_advice.py", "tests/flows/test_corpus.py::test_the_command_works_when_piped"),
 )
 

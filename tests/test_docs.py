@@ -20,9 +20,9 @@ from corpus.web import crawling, fetching, sitemaps
 from deploy import access, client
 from flows import login
 from flows.cli import app
+from flows.environment import Ports, port_variable
 from flows.home import FOLDERS
 from flows.recipe import Recipe, load_recipe
-from flows.settings import Ports, port_variable
 from flows.stages import STAGES
 from tasks.tracking import door
 from tasks.validate import ValidateConfig

@@ -36,7 +36,7 @@ def trimmed(answer: Mapping[str, Any]) -> dict[str, Any]:
     return {"text": text, "start": start + before if start >= 0 else start}
 
 
-def placed(answer: Mapping[str, Any], context: str) -> dict[str, Any]:
+def with_position(answer: Mapping[str, Any], context: str) -> dict[str, Any]:
     """The answer at its position; one whose start is wrong, at the nearest place where its text stands.
 
     A start may have been counted in units of UTF-16, as browsers do, or in bytes of UTF-8. Then it is
@@ -50,7 +50,7 @@ def placed(answer: Mapping[str, Any], context: str) -> dict[str, Any]:
         return dict(answer)
     places = [match.start() for match in re.finditer(f"(?={re.escape(text)})", context)]
     if not places and (spelt := _spelt_otherwise(text, context)):
-        return placed({"text": spelt, "start": start}, context)
+        return with_position({"text": spelt, "start": start}, context)
     if not places:
         raise ValueError(f"the answer {text!r} is not in its context")
     if start < 0 and len(places) > 1:

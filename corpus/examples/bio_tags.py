@@ -14,14 +14,14 @@ _PLACES = {"B": "B", "I": "I", "E": "I", "L": "I", "S": "B", "U": "B"}
 
 def as_bio(tags: Sequence[str]) -> list[str]:
     """The same entities in BIO; tags that are of none of these spellings stay as they are."""
-    found: list[str] = []
+    rewritten: list[str] = []
     before = OUTSIDE
     for tag in tags:
         place, dash, kind = tag.partition("-")
         if not dash or place not in _PLACES:
-            found.append(tag)
+            rewritten.append(tag)
         else:
             goes_on = _PLACES[place] == "I" and before.partition("-")[2] == kind
-            found.append(f"{'I' if goes_on else 'B'}-{kind}")
-        before = found[-1]
-    return found
+            rewritten.append(f"{'I' if goes_on else 'B'}-{kind}")
+        before = rewritten[-1]
+    return rewritten

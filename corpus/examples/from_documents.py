@@ -15,13 +15,13 @@ import pyarrow.parquet as pq
 
 from corpus.documents import read_documents
 from corpus.errors import CorpusError
-from corpus.examples.checks import check_spellings
 from corpus.examples.config import FEWEST_DOCUMENTS, FEWEST_HELD_OUT, DocumentsExamples
 from corpus.examples.from_row import Fields
 from corpus.examples.hidden_names import hider
+from corpus.examples.label_checks import check_spellings
 from corpus.examples.labels import is_missing
 from corpus.examples.splits import SPLITS, Split, Splits
-from corpus.examples.with_rows import Found, assembled, chosen, found_in
+from corpus.examples.with_rows import ExampleWithRow, assembled, chosen, example_in
 from corpus.reading.dotted_paths import value_at
 from corpus.reading.rows import Row
 from corpus.reading.skipped import Skipped
@@ -64,7 +64,7 @@ def document_examples(documents: Path, splits: Path, config: DocumentsExamples, 
     labels = task.labels_of([one.example for one in found])
     hide = hider(labels, config.aliases) if config.mask_names and labels else str
     texts = [name for name, field in task.FIELDS.items() if field.kind == "text"]
-    divided: dict[Split, list[Found]] = {split: [] for split in SPLITS}
+    divided: dict[Split, list[ExampleWithRow]] = {split: [] for split in SPLITS}
     for one in sorted(found, key=lambda one: one.row.id):
         split = split_of[one.row.id]
         hidden = _each_text(one, texts, hide)
@@ -90,12 +90,14 @@ def _sentence_and_rest(text: str) -> tuple[str, str]:
     return " ".join(sentence.split()), text[len(sentence) :].strip()
 
 
-def _found(documents: Path, task: TaskType, fields: Fields, config: DocumentsExamples) -> Iterator[Found]:
+def _found(
+    documents: Path, task: TaskType, fields: Fields, config: DocumentsExamples
+) -> Iterator[ExampleWithRow]:
     for row in _rows(documents):
         if reason := _unfit(row.values, fields, config):
             fields.remarks[reason] += 1
         else:
-            yield found_in(row, fields, task)
+            yield example_in(row, fields, task)
 
 
 def _rows(documents: Path) -> Iterator[Row]:
@@ -132,13 +134,13 @@ def _part(parts: Parts, column: str) -> Any:
 
 
 def _learnable(
-    examples: Sequence[Found], label: str, split_of: Mapping[str, Split], config: DocumentsExamples
-) -> tuple[list[Found], dict[str, str]]:
+    examples: Sequence[ExampleWithRow], label: str, split_of: Mapping[str, Split], config: DocumentsExamples
+) -> tuple[list[ExampleWithRow], dict[str, str]]:
     """The examples of labels that can be learnt and judged, and why the other labels are left out.
 
     An example with several labels keeps those that can.
     """
-    by_label: dict[str, list[Found]] = defaultdict(list)
+    by_label: dict[str, list[ExampleWithRow]] = defaultdict(list)
     for one in examples:
         for name in one.labels:
             if not config.only or name in config.only:
@@ -178,23 +180,23 @@ def _too_few(splits: Sequence[Split], config: DocumentsExamples) -> str:
     return ""
 
 
-def _sample(examples: list[Found], config: DocumentsExamples) -> list[Found]:
+def _sample(examples: list[ExampleWithRow], config: DocumentsExamples) -> list[ExampleWithRow]:
     examples.sort(key=lambda one: one.row.id)
     if len(examples) <= config.max_documents:
         return examples
     return random.Random(config.seed).sample(examples, config.max_documents)
 
 
-def _with_labels(one: Found, field: str, labels: list[str]) -> Found:
+def _with_labels(one: ExampleWithRow, field: str, labels: list[str]) -> ExampleWithRow:
     return replace(one, example=one.example | {field: labels}, labels=labels)
 
 
-def _each_text(one: Found, texts: Sequence[str], change: Callable[[str], str]) -> Found:
+def _each_text(one: ExampleWithRow, texts: Sequence[str], change: Callable[[str], str]) -> ExampleWithRow:
     changed = {name: change(one.example[name]) for name in texts if name in one.example}
     return replace(one, example=one.example | changed)
 
 
-def _check_not_empty(divided: Mapping[Split, Sequence[Found]], remarks: Mapping[str, int]) -> None:
+def _check_not_empty(divided: Mapping[Split, Sequence[ExampleWithRow]], remarks: Mapping[str, int]) -> None:
     if empty := [split for split in SPLITS if not divided[split]]:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in remarks.items()) or "there is none"
         raise CorpusError(

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from corpus.errors import CorpusError
-from corpus.examples.checks import check_labels, check_spellings
 from corpus.examples.config import FilesExamples
 from corpus.examples.from_row import Fields
-from corpus.examples.overlap import Contents, check_apart
+from corpus.examples.label_checks import check_labels, check_spellings
+from corpus.examples.same_file import Contents, check_apart
 from corpus.examples.splits import SPLITS, Split, Splits
-from corpus.examples.stratified import divided, strata_of
-from corpus.examples.with_rows import Found, assembled, chosen, found_in
+from corpus.examples.stratified import strata_of, stratified_splits
+from corpus.examples.with_rows import ExampleWithRow, assembled, chosen, example_in
 from corpus.reading import parallel
 from corpus.reading.delimited import Dialect
 from corpus.reading.dotted_paths import value_at
@@ -53,9 +53,9 @@ def read_examples(config: FilesExamples) -> Splits:
     )
 
 
-def _found(rows: _Rows, split: Split, fields: Fields, task: TaskType) -> list[Found]:
+def _found(rows: _Rows, split: Split, fields: Fields, task: TaskType) -> list[ExampleWithRow]:
     """The examples of the files that are named for a split."""
-    found = [found_in(row, fields, task) for row in rows.of(split)]
+    found = [example_in(row, fields, task) for row in rows.of(split)]
     if not found:
         raise CorpusError(
             f"examples: {_named(rows.config.files[split])}: no example in it; {split} needs some"
@@ -129,13 +129,15 @@ class _Rows:
             self.remarks[QUOTED] += 1
 
 
-def _divided(found: Mapping[Split, Sequence[Found]], config: FilesExamples) -> dict[Split, Sequence[Found]]:
+def _divided(
+    found: Mapping[Split, Sequence[ExampleWithRow]], config: FilesExamples
+) -> dict[Split, Sequence[ExampleWithRow]]:
     """The three splits; one that has no file is a part of the training file."""
     asked: dict[Split, float] = {"validation": config.validation_share, "test": config.test_share}
     shares = {split: share for split, share in asked.items() if split not in found}
     train = found["train"]
     groups = [_group(example, config) for example in train]
-    codes = divided(strata_of([example.labels for example in train]), groups, shares, config.seed)
+    codes = stratified_splits(strata_of([example.labels for example in train]), groups, shares, config.seed)
     parts = {
         split: [example for example, code in zip(train, codes, strict=True) if code == split]
         for split in ("train", *shares)
@@ -149,7 +151,7 @@ def _divided(found: Mapping[Split, Sequence[Found]], config: FilesExamples) -> d
     return {split: {**found, **parts}[split] for split in SPLITS}
 
 
-def _group(found: Found, config: FilesExamples) -> str:
+def _group(found: ExampleWithRow, config: FilesExamples) -> str:
     """What is never on both sides of a division: examples of one group, or with equal inputs."""
     if not config.group_by:
         return found.inputs

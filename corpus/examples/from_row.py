@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from corpus.errors import CorpusError
-from corpus.examples.answers import answers_in, placed, trimmed
+from corpus.examples.answers import answers_in, trimmed, with_position
 from corpus.examples.bio_tags import as_bio
 from corpus.examples.labels import LabelRule
 from corpus.examples.printed_lists import list_in
@@ -140,7 +140,7 @@ class Fields:
             stated = example[kinds["answers"]]
             bare = [trimmed(answer) for answer in stated]
             try:
-                found = [placed(answer, example["context"]) for answer in bare]
+                found = [with_position(answer, example["context"]) for answer in bare]
             except ValueError as error:
                 raise row.wrong(f"{error}; correct it or take the question out") from error
             example[kinds["answers"]] = found

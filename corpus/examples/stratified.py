@@ -21,11 +21,11 @@ def strata_of(labels: Sequence[Sequence[str]]) -> list[str]:
 
     So no label is in one split alone because the common ones decided; for one label it is the label.
     """
-    counts = Counter(label for found in labels for label in found)
-    return [min(found, key=lambda label: (counts[label], label), default="") for found in labels]
+    counts = Counter(label for own in labels for label in own)
+    return [min(own, key=lambda label: (counts[label], label), default="") for own in labels]
 
 
-def divided(
+def stratified_splits(
     strata: Sequence[str], groups: Sequence[str], shares: Mapping[Split, float], seed: int
 ) -> list[Split]:
     """The split of each example: held-out ones in their shares of every stratum, the others for training.
@@ -48,11 +48,13 @@ def divided(
     holding: dict[str, set[str]] = defaultdict(set)
     for stratum, group in zip(strata, groups, strict=True):
         holding[stratum].add(group)
-    only = {next(iter(found)) for found in holding.values() if len(found) == 1}
+    only = {next(iter(owners)) for owners in holding.values() if len(owners) == 1}
 
     split_of: dict[str, Split] = {}
-    sizes = {name: sum(len(members[group]) for group in found) for name, found in by_stratum.items()}
-    by_stratum = {name: [group for group in found if group not in only] for name, found in by_stratum.items()}
+    sizes = {name: sum(len(members[group]) for group in ordered) for name, ordered in by_stratum.items()}
+    by_stratum = {
+        name: [group for group in ordered if group not in only] for name, ordered in by_stratum.items()
+    }
     # One end of the order is for each held-out split, so that one that grows takes from training alone.
     for (split, share), end in zip(shares.items(), (0, -1), strict=False):
         wanted = apportioned(sizes, round(share * len(strata)), ENOUGH)
@@ -92,16 +94,16 @@ def apportioned(sizes: Mapping[str, int], total: int, enough: int) -> dict[str, 
     A size of `enough` gets at least one, at the cost of the largest.
     """
     exact = {name: total * size / sum(sizes.values()) for name, size in sizes.items()}
-    found = {name: min(int(exact[name]), sizes[name]) for name in sizes}
-    by_remainder = sorted(sizes, key=lambda name: (found[name] - exact[name], name))
-    for name in by_remainder[: total - sum(found.values())]:
-        found[name] += found[name] < sizes[name]
+    shares = {name: min(int(exact[name]), sizes[name]) for name in sizes}
+    by_remainder = sorted(sizes, key=lambda name: (shares[name] - exact[name], name))
+    for name in by_remainder[: total - sum(shares.values())]:
+        shares[name] += shares[name] < sizes[name]
     for name in sorted(sizes):
-        if not found[name] and sizes[name] >= enough:
-            largest = max(found, key=lambda other: (found[other], other))
-            found[largest] -= found[largest] > 1
-            found[name] = 1
-    return found
+        if not shares[name] and sizes[name] >= enough:
+            largest = max(shares, key=lambda other: (shares[other], other))
+            shares[largest] -= shares[largest] > 1
+            shares[name] = 1
+    return shares
 
 
 def _position(key: str, seed: int) -> bytes:

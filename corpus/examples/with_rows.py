@@ -10,11 +10,11 @@ from hashlib import blake2b
 from os.path import commonprefix
 from typing import TYPE_CHECKING
 
-from corpus.examples.artifact import IN_TRAINING
 from corpus.examples.config import DocumentsExamples, FilesExamples
 from corpus.examples.from_row import Fields
 from corpus.examples.splits import SPLITS, Example, Split, Splits
 from corpus.examples.stratified import limited, strata_of
+from corpus.examples.written_examples import IN_TRAINING
 from corpus.reading.rows import Row
 
 if TYPE_CHECKING:  # it imports torch
@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # it imports torch
 
 
 @dataclass(frozen=True)
-class Found:
+class ExampleWithRow:
     """An example, still without `id`, and its row; its labels, and the fields of its task."""
 
     row: Row
@@ -50,7 +50,7 @@ class Found:
                 yield value
 
 
-def found_in(row: Row, fields: Fields, task: TaskType) -> Found:
+def example_in(row: Row, fields: Fields, task: TaskType) -> ExampleWithRow:
     """The example in a row.
 
     Raises:
@@ -63,26 +63,26 @@ def found_in(row: Row, fields: Fields, task: TaskType) -> Found:
         json.dumps([row.id, example], ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise row.wrong("it has half a character (a lone surrogate such as \\ud83d); take it out") from error
-    return Found(row, example, task.labels_of([example]), task.FIELDS)
+    return ExampleWithRow(row, example, task.labels_of([example]), task.FIELDS)
 
 
 def chosen(
-    splits: Mapping[Split, Sequence[Found]], config: FilesExamples | DocumentsExamples
-) -> dict[Split, list[Found]]:
+    splits: Mapping[Split, Sequence[ExampleWithRow]], config: FilesExamples | DocumentsExamples
+) -> dict[Split, list[ExampleWithRow]]:
     """As many examples of each split as the recipe allows."""
     some = {}
-    for split, found in splits.items():
-        strata, keys = strata_of([one.labels for one in found]), [one.inputs for one in found]
-        some[split] = [found[index] for index in limited(strata, keys, config.limits[split], config.seed)]
+    for split, examples in splits.items():
+        strata, keys = strata_of([one.labels for one in examples]), [one.inputs for one in examples]
+        some[split] = [examples[index] for index in limited(strata, keys, config.limits[split], config.seed)]
     return some
 
 
 def assembled(
-    splits: Mapping[Split, Sequence[Found]],
+    splits: Mapping[Split, Sequence[ExampleWithRow]],
     labels: Sequence[str],
     remarks: Mapping[str, int],
     left_out: Mapping[str, str],
-    group_of: Callable[[Found], object] = lambda one: None,
+    group_of: Callable[[ExampleWithRow], object] = lambda one: None,
 ) -> Splits:
     """The examples with their ids, and remarks on what occurs twice and on labels that can't be judged.
 
@@ -110,7 +110,7 @@ def _group(shared: object) -> dict[str, str]:
     return {} if shared in (None, "") else {"group": _digest([shared])[:16]}
 
 
-def _repetitions(splits: Mapping[Split, Sequence[Found]]) -> dict[str, int]:
+def _repetitions(splits: Mapping[Split, Sequence[ExampleWithRow]]) -> dict[str, int]:
     answers: dict[str, set[str]] = {}
     for one in splits["train"]:
         answers.setdefault(one.inputs, set()).add(one.answer)

@@ -59,7 +59,7 @@ def separator_of(sample: Sample, usual: str, wanted: Sequence[str], *, header: b
     Raises:
         ValueError: there is no header, and the rows are as long with several separators.
     """
-    separators = dict.fromkeys((usual, *DELIMITERS))
+    separators = dict.fromkeys(usual + DELIMITERS)
     text = sample.text.lstrip("\r\n")
     line = _QUOTED.sub("", text.partition("\n")[0])
     if header and wanted:

@@ -52,7 +52,7 @@ class File(NamedTuple):
     @property
     def entry(self) -> Entry:
         """The text, in UTF-8, for the reader of a format."""
-        return Entry(self.uri, self.name, BufferedReader(BytesIO(self.text.encode())), seekable=True)  # type: ignore[arg-type]
+        return Entry(self.uri, self.name, BufferedReader(BytesIO(self.text.encode())), seekable=True)
 
 
 def files_of(path: str) -> Iterator[File]:

@@ -136,9 +136,9 @@ def _version_and_state(folder: Path) -> tuple[str, str]:
     version, state = sha256(), sha256()
     for path in sorted([folder, *folder.rglob("*")]):
         if path.is_file():
-            found = version_and_state(path)
-            version.update(f"{path.relative_to(folder)} {found[0]}\n".encode())
-            state.update(f"{found[1]}\n".encode())
+            stated = version_and_state(path)
+            version.update(f"{path.relative_to(folder)} {stated[0]}\n".encode())
+            state.update(f"{stated[1]}\n".encode())
     return version.hexdigest(), state.hexdigest()
 
 

@@ -94,14 +94,14 @@ def read(config: PackagesSource, item: Item, on_skip: OnSkip) -> Iterator[Docume
         try:
             source = Path(module.path).read_bytes()
             encoding = codecs.lookup(tokenize.detect_encoding(BytesIO(source).readline)[0]).name
-            found = docstrings(source, module.path)
+            parsed = docstrings(source, module.path)
         except OSError as error:
             on_skip(module.origin, "unreadable", error.strerror or str(error))
             continue
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             on_skip(module.origin, "does not parse", str(error))
             continue
-        for name, kind, text in found:
+        for name, kind, text in parsed:
             yield Document(
                 text=text,
                 source=config.name,

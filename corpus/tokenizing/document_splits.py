@@ -23,7 +23,7 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class Division:
+class SplitOfDocuments:
     """Which split each document belongs to: per batch of `read_documents`, a byte per document."""
 
     documents: Path
@@ -48,7 +48,7 @@ def split_codes(groups: Sequence[str], config: TokenizeConfig) -> npt.NDArray[np
     return np.where(position < config.test + config.validation, held_out, 0).astype(np.uint8)
 
 
-def divide(documents: Path, config: TokenizeConfig, written: Path) -> Division:
+def divide(documents: Path, config: TokenizeConfig, written: Path) -> SplitOfDocuments:
     """Divide the documents of a folder of shards and write `written`, Parquet of (id, collected_id, split).
 
     Its rows are in the order of the documents: the n-th row of a split is the n-th document of its tokens.
@@ -65,7 +65,7 @@ def divide(documents: Path, config: TokenizeConfig, written: Path) -> Division:
             codes.append(split_codes(_groups(batch, config.group_by), config))
             splits = names.take(pa.array(codes[-1]))
             writer.write_batch(pa.record_batch([*(batch[name] for name in ids), splits], schema=schema))
-    division = Division(documents, codes)
+    division = SplitOfDocuments(documents, codes)
     sizes = division.sizes()
     if empty := [split for split, size in sizes.items() if not size]:
         raise CorpusError(

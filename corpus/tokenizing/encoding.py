@@ -50,7 +50,7 @@ class Encoder:
 
     def __init__(self, tokenizer: Any, *, fast: bool = True) -> None:
         """`tokenizer` is a `tokenizers.Tokenizer`; with `fast` gigatoken does it if it agrees."""
-        self._reference = plain(tokenizer)
+        self._reference = without_specials(tokenizer)
         self._fast = _fast(self._reference) if fast else None
         self._seen = 0
 
@@ -94,7 +94,7 @@ def round_trips(tokenizer: Any) -> tuple[list[str], list[tuple[str, int, int, bo
     A sample has its name, characters, tokens, and whether decoding gives its NFC form back, apart from what
     is changed by design: that one writes all in lower case is no fault of each script.
     """
-    reference, lines = plain(tokenizer), []
+    reference, lines = without_specials(tokenizer), []
 
     def back(text: str) -> tuple[str, int]:
         ids = reference.encode(text, add_special_tokens=False).ids
@@ -129,7 +129,7 @@ HABITS: Mapping[str, tuple[str, Callable[[str], str]]] = {
 }
 
 
-def plain(tokenizer: Any) -> Any:
+def without_specials(tokenizer: Any) -> Any:
     """A copy that takes special tokens in a text for text, and neither cuts nor pads."""
     copy = type(tokenizer).from_str(tokenizer.to_str())
     copy.no_truncation()

@@ -15,10 +15,10 @@ COUNTS = ("documents", "bytes", "characters", "words", "tokens", "unknown")
 _KEYS = ["language", "source"]
 
 
-Counts = npt.NDArray[np.integer]
+Integers = npt.NDArray[np.integer]
 
 
-def words_of(statistics: Path) -> Counts:
+def words_of(statistics: Path) -> Integers:
     """Words of each document that cleaning kept, int32 [documents], in their order.
 
     Cleaning has counted them: a run of letters and digits, or a single character where a script has no
@@ -31,7 +31,7 @@ def words_of(statistics: Path) -> Counts:
         batch["words"].filter(pc.is_null(batch["filter"]))
         for batch in read_documents(statistics, ["filter", "words"])
     ]
-    words: Counts = pa.chunked_array(counted, pa.int32()).to_numpy()
+    words: Integers = pa.chunked_array(counted, pa.int32()).to_numpy()
     return words
 
 
@@ -42,7 +42,7 @@ class Fertility:
         """Nothing counted yet."""
         self._sums: list[pa.Table] = []
 
-    def add(self, documents: pa.RecordBatch, words: Counts, tokens: Counts, unknown: Counts) -> None:
+    def add(self, documents: pa.RecordBatch, words: Integers, tokens: Integers, unknown: Integers) -> None:
         """Count a batch of n documents by their words, tokens and unknown tokens, each [n]."""
         texts = documents["text"]
         columns = {

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from corpus.tokenizing.document_splits import SPLITS, Division, Split
+from corpus.tokenizing.document_splits import SPLITS, Split, SplitOfDocuments
 from corpus.tokenizing.encoding import Encoder
-from corpus.tokenizing.fertility import Counts, Fertility
+from corpus.tokenizing.fertility import Fertility, Integers
 
 if TYPE_CHECKING:
     from model_code.data.shards import SplitInfo
@@ -29,8 +29,8 @@ class SpecialIds:
 
 
 def pack(
-    division: Division,
-    words: Counts,
+    division: SplitOfDocuments,
+    words: Integers,
     encoder: Encoder,
     special: SpecialIds,
     vocab_size: int,

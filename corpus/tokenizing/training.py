@@ -22,11 +22,11 @@ _SPACE = "▁"  # what sentencepiece writes for a space
 _THREADS = 4  # of sentencepiece, whose sums depend on it
 _BYTE_PIECES = tuple(f"<0x{byte:02X}>" for byte in range(BYTES))
 
-Texts = Callable[[], Iterable[list[str]]]
+TextBatches = Callable[[], Iterable[list[str]]]
 """Gives the training texts from the start, as often as it is called."""
 
 
-def train(texts: Texts, config: TokenizeConfig) -> Any:
+def train(texts: TextBatches, config: TokenizeConfig) -> Any:
     """A `tokenizers.Tokenizer` of `config.vocabulary` entries with the family's special tokens.
 
     Raises:
@@ -55,7 +55,7 @@ def _way_out(size: int, config: TokenizeConfig) -> str:
     return f"set tokenize.vocabulary to {size} or collect more text"
 
 
-def _byte_level_bpe(texts: Texts, config: TokenizeConfig) -> Any:
+def _byte_level_bpe(texts: TextBatches, config: TokenizeConfig) -> Any:
     """Sennrich et al. 2016 over bytes (Radford et al. 2019): it can write every text of every script."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -73,7 +73,7 @@ def _byte_level_bpe(texts: Texts, config: TokenizeConfig) -> Any:
     return tokenizer
 
 
-def _wordpiece(texts: Texts, config: TokenizeConfig) -> Any:
+def _wordpiece(texts: TextBatches, config: TokenizeConfig) -> Any:
     """Cased BERT (Devlin et al. 2019). Lost: white space, control characters, characters never seen."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -106,7 +106,7 @@ def _wordpiece(texts: Texts, config: TokenizeConfig) -> Any:
     return made
 
 
-def _unigram(texts: Texts, config: TokenizeConfig) -> Any:
+def _unigram(texts: TextBatches, config: TokenizeConfig) -> Any:
     """Kudo 2018, with bytes for what was never seen. Lost: U+2581, which stands for a space."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
@@ -127,7 +127,7 @@ def _unigram(texts: Texts, config: TokenizeConfig) -> Any:
     return tokenizer
 
 
-def _pieces(texts: Texts, config: TokenizeConfig) -> list[tuple[str, float]]:
+def _pieces(texts: TextBatches, config: TokenizeConfig) -> list[tuple[str, float]]:
     """What is no byte and no special token, at most as many as there is room for, with log probabilities."""
     import sentencepiece
 

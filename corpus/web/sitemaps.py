@@ -24,7 +24,7 @@ _CONTROL = re.compile("[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\ufffe\\uffff]")
 _BARE_AMPERSAND = re.compile(r"&(?!#\d{1,7};|#x[0-9a-fA-F]{1,6};|(?:amp|lt|gt|quot|apos);)")
 
 
-class Entry(NamedTuple):
+class SitemapEntry(NamedTuple):
     """A page, or another sitemap; `changed` is what the sitemap says of it, "" for nothing."""
 
     url: str
@@ -32,7 +32,7 @@ class Entry(NamedTuple):
     is_sitemap: bool
 
 
-def entries(content: bytes, url: str = "") -> list[Entry]:
+def entries(content: bytes, url: str = "") -> list[SitemapEntry]:
     """What a sitemap lists, in its order: XML (a sitemap or an index of them) or a plain list, also in gzip.
 
     Args:
@@ -52,15 +52,15 @@ def entries(content: bytes, url: str = "") -> list[Entry]:
     return [entry._replace(url=_absolute(url, entry.url)) for entry in found]
 
 
-def _in_list(text: str) -> list[Entry]:
+def _in_list(text: str) -> list[SitemapEntry]:
     """An address on each line."""
     lines = [line.strip() for line in text.splitlines() if not line.lstrip().startswith("#")]
     if lines and not any(line.startswith(("http://", "https://")) for line in lines):
         raise Skipped("bad sitemap", f"neither XML nor a list of addresses: {lines[0][:100]!r}")
-    return [Entry(line, "", False) for line in lines if line]
+    return [SitemapEntry(line, "", False) for line in lines if line]
 
 
-def _in_xml(text: str) -> list[Entry]:
+def _in_xml(text: str) -> list[SitemapEntry]:
     if "<!ENTITY" in text or "<!DOCTYPE" in text:
         raise Skipped("bad sitemap", "declares a document type or entities")
     try:
@@ -89,7 +89,7 @@ class _Sitemap:
     """Takes the XML apart without namespaces, which many sitemaps leave out or get wrong."""
 
     def __init__(self, text: str) -> None:
-        self.entries: list[Entry] = []
+        self.entries: list[SitemapEntry] = []
         self._path: list[str] = []
         self._values: dict[str, str] = {}
         parser = expat.ParserCreate("utf-8")
@@ -117,7 +117,7 @@ class _Sitemap:
         kind = _local(name)
         if len(self._path) == 2 and kind in _KINDS.values() and (loc := self._values.get("loc", "").strip()):
             changed = self._values.get("lastmod", "").strip()
-            self.entries.append(Entry(loc, changed, kind == "sitemap"))
+            self.entries.append(SitemapEntry(loc, changed, kind == "sitemap"))
         self._path.pop()
 
 

@@ -10,7 +10,7 @@ from pydantic_core import CoreSchema
 
 from model_code.errors import TrainingError
 
-Settings = TypeVar("Settings", bound=BaseModel)
+SettingsT = TypeVar("SettingsT", bound=BaseModel)
 
 SCALARS = ("int", "float", "bool")
 # Whole numbers that JSON, Arrow and the libraries below carry exactly; fields may set a lower limit.
@@ -65,7 +65,7 @@ class Config(StrictModel):
         return self.model_dump(mode="json", exclude=set(self.outside_key()))
 
 
-def settings_from(kind: type[Settings], values: Mapping[str, Any]) -> Settings:
+def settings_from(kind: type[SettingsT], values: Mapping[str, Any]) -> SettingsT:
     """The settings that a job holds.
 
     Raises TrainingError for keys that are unknown or missing, and for values that the settings refuse.

@@ -25,8 +25,8 @@ from corpus.kept.segments import Segments, SegmentWriter, last_listing
 from corpus.sources import Reader, keeps_files, reader_of, sources
 from tasks.contract import console
 from tasks.contract.artifact import canonical, sha256_text
+from tasks.contract.code_fingerprint import code_fingerprint
 from tasks.contract.errors import SourceError
-from tasks.contract.fingerprint import code_fingerprint
 from tasks.contract.store import Store
 
 if TYPE_CHECKING:

@@ -90,15 +90,15 @@ def describe_files(directory: Path, volatile: frozenset[str]) -> dict[str, Store
 
     `volatile` names files, or folders by a trailing slash, that stay out of the digest.
     """
-    found = {}
+    files = {}
     for path in sorted(directory.rglob("*")):
         name = path.relative_to(directory).as_posix()
         if path.is_file() and name != MANIFEST:
             is_volatile = name in volatile or any(v.endswith("/") and name.startswith(v) for v in volatile)
-            found[name] = StoredFile(
+            files[name] = StoredFile(
                 sha256=sha256_file(path), bytes=path.stat().st_size, volatile=is_volatile
             )
-    return found
+    return files
 
 
 def content_digest(stage: str, files: Mapping[str, StoredFile]) -> str:

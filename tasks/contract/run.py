@@ -14,7 +14,7 @@ from tasks.contract.store import Store
 PENDING = "pending"
 
 
-class Outcome(BaseModel):
+class StageOutcome(BaseModel):
     """What became of one stage in one run."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,7 +50,7 @@ class Run:
         skipped: Sequence[str] = (),
         planning: bool = False,
         check: Callable[[], None] = lambda: None,
-        record: Callable[[Outcome], None] = lambda outcome: None,
+        record: Callable[[StageOutcome], None] = lambda outcome: None,
     ) -> None:
         self.store = Store(home.absolute())
         self.refresh = frozenset(refresh)

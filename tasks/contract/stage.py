@@ -38,9 +38,9 @@ from tasks.contract.artifact import (
     describe_files,
     sha256_text,
 )
+from tasks.contract.code_fingerprint import code_fingerprint
 from tasks.contract.errors import ServerError, StageError, TextmillError
-from tasks.contract.fingerprint import code_fingerprint
-from tasks.contract.run import PENDING, Outcome, Run
+from tasks.contract.run import PENDING, Run, StageOutcome
 from tasks.contract.workspace import Workspace
 
 QUOTED = re.compile(r"(?<=['\"])[^'\"]{30,}(?=['\"])")
@@ -94,12 +94,12 @@ class Stage:
         """
         *inputs, config, run = arguments
         if self.name in run.skipped:
-            return self._outcome(run, Outcome(stage=self.name, state="skipped", key=""))
+            return self._outcome(run, StageOutcome(stage=self.name, state="skipped", key=""))
         key = self.key(inputs, config)
         started = time.monotonic()
         found = None if self.name in run.refresh else self._found(key, config, run)
         if found is None and (run.planning or any(_is_pending(i) for i in inputs)):
-            return self._outcome(run, Outcome(stage=self.name, state="pending", key=key))
+            return self._outcome(run, StageOutcome(stage=self.name, state="pending", key=key))
         if found is None and self.name in run.given:
             raise StageError(
                 f"{self.name}: its artifact is not in {run.store.home}, or was made from other inputs or by "
@@ -116,7 +116,7 @@ class Stage:
         except BaseException as error:
             message = str(error) if isinstance(error, TextmillError) else redacted(repr(error))
             seconds = time.monotonic() - started
-            failed = Outcome(stage=self.name, state="failed", key=key, message=message, seconds=seconds)
+            failed = StageOutcome(stage=self.name, state="failed", key=key, message=message, seconds=seconds)
             self._outcome(run, failed)
             raise
         now = run.store.manifest(self.name, key)
@@ -124,7 +124,7 @@ class Stage:
         state: Literal["cached", "made"] = "cached" if found else "made"
         seconds = time.monotonic() - started
         return self._outcome(
-            run, Outcome(stage=self.name, state=state, key=key, digest=digest, seconds=seconds)
+            run, StageOutcome(stage=self.name, state=state, key=key, digest=digest, seconds=seconds)
         )
 
     def fn(self, *arguments: Any) -> Artifact:
@@ -134,7 +134,7 @@ class Stage:
         found = None if self.name in run.refresh else self._found(key, config, run)
         return found.artifact if found else self._make(inputs, config, run, key)
 
-    def _outcome(self, run: Run, outcome: Outcome) -> Artifact:
+    def _outcome(self, run: Run, outcome: StageOutcome) -> Artifact:
         run.record(outcome)
         return Artifact(stage=outcome.stage, key=outcome.key, digest=outcome.digest)
 

@@ -27,14 +27,14 @@ CANARY_TEXTS = 5
 
 
 @dataclass(frozen=True)
-class Questions:
+class Canaries:
     """Texts, and for each the probabilities (label -> probability) that the registered model gave."""
 
     texts: Sequence[str]
     expected: Sequence[Mapping[str, float]]
 
 
-def write_down(directory: Path, server: TritonServer, name: str, version: int, questions: Questions) -> None:
+def write_down(directory: Path, server: TritonServer, name: str, version: int, questions: Canaries) -> None:
     """Write both files for the version that has just gone live."""
     place = Path(server.repository)
     files = {file: sha256_file(place / file) for file in repository.served_files(place, name, version)}
@@ -47,7 +47,7 @@ def write_down(directory: Path, server: TritonServer, name: str, version: int, q
         (directory / file).write_text(text, encoding="utf-8")
 
 
-def fault(manifest: Manifest, server: TritonServer, store: Store) -> str | None:
+def difference_from_deployed(manifest: Manifest, server: TritonServer, store: Store) -> str | None:
     """How what Triton serves differs from what this artifact of `deploy` says, None where it does not."""
     return changed_file(manifest, server, store) or _wrong_answer(manifest, server, store)
 
@@ -63,7 +63,7 @@ def changed_file(manifest: Manifest, server: TritonServer, store: Store) -> str 
     return None
 
 
-def difference(endpoint: str, server: TritonServer, questions: Questions) -> dict[str, Any]:
+def difference(endpoint: str, server: TritonServer, questions: Canaries) -> dict[str, Any]:
     """The endpoint's answers against those expected: largest difference of a probability, equal labels."""
     answers = triton.ask(questions.texts, endpoint, http_port=server.http_port, timeout=60)
     worst, same = 0.0, True
@@ -117,7 +117,7 @@ def _build_again(manifest: Manifest, server: TritonServer, store: Store) -> None
     name, version = manifest.external["model"], int(manifest.external["version"])
     onnx = _verified_export(manifest, store) / "onnx"
     live.rebuild(server, name, version, **onnx_files(onnx))
-    if wrong := fault(manifest, server, store):
+    if wrong := difference_from_deployed(manifest, server, store):
         raise StageError(f"after it was built again, {wrong}; {_again(name)}")
 
 
@@ -153,7 +153,7 @@ def _wrong_answer(manifest: Manifest, server: TritonServer, store: Store) -> str
     name, version = manifest.external["model"], int(manifest.external["version"])
     if triton.ready_version(name, http_port=server.http_port) != version:
         return f"version {version} does not answer"
-    canaries = Questions(**_read(manifest, store, CANARIES))
+    canaries = Canaries(**_read(manifest, store, CANARIES))
     try:
         found = difference(name, server, canaries)
     except TritonError as error:

@@ -1,4 +1,4 @@
-"""One demand on a model, and what was found."""
+"""One demand on a model, and what it reaches."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 
 class Demand(NamedTuple):
-    """What is demanded of what, in words; what was found (None: it is not known); whether that will do."""
+    """What is demanded of what, in words; the actual value (None: it is not known); whether that will do."""
 
     name: str
     demand: str
-    found: float | None
+    actual: float | None
     passed: bool
 
 
@@ -19,6 +19,6 @@ GateRule = Callable[[Mapping[str, Any], Any], Iterator[Demand]]
 """From what `evaluate` measured and the recipe's `evaluate` section to demands; none where it has no say."""
 
 
-def at_least(name: str, found: float, lowest: float) -> Demand:
+def at_least(name: str, actual: float, lowest: float) -> Demand:
     """A figure that has to reach a value."""
-    return Demand(name, f"at least {lowest:.4g}", found, found >= lowest)
+    return Demand(name, f"at least {lowest:.4g}", actual, actual >= lowest)

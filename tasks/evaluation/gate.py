@@ -12,7 +12,7 @@ from model_code.config.strict import Config
 from tasks.contract.errors import StageError
 from tasks.evaluation.demand import Demand, GateRule, at_least
 
-ANY = -1  # an `over_baseline` of this and less says in writing that any model will do
+ANY_VALUE = -1  # an `over_baseline` of this and less says in writing that any model will do
 COUNTED_WORDS = "tfidf"  # the names of such baselines begin with it
 WAY_OUT = "improve the data or the training, or change `evaluate` in the recipe"
 
@@ -45,7 +45,7 @@ class EvaluateConfig(Config):
     batch_size: int = Field(64, ge=1, le=1_000_000, description="Examples predicted at once.")
 
 
-def judge(evaluation: Mapping[str, Any], config: EvaluateConfig) -> dict[str, Any]:
+def judge_model(evaluation: Mapping[str, Any], config: EvaluateConfig) -> dict[str, Any]:
     """The gate's verdict: every demand of the recipe, what was found, and whether all are met.
 
     Raises:
@@ -97,7 +97,7 @@ def _against_trivial(evaluation: Mapping[str, Any], config: EvaluateConfig) -> I
         yield Demand(name, f"at least {lowest:.4g} (baseline not available: {reason})", None, lowest < 0)
         return
     over = evaluation["model"][metric] - evaluation["baselines"][trivial][metric]
-    if lowest <= ANY:
+    if lowest <= ANY_VALUE:
         yield Demand(name, "any, as the recipe says", over, math.isfinite(over))
         return
     yield at_least(name, over, lowest)

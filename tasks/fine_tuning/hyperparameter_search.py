@@ -24,7 +24,7 @@ from tasks.contract.errors import StageError
 from tasks.contract.workspace import Workspace
 from tasks.fine_tuning.trials import Trainings
 from tasks.tracking.plots import plot_search
-from tasks.tracking.search_runs import LiveSearch, Trial
+from tasks.tracking.search_runs import FinishedTrial, LiveSearch
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -48,11 +48,11 @@ def _different(choices: tuple[int, ...]) -> tuple[int, ...]:
 
 
 Rate = Annotated[float, Field(gt=0, le=1)]
-Share = Annotated[float, Field(ge=0, lt=1)]
+ShareBelowOne = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Rates = Annotated[tuple[Rate, Rate], AfterValidator(_rising)]
-Shares = Annotated[tuple[Share, Share], AfterValidator(_rising)]
-Counts = Annotated[tuple[Count, Count], AfterValidator(_rising)]
+Shares = Annotated[tuple[ShareBelowOne, ShareBelowOne], AfterValidator(_rising)]
+CountRange = Annotated[tuple[Count, Count], AfterValidator(_rising)]
 Choices = Annotated[tuple[Count, ...], AfterValidator(_different)]
 Seeds = Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], AfterValidator(_different)]
 # Values that are chosen from a list; the others lie between two bounds.
@@ -73,7 +73,7 @@ class SearchConfig(Config):
     muon_learning_rate: Rates | None = Field(None, description="On a logarithmic scale.")
     batch_size: Choices | None = Field(None, description="The sizes to choose from.")
     seeds: Seeds | None = Field(None, description="The seeds of the training to choose from.")
-    epochs: Counts | None = Field(None, description="The learning rate falls over a trial's own epochs.")
+    epochs: CountRange | None = Field(None, description="The learning rate falls over a trial's own epochs.")
     warmup_fraction: Shares | None = Field(None, description="On a linear scale.")
     weight_decay: Shares | None = Field(None, description="On a linear scale.")
     label_smoothing: Shares | None = Field(None, description="On a linear scale.")
@@ -176,13 +176,13 @@ def _score(trial: OptunaTrial, trainings: Trainings, what: str) -> float:
                 raise TrialPruned
 
     # The same values give the same figures: those of an attempt that was killed, or of a trial before.
-    over = (found for found in trial.study.get_trials() if found.state.is_finished())
-    alike = [found for found in over if found.params == trial.params]
-    for epoch, score in (item for found in alike for item in found.intermediate_values.items()):
+    over = (earlier for earlier in trial.study.get_trials() if earlier.state.is_finished())
+    alike = [earlier for earlier in over if earlier.params == trial.params]
+    for epoch, score in (item for earlier in alike for item in earlier.intermediate_values.items()):
         listen({"event": "evaluation", "epoch": epoch, "score": score})
-    for found in alike:
-        if found.state == TrialState.COMPLETE:
-            return float(found.values[0])
+    for earlier in alike:
+        if earlier.state == TrialState.COMPLETE:
+            return float(earlier.values[0])
     training = trainings.run(trial.params, what, listen)
     if not math.isfinite(training.score):
         raise StageError(f"the score of the training is {training.score}")
@@ -230,7 +230,7 @@ def _own_values(config: SearchConfig, recipe: Mapping[str, Any]) -> dict[str, An
     }
 
 
-def _trials(study: Study) -> list[Trial]:
+def _trials(study: Study) -> list[FinishedTrial]:
     """The trials that are over, numbered from 1; attempts that were killed are not among them."""
     from optuna.trial import TrialState
 
@@ -238,12 +238,12 @@ def _trials(study: Study) -> list[Trial]:
     return [_trial(number, frozen) for number, frozen in enumerate(over, 1)]
 
 
-def _trial(number: int, frozen: FrozenTrial) -> Trial:
+def _trial(number: int, frozen: FrozenTrial) -> FinishedTrial:
     from optuna.trial import TrialState
 
     error, epochs = frozen.user_attrs.get("error", ""), frozen.intermediate_values
     complete = frozen.state == TrialState.COMPLETE
-    return Trial(
+    return FinishedTrial(
         number=number,
         state="complete" if complete else "failed" if error else "pruned",
         values=frozen.params,
@@ -254,7 +254,7 @@ def _trial(number: int, frozen: FrozenTrial) -> Trial:
     )
 
 
-def _best(trials: Sequence[Trial]) -> Trial:
+def _best(trials: Sequence[FinishedTrial]) -> FinishedTrial:
     return max((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.score)
 
 
@@ -266,7 +266,7 @@ def _importances(study: Study) -> dict[str, float]:
     return get_param_importances(study) if len(scores) > 1 else {}
 
 
-def _described(trial: Trial, of: int) -> str:
+def _described(trial: FinishedTrial, of: int) -> str:
     values = ", ".join(f"{name} {format_cell(value)}" for name, value in trial.values.items())
     match trial.state:
         case "complete":
@@ -279,12 +279,12 @@ def _described(trial: Trial, of: int) -> str:
 
 
 def _write(
-    trials: Sequence[Trial], importances: Mapping[str, float], workspace: Workspace
+    trials: Sequence[FinishedTrial], importances: Mapping[str, float], workspace: Workspace
 ) -> tuple[Path, Path]:
     """Write what was found and its plot; show it, and return the two files."""
     best, names = _best(trials), list(trials[0].values)
     scores = [trial.score for trial in trials]
-    found = {
+    summary = {
         "best": best.number,
         "values": best.values,
         "score": best.score,
@@ -295,7 +295,7 @@ def _write(
         ],
     }
     written, plot = workspace.directory / "search.json", workspace.directory / "search.png"
-    written.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    written.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     workspace.volatile.add(written.name)  # it holds seconds
     plot_search(scores, [trial.state for trial in trials], importances, plot)
     rows = [

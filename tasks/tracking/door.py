@@ -1,4 +1,4 @@
-"""The door of a server's pages: who may come in, asked before the server sees a request.
+"""The door of Prefect's and MLflow's pages: who may come in, asked before the server sees a request.
 
 Listening on loopback keeps other machines out, not other users of this one, and not the pages that its
 owner's browser has open: those send requests to any address, under any name that resolves to it. So three
@@ -79,11 +79,11 @@ class Door:
 
 def _headers(scope: Scope) -> dict[str, str]:
     """Names in lower case; what is there twice is joined, and so equals nothing that is allowed."""
-    found: dict[str, str] = {}
+    headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         name, value = name.decode("latin-1").lower(), value.decode("latin-1")
-        found[name] = f"{found[name]}, {value}" if name in found else value
-    return found
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _comes_from_elsewhere(scope: Scope, headers: dict[str, str]) -> bool:

@@ -32,7 +32,7 @@ def check(server: str, url: str) -> None:
     Raises:
         ServerError: one sentence with the variable, the address, what was found and the way out.
     """
-    if wrong := fault(server, url):
+    if wrong := server_fault(server, url):
         variable, title = VARIABLES[server], TITLES[server]
         raise ServerError(
             f"{variable}={_printable(redacted(url))} {wrong}; start that {title}, put the address right, or "
@@ -40,7 +40,7 @@ def check(server: str, url: str) -> None:
         )
 
 
-def fault(server: str, url: str, seconds: float = SECONDS) -> str | None:
+def server_fault(server: str, url: str, seconds: float = SECONDS) -> str | None:
     """What is wrong with a server, as the rest of a sentence about it; None when its health page is right."""
     import requests
 

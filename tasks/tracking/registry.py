@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict
 from corpus.redaction import redacted
 from tasks.contract.artifact import Artifact
 from tasks.contract.errors import ServerError
-from tasks.tracking import own_servers, waits
+from tasks.tracking import own_servers, slow_server_messages
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 SERVED_TASK = "classification"  # of single texts: the others end with the registered model
@@ -62,13 +62,13 @@ def client() -> Any:
         raise ServerError(f"the MLflow server at {place} {wrong}; try `textmill up`")
     from mlflow import MlflowClient
 
-    waits.say_attempts("MLflow")
-    return waits.SaysWaiting(MlflowClient(uri), "MLflow")
+    slow_server_messages.say_attempts("MLflow")
+    return slow_server_messages.SaysWaiting(MlflowClient(uri), "MLflow")
 
 
 def _fault(uri: str) -> str | None:
-    with waits.said("MLflow"):
-        return own_servers.fault("mlflow", uri, SECONDS)
+    with slow_server_messages.said("MLflow"):
+        return own_servers.server_fault("mlflow", uri, SECONDS)
 
 
 def refusal(error: BaseException) -> str | None:

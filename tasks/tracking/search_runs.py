@@ -16,7 +16,7 @@ PARENT_TAG = "mlflow.parentRunId"  # by it MLflow shows a run below another one
 STATE_TAG = "textmill.trial"
 
 
-class Trial(NamedTuple):
+class FinishedTrial(NamedTuple):
     """A trial that is over; `epochs` are the scores after each, `score` is the best, and higher is better."""
 
     number: int
@@ -39,10 +39,10 @@ class LiveSearch(LiveRun):
 
     def __init__(self, experiment: str, key: str, space: Mapping[str, Any]) -> None:
         super().__init__(experiment, STAGE, f"{key}/{STAGE}", space)
-        self._trials: queue.SimpleQueue[Trial] = queue.SimpleQueue()
+        self._trials: queue.SimpleQueue[FinishedTrial] = queue.SimpleQueue()
         self._files: queue.SimpleQueue[Path] = queue.SimpleQueue()
 
-    def trial(self, trial: Trial) -> None:
+    def trial(self, trial: FinishedTrial) -> None:
         """Take a trial that is over; one that is there already is passed over."""
         self._trials.put(trial)
 
@@ -56,7 +56,7 @@ class LiveSearch(LiveRun):
         while not self._files.empty():
             mlflow.log_artifact(run_id, str(self._files.get()))
 
-    def _send_trial(self, mlflow: Any, parent: str, trial: Trial) -> None:
+    def _send_trial(self, mlflow: Any, parent: str, trial: FinishedTrial) -> None:
         name = f"trial-{trial.number}"
         run_id = find_or_create_run(mlflow, self._experiment, f"{self._key}/{name}", name)
         run = mlflow.get_run(run_id)

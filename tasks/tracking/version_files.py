@@ -30,7 +30,7 @@ from tasks.tracking.registry import (
     logged_model,
     server_address,
 )
-from tasks.tracking.waits import said
+from tasks.tracking.slow_server_messages import said
 
 SUMS = "SHA256SUMS"
 
@@ -58,7 +58,7 @@ def write_sums(folder: Path) -> str:
     return sha256_file(folder / SUMS)
 
 
-def place_of(version: ModelVersion) -> dict[str, str]:
+def version_identity(version: ModelVersion) -> dict[str, str]:
     """A version's model, number and server, as the manifest of a stage that uploads to it keeps them."""
     return {"model": version.model, "version": str(version.version), "server": server_address()}
 
@@ -154,16 +154,18 @@ def _verify(part: Part, version: ModelVersion, folder: Path, recorded: str | Non
             )
         shutil.rmtree(place, ignore_errors=True)
         return
-    found = _digests(place, without=EXPORTED.folder if part is REGISTERED else None)
+    actual = _digests(place, without=EXPORTED.folder if part is REGISTERED else None)
     if recorded is None:
-        recorded = (place / SUMS).read_text("utf-8", "replace") if SUMS in found else ""
+        recorded = (place / SUMS).read_text("utf-8", "replace") if SUMS in actual else ""
         if sha256_text(recorded) != tag:
             raise StageError(_mismatch(version, part, SUMS, "was changed"))
     listed = {name: digest for digest, _, name in (line.partition("  ") for line in recorded.splitlines())}
     listed[SUMS] = sha256_text(recorded)
-    for name in sorted(found.keys() | listed.keys()):
-        if found.get(name) != listed.get(name):
-            what = "is missing" if name not in found else "was added" if name not in listed else "was changed"
+    for name in sorted(actual.keys() | listed.keys()):
+        if actual.get(name) != listed.get(name):
+            what = (
+                "is missing" if name not in actual else "was added" if name not in listed else "was changed"
+            )
             raise StageError(_mismatch(version, part, name, what))
 
 
@@ -179,12 +181,12 @@ def _name(version: ModelVersion) -> str:
 
 
 def _digests(folder: Path, without: str | None = None) -> dict[str, str]:
-    found = {}
+    digests = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         if not path.is_dir() and not (without and name.startswith(f"{without}/")):
-            found[name] = sha256_file(path)
-    return found
+            digests[name] = sha256_file(path)
+    return digests
 
 
 def _tags(version: ModelVersion) -> dict[str, Any]:
@@ -193,7 +195,7 @@ def _tags(version: ModelVersion) -> dict[str, Any]:
 
 def _recorded(part: Part, version: ModelVersion, store: Store) -> str | None:
     """The list of a part's files in the newest artifact of this home that uploaded them, if there is one."""
-    place, lists = place_of(version), {}
+    place, lists = version_identity(version), {}
     for path in (store.home / "artifacts" / part.stage).glob(f"[!.]*/{MANIFEST}"):
         manifest = store.manifest(part.stage, path.parent.name)
         if manifest and place.items() <= manifest.external.items():

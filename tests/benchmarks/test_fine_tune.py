@@ -8,24 +8,24 @@ from typing import Any
 import pytest
 
 from benchmarks import fine_tune_methods, fine_tune_quality, fine_tune_speed
-from benchmarks.fine_tune_quality import FEW, SETS, Cell, Set
-from benchmarks.fine_tune_stages import Outcome, Trial, outcome, prepare
-from benchmarks.train_worker import Run
+from benchmarks.fine_tune_quality import FEW, SETS, BenchmarkSet, Cell
+from benchmarks.fine_tune_stages import ChangedRecipe, Evaluated, outcome, prepare
+from benchmarks.train_worker import TrainingMeasured
 from corpus.errors import CorpusError
 from flows.recipe import load_recipe
 
 SST2 = SETS[0]
 
 
-def found(accuracies: list[float], seconds: float = 600) -> Outcome:
+def found(accuracies: list[float], seconds: float = 600) -> Evaluated:
     models = [{"accuracy": accuracy} for accuracy in accuracies]
     baseline = {SST2.baseline: {"accuracy": 0.79}}
     evaluation = {"model": models[0], "seeds": {"models": models}, "baselines": baseline, "pretrained": {}}
-    return Outcome(evaluation, {"pretrain": seconds - 90, "fine_tune": 90}, {})
+    return Evaluated(evaluation, {"pretrain": seconds - 90, "fine_tune": 90}, {})
 
 
 @pytest.mark.parametrize("of", SETS, ids=lambda of: of.recipe)
-def test_a_cell_changes_the_recipe_and_nothing_else_is_needed(of: Set) -> None:
+def test_a_cell_changes_the_recipe_and_nothing_else_is_needed(of: BenchmarkSet) -> None:
     own = load_recipe(of.recipe)
     assert own.fine_tune is not None
     for pretrained, size in ((True, 0), (False, FEW)):
@@ -58,7 +58,7 @@ def test_the_bar_is_for_the_mean_and_the_time(accuracies: list[float], seconds: 
 
 
 def test_the_table_has_a_place_for_each_start_and_size() -> None:
-    cells: Mapping[Cell, Outcome] = {
+    cells: Mapping[Cell, Evaluated] = {
         Cell(SST2, pretrained, size): found([value, value + 0.02])
         for (pretrained, size), value in zip(
             ((False, FEW), (True, FEW), (False, 0), (True, 0)), (0.5, 0.6, 0.7, 0.8), strict=True
@@ -73,7 +73,7 @@ def test_the_table_has_a_place_for_each_start_and_size() -> None:
 def test_without_data_the_file_is_named(tmp_path: Path) -> None:
     prepare(tmp_path / "work", tmp_path / "nothing")
     with pytest.raises(CorpusError, match=r"data/sst2/train\.tsv"):
-        outcome(Trial("sst2", smoke=True), tmp_path / "work")
+        outcome(ChangedRecipe("sst2", smoke=True), tmp_path / "work")
 
 
 class Paced:
@@ -83,9 +83,9 @@ class Paced:
         self._speed = speed
         self.seeds: list[int] = []
 
-    def train(self, config: dict[str, Any], peer: dict[str, Any] | None = None) -> Run:
+    def train(self, config: dict[str, Any], peer: dict[str, Any] | None = None) -> TrainingMeasured:
         self.seeds.append(config["seed"])
-        return Run(self._speed, 1.0, accuracy=0.8)
+        return TrainingMeasured(self._speed, 1.0, accuracy=0.8)
 
 
 @pytest.mark.parametrize(("speed", "passed"), [(160, True), (140, False)])

@@ -12,7 +12,7 @@ import torch
 from benchmarks import train_gpu, train_quality, train_sides
 from benchmarks.bench import BenchmarkError
 from benchmarks.train_peer import pieces, slices
-from benchmarks.train_worker import Run
+from benchmarks.train_worker import TrainingMeasured
 from model_code.data.shards import Split, open_split
 from tests.token_shards import write_split
 
@@ -39,9 +39,9 @@ class Paced:
     def __init__(self, seconds: float, loss: float) -> None:
         self._seconds, self._loss = seconds, loss
 
-    def train(self, config: dict[str, Any], peer: dict[str, Any] | None = None) -> Run:
+    def train(self, config: dict[str, Any], peer: dict[str, Any] | None = None) -> TrainingMeasured:
         steps = config["steps"] - 1
-        return Run(steps * 128 * 32, steps * self._seconds, self._loss)
+        return TrainingMeasured(steps * 128 * 32, steps * self._seconds, self._loss)
 
 
 @pytest.mark.parametrize(("loss", "passed"), [(6.1, True), (5.9, False)])

@@ -122,7 +122,7 @@ def test_new_version_may_have_more_labels(server, bundle, deployed):
     assert answer.labels == [label for label, _ in wider.expected("rain")]
 
 
-@pytest.mark.parametrize("part", models.PARTS)
+@pytest.mark.parametrize("part", models.COMPOSING_MODELS)
 def test_dead_process_of_the_live_version_is_revived(server, bundle, kill_process, part):
     name = f"revived-{part}"
     live.stage_version(server, name, 1, **bundle(1).files)

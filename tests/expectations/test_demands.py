@@ -5,10 +5,10 @@ from pydantic import ValidationError
 
 from corpus.cleaning.filters.rule_sets import RULE_SETS
 from corpus.documents import SCHEMA
-from expectations.checkpoint import Demands
 from expectations.clean_corpus import DRIFT, MATERIAL, CleanDemands
-from expectations.patterns import UNREADABLE_SHARE
+from expectations.judgement import Demands
 from expectations.raw_corpus import COLUMNS, RawDemands
+from expectations.residual_patterns import UNREADABLE_SHARE
 from expectations.tokens import TokenDemands
 
 

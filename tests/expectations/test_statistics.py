@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from expectations.checkpoint import FailingDocument, Rule
+from expectations.judgement import FailingDocument, Rule
 from expectations.statistics import Statistics, literals, parquet, share
 
 

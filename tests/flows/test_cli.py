@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from flows.cli import _complain
-from flows.record import Recorder
+from flows.run_record import Recorder
 from model_code.config.strict import Config
-from tasks.contract.run import Outcome, Run
+from tasks.contract.run import Run, StageOutcome
 from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
 
@@ -150,7 +150,7 @@ def test_gc_keeps_what_the_last_runs_refer_to(home: Path) -> None:
     made_now = store.begin("number", "f" * 64)
     killed = store.begin("number", "e" * 64)
     live = Recorder(home, "c", {}, {})  # this process runs, so its run does
-    live.outcome(Outcome(stage="number", state="made", key=number.key([], NumberConfig(number=6))))
+    live.outcome(StageOutcome(stage="number", state="made", key=number.key([], NumberConfig(number=6))))
     number.fn(NumberConfig(number=6), Run(home))
 
     def left() -> list[int]:
@@ -230,10 +230,10 @@ WRONG = [
 def test_what_would_fail_later_is_refused_by_a_plan(
     wrong: dict[str, Any], said: str, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flows import checks, recipe
+    from flows import checks_before_a_run, recipe
     from tasks.contract.errors import RecipeError
 
-    monkeypatch.setattr(checks, "find_spec", lambda name: None)
+    monkeypatch.setattr(checks_before_a_run, "find_spec", lambda name: None)
     source = {"kind": "files", "path": "corpus", "meta_fields": ["topic"]}
     sections: dict[str, Any] = {
         "name": "small",
@@ -241,22 +241,22 @@ def test_what_would_fail_later_is_refused_by_a_plan(
         "examples": {"kind": "documents", "task": "classification", "columns": {"label": "topic"}},
     }
     fine = recipe.Recipe.model_validate(sections)
-    checks.check_recipe(fine)
+    checks_before_a_run.check_recipe(fine)
     for section, values in wrong.items():
         sections[section] = sections.get(section, {}) | values
     with pytest.raises(RecipeError, match=re.escape(said)):
-        checks.check_recipe(recipe.Recipe.model_validate(sections))
+        checks_before_a_run.check_recipe(recipe.Recipe.model_validate(sections))
 
 
 def test_ray_from_a_path_with_blanks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows import checks, recipe
+    from flows import checks_before_a_run, recipe
     from tasks.contract.errors import RecipeError
 
-    monkeypatch.setattr(checks, "find_spec", lambda name: object())
+    monkeypatch.setattr(checks_before_a_run, "find_spec", lambda name: object())
     monkeypatch.setattr(sys, "executable", "/home/me/my mill/.venv/bin/python")
     sections = {"name": "small", "collect": {"sources": [{"kind": "packages"}]}, "clean": {"engine": "ray"}}
     with pytest.raises(RecipeError, match=r"/home/me/my mill/\.venv/bin/python, whose path has blanks"):
-        checks.check_recipe(recipe.Recipe.model_validate(sections))
+        checks_before_a_run.check_recipe(recipe.Recipe.model_validate(sections))
 
 
 def test_an_address_in_an_error_is_shown_without_its_password(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from deploy import processes
-from flows import login, mlflow_login, servers, settings
+from flows import environment, login, mlflow_login, servers
 from tasks.contract.errors import ServerError
 from tasks.tracking.door import basic
 from tests.free_ports import free_ports
@@ -25,7 +25,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in (*THEIRS, "PREFECT_API_AUTH_STRING", "PREFECT_CLIENT_CUSTOM_HEADERS", login.ON_VARIABLE):
         monkeypatch.delenv(name, raising=False)
     for name, port in zip(("prefect", "mlflow"), free_ports(2), strict=True):
-        monkeypatch.setenv(settings.port_variable(name), str(port))
+        monkeypatch.setenv(environment.port_variable(name), str(port))
     monkeypatch.setenv("TEXTMILL_HOME", str(tmp_path))
     login.key_file(tmp_path).parent.mkdir()
     login.make_key(tmp_path)
@@ -36,34 +36,34 @@ def remember(home: Path, name: str, process: processes.Process) -> None:
     """Let a process be taken for a server of the home."""
     from dataclasses import asdict
 
-    port = getattr(settings.Ports.from_environment(), name)
-    record = {"process": asdict(process), "port": port, "home": str(settings.home())}
+    port = getattr(environment.Ports.from_environment(), name)
+    record = {"process": asdict(process), "port": port, "home": str(environment.home())}
     (home / "servers" / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
 
 
 def test_a_key_is_random_stays_and_is_its_owners_alone(
     home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    key = login.key(home)
+    key = login.login_key(home)
     login.make_key(home)
     assert len(key or "") >= 32
-    assert login.key(home) == key
+    assert login.login_key(home) == key
     assert login.key_file(home).stat().st_mode & 0o777 == 0o600
     other = tmp_path_factory.mktemp("other")
     login.key_file(other).parent.mkdir()
     login.make_key(other)
-    assert login.key(other) != key
+    assert login.login_key(other) != key
 
 
 def test_a_home_without_servers_has_no_key(tmp_path: Path) -> None:
-    assert login.key(tmp_path) is None
+    assert login.login_key(tmp_path) is None
     assert login.header(tmp_path) == login.client_environment("mlflow", tmp_path) == {}
     assert login.link("http://127.0.0.1:5000", tmp_path) == "http://127.0.0.1:5000"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_links_log_in_and_lead_to_their_page(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    door = f"http://textmill:{login.key(home)}@127.0.0.1:5000/login"
+    door = f"http://textmill:{login.login_key(home)}@127.0.0.1:5000/login"
     assert login.link("http://127.0.0.1:5000", home) == login.link("http://127.0.0.1:5000/", home) == door
     assert login.link("http://127.0.0.1:5000/#/models", home) == f"{door}?next=/%23/models"
     monkeypatch.setenv(login.ON_VARIABLE, "off")
@@ -90,8 +90,8 @@ def test_log_ins_are_turned_off_by_one_setting_and_the_rest_stays(
 def test_clients_get_the_key_of_servers_that_run_and_of_no_others(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = str(login.key(home))
-    assert key not in "".join(servers.environment().values())  # whoever listens there now is not ours
+    key = str(login.login_key(home))
+    assert key not in "".join(servers.process_variables().values())  # whoever listens there now is not ours
     program = [sys.executable, "-c", "input()"]
     with subprocess.Popen(program, stdin=subprocess.PIPE, cwd=home / "servers") as alive:
         import psutil
@@ -100,7 +100,7 @@ def test_clients_get_the_key_of_servers_that_run_and_of_no_others(
         for name in ("prefect", "mlflow"):
             remember(home, name, process)
         monkeypatch.setenv("PREFECT_CLIENT_CUSTOM_HEADERS", '{"X-Team": "a", "authorization": "b"}')
-        found = servers.environment()
+        found = servers.process_variables()
         assert (found["MLFLOW_TRACKING_USERNAME"], found["MLFLOW_TRACKING_PASSWORD"]) == ("textmill", key)
         assert found["PREFECT_API_AUTH_STRING"] == f"textmill:{key}"
         headers = json.loads(found["PREFECT_CLIENT_CUSTOM_HEADERS"])
@@ -110,7 +110,7 @@ def test_clients_get_the_key_of_servers_that_run_and_of_no_others(
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("PREFECT_API_URL", "https://prefect.example.com/api")
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.com")
-        theirs = servers.environment()
+        theirs = servers.process_variables()
         assert key not in "".join(theirs.values())
         assert basic(key) not in "".join(theirs.values())
         assert theirs["MLFLOW_TRACKING_PASSWORD"] == ""
@@ -130,12 +130,12 @@ def test_mlflows_clients_send_the_key_to_the_server_of_the_home_alone(
     ports = free_ports(3)
     marks = (str(home / "servers" / "mlflow"), None)
     for port, mark in zip(ports, marks, strict=False):
-        environment = {processes.MARK: mark} if mark else {}
+        marked = {processes.MARK: mark} if mark else {}
         child = subprocess.Popen(
             [sys.executable, "-c", listen.format(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=environment,
+            env=marked,
         )
         assert child.stdout
         child.stdout.readline()

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import pytest
 
-from flows.record import RunRecord
 from flows.report import (
     format_duration,
     format_number,
@@ -19,10 +18,11 @@ from flows.report import (
     render_report,
     write_report,
 )
+from flows.run_record import RunRecord
 from flows.stages import STAGES
 from tasks.contract.artifact import Manifest, content_digest, describe_files
 from tasks.contract.errors import TextmillError
-from tasks.contract.run import Outcome
+from tasks.contract.run import StageOutcome
 from tasks.contract.store import Store
 
 LABELS = ["numpy", "pandas", "python", "scipy", "torch", "transformers"]
@@ -69,8 +69,8 @@ def evaluation(passed: bool = True, labels: list[str] = LABELS) -> dict[str, Any
         "gate": {
             "passed": passed,
             "demands": [
-                {"name": "macro F1", "demand": "at least 0.8", "found": 0.874, "passed": True},
-                {"name": "macro F1 against champion 2", "demand": "at least 0.869", "found": 0.874}
+                {"name": "macro F1", "demand": "at least 0.8", "actual": 0.874, "passed": True},
+                {"name": "macro F1 against champion 2", "demand": "at least 0.869", "actual": 0.874}
                 | {"passed": passed},
             ],
         },
@@ -126,7 +126,7 @@ def files(passed: bool = True, labels: list[str] = LABELS) -> dict[str, dict[str
     }
 
 
-def published(store: Store, stage: str, contents: Mapping[str, str], seconds: float) -> Outcome:
+def published(store: Store, stage: str, contents: Mapping[str, str], seconds: float) -> StageOutcome:
     """Put an artifact with these files in the store; the outcome that a run would record for it."""
     key = f"{STAGES.index(stage):064x}"
     directory = store.begin(stage, key)
@@ -149,10 +149,10 @@ def published(store: Store, stage: str, contents: Mapping[str, str], seconds: fl
     )
     store.publish(directory, manifest)
     state: Literal["cached", "made"] = "cached" if stage in ("collect", "clean") else "made"
-    return Outcome(stage=stage, state=state, key=key, digest=manifest.digest, seconds=seconds)
+    return StageOutcome(stage=stage, state=state, key=key, digest=manifest.digest, seconds=seconds)
 
 
-def record(outcomes: list[Outcome], **changes: Any) -> RunRecord:
+def record(outcomes: list[StageOutcome], **changes: Any) -> RunRecord:
     values: dict[str, Any] = {
         "id": "20261122-101400-python-docs",
         "recipe": "python-docs",
@@ -173,7 +173,7 @@ def record(outcomes: list[Outcome], **changes: Any) -> RunRecord:
     return RunRecord(**(values | changes))
 
 
-def walk(store: Store, until: str, contents: Mapping[str, Mapping[str, str]]) -> list[Outcome]:
+def walk(store: Store, until: str, contents: Mapping[str, Mapping[str, str]]) -> list[StageOutcome]:
     made = STAGES[: STAGES.index(until) + 1]
     return [published(store, stage, contents.get(stage, {}), 2.5 + 7.3 * i) for i, stage in enumerate(made)]
 
@@ -261,7 +261,7 @@ def test_the_report_says_what_the_differences_rest_on(store: Store) -> None:
 
 def test_refused_run_says_by_what(store: Store) -> None:
     message = "register: the gate refused the model: macro F1 is 0.8740, demanded at least 0.8800"
-    refused = Outcome(stage="register", state="failed", key="k" * 64, message=message)
+    refused = StageOutcome(stage="register", state="failed", key="k" * 64, message=message)
     outcomes = [*walk(store, "evaluate", files(passed=False)), refused]
     run = record(outcomes, state="refused", message=message, version=None)
     text = Page(render_report(run, store)).text
@@ -275,7 +275,9 @@ def test_refused_run_says_by_what(store: Store) -> None:
 def test_failed_run_shows_what_exists(store: Store) -> None:
     outcomes = [
         *walk(store, "collect", {}),
-        Outcome(stage="clean", state="failed", key="k" * 64, message="clean: every document was dropped"),
+        StageOutcome(
+            stage="clean", state="failed", key="k" * 64, message="clean: every document was dropped"
+        ),
     ]
     run = record(outcomes, state="failed", message="clean: every document was dropped", version=None)
     page = Page(render_report(run, store))
@@ -288,7 +290,7 @@ def test_failed_run_shows_what_exists(store: Store) -> None:
 
 
 def test_a_checkpoint_that_refused_shows_its_rules(store: Store) -> None:
-    failed = Outcome(stage="validate_raw", state="failed", key="k" * 64, message="no")
+    failed = StageOutcome(stage="validate_raw", state="failed", key="k" * 64, message="no")
     scratch = store.scratch("validate_raw", failed.key)
     scratch.mkdir(parents=True)
     rule = {"rule": "licenses", "description": "share without an allowed licence", "observed": 0.5}

@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from deploy import processes
-from flows import endpoints, servers, settings
-from flows.server import Name
-from flows.settings import Ports
+from flows import endpoints, environment, servers
+from flows.environment import Ports
+from flows.server_kinds import Name
 from tasks.contract.errors import ServerError
 from tests.free_ports import free_ports
 
@@ -30,7 +30,7 @@ def point_at(home: Path, patch: pytest.MonkeyPatch) -> Ports:
     patch.setenv("TEXTMILL_HOME", str(home))
     names = ("prefect", "mlflow", "triton_http", "triton_grpc", "triton_metrics")
     for name, port in zip(names, free_ports(len(names)), strict=True):
-        patch.setenv(settings.port_variable(name), str(port))
+        patch.setenv(environment.port_variable(name), str(port))
     return Ports.from_environment()
 
 
@@ -122,7 +122,7 @@ def test_a_server_that_hangs_is_silent(running: list[str]) -> None:
 
 
 def test_clients_in_our_environment_reach_them(running: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in servers.environment().items():
+    for name, value in servers.process_variables().items():
         monkeypatch.setenv(name, value)
     output = python("""
 import mlflow, prefect
@@ -145,7 +145,7 @@ print("\\n", flow, run.info.artifact_uri.split(":")[0], greeting)
     assert output.splitlines()[-1].split() == [api, "COMPLETED", "mlflow-artifacts", "hello"]
     # The addresses that were set for the clients are not taken for servers of the user's own.
     assert servers.status()[0].state == servers.status()[1].state == "running"
-    assert list((settings.home() / "mlflow" / "artifacts").rglob("greeting.txt"))
+    assert list((environment.home() / "mlflow" / "artifacts").rglob("greeting.txt"))
 
 
 def test_down_leaves_nothing(running: list[str]) -> None:
@@ -177,13 +177,13 @@ def test_a_taken_port_is_named_with_its_owner_and_the_way_out(
 
 
 def test_a_server_that_ends_at_once_says_why(empty_home: Ports) -> None:
-    database = settings.home() / "mlflow" / "mlflow.db"
+    database = environment.home() / "mlflow" / "mlflow.db"
     database.parent.mkdir(parents=True)
     database.write_text("this is not a database\n" * 100, encoding="utf-8")
     with pytest.raises(ServerError, match="mlflow ended while starting") as error:
         servers.start("mlflow")
     assert "file is not a database" in str(error.value)
-    assert str(settings.home() / "servers" / "mlflow.log") in str(error.value)
+    assert str(environment.home() / "servers" / "mlflow.log") in str(error.value)
     assert servers.find("mlflow") is None
 
 
@@ -207,7 +207,7 @@ def test_a_process_that_got_the_pid_of_a_dead_server_is_left_alone(empty_home: P
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
         process = {"pid": bystander.pid, "created": psutil.Process(bystander.pid).create_time() - 3600}
-        record = settings.home() / "servers" / "prefect.json"
+        record = environment.home() / "servers" / "prefect.json"
         record.parent.mkdir()
         record.write_text(json.dumps({"process": process, "port": empty_home.prefect}), encoding="utf-8")
         assert servers.find("prefect") is None
@@ -249,10 +249,10 @@ def test_a_copy_of_a_home_has_no_servers(
 def test_a_home_that_another_machine_serves_is_left_to_it(
     empty_home: Ports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = settings.home() / "servers" / "prefect.json"
+    record = environment.home() / "servers" / "prefect.json"
     record.parent.mkdir()
     process = {"pid": psutil.Process().pid, "created": psutil.Process().create_time()}
-    content = {"process": process, "port": 1, "home": str(settings.home()), "machine": "another"}
+    content = {"process": process, "port": 1, "home": str(environment.home()), "machine": "another"}
     record.write_text(json.dumps(content), encoding="utf-8")
     assert servers.find("prefect") is None
     with pytest.raises(ServerError, match="on the machine another"):
@@ -263,7 +263,7 @@ def test_a_home_that_another_machine_serves_is_left_to_it(
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"process": {}, "port": 1}', '{"port": null}'])
 def test_a_damaged_record_is_no_server(empty_home: Ports, content: str) -> None:
-    record = settings.home() / "servers" / "mlflow.json"
+    record = environment.home() / "servers" / "mlflow.json"
     record.parent.mkdir()
     record.write_text(content, encoding="utf-8")
     assert servers.status()[1].state == "stopped"

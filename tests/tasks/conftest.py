@@ -40,7 +40,7 @@ def mlflow_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         address, until = f"http://127.0.0.1:{port}", time.monotonic() + SECONDS_TO_START
-        while own_servers.fault("mlflow", address):
+        while own_servers.server_fault("mlflow", address):
             assert server.poll() is None, (home / "log").read_text(encoding="utf-8")
             assert time.monotonic() < until
             time.sleep(0.1)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from corpus.cleaning.config import CleanConfig
+from corpus.cleaning.filter_keys import key_of_filter
 from corpus.cleaning.filters.rule_sets import RULE_SETS
-from corpus.cleaning.settings import place_of
 from corpus.documents import Document, to_batches, write_shards
 from tasks.clean import clean, nothing_left
 from tasks.collect import CollectConfig
@@ -73,12 +73,12 @@ def test_nothing_left_names_the_place_in_the_recipe(filter_name: str, place: str
 
 def test_what_a_message_says_to_relax_is_a_key_of_the_recipe() -> None:
     for rule in (rule.name for members in RULE_SETS.values() for rule in members):
-        assert place_of(rule) == f"clean.filters.thresholds.all.{rule}"
+        assert key_of_filter(rule) == f"clean.filters.thresholds.all.{rule}"
         CleanConfig.model_validate({"filters": {"thresholds": {"all": {rule: 1.0}}}})
-    assert place_of("words_toxicity") == "clean.word_lists.max_share.toxicity"
+    assert key_of_filter("words_toxicity") == "clean.word_lists.max_share.toxicity"
     CleanConfig.model_validate({"word_lists": {"max_share": {"toxicity": 0.5}}})
     for reason in ("language", "contaminated", "mix", "near_duplicate", "exact_duplicate", "empty"):
-        section, *path = place_of(reason).partition(" ")[0].rstrip(",").split(".")
+        section, *path = key_of_filter(reason).partition(" ")[0].rstrip(",").split(".")
         found: Any = {"clean": CleanConfig, "collect": CollectConfig}[section]
         for key in path:
             found = found.model_fields[key].annotation

@@ -8,8 +8,8 @@ from sklearn.metrics import classification_report
 
 from model_code.task_types.task import task_named
 from tasks.contract.errors import StageError
-from tasks.evaluate import confusion_matrix, per_label, samples
-from tasks.evaluation.gate import EvaluateConfig, judge
+from tasks.evaluate import confusion_matrix, example_answers, per_label
+from tasks.evaluation.gate import EvaluateConfig, judge_model
 
 LABELS = ["a", "b", "c"]
 TRUTH = ["a", "a", "a", "b", "b", "c"]
@@ -33,17 +33,17 @@ def test_label_that_the_test_lacks_counts_as_zero() -> None:
 
 def test_samples_say_what_was_given_what_came_and_what_is_right() -> None:
     test = [{"id": f"{n}", "text": f"text {n}", "second": "other", "label": "a"} for n in range(100)]
-    shown = samples(task_named("classification"), test, ["b"] * 100)
+    shown = example_answers(task_named("classification"), test, ["b"] * 100)
     assert len(shown) == 12
     assert shown[1] == {"given": "text 8\nother", "model": "b", "right": "a"}
 
 
 def test_samples_of_tasks_without_a_target_and_with_several_labels() -> None:
     pairs = [{"id": "1", "first": "a", "second": "b"}]
-    assert samples(task_named("matching"), pairs, [{"first": [1.0], "second": [1.0]}]) == []
+    assert example_answers(task_named("matching"), pairs, [{"first": [1.0], "second": [1.0]}]) == []
     labelled = [{"id": "1", "text": "t", "labels": ["a", "b"]}]
     said = [{"labels": ["b"], "probabilities": {"a": 0.1, "b": 0.9}}]
-    assert samples(task_named("multi_label"), labelled, said) == [
+    assert example_answers(task_named("multi_label"), labelled, said) == [
         {"given": "t", "model": "b", "right": "a b"}
     ]
 
@@ -78,7 +78,7 @@ CHAMPION: dict[str, Any] = {"champion": {"version": 3, "f1_macro": 0.81}}
     ],
 )
 def test_every_demand_decides(found: dict[str, Any], config: dict[str, Any], name: str, passed: bool) -> None:
-    verdict = judge(found, ALLOWING.model_copy(update=config))
+    verdict = judge_model(found, ALLOWING.model_copy(update=config))
     assert verdict["passed"] is passed
     by_name = {demand["name"]: demand["passed"] for demand in verdict["demands"]}
     assert by_name.pop(name) is passed
@@ -97,10 +97,10 @@ def test_every_demand_decides(found: dict[str, Any], config: dict[str, Any], nam
 )
 def test_what_is_not_a_number_never_passes(found: dict[str, Any]) -> None:
     config = ALLOWING.model_copy(update={"max_perplexity": 1000.0, "at_least": {"accuracy": 0.0}})
-    assert judge(evaluation(), config)["passed"] is True
-    assert judge(found, config)["passed"] is False
+    assert judge_model(evaluation(), config)["passed"] is True
+    assert judge_model(found, config)["passed"] is False
 
 
 def test_a_metric_that_the_task_lacks_is_named() -> None:
     with pytest.raises(StageError, match=r"no metric 'bleu'; evaluate\.at_least may name accuracy, f1_macro"):
-        judge(evaluation(), EvaluateConfig(at_least={"bleu": 15}))
+        judge_model(evaluation(), EvaluateConfig(at_least={"bleu": 15}))

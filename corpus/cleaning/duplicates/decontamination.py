@@ -1,7 +1,7 @@
 """Finds documents that hold a piece of an evaluation text, so that no model is judged by what it has read.
 
-A piece is a run of so many units (`units.py`): 13 words after Brown et al. 2020 (GPT-3, appendix C), or 20
-characters where a script has no spaces between words. An evaluation text that is shorter is looked for
+A piece is a run of so many units (`text_units.py`): 13 words after Brown et al. 2020 (GPT-3, appendix C), or
+20 characters where a script has no spaces between words. An evaluation text that is shorter is looked for
 as a whole when it has at least 8 of 13, or 12 of 20; still shorter ones turn up in texts that have nothing
 to do with them, and are matched by documents that hold nothing else.
 """

@@ -1,6 +1,6 @@
 """MinHash: a short signature of a text, equal in as large a share of places as two texts have in common.
 
-A text is the set of its shingles, the runs of five units (`units.py`); how alike two texts are is the
+A text is the set of its shingles, the runs of five units (`text_units.py`); how alike two texts are is the
 Jaccard similarity of their sets. Each place of a signature is the least value that a random function
 takes on the set, and two sets agree there with a probability equal to their similarity (Broder 1997).
 """
@@ -27,28 +27,28 @@ def signatures(
     a_k and b_k are odd and follow from the seed by SplitMix64.
 
     Args:
-        hashes, offsets: what `units.unit_hashes` returned.
+        hashes, offsets: what `text_units.unit_hashes` returned.
         config: number of permutations and their seed.
     """
-    found = np.full((len(offsets) - 1, config.permutations), EMPTY, np.uint32)
-    _minima(hashes, offsets, *_permutations(config.permutations, config.seed), found)
-    return found
+    lowest = np.full((len(offsets) - 1, config.permutations), EMPTY, np.uint32)
+    _minima(hashes, offsets, *_permutations(config.permutations, config.seed), lowest)
+    return lowest
 
 
 def shingle_sets(
     hashes: npt.NDArray[np.uint64], offsets: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """The distinct shingles of each text, ascending; those of text i are `found[bounds[i]:bounds[i + 1]]`.
+    """The distinct shingles of each text, ascending; those of text i are `shingles[bounds[i]:bounds[i + 1]]`.
 
     Args:
-        hashes, offsets: what `units.unit_hashes` returned.
+        hashes, offsets: what `text_units.unit_hashes` returned.
 
     Returns:
-        found uint64[total], bounds int64[n + 1].
+        shingles uint64[total], bounds int64[n + 1].
     """
-    found, bounds = np.empty(len(hashes), np.uint64), np.zeros(len(offsets), np.int64)
-    total = _sets(hashes, offsets, found, bounds)
-    return found[:total], bounds
+    shingles, bounds = np.empty(len(hashes), np.uint64), np.zeros(len(offsets), np.int64)
+    total = _sets(hashes, offsets, shingles, bounds)
+    return shingles[:total], bounds
 
 
 def _permutations(count: int, seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:

@@ -28,14 +28,14 @@ CONNECT_SECONDS = 5.0
 PR_SET_PDEATHSIG = 1
 ROOT = Path(__file__).resolve().parents[3]
 
-Job = TypeVar("Job")
-Result = TypeVar("Result")
+JobT = TypeVar("JobT")
+ResultT = TypeVar("ResultT")
 
 
 class MapShards(Protocol):
     """`map_shards(function, jobs)`: the results of `function(job)`, in the order of `jobs`, lazily."""
 
-    def __call__(self, function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]: ...
+    def __call__(self, function: Callable[[JobT], ResultT], jobs: Iterable[JobT]) -> Iterator[ResultT]: ...
 
 
 def open_executor(config: CleanConfig) -> AbstractContextManager[MapShards]:
@@ -59,7 +59,7 @@ def _local(workers: int) -> Iterator[MapShards]:
     context.set_forkserver_preload(["corpus.cleaning.engine.shard_passes"])
     with ProcessPoolExecutor(workers, context, initializer=_die_with_parent) as pool:
 
-        def map_shards(function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
+        def map_shards(function: Callable[[JobT], ResultT], jobs: Iterable[JobT]) -> Iterator[ResultT]:
             try:
                 yield from _in_order(
                     lambda job: pool.submit(function, job), lambda future: future.result(), jobs, 2 * workers
@@ -100,7 +100,7 @@ def _ray(address: str) -> Iterator[MapShards]:
     window = 2 * max(1, int(resources.get("CPU", 1)))
     task: Any = ray.remote(num_cpus=1, scheduling_strategy="SPREAD")(_call)
 
-    def map_shards(function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
+    def map_shards(function: Callable[[JobT], ResultT], jobs: Iterable[JobT]) -> Iterator[ResultT]:
         try:
             yield from _in_order(
                 lambda job: task.remote(function, job), lambda reference: ray.get(reference), jobs, window
@@ -122,17 +122,17 @@ def _ray(address: str) -> Iterator[MapShards]:
         ray.shutdown()
 
 
-def _in_this_process(function: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
+def _in_this_process(function: Callable[[JobT], ResultT], jobs: Iterable[JobT]) -> Iterator[ResultT]:
     return map(function, jobs)
 
 
-def _call(function: Callable[[Job], Result], job: Job) -> Result:
+def _call(function: Callable[[JobT], ResultT], job: JobT) -> ResultT:
     return function(job)
 
 
 def _in_order(
-    submit: Callable[[Job], Any], result: Callable[[Any], Result], jobs: Iterable[Job], window: int
-) -> Iterator[Result]:
+    submit: Callable[[JobT], Any], result: Callable[[Any], ResultT], jobs: Iterable[JobT], window: int
+) -> Iterator[ResultT]:
     """Results in the order of the jobs, with at most `window` of them under way or waiting."""
     under_way: deque[Any] = deque()
     for job in jobs:

@@ -17,10 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.cleaning.duplicates.document_features import Features
-from corpus.cleaning.duplicates.groups import find_clusters
+from corpus.cleaning.duplicates.verified_groups import find_clusters
+from corpus.cleaning.engine.cleaning_report import summed
 from corpus.cleaning.engine.mixing import draws, left_out
-from corpus.cleaning.engine.part_files import Write, parquet_part, read_arrow, read_rows
-from corpus.cleaning.engine.report import summed
+from corpus.cleaning.engine.part_files import Write, parquet_part, read_arrow, values_at_rows
 from corpus.cleaning.engine.shard_passes import CleaningPlan, Shard
 from corpus.documents import CLEANED_SCHEMA
 
@@ -83,7 +83,7 @@ def decide(plan: CleaningPlan, shards: Sequence[Shard], advance: Callable[[float
     folder.mkdir(exist_ok=True)
     clusters = find_clusters(
         paths,
-        lambda number, rows: read_rows(shards[number].cleaned(plan), "text", rows),
+        lambda number, rows: values_at_rows(shards[number].cleaned(plan), "text", rows),
         plan.config.duplicates,
         folder,
         advance,

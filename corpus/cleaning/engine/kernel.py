@@ -29,7 +29,7 @@ MASKED, WORD_LIST = "masked_", "words_"
 
 Hashes = npt.NDArray[np.uint64]
 Offsets = npt.NDArray[np.int64]
-Counts = npt.NDArray[np.int32]
+Int32s = npt.NDArray[np.int32]
 
 
 class Kernel:
@@ -72,7 +72,7 @@ class Kernel:
         chosen = [languages[row] for row in rows]
         verdicts.judge(rows, *first_failures(_rows(texts, rows), chosen, self.config.filters))
         verdicts.judge(range(batch.num_rows), *self.word_lists.failures(listed, words))
-        found = self._decontaminate(texts, hashes, offsets, verdicts)
+        contamination = self._decontaminate(texts, hashes, offsets, verdicts)
 
         columns = {name: batch[name] for name in SCHEMA.names} | {
             "id": _ids(texts, batch),
@@ -87,7 +87,7 @@ class Kernel:
             "personal_data": np.sum([*masked.values(), np.zeros(batch.num_rows)], axis=0, dtype=np.int32),
             **{MASKED + kind: counts for kind, counts in masked.items()},
             **{WORD_LIST + name: counts for name, counts in listed.items()},
-            **found,
+            **contamination,
             "filter": verdicts.filters,
             "value": verdicts.values,
         }
@@ -141,7 +141,7 @@ class _Dropped:
 
 def repaired_and_masked(
     texts: pa.StringArray, config: CleanConfig
-) -> tuple[pa.StringArray, Mapping[PersonalData, Counts]]:
+) -> tuple[pa.StringArray, Mapping[PersonalData, Int32s]]:
     """Texts as they are compared, judged and written, and how many values of each kind were masked.
 
     Evaluation texts go through it too, or they would not be found where something in them was masked.

@@ -71,7 +71,7 @@ def join_parquet(parts: Iterable[Path], path: Path, schema: pa.Schema) -> int:
 
 
 def write_arrow(path: Path, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
-    """Write batches so that any of them is found at once (`read_rows`)."""
+    """Write batches so that any of them is found at once (`values_at_rows`)."""
     options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
     with whole_file(path) as unfinished, pa.ipc.new_file(unfinished, schema, options=options) as writer:
         for batch in batches:
@@ -86,7 +86,7 @@ def read_arrow(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.
             yield reader.get_batch(index)
 
 
-def read_rows(path: Path, column: str, rows: npt.NDArray[np.int64]) -> pa.Array:
+def values_at_rows(path: Path, column: str, rows: npt.NDArray[np.int64]) -> pa.Array:
     """The values of `column` in the given ascending rows; reads only the batches that they are in."""
     starts = _starts(path)
     batch_of = np.searchsorted(starts, rows, side="right") - 1

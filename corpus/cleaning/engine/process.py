@@ -29,6 +29,7 @@ from corpus.atomic import whole_file
 from corpus.cleaning.config import CleanConfig
 from corpus.cleaning.duplicates.decontamination import Index
 from corpus.cleaning.duplicates.document_features import Features
+from corpus.cleaning.engine.cleaning_report import cluster_sizes, make_report, merged
 from corpus.cleaning.engine.executors import MapShards, open_executor
 from corpus.cleaning.engine.kept_and_dropped import (
     CLUSTERS_SCHEMA,
@@ -41,7 +42,6 @@ from corpus.cleaning.engine.kernel import repaired_and_masked
 from corpus.cleaning.engine.mixing import check_sources
 from corpus.cleaning.engine.part_files import join_parquet
 from corpus.cleaning.engine.progress import Progress, Say
-from corpus.cleaning.engine.report import cluster_sizes, make_report, merged
 from corpus.cleaning.engine.shard_passes import (
     CleaningPlan,
     Shard,

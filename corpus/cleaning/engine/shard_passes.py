@@ -111,11 +111,11 @@ def _clean(plan: CleaningPlan, shard: Shard) -> None:
     def cleaned() -> Iterator[pa.RecordBatch]:
         first = 0
         for batch in read_batches(shard.path):
-            result, found = kernel.clean(batch)
+            result, batch_signatures = kernel.clean(batch)
             rows = pa.array(np.arange(first, first + batch.num_rows))
             narrow = result.select(["id", "uri", "source", "characters", "filter"]).append_column("row", rows)
             staying.append(narrow.filter(pc.is_null(narrow["filter"])))
-            signatures.append(found)
+            signatures.append(batch_signatures)
             first += batch.num_rows
             yield result
 

@@ -106,15 +106,15 @@ def _count_lines(content, bounds, seeds, least, counts):  # type: ignore[no-unty
         start, end = bounds[text], bounds[text + 1]
         lines = np.empty((end - start) // least + 2, np.uint64)
         lines[0] = mix64(seeds[text])
-        found = 1
+        line_count = 1
         while start < end:
             stop = _line_end(content, start, end)
-            lines[found], counted = _hash_line(content, start, stop, seeds[text], least)
-            found += counted
+            lines[line_count], counted = _hash_line(content, start, stop, seeds[text], least)
+            line_count += counted
             start = stop + 1
-        lines = lines[:found]
+        lines = lines[:line_count]
         lines.sort()
-        for index in range(found):
+        for index in range(line_count):
             if index == 0 or lines[index] != lines[index - 1]:
                 counts[0, _first(lines[index])] += np.uint32(1)
                 counts[1, _second(lines[index])] += np.uint32(1)

@@ -31,11 +31,11 @@ def first_failures(
     measured = measure(texts, languages, {rule.measure for rule in rules})
     codes, rows = np.unique(np.array(languages, np.str_), return_inverse=True)
     failed = np.full(len(texts), -1)
-    found = np.full(len(texts), np.nan)
+    failing_values = np.full(len(texts), np.nan)
     for number, rule in enumerate(rules):
         thresholds = np.array([rule.threshold(code) for code in codes])[rows]
         values = measured[rule.measure]
         fails = (values < thresholds) if rule.bound == ">=" else (values > thresholds)
         fails &= failed < 0
-        failed[fails], found[fails] = number, values[fails]
-    return [rules[number].name if number >= 0 else None for number in failed], found
+        failed[fails], failing_values[fails] = number, values[fails]
+    return [rules[number].name if number >= 0 else None for number in failed], failing_values

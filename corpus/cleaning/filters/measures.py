@@ -28,7 +28,7 @@ from corpus.cleaning.filters.word_measures import (
 from corpus.cleaning.text.characters import character_flags
 from corpus.cleaning.text.utf8 import utf8_buffers
 
-Measured = dict[str, npt.NDArray[np.float64]]
+Measures = dict[str, npt.NDArray[np.float64]]
 
 _BY_WORDS = (*WORD_MEASURES, *NGRAM_MEASURES, *PHRASE_MEASURES)
 _BY_LINES = (*LINE_MEASURES, *C4_MEASURES)
@@ -58,7 +58,7 @@ CODE_LINE = (
 )
 
 
-def measure(texts: pa.StringArray, languages: Sequence[str], names: Collection[str]) -> Measured:
+def measure(texts: pa.StringArray, languages: Sequence[str], names: Collection[str]) -> Measures:
     """The measures `names` of `texts`, each float64 [n]; others may come along.
 
     Args:
@@ -66,7 +66,7 @@ def measure(texts: pa.StringArray, languages: Sequence[str], names: Collection[s
         languages: n ISO 639-1 codes, or `und`; stop words depend on them.
         names: measures that `rule_sets.RULE_TABLE` mentions.
     """
-    wanted, measured = set(names), Measured()
+    wanted, measured = set(names), Measures()
     data, offsets = utf8_buffers(texts)
     if wanted.intersection(_BY_WORDS):
         values = measure_words(

@@ -2,7 +2,7 @@
 
 Counts tell what is in a corpus before a model learns it; no list is complete and no word is wrong
 in every text, so a list filters only where the recipe sets a limit. Entries are compared by their units
-(`units.py`): whole words in any case, and character by character in Chinese.
+(`text/text_units.py`): whole words in any case, and character by character in Chinese.
 """
 
 from __future__ import annotations

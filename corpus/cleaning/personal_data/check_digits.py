@@ -45,7 +45,7 @@ def luhn(digits: str) -> bool:
     return (sum(numbers[::2]) + sum(_LUHN_DOUBLED[number] for number in numbers[1::2])) % 10 == 0
 
 
-def chinese_id(number: str) -> bool:
+def is_chinese_id(number: str) -> bool:
     """Whether 18 characters are a Chinese resident ID (GB 11643-1999): province, date of birth, check."""
     if number[:2] not in _PROVINCES:
         return False

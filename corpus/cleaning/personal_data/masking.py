@@ -2,7 +2,7 @@
 
 Most texts hold nothing that any pattern could match. One compiled pass over the bytes of a batch marks the
 places with a clue (an `@`, seven digits, a long token with digits, …), and the patterns of
-`personal_patterns.py` see only what stands around these.
+`patterns.py` see only what stands around these.
 """
 
 from __future__ import annotations

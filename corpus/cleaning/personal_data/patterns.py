@@ -258,7 +258,7 @@ card = _matching(
 )
 chinese_id = _matching(
     r"(?<![\w.]) [1-8]\d{5} [\ -]? (?:19|20)\d\d[01]\d[0-3]\d [\ -]? \d{3}[\dXx] (?!\w)",
-    lambda match: check_digits.chinese_id(match[0].replace(" ", "").replace("-", "")),
+    lambda match: check_digits.is_chinese_id(match[0].replace(" ", "").replace("-", "")),
 )
 
 

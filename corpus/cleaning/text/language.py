@@ -49,8 +49,8 @@ _ENGLISH = ("the", "and", "that", "this", "with", "which", "from", "are", "have"
 _ENGLISH_SHARE = 1 / 16
 
 
-def languages_of(texts: pa.StringArray, languages: tuple[str, ...]) -> list[str]:
-    """The ISO 639-1 code among `languages` that each text is written in, `und` for none of them.
+def languages_of(texts: pa.StringArray, allowed: tuple[str, ...]) -> list[str]:
+    """The ISO 639-1 code among `allowed` that each text is written in, `und` for none of them.
 
     The script must be one of the recipe's languages; among languages of one script CLD2 decides. Where it
     is not sure (short texts, code), the text counts as the recipe's first language of that script.
@@ -60,23 +60,23 @@ def languages_of(texts: pa.StringArray, languages: tuple[str, ...]) -> list[str]
     scripts = _scripts(data, offsets, _BLOCKS)
     english = _is_english(data, offsets, _packed(_ENGLISH), _ENGLISH_SHARE).tolist()
     written_in = {
-        script: [code for code in languages if _SCRIPT_OF.get(code, LATIN) == script]
+        script: [code for code in allowed if _SCRIPT_OF.get(code, LATIN) == script]
         for script in range(-1, OTHER + 1)
     }
-    found = []
+    languages = []
     for row, (script, kana) in enumerate(zip(*scripts.T.tolist(), strict=True)):
         candidates = written_in[script]
         if script == HAN:
             code = "ja" if kana else "zh"
-            found.append(code if code in candidates else UNKNOWN)
+            languages.append(code if code in candidates else UNKNOWN)
         elif script == HANGUL or not candidates:
-            found.append(candidates[0] if candidates else UNKNOWN)
+            languages.append(candidates[0] if candidates else UNKNOWN)
         elif english[row] and "en" in candidates:
-            found.append("en")
+            languages.append("en")
         else:
             sample = data[offsets[row] : offsets[row + 1]].tobytes()
-            found.append(_detected(sample, candidates))
-    return found
+            languages.append(_detected(sample, candidates))
+    return languages
 
 
 def _detected(sample: bytes, candidates: list[str]) -> str:
@@ -101,7 +101,7 @@ def _is_english(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], small: npt.NDArray[np.uint64], share: float
 ) -> npt.NDArray[np.bool_]:
     """Whether each text has at least two of the `small` words, and no fewer than `share` of all its words."""
-    found = np.zeros(len(offsets) - 1, np.bool_)
+    is_english = np.zeros(len(offsets) - 1, np.bool_)
     for row in range(len(offsets) - 1):
         words, known, word, length = 0, 0, np.uint64(0), 0
         for position in range(offsets[row], offsets[row + 1] + 1):
@@ -116,8 +116,8 @@ def _is_english(
                 if length <= 8 and place < len(small) and small[place] == word:
                     known += 1
                 word, length = np.uint64(0), 0
-        found[row] = known >= 2 and known >= share * words
-    return found
+        is_english[row] = known >= 2 and known >= share * words
+    return is_english
 
 
 @njit(cache=True, nogil=True)
@@ -129,7 +129,7 @@ def _scripts(
     A Han letter weighs three, as Chinese quotes Latin words at length. Half of running Japanese is
     kana; Chinese has some in a quoted name.
     """
-    found = np.full((len(offsets) - 1, 2), -1, np.int64)
+    scripts = np.full((len(offsets) - 1, 2), -1, np.int64)
     for row in range(len(offsets) - 1):
         counts = np.zeros(7, np.int64)
         position = offsets[row]
@@ -147,6 +147,6 @@ def _scripts(
         most = 0
         for script in range(len(counts)):
             if counts[script] > most:
-                found[row, 0], most = script, counts[script]
-        found[row, 1] = np.int64(kana * 5 > kana + han)
-    return found
+                scripts[row, 0], most = script, counts[script]
+        scripts[row, 1] = np.int64(kana * 5 > kana + han)
+    return scripts

@@ -81,7 +81,7 @@ def _damaged(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], look_up: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.bool_]:
     """Whether `repair` could change each text: never wrongly False, seldom wrongly True."""
-    found = np.zeros(len(offsets) - 1, np.bool_)
+    damaged = np.zeros(len(offsets) - 1, np.bool_)
     for row in range(len(offsets) - 1):
         position, end = offsets[row], offsets[row + 1]
         line_breaks, previous = 0, np.uint8(SPACE)
@@ -101,13 +101,13 @@ def _damaged(
                 or line_breaks == 3
                 or (kind & ENTITY and 59 in data[position : min(position + _LONGEST_ENTITY, end)])
             ):
-                found[row] = True
+                damaged[row] = True
                 break
             previous = kind
             position += size
         else:
-            found[row] = end > offsets[row] and (previous & SPACE or line_breaks > 0)
-    return found
+            damaged[row] = end > offsets[row] and (previous & SPACE or line_breaks > 0)
+    return damaged
 
 
 @cache
@@ -146,13 +146,13 @@ def _second_parts() -> set[int]:
 @njit(cache=True, nogil=True)
 def _has_han(data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Whether each text has a byte that begins a Chinese character (U+3000 to U+9FFF, or beyond U+FFFF)."""
-    found = np.zeros(len(offsets) - 1, np.bool_)
+    has_han = np.zeros(len(offsets) - 1, np.bool_)
     for row in range(len(offsets) - 1):
         for position in range(offsets[row], offsets[row + 1]):
             if 0xE3 <= data[position] <= 0xE9 or data[position] >= 0xF0:
-                found[row] = True
+                has_han[row] = True
                 break
-    return found
+    return has_han
 
 
 def _fix_encoding(text: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from corpus.examples.answers import answers_in, placed, trimmed
+from corpus.examples.answers import answers_in, trimmed, with_position
 
 ONE = [{"text": "old", "start": 8}]
 
@@ -42,12 +42,12 @@ def test_what_is_no_answer(stated: Any, message: str) -> None:
 
 
 def test_an_answer_is_found_where_it_stands_once() -> None:
-    assert placed({"text": "old", "start": -1}, "Rome is old.") == ONE[0]
-    assert placed({"text": "Rome", "start": 6}, "Rome, Rome") == {"text": "Rome", "start": 6}
+    assert with_position({"text": "old", "start": -1}, "Rome is old.") == ONE[0]
+    assert with_position({"text": "Rome", "start": 6}, "Rome, Rome") == {"text": "Rome", "start": 6}
     with pytest.raises(ValueError, match="more than once, and its start is not stated"):
-        placed({"text": "Rome", "start": -1}, "Rome, Rome")
+        with_position({"text": "Rome", "start": -1}, "Rome, Rome")
     with pytest.raises(ValueError, match="is not in its context"):
-        placed({"text": "new", "start": 1}, "Rome, Rome")
+        with_position({"text": "new", "start": 1}, "Rome, Rome")
 
 
 EMOJI = "😀😀😀 1990 😀😀😀 é 1990 and 1990"
@@ -58,24 +58,24 @@ EMOJI = "😀😀😀 1990 😀😀😀 é 1990 and 1990"
 def test_starts_in_other_units_are_exactly_there(place: int, codec: str, unit: int) -> None:
     assert EMOJI.startswith("1990", place)
     counted = len(EMOJI[:place].encode(codec)) // unit
-    assert placed({"text": "1990", "start": counted}, EMOJI) == {"text": "1990", "start": place}
+    assert with_position({"text": "1990", "start": counted}, EMOJI) == {"text": "1990", "start": place}
 
 
 @pytest.mark.parametrize("context", ["is\u00a0old", "is  old", "is\nold"])
 def test_an_answer_with_other_blanks_is_as_its_context_writes_it(context: str) -> None:
-    assert placed({"text": "is old", "start": 5}, f"Rome {context}.") == {"text": context, "start": 5}
+    assert with_position({"text": "is old", "start": 5}, f"Rome {context}.") == {"text": context, "start": 5}
 
 
 def test_an_answer_in_the_other_unicode_form() -> None:
     for one, other in (("caf\u00e9", "cafe\u0301"), ("cafe\u0301", "caf\u00e9")):
-        found = placed({"text": one, "start": 3}, f"Le {other} est un {other}.")
+        found = with_position({"text": one, "start": 3}, f"Le {other} est un {other}.")
         assert found == {"text": other, "start": 3}
 
 
 def test_a_wrong_start_is_put_at_the_nearest_place() -> None:
-    assert placed({"text": "Rome", "start": 1}, "Rome, Rome") == {"text": "Rome", "start": 0}
-    assert placed({"text": "Rome", "start": 5}, "Rome, Rome") == {"text": "Rome", "start": 6}
-    assert placed({"text": "aa", "start": 99}, "aaa") == {"text": "aa", "start": 1}
+    assert with_position({"text": "Rome", "start": 1}, "Rome, Rome") == {"text": "Rome", "start": 0}
+    assert with_position({"text": "Rome", "start": 5}, "Rome, Rome") == {"text": "Rome", "start": 6}
+    assert with_position({"text": "aa", "start": 99}, "aaa") == {"text": "aa", "start": 1}
 
 
 def test_blanks_around_an_answer_are_left_out() -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from corpus.examples.splits import Split
-from corpus.examples.stratified import apportioned, divided, limited, strata_of
+from corpus.examples.stratified import apportioned, limited, strata_of, stratified_splits
 
 SHARES: dict[Split, float] = {"validation": 0.1, "test": 0.2}
 
@@ -16,7 +16,7 @@ def numbered(**sizes: int) -> tuple[list[str], list[str]]:
 
 def test_shares_are_exact_in_every_stratum() -> None:
     strata, keys = numbered(common=700, rare=300)
-    splits = divided(strata, keys, SHARES, seed=0)
+    splits = stratified_splits(strata, keys, SHARES, seed=0)
     assert Counter(zip(strata, splits, strict=True)) == {
         ("common", "train"): 490,
         ("common", "validation"): 70,
@@ -29,7 +29,7 @@ def test_shares_are_exact_in_every_stratum() -> None:
 
 def test_a_rare_label_is_in_each_split_from_three_examples_on() -> None:
     strata, keys = numbered(common=97, rare=3, rarer=2)
-    splits = divided(strata, keys, SHARES, seed=0)
+    splits = stratified_splits(strata, keys, SHARES, seed=0)
     assert sorted(splits[97:100]) == ["test", "train", "validation"]
     assert splits[100:] == ["train", "train"]
     assert Counter(splits)["test"] == 20
@@ -38,23 +38,23 @@ def test_a_rare_label_is_in_each_split_from_three_examples_on() -> None:
 
 def test_the_same_examples_are_held_out_when_others_come() -> None:
     strata, keys = numbered(a=500, b=500)
-    before = dict(zip(keys, divided(strata, keys, SHARES, seed=0), strict=True))
+    before = dict(zip(keys, stratified_splits(strata, keys, SHARES, seed=0), strict=True))
     more_keys = [*(f"new {n}" for n in range(100)), *keys]
     more_strata = [*["a"] * 100, *strata]
-    after = dict(zip(more_keys, divided(more_strata, more_keys, SHARES, seed=0), strict=True))
+    after = dict(zip(more_keys, stratified_splits(more_strata, more_keys, SHARES, seed=0), strict=True))
     moved = Counter((before[key], after[key]) for key in keys if before[key] != after[key])
     # Held-out parts of the larger stratum are a sample of it, so some give way; none changes sides.
     assert sum(moved.values()) <= 30
     assert not moved[("validation", "test")]
     assert not moved[("test", "validation")]
-    assert before == dict(zip(keys, divided(strata, keys, SHARES, seed=0), strict=True))
-    assert before != dict(zip(keys, divided(strata, keys, SHARES, seed=1), strict=True))
+    assert before == dict(zip(keys, stratified_splits(strata, keys, SHARES, seed=0), strict=True))
+    assert before != dict(zip(keys, stratified_splits(strata, keys, SHARES, seed=1), strict=True))
 
 
 def test_a_group_is_on_one_side() -> None:
     strata, _ = numbered(a=300, b=300)
     groups = [f"group {index % 60}" for index in range(600)]
-    splits = divided(strata, groups, SHARES, seed=0)
+    splits = stratified_splits(strata, groups, SHARES, seed=0)
     sides = {group: {s for g, s in zip(groups, splits, strict=True) if g == group} for group in set(groups)}
     assert all(len(side) == 1 for side in sides.values())
     assert Counter(splits) == {"train": 420, "validation": 60, "test": 120}
@@ -63,7 +63,7 @@ def test_a_group_is_on_one_side() -> None:
 def test_a_group_that_is_too_large_stays_in_training() -> None:
     groups = ["large"] * 800 + ["a"] * 100 + ["b"] * 100
     for seed in range(20):
-        splits = divided([""] * 1000, groups, {"validation": 0.1, "test": 0.1}, seed)
+        splits = stratified_splits([""] * 1000, groups, {"validation": 0.1, "test": 0.1}, seed)
         assert splits[:800] == ["train"] * 800
         assert Counter(splits) == {"train": 800, "validation": 100, "test": 100}
 
@@ -72,7 +72,7 @@ def test_the_only_group_with_a_label_stays_in_training() -> None:
     strata = ["common", "common", "rare"] + ["common"] * 27
     groups = [f"group {index // 3}" for index in range(30)]
     for seed in range(20):
-        splits = divided(strata, groups, SHARES, seed)
+        splits = stratified_splits(strata, groups, SHARES, seed)
         assert splits[2] == "train"
         assert len(set(splits)) == 3
 

@@ -77,7 +77,7 @@ def test_a_vocabulary_is_advised_that_a_recipe_may_have() -> None:
 def test_special_tokens_have_their_places_and_never_come_from_text(
     model: str, family: Any, vocabulary: int
 ) -> None:
-    from corpus.tokenizing.encoding import plain
+    from corpus.tokenizing.encoding import without_specials
 
     tokenizer, conventions = trained(model, family, vocabulary), FAMILIES[family]
     special = [tokenizer.token_to_id(token) for token in conventions.tokens.values()]
@@ -85,7 +85,7 @@ def test_special_tokens_have_their_places_and_never_come_from_text(
     if conventions.sentinels:
         assert tokenizer.token_to_id("<extra_id_0>") == vocabulary - 1
     words = " ".join([*conventions.tokens.values(), "<extra_id_0> <0x41>x"])
-    found = plain(tokenizer).encode(words, add_special_tokens=False).tokens
+    found = without_specials(tokenizer).encode(words, add_special_tokens=False).tokens
     assert not {*conventions.tokens.values(), "<extra_id_0>", "<0x41>"} & set(found) - {"[UNK]"}
     around = tokenizer.encode("a").tokens
     begin, end = (role and conventions.tokens[role] for role in conventions.template)

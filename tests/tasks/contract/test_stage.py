@@ -16,7 +16,7 @@ from model_code.config.strict import Config
 from tasks.contract import console
 from tasks.contract.artifact import Artifact, Manifest
 from tasks.contract.errors import StageError
-from tasks.contract.run import PENDING, Outcome, Run
+from tasks.contract.run import PENDING, Run, StageOutcome
 from tasks.contract.stage import Stage, stage
 from tasks.contract.workspace import Workspace
 
@@ -53,8 +53,8 @@ def walk(home: Path, **options: object) -> list[str]:
     return [f"{outcome.stage} {outcome.state}" for outcome in outcomes(home, **options)]
 
 
-def outcomes(home: Path, **options: object) -> list[Outcome]:
-    found: list[Outcome] = []
+def outcomes(home: Path, **options: object) -> list[StageOutcome]:
+    found: list[StageOutcome] = []
     run = Run(home, record=found.append, **options)  # type: ignore[arg-type]
     double(count(CountConfig(), run), CountConfig(), run)
     return found
@@ -159,7 +159,7 @@ def test_vanished_input_is_named(tmp_path: Path) -> None:
 
 
 def test_expected_errors_pass_and_unexpected_ones_leave_a_traceback(tmp_path: Path) -> None:
-    found: list[Outcome] = []
+    found: list[StageOutcome] = []
     run = Run(tmp_path, record=found.append)
     with pytest.raises(StageError, match=r"^first\nsecond$"):
         count(CountConfig(fails="expected"), run)

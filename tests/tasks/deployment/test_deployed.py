@@ -12,7 +12,7 @@ from deploy import repository as models
 from tasks.contract.artifact import Manifest, content_digest, describe_files
 from tasks.contract.store import Store
 from tasks.deployment import deployed
-from tasks.deployment.deployed import Questions
+from tasks.deployment.deployed import Canaries
 from tests.deploy.conftest import LABELS, MAX_LENGTH, SENTENCES, bundle  # noqa: F401
 from tests.free_ports import free_ports
 
@@ -60,7 +60,7 @@ def deploy(store, server, name, made):
     live.go_live(server, name, 1)
     written = store.home / f"{name}-written"
     written.mkdir()
-    questions = Questions(SENTENCES, [dict(made.expected(text)) for text in SENTENCES])
+    questions = Canaries(SENTENCES, [dict(made.expected(text)) for text in SENTENCES])
     deployed.write_down(written, server, name, 1, questions)
     return publish(
         store,
@@ -95,7 +95,7 @@ class Place:
         return deployed.restore(self.server, self.store)
 
     def fault(self, name="router"):
-        return deployed.fault(self.manifests[name], self.server, self.store)
+        return deployed.difference_from_deployed(self.manifests[name], self.server, self.store)
 
     def answers(self, name="router"):
         (answer,) = client.ask(["rain"], name, http_port=self.server.http_port)
@@ -179,7 +179,7 @@ def test_without_a_verified_export_the_rest_is_served_and_the_way_out_is_said(wh
 
 def test_wrong_answers_of_a_sound_file_are_found(whole):
     manifest = whole.manifests["router"]
-    other = Questions(SENTENCES, [dict(whole.bundle(7).expected(text)) for text in SENTENCES])
+    other = Canaries(SENTENCES, [dict(whole.bundle(7).expected(text)) for text in SENTENCES])
     canaries = whole.store.place("deploy", manifest.key) / deployed.CANARIES
     before = canaries.read_bytes()
     canaries.write_text(json.dumps(vars(other)), encoding="utf-8")

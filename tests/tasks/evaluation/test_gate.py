@@ -8,8 +8,8 @@ import pytest
 
 from model_code.task_types.task import Settings, task_named
 from tasks.evaluation import gate
-from tasks.evaluation.evidence import compared
-from tasks.evaluation.gate import EvaluateConfig, judge, reasons
+from tasks.evaluation.gate import EvaluateConfig, judge_model, reasons
+from tasks.evaluation.paired_bootstrap import compared
 
 LABELS = ("a", "b", "c")
 TRUTH = list("aaaaabbbcc") * 30
@@ -38,7 +38,7 @@ def wrong(every: int) -> list[str]:
 
 
 def verdict(found: dict[str, Any], **config: Any) -> tuple[bool, str]:
-    gate = judge(found, EvaluateConfig(**config))
+    gate = judge_model(found, EvaluateConfig(**config))
     return gate["passed"], reasons(gate)
 
 
@@ -104,7 +104,7 @@ def test_a_baseline_that_is_not_available_is_named(missing: str, config: Any, pa
     for part in ("baselines", "comparisons"):
         del found[part][missing]
     found["unavailable"] = {missing: "empty vocabulary"}
-    gate = judge(found, EvaluateConfig(**config))
+    gate = judge_model(found, EvaluateConfig(**config))
     assert gate["passed"] is passed
     (named,) = (d["demand"] for d in gate["demands"] if "not available: empty vocabulary" in d["demand"])
     assert passed or f"is unknown, demanded {named}" in reasons(gate)
@@ -117,9 +117,9 @@ def test_the_rule_that_the_guide_shows_demands_something_of_every_label(
     (code,) = re.findall(r'```python\n("""No label may be left out.*?)```', page, re.S)
     shown: dict[str, Any] = {}
     exec(code, shown)
-    monkeypatch.setattr(gate, "RULES", (*gate.RULES, shown["every_label_is_found"]))
+    monkeypatch.setattr(gate, "RULES", (*gate.RULES, shown["every_label_is_predicted"]))
     found = evaluation(TRUTH)
     found["model"] |= {"f1_a": 1.0, "f1_c": 0.0}
-    verdict = judge(found, EvaluateConfig())
+    verdict = judge_model(found, EvaluateConfig())
     assert not verdict["passed"]
     assert reasons(verdict) == "f1_c is 0.0000, demanded at least 0.01"

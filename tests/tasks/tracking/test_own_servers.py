@@ -52,7 +52,7 @@ def serve() -> Iterator[Callable[[bytes, int], str]]:
 def test_a_web_server_is_not_taken_for_another(
     serve: Callable[[bytes, int], str], server: str, body: bytes, code: int, said: str | None
 ) -> None:
-    found = own_servers.fault(server, serve(body, code))
+    found = own_servers.server_fault(server, serve(body, code))
     assert found is None if said is None else said in (found or "")
 
 
@@ -88,7 +88,7 @@ def test_a_server_that_hangs_is_given_up_and_no_password_is_shown() -> None:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         url = f"http://user:secret@127.0.0.1:{silent.getsockname()[1]}"
-        assert "within 1 s" in (own_servers.fault("mlflow", url, seconds=1) or "")
+        assert "within 1 s" in (own_servers.server_fault("mlflow", url, seconds=1) or "")
         assert redacted(url) == url.replace("user:secret@", "")
 
 
@@ -123,18 +123,18 @@ def test_a_server_is_asked_with_the_log_in_that_its_client_will_use(
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as asked:
         threading.Thread(target=asked.handle_request, daemon=True).start()
-        found = own_servers.fault(server, f"http://127.0.0.1:{asked.server_port}")
+        found = own_servers.server_fault(server, f"http://127.0.0.1:{asked.server_port}")
     assert (found, said) == ("refuses the log-in of the environment (403)", [sent])
 
 
 def test_a_bundle_of_certificates_that_is_not_there_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_INSECURE_TLS", raising=False)
     monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", "/no/such/bundle.pem")
-    assert "/no/such/bundle.pem" in (own_servers.fault("mlflow", "https://127.0.0.1:9") or "")
+    assert "/no/such/bundle.pem" in (own_servers.server_fault("mlflow", "https://127.0.0.1:9") or "")
 
 
 def test_a_proxy_that_is_gone_is_not_taken_for_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "")
-    found = own_servers.fault("mlflow", "http://mlflow.example.com")
+    found = own_servers.server_fault("mlflow", "http://mlflow.example.com")
     assert found == "does not answer (the proxy of the environment refuses or does not answer)"

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from tasks.tracking.runs import find_or_create_run
-from tasks.tracking.search_runs import PARENT_TAG, STATE_TAG, LiveSearch, Trial
+from tasks.tracking.search_runs import PARENT_TAG, STATE_TAG, LiveSearch, FinishedTrial
 
 KEY = "k" * 64
 TRIALS = (
-    Trial(0, "complete", {"learning_rate": 0.1}, 0.5, {1: 0.4, 2: 0.5}, 3.0, ""),
-    Trial(1, "pruned", {"learning_rate": 0.2}, 0.3, {1: 0.3}, 1.0, ""),
-    Trial(2, "failed", {"learning_rate": 9.0}, -math.inf, {}, 0.5, "the loss is not a number"),
+    FinishedTrial(0, "complete", {"learning_rate": 0.1}, 0.5, {1: 0.4, 2: 0.5}, 3.0, ""),
+    FinishedTrial(1, "pruned", {"learning_rate": 0.2}, 0.3, {1: 0.3}, 1.0, ""),
+    FinishedTrial(2, "failed", {"learning_rate": 9.0}, -math.inf, {}, 0.5, "the loss is not a number"),
 )
 
 

@@ -12,7 +12,7 @@ from corpus.cleaning.engine.part_files import (
     join_parquet,
     parquet_part,
     read_arrow,
-    read_rows,
+    values_at_rows,
     write_arrow,
 )
 
@@ -62,7 +62,9 @@ def test_rows_of_an_arrow_file_are_found_again(tmp_path: Path) -> None:
     ]
     write_arrow(tmp_path / "t.arrow", batches, TABLE.schema)
     rows = np.array([0, 1, 999, 1000, 4999, 9999])
-    assert read_rows(tmp_path / "t.arrow", "text", rows).equals(TABLE["text"].combine_chunks().take(rows))
+    assert values_at_rows(tmp_path / "t.arrow", "text", rows).equals(
+        TABLE["text"].combine_chunks().take(rows)
+    )
     assert pa.Table.from_batches(read_arrow(tmp_path / "t.arrow", ["row"])).equals(
         TABLE.select(["row"]).combine_chunks()
     )

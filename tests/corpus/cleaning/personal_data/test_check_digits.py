@@ -2,7 +2,7 @@
 
 import pytest
 
-from corpus.cleaning.personal_data.check_digits import NONE, chinese_id, iban_length, international, luhn
+from corpus.cleaning.personal_data.check_digits import NONE, iban_length, international, is_chinese_id, luhn
 
 
 def test_every_wrong_digit_of_a_card_is_noticed() -> None:
@@ -25,7 +25,7 @@ def test_every_wrong_digit_of_a_card_is_noticed() -> None:
     ],
 )
 def test_chinese_id(number: str, valid: bool) -> None:
-    assert chinese_id(number) is valid
+    assert is_chinese_id(number) is valid
 
 
 @pytest.mark.parametrize(

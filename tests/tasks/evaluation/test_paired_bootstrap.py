@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from model_code.task_types.task import Settings, task_named
-from tasks.evaluation.evidence import compared, groups_of, samples
+from tasks.evaluation.paired_bootstrap import bootstrap_counts, compared, groups_of
 
 SETTINGS = Settings("classification", ("a", "b"))
 TASK = task_named("classification")
@@ -72,7 +72,7 @@ def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
 def test_examples_of_one_group_are_drawn_together() -> None:
     assert groups_of([{"group": "x"}, {"group": "y"}, {"group": "x"}, {}]).tolist() == [0, 1, 0, 2]
     assert groups_of([{"group": "x"}] * 3).tolist() == [0, 1, 2]
-    for counts in samples(np.array([0, 1, 0, 2])):
+    for counts in bootstrap_counts(np.array([0, 1, 0, 2])):
         assert (counts[:, 0] == counts[:, 2]).all()
     examples, said = labelled(200, 4, 0.7)
     # The same 20 examples ten times over are no more evidence than the 20 are.
@@ -86,7 +86,7 @@ def test_examples_of_one_group_are_drawn_together() -> None:
 
 
 def test_a_task_type_without_resampling_is_measured_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.evaluation.evidence.SAMPLES", 50)
+    monkeypatch.setattr("tasks.evaluation.paired_bootstrap.SAMPLES", 50)
     examples, said = labelled(30, 5, 0.9)
     plain: Any = SimpleNamespace(METRIC=TASK.METRIC, metrics=TASK.metrics)
     slow = compared(plain, examples, said, {"other": ["a"] * 30}, SETTINGS)["other"]

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WORDS = frozenset(
     {
         "tasks.contract.console",
-        "tasks.tracking.waits",
+        "tasks.tracking.slow_server_messages",
         "tasks.tracking.live_figures",
         "tasks.tracking.search_runs",
         "tasks.contract.errors",

@@ -21,7 +21,7 @@ from corpus.atomic import whole_file
 from corpus.redaction import all_redacted, redacted
 from deploy.processes import Process
 from tasks.contract.artifact import Artifact
-from tasks.contract.run import Outcome
+from tasks.contract.run import StageOutcome
 from tasks.contract.store import Store
 
 State = Literal["running", "completed", "refused", "failed", "killed"]
@@ -43,7 +43,7 @@ class RunRecord(BaseModel):
     seconds: float = 0.0
     state: State = "running"
     message: str = ""
-    outcomes: list[Outcome] = []
+    outcomes: list[StageOutcome] = []
     settings: dict[str, Any] = {}
     urls: dict[str, str] = {}
     version: int | None = None
@@ -76,7 +76,7 @@ class Recorder:
         self.folder.mkdir(parents=True)
         self.save()
 
-    def outcome(self, outcome: Outcome) -> None:
+    def outcome(self, outcome: StageOutcome) -> None:
         """Note what became of a stage."""
         self.record.outcomes.append(outcome)
         self.save()

@@ -26,7 +26,7 @@ def begin(flow_run: str) -> subprocess.Popen[bytes]:
     """Start to watch this process, which is the run's; end what is returned when the run ends by itself."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     return subprocess.Popen(
-        [sys.executable, "-m", "flows.watch", flow_run, str(os.getpid())],
+        [sys.executable, "-m", "flows.crash_watch", flow_run, str(os.getpid())],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -74,7 +74,7 @@ def end_remains(flow_run: str) -> None:
 
 
 def main() -> None:
-    """Wait until the process is gone: `python -m flows.watch FLOW_RUN PID`."""
+    """Wait until the process is gone: `python -m flows.crash_watch FLOW_RUN PID`."""
     flow_run, pid = sys.argv[1], int(sys.argv[2])
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a service manager sends them to all of a worker's processes

@@ -14,7 +14,7 @@ PHONE = r"(?:^|[^\w.])\+\d{1,3}[ .-]?\(?\d{2,4}\)?([ .-]?\d{2,4}){2,4}\b|\b1[3-9
 CHINESE_ID = r"\b[1-9]\d{5}(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])\d{3}[\dXx]\b"
 # ISO/IEC 7812: Visa, Mastercard, UnionPay, Discover; then American Express. Digits after a point are a
 # fraction.
-CARD = (
+PAYMENT_CARD = (
     r"(?:^|[^\w.])(?:4\d{3}|5[1-5]\d{2}|2[2-7]\d{2}|62\d{2}|6011|65\d{2})"
     r"[ -]?\d{4}[ -]?\d{4}[ -]?\d{4}(?:\d{3})?\b"
     r"|(?:^|[^\w.])3[47]\d{2}[ -]?\d{6}[ -]?\d{5}\b"
@@ -38,8 +38,8 @@ UNREADABLE = r"[\x{FFFD}\x00-\x08\x0B\x0C\x0E-\x1F\x7F]"
 # What cleaning lets pass of them by default (`unreadable` in its table): one in 100 characters.
 UNREADABLE_SHARE = 0.01
 
-_PATTERNS = (E_MAIL, PHONE, CHINESE_ID, CARD, IBAN, SECRET, MOJIBAKE, UNREADABLE)
-ANY = "|".join(f"(?:{pattern})" for pattern in _PATTERNS)
+_PATTERNS = (E_MAIL, PHONE, CHINESE_ID, PAYMENT_CARD, IBAN, SECRET, MOJIBAKE, UNREADABLE)
+ANY_PATTERN = "|".join(f"(?:{pattern})" for pattern in _PATTERNS)
 
 # RFC 2606 keeps these names for examples: nobody lives there.
 _EXAMPLE = r"[@.](example\.(com|org|net|edu)|[a-z0-9-]+\.(example|invalid|test|localhost))\.?$"
@@ -62,7 +62,7 @@ FLAGS = {
     "phone": f"regexp_matches(text, '{PHONE}')",
     "chinese_id": f"len(list_filter(regexp_extract_all(text, '{CHINESE_ID}'), "
     "lambda m: identity_check(m))) > 0",
-    "card": f"len(list_filter(regexp_extract_all(text, '{CARD}'), "
+    "card": f"len(list_filter(regexp_extract_all(text, '{PAYMENT_CARD}'), "
     r"lambda m: luhn(regexp_replace(m, '\D', '', 'g')))) > 0",
     "iban": f"regexp_matches(text, '{IBAN}')",
     "secret": f"regexp_matches(text, '{SECRET}')",

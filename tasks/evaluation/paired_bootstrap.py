@@ -37,19 +37,19 @@ def compared(
     own = _figure(task, examples, model, settings)
     groups = groups_of(examples)
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in figures}
-    for counts in samples(groups):
+    for counts in bootstrap_counts(groups):
         ours = own(counts)
         for name, figure in figures.items():
             drawn[name].append(ours - figure(counts))
     once = np.ones((1, len(examples)))
     tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    found = {}
+    intervals = {}
     for name, differences in drawn.items():
         low, high = np.quantile(np.concatenate(differences), tails).tolist()
         difference = float((own(once) - figures[name](once))[0])
-        found[name] = {"difference": difference, "low": low, "high": high}
-        found[name] |= {"examples": len(examples), "groups": int(groups.max()) + 1}
-    return found
+        intervals[name] = {"difference": difference, "low": low, "high": high}
+        intervals[name] |= {"examples": len(examples), "groups": int(groups.max()) + 1}
+    return intervals
 
 
 def groups_of(examples: Sequence[Mapping[str, Any]]) -> np.ndarray:
@@ -65,7 +65,7 @@ def groups_of(examples: Sequence[Mapping[str, Any]]) -> np.ndarray:
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys])
 
 
-def samples(groups: np.ndarray) -> Iterator[np.ndarray]:
+def bootstrap_counts(groups: np.ndarray) -> Iterator[np.ndarray]:
     """How often each example occurs in samples of the groups, [some samples, examples], always the same."""
     random, count = np.random.default_rng(SEED), int(groups.max()) + 1
     step = max(1, AT_ONCE // len(groups))
@@ -84,11 +84,11 @@ def _figure(task: TaskType, examples: Sequence[Any], said: Sequence[Any], settin
         return resampled
 
     def figure(counts: np.ndarray) -> np.ndarray:
-        found = []
+        values = []
         for times in counts.astype(int):
             drawn = np.repeat(np.arange(len(examples)), times).tolist()
             figures = task.metrics([examples[i] for i in drawn], [said[i] for i in drawn], settings)
-            found.append(figures[task.METRIC])
-        return np.array(found)
+            values.append(figures[task.METRIC])
+        return np.array(values)
 
     return figure

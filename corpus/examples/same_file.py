@@ -1,4 +1,4 @@
-"""No file is on both sides: what is learnt can't judge.
+"""Refuses a file that serves training and evaluation: what is learnt can't judge.
 
 Files are compared as they are found, not as they are named: by device and number on a disk, which also sees
 through links, other spellings and patterns, and else by their address.

@@ -17,7 +17,7 @@ _BY_WORDS = "words_"
 DROPPED_BY = "dropped by "
 
 
-def place_of(reason: str) -> str:
+def key_of_filter(reason: str) -> str:
     """The key that sets the filter of this name."""
     if reason.startswith(_BY_WORDS):
         return f"clean.word_lists.max_share.{reason.removeprefix(_BY_WORDS)}"
@@ -27,4 +27,4 @@ def place_of(reason: str) -> str:
 def most_dropped(dropped: Mapping[str, int]) -> tuple[str, int, str]:
     """The filter that dropped most, how many documents, and the key that sets it."""
     reason, count = max(dropped.items(), key=lambda item: item[1])
-    return reason, count, place_of(reason)
+    return reason, count, key_of_filter(reason)

@@ -12,9 +12,9 @@ ROOT = Path(__file__).parents[2]
 # A run that starts a child in a session of its own, and what the watch does instead of asking Prefect.
 RUN = """
     import os, subprocess, sys, time
-    from flows import watch
-    watcher = watch.begin("the-run")
-    os.environ[watch.MARK] = "the-run"
+    from flows import crash_watch
+    watcher = crash_watch.begin("the-run")
+    os.environ[crash_watch.MARK] = "the-run"
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
     print(watcher.pid, child.pid, flush=True)
     time.sleep(60)

@@ -9,8 +9,7 @@ import pytest
 
 from tasks.clean import clean
 from tasks.collect import collect
-from tasks.contract import fingerprint
-from tasks.contract.fingerprint import code_fingerprint
+from tasks.contract.code_fingerprint import code_fingerprint
 from tasks.pretrain import pretrain
 
 ROOT = Path(__file__).parents[3]
@@ -28,7 +27,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the project, which the fingerprint takes for the project itself."""
     for package in ("tasks", "corpus", "model_code", "deploy", "expectations"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
+    monkeypatch.setattr("tasks.contract.code_fingerprint.ROOT", tmp_path)
     return tmp_path
 
 

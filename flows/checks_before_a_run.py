@@ -9,7 +9,7 @@ import sys
 from collections.abc import Collection
 from importlib.util import find_spec
 
-from corpus.examples.overlap import also_collected
+from corpus.examples.same_file import also_collected
 from flows.recipe import Recipe
 from tasks.contract.console import plain, say
 from tasks.contract.errors import CorpusError, RecipeError

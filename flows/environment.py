@@ -13,7 +13,7 @@ from typing import Self
 from corpus import proxies
 from deploy.processes import LOOPBACK
 from tasks.contract.errors import ServerError
-from tasks.tracking import waits
+from tasks.tracking import slow_server_messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def home() -> Path:
 def external_url(server: str) -> str | None:
     """The address of a server of the user's own (`prefect` or `mlflow`), None if textmill runs one.
 
-    `environment` tells child processes our address and our port together; an address without that
+    `process_variables` tells child processes our address and our port together; an address without that
     port is the user's.
     """
     port = os.environ.get(port_variable(server))
@@ -57,7 +57,7 @@ def external_url(server: str) -> str | None:
     return None if url == ours else url
 
 
-def environment(home: Path, ports: Ports) -> dict[str, str]:
+def process_variables(home: Path, ports: Ports) -> dict[str, str]:
     """Environment variables for our processes and for what they start.
 
     What the user has set wins where it is a matter of taste or of which server to use; privacy,
@@ -71,7 +71,7 @@ def environment(home: Path, ports: Ports) -> dict[str, str]:
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
         "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
         "PREFECT_CLIENT_MAX_RETRIES": "3",  # with growing pauses, a quarter of a minute
-        **waits.BOUNDS,
+        **slow_server_messages.BOUNDS,
     }
     addresses: dict[str, str] = {}
     port_variables = {port_variable(name): str(port) for name, port in asdict(ports).items()}

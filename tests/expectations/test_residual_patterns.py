@@ -3,7 +3,7 @@
 import duckdb
 import pytest
 
-from expectations.patterns import ANY, FLAGS, MACROS
+from expectations.residual_patterns import ANY_PATTERN, FLAGS, MACROS
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def database() -> duckdb.DuckDBPyConnection:
 def flags_of(database: duckdb.DuckDBPyConnection, text: str) -> list[str]:
     """The flags that the two looks together give: any pattern first, each flag of what that finds."""
     columns = ", ".join(f"{predicate} AS {flag}" for flag, predicate in FLAGS.items())
-    query = f"SELECT {columns} FROM (SELECT $text AS text) WHERE regexp_matches(text, '{ANY}') OR "
+    query = f"SELECT {columns} FROM (SELECT $text AS text) WHERE regexp_matches(text, '{ANY_PATTERN}') OR "
     row = database.execute(query + FLAGS["empty_text"], {"text": text}).fetchone()
     return [flag for flag, found in zip(FLAGS, row or (), strict=False) if found]
 

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from corpus.errors import CorpusError
 from corpus.examples.labels import likeness
 from corpus.examples.splits import Split
-from corpus.examples.with_rows import Found
+from corpus.examples.with_rows import ExampleWithRow
 
 SHOWN = 10
 
 
-def check_labels(splits: Mapping[Split, Sequence[Found]], fewest: int) -> list[str]:
+def check_labels(splits: Mapping[Split, Sequence[ExampleWithRow]], fewest: int) -> list[str]:
     """The labels of the training examples, sorted.
 
     Args:
@@ -23,7 +23,7 @@ def check_labels(splits: Mapping[Split, Sequence[Found]], fewest: int) -> list[s
     Raises:
         CorpusError: there are fewer, or a held-out example has a label that no training example has.
     """
-    labels = sorted({label for found in splits["train"] for label in found.labels})
+    labels = sorted({label for example in splits["train"] for label in example.labels})
     if len(labels) < fewest:
         first = splits["train"][0].row
         raise CorpusError(
@@ -33,9 +33,9 @@ def check_labels(splits: Mapping[Split, Sequence[Found]], fewest: int) -> list[s
             else f"examples: {first.file}: no training example has a label. Is examples.columns right?"
         )
     for split in ("validation", "test"):
-        for found in splits[split]:
-            if unknown := sorted(set(found.labels) - set(labels)):
-                raise found.row.wrong(
+        for example in splits[split]:
+            if unknown := sorted(set(example.labels) - set(labels)):
+                raise example.row.wrong(
                     f"no training example has the label {unknown[0]!r} of this {split} example; they have "
                     f"{', '.join(labels[:SHOWN])}{', …' if len(labels) > SHOWN else ''}. Correct it, take "
                     "the example out, or add training examples of it"
@@ -43,14 +43,14 @@ def check_labels(splits: Mapping[Split, Sequence[Found]], fewest: int) -> list[s
     return labels
 
 
-def check_spellings(found: Sequence[Found], remarks: Counter[str]) -> None:
+def check_spellings(examples: Sequence[ExampleWithRow], remarks: Counter[str]) -> None:
     """Refuse labels that nobody can tell apart; count in `remarks` those that differ in case or width alone.
 
     Raises:
         CorpusError: there are two, with their places.
     """
-    first: dict[str, Found] = {}
-    for one in found:
+    first: dict[str, ExampleWithRow] = {}
+    for one in examples:
         for label in one.labels:
             first.setdefault(label, one)
     alike: dict[str, str] = {}

@@ -11,7 +11,7 @@ import pytest
 
 from corpus.errors import CorpusError
 from corpus.examples.config import FilesExamples
-from corpus.examples.overlap import also_collected
+from corpus.examples.same_file import also_collected
 from tasks.examples import example_files
 from tests.corpus.examples.example_files import BY_NUMBER, TSV, read, write
 

@@ -39,8 +39,8 @@ from corpus.cleaning.duplicates.document_features import Features
 from corpus.cleaning.duplicates.minhash import EMPTY, shingle_sets
 from corpus.cleaning.text.text_units import unit_hashes
 
-Rows = npt.NDArray[np.int64]
-ReadTexts = Callable[[int, Rows], pa.StringArray]
+RowNumbers = npt.NDArray[np.int64]
+ReadTexts = Callable[[int, RowNumbers], pa.StringArray]
 """Called with the number of a shard and ascending rows of it; returns their cleaned texts."""
 
 _CHARACTERS_AT_ONCE = 1 << 23
@@ -167,7 +167,7 @@ class _NearSearch:
             advance((band + 1) / self.bands)
         return parent
 
-    def _shingles(self, members: Rows) -> tuple[npt.NDArray[np.uint64], Rows, Rows]:
+    def _shingles(self, members: RowNumbers) -> tuple[npt.NDArray[np.uint64], RowNumbers, RowNumbers]:
         """Distinct shingles of documents, in a file, and where those of each member begin and end in it."""
         order = np.argsort(members)
         sizes = [np.zeros(0, np.int64)]
@@ -186,14 +186,14 @@ class _NearSearch:
         return np.asarray(sets), starts, ends
 
 
-def _in_pieces(shard: pa.RecordBatch, inside: Rows) -> Iterator[Rows]:
+def _in_pieces(shard: pa.RecordBatch, inside: RowNumbers) -> Iterator[RowNumbers]:
     """Rows in the texts' shard of the documents at `inside`, some millions of characters at a time."""
     rows, lengths = shard["row"].to_numpy()[inside], shard["length"].to_numpy()[inside]
     piece = np.cumsum(lengths) // _CHARACTERS_AT_ONCE
     yield from np.split(rows, np.flatnonzero(np.diff(piece)) + 1)
 
 
-def _groups(documents: Features, parent: npt.NDArray[np.int32]) -> Iterator[tuple[Rows, Rows]]:
+def _groups(documents: Features, parent: npt.NDArray[np.int32]) -> Iterator[tuple[RowNumbers, RowNumbers]]:
     """Groups of two or more, some millions of documents at a time: members int64[m] and the groups' bounds.
 
     The members of a group are in order of preference.
@@ -211,7 +211,7 @@ def _groups(documents: Features, parent: npt.NDArray[np.int32]) -> Iterator[tupl
         yield chunk[order.to_numpy()], bounds[first : end + 1] - bounds[first]
 
 
-def _spans(bounds: Rows) -> Iterator[tuple[int, int]]:
+def _spans(bounds: RowNumbers) -> Iterator[tuple[int, int]]:
     """Spans of whole groups with about `ROWS_AT_ONCE` documents, at least one group each."""
     first = 0
     while first < len(bounds) - 1:
@@ -221,7 +221,9 @@ def _spans(bounds: Rows) -> Iterator[tuple[int, int]]:
         first = end
 
 
-def _of_groups(members: Rows, bounds: Rows, chosen: npt.NDArray[np.bool_]) -> tuple[Rows, Rows]:
+def _of_groups(
+    members: RowNumbers, bounds: RowNumbers, chosen: npt.NDArray[np.bool_]
+) -> tuple[RowNumbers, RowNumbers]:
     sizes = np.diff(bounds)
     return members[np.repeat(chosen, sizes)], np.r_[0, np.cumsum(sizes[chosen])]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.settings import Ports, environment, external_url, home
+from flows.environment import Ports, external_url, home, process_variables
 from tasks.contract.errors import ServerError
 
 HOME = Path("/srv/textmill")
@@ -41,27 +41,27 @@ def test_home_is_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
 
 
 def test_clients_are_led_to_our_servers() -> None:
-    variables = environment(HOME, Ports(prefect=4300, mlflow=5300))
+    variables = process_variables(HOME, Ports(prefect=4300, mlflow=5300))
     assert variables["PREFECT_API_URL"] == "http://127.0.0.1:4300/api"
     assert variables["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5300"
 
 
 def test_a_server_of_the_users_own_wins(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.com")
-    variables = environment(HOME, Ports())
+    variables = process_variables(HOME, Ports())
     assert variables["MLFLOW_TRACKING_URI"] == external_url("mlflow") == "https://mlflow.example.com"
     assert variables["PREFECT_API_URL"] == "http://127.0.0.1:4200/api"
 
 
 @pytest.mark.parametrize("theirs", ["http://127.0.0.1:4200/api", "https://prefect.example.com/api"])
 def test_a_child_tells_our_server_from_the_users(monkeypatch: pytest.MonkeyPatch, theirs: str) -> None:
-    for name, value in environment(HOME, Ports()).items():
+    for name, value in process_variables(HOME, Ports()).items():
         monkeypatch.setenv(name, value)
     assert external_url("prefect") is None
 
     monkeypatch.delenv("TEXTMILL_PREFECT_PORT")
     monkeypatch.setenv("PREFECT_API_URL", theirs)
-    for name, value in environment(HOME, Ports()).items():
+    for name, value in process_variables(HOME, Ports()).items():
         monkeypatch.setenv(name, value)
     assert external_url("prefect") == theirs
 
@@ -71,7 +71,7 @@ def test_privacy_is_no_preference_and_the_log_level_is(monkeypatch: pytest.Monke
     monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "true")
     monkeypatch.setenv("PREFECT_LOGGING_LEVEL", "DEBUG")
-    variables = environment(HOME, Ports())
+    variables = process_variables(HOME, Ports())
     assert variables["DO_NOT_TRACK"] == variables["ORT_DISABLE_TELEMETRY"] == "1"
     assert variables["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] == "false"
     assert variables["PREFECT_LOGGING_LEVEL"] == "DEBUG"
@@ -79,7 +79,7 @@ def test_privacy_is_no_preference_and_the_log_level_is(monkeypatch: pytest.Monke
 
 def test_loopback_is_added_to_what_bypasses_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "intranet,localhost")
-    assert environment(HOME, Ports())["no_proxy"] == "intranet,localhost,127.0.0.1,::1"
+    assert process_variables(HOME, Ports())["no_proxy"] == "intranet,localhost,127.0.0.1,::1"
 
 
 def test_prefect_and_mlflow_understand_the_variables(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ print(mlflow.MLFLOW_SERVER_ENABLE_JOB_EXECUTION.get(), mlflow.MLFLOW_TRACKING_UR
 """
     answer = subprocess.run(
         [sys.executable, "-c", program],
-        env=environment(tmp_path, Ports()),
+        env=process_variables(tmp_path, Ports()),
         capture_output=True,
         text=True,
         check=True,

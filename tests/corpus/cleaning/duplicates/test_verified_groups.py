@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 
 from corpus.cleaning.config import DuplicatesConfig
-from corpus.cleaning.duplicates import candidates, groups
+from corpus.cleaning.duplicates import candidates, verified_groups
 from corpus.cleaning.duplicates.candidates import bands_and_rows
 from corpus.cleaning.duplicates.document_features import write_features
-from corpus.cleaning.duplicates.groups import Clusters, find_clusters
 from corpus.cleaning.duplicates.minhash import shingle_sets, signatures
+from corpus.cleaning.duplicates.verified_groups import Clusters, find_clusters
 from corpus.cleaning.text.text_units import unit_hashes
 from corpus.documents import document_id
 from corpus.errors import CorpusError
@@ -105,8 +105,8 @@ def test_parts_pieces_and_shards_do_not_show(search: Search, monkeypatch: pytest
     texts += texts[:50]
     whole = search(texts)
     monkeypatch.setattr(candidates, "ROWS_AT_ONCE", 37)
-    monkeypatch.setattr(groups, "ROWS_AT_ONCE", 37)
-    monkeypatch.setattr(groups, "_CHARACTERS_AT_ONCE", 1000)
+    monkeypatch.setattr(verified_groups, "ROWS_AT_ONCE", 37)
+    monkeypatch.setattr(verified_groups, "_CHARACTERS_AT_ONCE", 1000)
     parts = search(texts, shards=11)
     for name in ("representative", "similarity", "exact"):
         assert np.array_equal(getattr(whole, name), getattr(parts, name))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from expectations.checkpoint import Rule, judge
+from expectations.judgement import Rule, judge_figures
 
 RULES = [
     Rule("few", "number of things", minimum=3),
@@ -22,19 +22,19 @@ RULES = [
     ],
 )
 def test_bounds_are_inclusive(figures: dict[str, float], passed: list[bool]) -> None:
-    verdicts, _ = judge("test", RULES, figures)
+    verdicts, _ = judge_figures("test", RULES, figures)
     assert [verdict.passed for verdict in verdicts] == passed
     assert [verdict.observed for verdict in verdicts] == list(figures.values())
 
 
 def test_a_warning_does_not_stop() -> None:
-    verdicts, page = judge("test", RULES, {"few": 1, "many": 1, "between": 3}, warn_only=["few"])
+    verdicts, page = judge_figures("test", RULES, {"few": 1, "many": 1, "between": 3}, warn_only=["few"])
     assert [verdict.stops for verdict in verdicts] == [False, True, False]
     assert "number of things: at least 3 (warns only)" in page
 
 
 def test_the_page_shows_every_rule_and_fetches_nothing() -> None:
-    _, page = judge("test", RULES, {"few": 12345, "many": 0.25, "between": 3})
+    _, page = judge_figures("test", RULES, {"few": 12345, "many": 0.25, "between": 3})
     for rule in RULES:
         assert f"{rule.description}: {rule.expected}" in page
     assert ">0.25<" in page

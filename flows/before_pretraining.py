@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from flows import settings
+from flows import environment
 from flows.lifecycle import corpus
 from flows.recipe import Recipe
 from flows.stages import CORPUS, after
@@ -22,7 +22,7 @@ from tasks.contract.workspace import Workspace
 from tasks.tracking.plots import plot_rates
 
 PLANNER, FINDER = "model_code.dry_run", "model_code.tuning"
-MEMORY = {
+MEMORY_WORDS = {
     "weights": "weights, float32",
     "gradients": "gradients",
     "optimizer": "optimizer",
@@ -38,9 +38,9 @@ def dry_run(recipe: Recipe) -> None:
         StageError: the config is impossible, or the tokens that are there can't be read.
     """
     job = {"config": _config(recipe), "vocabulary": recipe.tokenize.vocabulary} | _tokens(recipe)
-    found = _ask(PLANNER, job, "counting and timing")
-    _print_rows(f"{recipe.name}: pretraining", _needs(found))
-    console.print(_verdict(found))
+    needs = _ask(PLANNER, job, "counting and timing")
+    _print_rows(f"{recipe.name}: pretraining", _needs(needs))
+    console.print(_verdict(needs))
 
 
 def tune(recipe: Recipe) -> None:
@@ -55,28 +55,28 @@ def tune(recipe: Recipe) -> None:
             f"{recipe.name}: its tokens are not there yet; make them with `textmill run`, the same recipe "
             "and options and `--until validate_tokens`, and try again"
         )
-    found = _ask(FINDER, {"config": _config(recipe)} | tokens, "trying")
+    tuned = _ask(FINDER, {"config": _config(recipe)} | tokens, "trying")
     sizes = Table("sequences at once", "tokens/s", "memory", title="micro-batch", title_justify="left")
-    for trial in found["sizes"]:
+    for trial in tuned["sizes"]:
         memory = f"{trial['memory'] / 1e9:,.2f} GB"
         rate = f"{trial['tokens_per_second']:,.0f}" if trial["tokens_per_second"] else "does not fit"
         sizes.add_row(f"{trial['sequences']}", rate, memory)
     console.print(sizes)
     rates = Table("learning rate", "loss", "", title="learning rate", title_justify="left")
-    top, bottom = (pick(point["loss"] for point in found["curve"]) for pick in (max, min))
-    for point in found["curve"][:: max(1, len(found["curve"]) // 20)]:
+    top, bottom = (pick(point["loss"] for point in tuned["curve"]) for pick in (max, min))
+    for point in tuned["curve"][:: max(1, len(tuned["curve"]) // 20)]:
         bar = "█" * round(30 * (point["loss"] - bottom) / max(1e-9, top - bottom))
         rates.add_row(f"{point['rate']:.2g}", f"{point['loss']:.3f}", bar)
     console.print(rates)
-    picture = settings.home() / "found" / f"{recipe.name}-learning-rates.png"
+    picture = environment.home() / "tuning" / f"{recipe.name}-learning-rates.png"
     picture.parent.mkdir(parents=True, exist_ok=True)
-    plot_rates(found["curve"], found["learning_rate"], picture)
+    plot_rates(tuned["curve"], tuned["learning_rate"], picture)
     console.print(f"the curve: {picture}\n\nFor the recipe:\n\npretrain:")
-    whole = "" if found["micro_batch"] else "  # the whole batch"
-    console.print(f"  micro_batch: {found['micro_batch']}{whole}")
+    whole = "" if tuned["micro_batch"] else "  # the whole batch"
+    console.print(f"  micro_batch: {tuned['micro_batch']}{whole}")
     for name in ("learning_rate", "muon_learning_rate"):
-        if name in found:
-            console.print(f"  {name}: {found[name]:.2g}")
+        if name in tuned:
+            console.print(f"  {name}: {tuned[name]:.2g}")
 
 
 def _config(recipe: Recipe) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _config(recipe: Recipe) -> dict[str, Any]:
 
 def _tokens(recipe: Recipe) -> dict[str, Path]:
     """The directories of tokens and tokenizer, when the recipe's corpus is there."""
-    run = Run(settings.home(), planning=True, skipped=after(CORPUS[-1]))
+    run = Run(environment.home(), planning=True, skipped=after(CORPUS[-1]))
     made = corpus.fn(recipe, run)
     if made.tokens.digest == PENDING:
         return {}
@@ -102,35 +102,35 @@ def _ask(module: str, job: Mapping[str, Any], what: str) -> dict[str, Any]:
         return metrics
 
 
-def _needs(found: Mapping[str, Any]) -> list[tuple[str, str]]:
-    memory = found["memory"]
-    kinds = [(f"  {label}", _bytes(memory[kind])) for kind, label in MEMORY.items() if memory[kind]]
-    corpus_tokens = found["corpus_tokens"]
+def _needs(needs: Mapping[str, Any]) -> list[tuple[str, str]]:
+    memory = needs["memory"]
+    kinds = [(f"  {label}", _bytes(memory[kind])) for kind, label in MEMORY_WORDS.items() if memory[kind]]
+    corpus_tokens = needs["corpus_tokens"]
     epochs = (
-        f"{_count(corpus_tokens)}, so {found['tokens'] / corpus_tokens:,.2f} epochs" if corpus_tokens else ""
+        f"{_count(corpus_tokens)}, so {needs['tokens'] / corpus_tokens:,.2f} epochs" if corpus_tokens else ""
     )
     return [
-        ("machine", f"{found['ranks']} x {found['device']}, {found['precision']}"),
-        ("parameters", f"{_count(found['parameters'])}, {_count(found['non_embedding'])} without embeddings"),
-        ("memory of a device", f"{_bytes(sum(memory.values()))} of {_bytes(found['memory_free'])} free"),
+        ("machine", f"{needs['ranks']} x {needs['device']}, {needs['precision']}"),
+        ("parameters", f"{_count(needs['parameters'])}, {_count(needs['non_embedding'])} without embeddings"),
+        ("memory of a device", f"{_bytes(sum(memory.values()))} of {_bytes(needs['memory_free'])} free"),
         *kinds,
-        ("FLOPs of a step", f"{found['flops_per_step']:.3g}"),
-        ("FLOPs of the run", f"{found['flops']:.3g}"),
-        ("tokens of a step", f"{found['tokens_per_step']:,}"),
-        ("tokens of the run", f"{_count(found['tokens'])} in {found['steps']:,} steps"),
+        ("FLOPs of a step", f"{needs['flops_per_step']:.3g}"),
+        ("FLOPs of the run", f"{needs['flops']:.3g}"),
+        ("tokens of a step", f"{needs['tokens_per_step']:,}"),
+        ("tokens of the run", f"{_count(needs['tokens'])} in {needs['steps']:,} steps"),
         ("tokens of the corpus", epochs or "not known before the corpus is made"),
         (
             "tokens by Chinchilla",
-            f"{_count(found['chinchilla_tokens'])} (20 for each parameter), "
-            f"{found['tokens'] / found['chinchilla_tokens']:.2g} of it are planned",
+            f"{_count(needs['chinchilla_tokens'])} (20 for each parameter), "
+            f"{needs['tokens'] / needs['chinchilla_tokens']:.2g} of it are planned",
         ),
-        ("speed", f"{found['tokens_per_second']:,.4g} tokens/s, {found['mfu']:.0%} of the peak"),
-        ("time", f"{_duration(found['seconds'])} (timed: {found['timed']})"),
+        ("speed", f"{needs['tokens_per_second']:,.4g} tokens/s, {needs['mfu']:.0%} of the peak"),
+        ("time", f"{_duration(needs['seconds'])} (timed: {needs['timed']})"),
     ]
 
 
-def _verdict(found: Mapping[str, Any]) -> str:
-    if sum(found["memory"].values()) > found["memory_free"]:
+def _verdict(needs: Mapping[str, Any]) -> str:
+    if sum(needs["memory"].values()) > needs["memory_free"]:
         return (
             "[yellow]It does not fit:[/] lower pretrain.micro_batch, set pretrain.activation_checkpointing, "
             "divide the model among several GPUs (pretrain.parallel: fsdp) or take a smaller preset."

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from flows.record import Recorder, RunRecord, last_artifact, records, verdict_before, write
+from flows.run_record import Recorder, RunRecord, last_artifact, records, verdict_before, write
 from tasks.contract.artifact import Artifact
-from tasks.contract.run import Outcome
+from tasks.contract.run import StageOutcome
 from tasks.contract.store import Store
 from tests.published import publish
 
@@ -17,13 +17,13 @@ ROOT = Path(__file__).parents[2]
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from flows.record import Recorder
+from flows.run_record import Recorder
 from tasks.contract.artifact import Artifact
-from tasks.contract.run import Outcome
+from tasks.contract.run import StageOutcome
 from tasks.contract.store import Store
 from tests.published import publish
 recorder = Recorder(Path(sys.argv[1]), "small", {}, {})
-recorder.outcome(Outcome(stage="collect", state="made", key="k", digest="d"))
+recorder.outcome(StageOutcome(stage="collect", state="made", key="k", digest="d"))
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -34,7 +34,7 @@ def test_record_tells_what_became_of_a_run(tmp_path: Path, monkeypatch: pytest.M
     [running] = records(tmp_path)
     assert (running.state, running.finished_at) == ("running", None)
     assert running.command == "textmill run 'a file.yaml'"
-    outcome = Outcome(stage="collect", state="failed", key="k", message="no room")
+    outcome = StageOutcome(stage="collect", state="failed", key="k", message="no room")
     recorder.outcome(outcome)
     recorder.finish("failed", "no room")
     [ended] = records(tmp_path)
@@ -71,7 +71,7 @@ def recorded(home: Path, day: int, recipe: str, *artifacts: Artifact) -> None:
     recorder = Recorder(home, recipe, {}, {})
     for artifact in artifacts:
         recorder.outcome(
-            Outcome(stage=artifact.stage, state="made", key=artifact.key, digest=artifact.digest)
+            StageOutcome(stage=artifact.stage, state="made", key=artifact.key, digest=artifact.digest)
         )
     recorder.finish("completed")
     recorder.folder.rename(recorder.folder.with_name(f"202601{day:02}-000000-abcdef"))

@@ -15,8 +15,8 @@ from typing import Any, Literal
 from deploy import processes, triton_server
 from deploy.errors import TritonError
 from deploy.processes import LOOPBACK, Process
-from flows import login, settings
-from flows.settings import Ports
+from flows import environment, login
+from flows.environment import Ports
 from tasks.contract.errors import ServerError
 
 Name = Literal["prefect", "mlflow", "triton"]
@@ -82,7 +82,7 @@ class Server(ABC):
             if not processes.is_free(port):
                 raise ServerError(
                     f"{self.name} can't start: port {port} is taken by {processes.owner(port)}; "
-                    f"end that process, or set {settings.port_variable(field)} to a free port"
+                    f"end that process, or set {environment.port_variable(field)} to a free port"
                 )
 
     def answers(self, port: int) -> bool:
@@ -108,10 +108,10 @@ class PageServer(Server):
 
     @property
     def external_url(self) -> str | None:
-        return settings.external_url(self.name)
+        return environment.external_url(self.name)
 
     def launch(self) -> None:
-        home, ports = settings.home(), Ports.from_environment()
+        home, ports = environment.home(), Ports.from_environment()
         port = getattr(ports, self.name)
         for place in (home / "prefect", home / "mlflow" / "artifacts"):
             place.mkdir(parents=True, exist_ok=True)
@@ -119,7 +119,7 @@ class PageServer(Server):
         address = ["--host", LOOPBACK, "--port", str(port)]
         process = processes.spawn(
             [sys.executable, "-m", *self.arguments(address, home)],
-            settings.environment(home, ports) | login.server_environment(self.name, home, port),
+            environment.process_variables(home, ports) | login.server_environment(self.name, home, port),
             log=self.log,
             mark=self._mark,
         )
@@ -141,7 +141,7 @@ class PageServer(Server):
         except (ValueError, KeyError, TypeError):
             return None  # never started, or the file is damaged
         # What was started before the home got its place here writes where the home was.
-        is_ours = content.get("home") == str(settings.home()) and processes.works_in(
+        is_ours = content.get("home") == str(environment.home()) and processes.works_in(
             running.process.pid, folder()
         )
         return running if is_ours and running.process.is_alive() else None
@@ -149,7 +149,7 @@ class PageServer(Server):
     @property
     def other_machine(self) -> str:
         content = self._remembered()
-        at_home = content.get("home") == str(settings.home())
+        at_home = content.get("home") == str(environment.home())
         machine = str(content.get("machine", "")) if at_home else ""
         return "" if machine == platform.node() else machine
 
@@ -226,7 +226,7 @@ class Triton(Server):
     @property
     def home(self) -> Path:
         """Where its backends, log and record are; its model repository is `models` in it."""
-        return settings.home() / "triton"
+        return environment.home() / "triton"
 
     def launch(self) -> None:
         """Start it and wait until it is ready."""
@@ -258,14 +258,14 @@ class Triton(Server):
 
 def folder() -> Path:
     """Where records, logs and the key are."""
-    return settings.home() / "servers"
+    return environment.home() / "servers"
 
 
 def _page(port: int, path: str) -> str | None:
     """The body of a page of one of our servers, None unless it answers 200 within a second."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=1.0)
     try:
-        connection.request("GET", path, headers=login.header(settings.home()))
+        connection.request("GET", path, headers=login.header(environment.home()))
         response = connection.getresponse()
         return response.read().decode() if response.status == 200 else None
     except (OSError, http.client.HTTPException):

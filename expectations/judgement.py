@@ -94,7 +94,7 @@ class Demands(Config, ABC):
         return self
 
 
-def judge(
+def judge_figures(
     checkpoint: str, rules: Sequence[Rule], figures: Mapping[str, float], warn_only: Collection[str] = ()
 ) -> tuple[list[Verdict], str]:
     """Validate one figure per rule name, in an ephemeral GX context.
