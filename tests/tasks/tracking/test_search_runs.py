@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tasks.tracking.runs import find_or_create_run
-from tasks.tracking.search_runs import PARENT_TAG, STATE_TAG, LiveSearch, FinishedTrial
+from tasks.tracking.search_runs import PARENT_TAG, STATE_TAG, FinishedTrial, LiveSearch
 
 KEY = "k" * 64
 TRIALS = (
