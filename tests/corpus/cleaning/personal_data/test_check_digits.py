@@ -40,6 +40,17 @@ TL380080012345678910157 TN5910006035183598478831 TR330006100519786457841326 UA21
 VA59001123000012345678 VG96VPVG0000012345678901 XK051212012345678906 YE15CBYE0001018861234567891234
 """
 IBANS = REGISTRY.split()
+# Code, shortest and longest number of a country: a fixed line and a mobile phone, where they differ.
+PHONES = """
+1 4155552671 4155552671, 7 4951234567 4951234567, 30 2101234567 2101234567, 31 201234567 201234567
+32 21234567 470123456, 33 123456789 123456789, 34 912345678 912345678, 41 441234567 441234567
+44 133212345 2079460958, 45 32123456 32123456, 47 22123456 22123456, 48 221234567 221234567
+55 1123456789 11912345678, 60 82123456 1112345678, 61 212345678 212345678, 65 61234567 61234567
+66 21234567 812345678, 81 312345678 9012345678, 82 21234567 1012345678, 84 912345678 2412345678
+90 2121234567 2121234567, 91 1123456789 1123456789, 351 212345678 212345678, 353 12345678 851234567
+420 212345678 212345678, 852 21234567 21234567, 853 28212345 28212345, 886 37123456 221234567
+971 21234567 501234567, 972 21234567 501234567
+"""
 
 
 def test_every_wrong_digit_of_a_card_is_noticed() -> None:
@@ -125,3 +136,10 @@ def test_check_digits_of_an_iban_lie_between_02_and_98(check: int, same: str) ->
 )
 def test_international(digits: str, lengths: tuple[int, int]) -> None:
     assert international(digits) == lengths
+
+
+@pytest.mark.parametrize("numbers", PHONES.strip().replace("\n", ", ").split(", "))
+def test_numbers_of_a_country_have_its_lengths(numbers: str) -> None:
+    code, shortest, longest = numbers.split()
+    assert international(code + shortest) == (len(code + shortest), len(code + longest))
+    assert international(f"00{code}{longest}") == (2 + len(code + shortest), 2 + len(code + longest))
