@@ -79,8 +79,8 @@ def test_a_wrong_start_is_put_at_the_nearest_place() -> None:
     assert placed({"text": "aa", "start": 99}, "aaa") == {"text": "aa", "start": 1}
 
 
-def test_a_start_that_is_right_is_not_taken_for_bytes() -> None:
-    assert placed({"text": "1", "start": 2}, "é11") == {"text": "1", "start": 2}
+def test_a_start_that_is_right_is_not_taken_for_one_in_other_units() -> None:
+    assert placed({"text": "1", "start": 2}, "😀11") == {"text": "1", "start": 2}
 
 
 def test_a_start_of_nought_is_one() -> None:
