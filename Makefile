@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 13))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: install run quick test smoke check bench bench-env up down
+.PHONY: install run quick test smoke check mutants bench bench-env up down
 
 install: .venv/installed .venv-triton/installed
 
@@ -27,6 +27,9 @@ check: .venv/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+mutants: .venv/installed-dev .venv-mutants/installed  ## do the tests notice small mistakes in the core modules?
+	nice -n 15 .venv-mutants/bin/python tests/mutants.py --each $(or $(EACH),8) $(MODULES)
 
 bench: install bench-env
 	$(BIN)/python -m benchmarks
@@ -50,6 +53,11 @@ up down: install
 .venv-bench/installed: requirements-bench.lock .venv/installed
 	$(BIN)/python -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-bench.lock
+	touch $@
+
+.venv-mutants/installed: requirements-mutants.lock .venv/installed
+	$(BIN)/python -m venv .venv-mutants
+	.venv-mutants/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-mutants.lock
 	touch $@
 
 .venv-triton/installed: requirements-triton.lock deploy/server_environment.py

@@ -85,8 +85,8 @@ def evaluate(
         evaluation["champion"] = {"version": champion.version} | task.metrics(test, said, settings)
     evaluation |= _by_label(task, test, predicted, settings.labels)
     evaluation["gate"] = judge_model(evaluation, config)
-    _write(evaluation, test, predicted, workspace)
-    _write_samples(example_answers(task, test, predicted), workspace)
+    write_evaluation(evaluation, test, predicted, workspace)
+    write_samples(example_answers(task, test, predicted), workspace)
     plot_loss_curves(
         {
             name: workspace.path(a) / "history.jsonl"
@@ -208,9 +208,10 @@ def confusion_matrix(
     return [[counts[true, said] for said in labels] for true in labels]
 
 
-def _write(
+def write_evaluation(
     evaluation: dict[str, Any], test: Sequence[Any], predicted: Predictions, workspace: Workspace
 ) -> None:
+    """The figures, what was said of every example, and the picture of a confusion matrix if there is one."""
     text = json.dumps(evaluation, indent=2, ensure_ascii=False) + "\n"
     (workspace.directory / "evaluation.json").write_text(text, encoding="utf-8")
     rows = ({"id": example["id"], "predicted": said} for example, said in zip(test, predicted, strict=True))
@@ -221,7 +222,8 @@ def _write(
         plot_confusion_matrix(evaluation["confusion_matrix"], evaluation["confused"], picture)
 
 
-def _write_samples(found: list[dict[str, str]], workspace: Workspace) -> None:
+def write_samples(found: list[dict[str, str]], workspace: Workspace) -> None:
+    """What people read; no file where there is nothing."""
     if found:
         text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
         (workspace.directory / "samples.json").write_text(text, encoding="utf-8")

@@ -1,6 +1,7 @@
 """The figures equal scikit-learn's and hand counts; the gate demands what the recipe says."""
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,9 @@ from sklearn.metrics import classification_report
 
 from model_code.task_types.task import task_named
 from tasks.contract.errors import StageError
-from tasks.evaluate import confusion_matrix, example_answers, per_label
+from tasks.contract.store import Store
+from tasks.contract.workspace import Workspace
+from tasks.evaluate import confusion_matrix, example_answers, per_label, write_evaluation, write_samples
 from tasks.evaluation.gate import EvaluateConfig, judge_model
 
 LABELS = ["a", "b", "c"]
@@ -46,6 +49,20 @@ def test_samples_of_tasks_without_a_target_and_with_several_labels() -> None:
     assert example_answers(task_named("multi_label"), labelled, said) == [
         {"given": "t", "model": "b", "right": "a b"}
     ]
+
+
+def test_files_end_with_a_line_and_say_every_script(tmp_path: Path) -> None:
+    workspace = Workspace("evaluate", "0" * 64, Store(tmp_path), tmp_path)
+    test = [{"id": "1", "label": "体育"}, {"id": "2", "label": "a"}]
+    write_evaluation({"labels": ["体育"]}, test, ["a", "体育"], workspace)
+    write_samples([], workspace)
+    assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {
+        "evaluation.json": '{\n  "labels": [\n    "体育"\n  ]\n}\n',
+        "predictions.jsonl": '{"id": "1", "predicted": "a"}\n{"id": "2", "predicted": "体育"}\n',
+    }
+    write_samples([{"given": "体育"}], workspace)
+    written = (tmp_path / "samples.json").read_text(encoding="utf-8")
+    assert written == '[\n  {\n    "given": "体育"\n  }\n]\n'
 
 
 def evaluation(f1: float = 0.8, accuracy: float = 0.8, **other: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ ONE = [{"text": "old", "start": 8}]
         ([{"text": "old", "answer_start": 8}], ONE),
         ([{"text": "old", "start": 8}], ONE),
         ({"text": ["old"], "answer_start": [8]}, ONE),
+        ({"text": ["old"]}, [{"text": "old", "start": -1}]),
         ({"text": [], "answer_start": []}, []),
         ("old", [{"text": "old", "start": -1}]),
         ("", []),
@@ -76,6 +77,15 @@ def test_a_wrong_start_is_put_at_the_nearest_place() -> None:
     assert with_position({"text": "Rome", "start": 1}, "Rome, Rome") == {"text": "Rome", "start": 0}
     assert with_position({"text": "Rome", "start": 5}, "Rome, Rome") == {"text": "Rome", "start": 6}
     assert with_position({"text": "aa", "start": 99}, "aaa") == {"text": "aa", "start": 1}
+
+
+def test_a_start_that_is_right_is_not_taken_for_one_in_other_units() -> None:
+    assert placed({"text": "1", "start": 2}, "😀11") == {"text": "1", "start": 2}
+
+
+def test_a_start_of_nought_is_one() -> None:
+    assert placed({"text": "Rome", "start": 0}, "In Rome, Rome") == {"text": "Rome", "start": 3}
+    assert trimmed({"text": " old", "start": 0}) == {"text": "old", "start": 1}
 
 
 def test_blanks_around_an_answer_are_left_out() -> None:

@@ -42,7 +42,8 @@ def test_names_are_found_in_compounds_and_broken_lines_but_not_inside_words() ->
             "Don\u2019t e\u2011mail, don't, e\u2010mail e\u2013mail",
             "* *, *, * e\u2013mail",
         ),
-        ([".net"], "asp.net .NET", "asp* *"),
+        ([".net"], "asp.net .NET .network", "asp* * .network"),
+        (["c++"], "c++x", "*x"),
     ],
 )
 def test_names_are_whole_words_in_every_script(labels: list[str], text: str, hidden: str) -> None:

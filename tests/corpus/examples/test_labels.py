@@ -30,6 +30,7 @@ TWINS = (("c", "\u0441"), ("no", "n\u03bf"), ("women's", "women\u2019s"), ("e-ma
         ("none", "none"),
         ("(other)", "(other)"),
         (":)", ":)"),
+        ("')", "')"),
         # One spelling for what looks the same.
         ("cafe\u0301", "caf\u00e9"),
         ("\ufeffspo\u200brt\u00a0news \t", "sport news"),

@@ -51,6 +51,28 @@ def test_the_same_examples_are_held_out_when_others_come() -> None:
     assert before != dict(zip(keys, stratified_splits(strata, keys, SHARES, seed=1), strict=True))
 
 
+def test_the_division_is_the_same_for_ever() -> None:
+    # Noted once: another one would test on what was trained on.
+    keys = [f"{number}" for number in range(20)]
+    splits = divided(["a"] * 20, keys, SHARES, seed=0)
+    held_out = {split: [n for n in range(20) if splits[n] == split] for split in SHARES}
+    assert held_out == {"validation": [3, 18], "test": [0, 1, 6, 15]}
+    assert limited(["a"] * 20, keys, 4, seed=0) == [3, 7, 9, 18]
+    assert limited(["a"] * 20, keys, 20, seed=0) == list(range(20))
+
+
+def test_a_share_that_grows_takes_from_training_alone() -> None:
+    strata, keys = numbered(a=50, b=50)
+    before, after = (
+        divided(strata, keys, {"validation": validation, "test": test}, seed=0)
+        for validation, test in ((0.1, 0.2), (0.3, 0.3))
+    )
+    assert {(one, other) for one, other in zip(before, after, strict=True) if one != other} == {
+        ("train", "validation"),
+        ("train", "test"),
+    }
+
+
 def test_a_group_is_on_one_side() -> None:
     strata, _ = numbered(a=300, b=300)
     groups = [f"group {index % 60}" for index in range(600)]
@@ -94,4 +116,5 @@ def test_a_choice_keeps_the_strata_and_every_label() -> None:
 def test_seats_go_by_largest_remainder() -> None:
     assert apportioned({"a": 50, "b": 30, "c": 20}, 11, enough=99) == {"a": 6, "b": 3, "c": 2}
     assert apportioned({"a": 98, "b": 1, "c": 1}, 10, enough=1) == {"a": 8, "b": 1, "c": 1}
+    assert apportioned({"a": 9, "b": 1}, 2, enough=1) == {"a": 1, "b": 1}
     assert apportioned({"a": 98, "b": 1, "c": 1}, 10, enough=2) == {"a": 10, "b": 0, "c": 0}

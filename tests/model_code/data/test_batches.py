@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from model_code.data.batches import PackedBatches
+from model_code.data.batches import PackedBatches, Rows, held_out
 from model_code.data.shards import open_split
 from model_code.errors import TrainingError
 from tests.token_shards import write_split
@@ -68,3 +68,27 @@ def test_rows_know_their_documents_and_places(tmp_path: Path) -> None:
     halves = rows.split(3)
     assert [len(part.ids) for part in halves] == [3, 1]
     assert np.concatenate([part.places for part in halves]).tolist() == [0, 1, 2, 3]
+
+
+def test_parts_of_rows_are_their_documents() -> None:
+    documents = torch.tensor([[0, 0, 1, 1, 1], [0, 1, 2, 2, 2], [0, 0, 0, 0, 0]])
+    rows = Rows(documents, documents, documents, np.arange(3))
+    parts = [(0, 0, 2), (0, 2, 5), (1, 0, 1), (1, 1, 2), (1, 2, 5), (2, 0, 5)]
+    assert rows.parts() == parts
+    assert rows.parts(2) == [part for part in parts if part not in ((1, 0, 1), (1, 1, 2))]
+    assert rows.parts(3) == [(0, 2, 5), (1, 2, 5), (2, 0, 5)]
+
+
+def test_held_out_sequences_come_in_order_and_of_a_long_split_evenly_spread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_split(tmp_path, "test", [np.arange(109)], 200)
+    split = open_split(tmp_path, "test")
+    batches = list(held_out(split, 10, 4))
+    assert [batch.ids[:, 0].tolist() for batch in batches] == [[0, 10, 20, 30], [40, 50, 60, 70], [80, 90]]
+    assert [batch.places.tolist() for batch in batches] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    monkeypatch.setattr("model_code.data.batches.EVALUATED_SEQUENCES", 4)
+    assert [batch.ids[:, 0].tolist() for batch in held_out(split, 10, 4)] == [[0, 30, 60, 90]]
+    assert len(list(held_out(split, 109, 1))) == 1
+    with pytest.raises(TrainingError, match="109 tokens, one sequence needs 110"):
+        list(held_out(split, 110, 1))

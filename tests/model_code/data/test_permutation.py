@@ -17,6 +17,7 @@ def test_every_place_comes_once(size: int) -> None:
 def test_the_order_is_the_same_for_ever() -> None:
     # Noted once: another order would change what a resumed run reads.
     assert permuted(np.arange(8), 10, (1, 2)).tolist() == [4, 6, 1, 5, 7, 9, 0, 8]
+    assert permuted(np.arange(8), 16, (1, 2)).tolist() == [4, 10, 11, 5, 7, 9, 0, 14]
 
 
 def test_any_number_goes_to_any_place_equally_often() -> None:

@@ -1,8 +1,9 @@
+import math
 from itertools import pairwise, product
 
 import pytest
 
-from model_code.data.windows import windows
+from model_code.data.windows import Window, windows
 
 
 def test_every_token_is_owned_once_by_a_window_that_holds_it() -> None:
@@ -34,3 +35,20 @@ def test_what_fits_is_one_window() -> None:
 def test_windows_that_would_not_move_on_are_refused() -> None:
     with pytest.raises(ValueError, match="windows of 8 tokens can't overlap by 8"):
         windows(20, 8, 8)
+
+
+def test_windows_are_full_as_few_as_can_be_and_evenly_spread() -> None:
+    assert windows(20, 10, 4) == [Window(0, 10, 0, 7), Window(5, 15, 7, 12), Window(10, 20, 12, 20)]
+    for length, size in product((9, 23, 64), (5, 8)):
+        for overlap in range(size):
+            found = windows(length, size, overlap)
+            assert {window.end - window.start for window in found} == {size}
+            assert len(found) == 1 + math.ceil((length - size) / (size - overlap))
+            moves = [after.start - before.start for before, after in pairwise(found)]
+            assert max(moves) - min(moves) <= 1
+
+
+@pytest.mark.parametrize("overlap", [-1, 9])
+def test_an_overlap_that_is_none_is_refused(overlap: int) -> None:
+    with pytest.raises(ValueError, match=f"can't overlap by {overlap}"):
+        windows(20, 8, overlap)

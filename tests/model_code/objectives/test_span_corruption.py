@@ -7,7 +7,7 @@ import torch
 from model_code.data.batches import Rows
 from model_code.data.noise import Noise
 from model_code.objectives.span_corruption import SpanCorruption
-from tests.model_code.objectives.packed import VOCABULARY, noise, packed_rows
+from tests.model_code.objectives.packed import VOCABULARY, noise, packed_rows, small_model
 
 OBJECTIVE = SpanCorruption(VOCABULARY)
 
@@ -87,3 +87,14 @@ def test_the_shortest_texts_lose_a_token_and_keep_one(length: int) -> None:
 def test_rows_without_text_cost_nothing() -> None:
     batch = OBJECTIVE.batch(row_of(10), Noise(0, 0, np.arange(1)))
     assert batch.targets == {"span_corruption": 0}
+
+
+def test_the_loss_is_that_of_transformers() -> None:
+    rows, model = packed_rows([(48,)]), small_model("t5")
+    batch = OBJECTIVE.batch(rows, noise(rows))
+    text = batch.tensors["ids"][batch.tensors["documents"] == 0]
+    theirs = model(input_ids=text[None], labels=batch.tensors["targets"][None]).loss
+    ours = OBJECTIVE.scores(model, batch.tensors)["span_corruption"]
+    count = batch.targets["span_corruption"]
+    assert (ours.loss / count).item() == pytest.approx(theirs.item(), rel=1e-5)
+    assert float(ours.penalty) == 0

@@ -87,7 +87,7 @@ def test_every_word_is_a_target_once_and_stands_at_its_first_token(corpus: Path)
     words = [word for example in examples for word in example["words"]]
     assert sorted(number for numbers in data.words for number in numbers) == list(range(len(words)))
     assert len(data.ids) > len(examples)
-    assert data.lengths.max() <= 10
+    assert data.lengths.max() == 10
     for ids, places, numbers in zip(data.ids, data.places, data.words, strict=True):
         for place, number in zip(places, numbers, strict=True):
             assert words[number].startswith(tokenizer.id_to_token(ids[place]))

@@ -65,3 +65,28 @@ def test_going_back_reads_other_data_at_half_the_rate_and_happens_three_times() 
     for _ in range(IN_A_ROW):
         guard.trouble(math.nan, 1.0)
     assert guard.must_stop
+
+
+def test_half_a_nat_and_six_deviations_are_a_hard_batch_and_more_is_a_leap() -> None:
+    even = Guard(losses=[3.0] * 64)
+    assert even.trouble(3.5, 1.0) is None
+    assert even.trouble(3.51, 1.0) == "the loss leaps to 3.51 from 3"
+    # Half of the losses lie 0.25 from their median: 6 x 1.4826 x 0.25 = 2.2239.
+    uneven = [2.75, 3.25] * 32
+    assert Guard(losses=uneven).trouble(5.22, 1.0) is None
+    assert Guard(losses=uneven).trouble(5.23, 1.0) == "the loss leaps to 5.23 from 3"
+
+
+def test_the_last_128_healthy_losses_count_from_the_64th_on() -> None:
+    guard = Guard()
+    for step in range(200):
+        assert guard.trouble(3 - step / 1000, 1.0) is None
+    assert guard.losses == [3 - step / 1000 for step in range(72, 200)]
+    assert Guard(losses=[3.0] * 63).trouble(6.5, 1.0) is None
+    assert Guard(losses=[3.0] * 63).trouble(6.51, 1.0) == "the loss rises to 6.51 from 3"
+    assert Guard(losses=[3.0] * 64).trouble(6.5, 1.0) == "the loss leaps to 6.5 from 3"
+
+
+def test_a_run_begins_without_trouble_and_rests_after_five_steps_in_a_row() -> None:
+    assert Guard() == Guard(spikes=True, losses=[], in_a_row=0, rewinds=0, rate=1.0, passed_over=0)
+    assert [Guard(in_a_row=steps).must_rewind for steps in (4, 5)] == [False, True]

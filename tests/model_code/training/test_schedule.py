@@ -48,3 +48,17 @@ def test_the_shortest_runs_still_move(schedule: Schedule, total: int) -> None:
 def test_an_unknown_schedule_is_refused() -> None:
     with pytest.raises(TrainingError, match="schedule 'step' is not known; choose one of"):
         schedule_named("step")
+
+
+def test_every_step_of_short_runs_by_hand() -> None:
+    assert [warmup_stable_decay(step, 4, 0.5, 0.5, 0.2) for step in range(4)] == pytest.approx(
+        [0.5, 1, 1, 0.6]
+    )
+    assert [linear(step, 4, 0.25) for step in range(4)] == pytest.approx([1, 1, 2 / 3, 1 / 3])
+    assert [linear(step, 4, 0.25, final=0.1) for step in range(4)] == pytest.approx([1, 1, 0.7, 0.4])
+    assert [cosine(step, 3, 0) for step in range(3)] == pytest.approx([1, 0.75, 0.25])
+    assert [cosine(step, 4, 0.5, final=0.2) for step in range(4)] == pytest.approx([0.5, 1, 0.8, 0.4])
+
+
+def test_without_another_wish_all_steps_fall_to_nothing() -> None:
+    assert [warmup_stable_decay(step, 4, 0) for step in range(4)] == pytest.approx([1, 0.75, 0.5, 0.25])

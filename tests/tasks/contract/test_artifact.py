@@ -10,6 +10,7 @@ from tasks.contract.artifact import (
     canonical,
     content_digest,
     describe_files,
+    folder_digest,
     sha256_file,
     sha256_text,
 )
@@ -82,3 +83,17 @@ def test_manifest_survives_json_even_with_numbers_that_json_lacks() -> None:
     assert read.metrics["perplexity"] == math.inf
     assert read.model_copy(update={"metrics": manifest.metrics}) == manifest
     assert read.artifact.model_dump() == {"stage": "evaluate", "key": "k", "digest": "d"}
+
+
+def test_a_volatile_name_is_that_of_one_file(directory: Path) -> None:
+    (directory / "seconds.txt.old").write_text("2", encoding="utf-8")
+    files = describe_files(directory, frozenset({"seconds.txt", "plots"}))
+    assert {name for name, file in files.items() if file.volatile} == {"seconds.txt"}
+
+
+def test_a_folder_s_digest_is_that_of_its_files_and_none_is_that_of_no_folder(directory: Path) -> None:
+    digest = folder_digest(str(directory))
+    assert digest == content_digest("folder", describe_files(directory, frozenset()))
+    (directory / "seconds.txt").write_text("4", encoding="utf-8")
+    assert folder_digest(str(directory)) != digest
+    assert folder_digest("") == folder_digest(str(directory / "gone")) == ""

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,44 @@ def test_same_in_another_process_without_importing_what_is_read() -> None:
         command, cwd=ROOT, capture_output=True, text=True, check=True, encoding="utf-8"
     ).stdout
     assert said.split() == [clean.code, pretrain.code]
+
+
+@pytest.fixture
+def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """The fingerprint of `corpus.main` in a project that has these modules alone."""
+    monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
+    (tmp_path / "corpus").mkdir()
+
+    def code(main: str, **others: str) -> str:
+        for name, text in {"main": main, **others}.items():
+            (tmp_path / "corpus" / f"{name}.py").write_text(text, encoding="utf-8")
+        return code_fingerprint(["corpus.main"])
+
+    return code
+
+
+@pytest.mark.parametrize("place", ["{}", "class A:\n{}", "def f():\n{}", "async def f():\n{}"])
+def test_a_docstring_hides_none_of_what_follows_it(small: Callable[..., str], place: str) -> None:
+    def code(*lines: str) -> str:
+        indent = "    " if place != "{}" else ""
+        return small(place.format("\n".join(indent + line for line in lines)))
+
+    first = code('"""What it does."""', "first = 1", "second = 2")
+    assert code('"""Said otherwise."""', "first = 1", "second = 2") == first
+    assert code("first = 1", "second = 2") == first
+    assert code('"""What it does."""', "first = 0", "second = 2") != first
+    assert code('"""What it does."""', "second = 2") != first
+    assert code("b'no docstring'", "second = 2") != code("b'neither'", "second = 2")
+
+
+@pytest.mark.parametrize(
+    "line", ["import corpus.helper", "from corpus import helper", "from corpus.helper import a"]
+)
+def test_a_helper_counts_however_it_is_imported(small: Callable[..., str], line: str) -> None:
+    assert small(line, helper="a = 1") != small(line, helper="a = 2")
+    assert small("import json", helper="a = 1") == small("import json", helper="a = 2")
+
+
+def test_a_module_that_is_another_one_s_is_looked_for_nowhere(small: Callable[..., str]) -> None:
+    assert small("import xml.corpus, json") != small("import xml.corpus, json.tool")
+    assert small("from . import helper", helper="a = 1") == small("from . import helper", helper="a = 2")

@@ -108,3 +108,29 @@ def test_garbage_is_what_nobody_wants_and_nobody_makes(tmp_path: Path) -> None:
     assert [p.exists() for p in (killed, scratch, running, live_scratch)] == [False, False, True, True]
     shutil.rmtree(tmp_path / "artifacts")
     assert Store(tmp_path).collect_garbage(set()) == (1, 0)
+
+
+def test_places_are_named_by_stage_and_half_of_the_key(tmp_path: Path) -> None:
+    store, name = Store(tmp_path), KEY[:32]
+    assert store.place("clean", KEY) == tmp_path / "artifacts" / "clean" / name
+    assert store.scratch("clean", KEY) == tmp_path / "scratch" / f"clean-{name}"
+    assert store.begin("clean", KEY) == tmp_path / "artifacts" / "clean" / f".{name}.tmp"
+    with store.lock("clean", KEY):
+        assert (tmp_path / "locks" / f"clean-{name}.lock").is_file()
+
+
+def test_a_manifest_is_text_of_short_lines(tmp_path: Path) -> None:
+    published(Store(tmp_path))
+    text = (Store(tmp_path).place("clean", KEY) / "manifest.json").read_text(encoding="utf-8")
+    assert text.startswith('{\n  "stage": "clean",\n')
+    assert text.endswith("\n}\n")
+
+
+def test_all_garbage_goes_whatever_of_it_is_met_first(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    kept = [published(store, stage=stage) for stage in ("clean", "collect", "tokenize")]
+    for stage in ("clean", "collect", "tokenize"):
+        published(store, stage=stage, key="a" * 64)
+        store.begin(stage, "b" * 64)
+    assert store.collect_garbage({(artifact.stage, artifact.key) for artifact in kept})[0] == 6
+    assert [manifest.artifact for manifest in store.manifests()] == kept

@@ -123,3 +123,15 @@ def test_the_rule_that_the_guide_shows_demands_something_of_every_label(
     verdict = judge_model(found, EvaluateConfig())
     assert not verdict["passed"]
     assert reasons(verdict) == "f1_c is 0.0000, demanded at least 0.01"
+
+
+@pytest.mark.parametrize(
+    ("least", "config"),
+    [("greater than 1", {"max_perplexity": 1}), ("or equal to 1", {"batch_size": 0})]
+    + [("or equal to 0", {name: -0.01}) for name in ("below_counted_words", "below_champion")],
+)
+def test_values_that_no_model_could_meet_are_refused(least: str, config: Any) -> None:
+    with pytest.raises(ValueError, match=least):
+        EvaluateConfig(**config)
+    (name,) = config
+    assert EvaluateConfig(**{name: config[name] + 1})

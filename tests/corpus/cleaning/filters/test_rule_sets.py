@@ -24,6 +24,7 @@ def test_thresholds_are_the_published_ones() -> None:
     assert rules["gopher_top_2_grams"].threshold("zh") == 0.256
     assert rules["gopher_repeated_10_grams"].threshold("ja") == 0.159
     assert [rules["gopher_few_words"].threshold(language) for language in ("und", "ko", "zh")] == [50, 50, 80]
+    assert [rules[name].bound for name in ("gopher_few_words", "gopher_many_words")] == [">=", "<="]
 
 
 def test_a_change_for_all_holds_for_every_language_that_is_not_changed_itself() -> None:
