@@ -44,7 +44,7 @@ CORE = (
     "corpus/examples/bio_tags.py",
     "corpus/examples/hidden_names.py",
     "corpus/examples/labels.py",
-    "corpus/examples/overlap.py",
+    "corpus/examples/same_file.py",
     "corpus/examples/stratified.py",
     "corpus/tokenizing/document_splits.py",
     "corpus/tokenizing/fertility.py",

@@ -80,11 +80,11 @@ def test_a_wrong_start_is_put_at_the_nearest_place() -> None:
 
 
 def test_a_start_that_is_right_is_not_taken_for_one_in_other_units() -> None:
-    assert placed({"text": "1", "start": 2}, "😀11") == {"text": "1", "start": 2}
+    assert with_position({"text": "1", "start": 2}, "😀11") == {"text": "1", "start": 2}
 
 
 def test_a_start_of_nought_is_one() -> None:
-    assert placed({"text": "Rome", "start": 0}, "In Rome, Rome") == {"text": "Rome", "start": 3}
+    assert with_position({"text": "Rome", "start": 0}, "In Rome, Rome") == {"text": "Rome", "start": 3}
     assert trimmed({"text": " old", "start": 0}) == {"text": "old", "start": 1}
 
 

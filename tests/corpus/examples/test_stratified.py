@@ -54,7 +54,7 @@ def test_the_same_examples_are_held_out_when_others_come() -> None:
 def test_the_division_is_the_same_for_ever() -> None:
     # Noted once: another one would test on what was trained on.
     keys = [f"{number}" for number in range(20)]
-    splits = divided(["a"] * 20, keys, SHARES, seed=0)
+    splits = stratified_splits(["a"] * 20, keys, SHARES, seed=0)
     held_out = {split: [n for n in range(20) if splits[n] == split] for split in SHARES}
     assert held_out == {"validation": [3, 18], "test": [0, 1, 6, 15]}
     assert limited(["a"] * 20, keys, 4, seed=0) == [3, 7, 9, 18]
@@ -64,7 +64,7 @@ def test_the_division_is_the_same_for_ever() -> None:
 def test_a_share_that_grows_takes_from_training_alone() -> None:
     strata, keys = numbered(a=50, b=50)
     before, after = (
-        divided(strata, keys, {"validation": validation, "test": test}, seed=0)
+        stratified_splits(strata, keys, {"validation": validation, "test": test}, seed=0)
         for validation, test in ((0.1, 0.2), (0.3, 0.3))
     )
     assert {(one, other) for one, other in zip(before, after, strict=True) if one != other} == {
