@@ -12,8 +12,8 @@ from flows import settings
 PRIVATE_UMASK = 0o077
 # What textmill keeps in a home (docs/operations.md says what each is).
 FOLDERS = {
-    *("artifacts", "cache", "collected", "compiled", "downloads", "found", "locks", "mlflow", "prefect"),
-    *("runs", "scratch", "servers", "triton"),
+    *("artifacts", "cache", "checkpoints", "collected", "compiled", "downloads", "found", "locks"),
+    *("mlflow", "prefect", "runs", "scratch", "servers", "triton"),
 }
 
 

@@ -13,7 +13,7 @@ from flows.checks import check, check_recipe
 from flows.question import ask, draw
 from flows.recipe import Recipe, load_recipe
 from flows.record import RunRecord, own_record, records
-from flows.stages import NEEDS, after, before, check_order, check_stages, last_stage
+from flows.stages import after, before, check_order, check_stages, last_stage, needs
 from tasks.collection.kept_sources import forget_unused
 from tasks.contract.console import console
 from tasks.contract.run import PENDING, Outcome, Run
@@ -60,7 +60,7 @@ def run_one(recipe: Recipe, only: str, *, refresh: bool) -> None:
         given=before(only),
         refresh=[only] if refresh else (),
         skipped=after(only),
-        needs=NEEDS.get(only, ()),
+        needs=needs(recipe, [only]),
     )
     with session as run:
         run_stages(recipe, run, lambda part: part.fn)
@@ -81,7 +81,7 @@ def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
     run = Run(settings.home(), refresh=refresh, skipped=skipped, planning=True, record=found.append)
     run_stages(recipe, run, lambda part: part.fn)
     if any(outcome.state == "pending" for outcome in found):
-        check(recipe, skipped)
+        check(recipe, skipped, fetch=False)
     words = {"cached": "cached", "pending": "would run"}
     for outcome in found:
         digest = outcome.digest[:12] if outcome.state == "cached" else ""

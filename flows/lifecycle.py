@@ -5,7 +5,8 @@ train     examples -> pretrain -> fine_tune -> evaluate
 release   register -> export -> deploy
 
 A recipe without `examples` ends with its pretrained model, one without `pretrain` too with its corpus; one
-for another task than the classification of texts ends with the registered model.
+for another task than the classification of texts ends with the registered model. One that starts from a
+published checkpoint does not pretrain, and has no corpus where its examples are in files.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from prefect import flow
 
 from flows.recipe import Recipe, RecipeParameter
 from flows.record import verdict_before
+from flows.server import Name
 from flows.session import Session
 from flows.stages import (
     CORPUS,
@@ -30,6 +32,7 @@ from flows.stages import (
     last_stage,
     needs,
 )
+from tasks.checkpoints.start import Start, start_of
 from tasks.clean import clean
 from tasks.collect import collect, snapshot
 from tasks.contract.artifact import Artifact
@@ -60,7 +63,7 @@ class Trained(NamedTuple):
     """What the second flow makes, and the champion that it was compared with."""
 
     examples: Artifact
-    pretrained: Artifact
+    pretrained: Artifact | None
     model: Artifact
     evaluation: Artifact
     champion: ModelVersion | None
@@ -87,13 +90,14 @@ def lifecycle(
     check_stages(recipe, [*refresh, *(stage for stage in (start, until) if stage)])
     check_order(start, until)
     last = until or last_stage(recipe)
-    with Session(recipe, given=before(start), refresh=refresh, skipped=after(last), needs=needs(last)) as run:
+    talks_to: tuple[Name, ...] = ("prefect", *needs(recipe, [*before(last), last]))
+    with Session(recipe, given=before(start), refresh=refresh, skipped=after(last), needs=talks_to) as run:
         run_stages(recipe, run, lambda part: part)
 
 
 def run_stages(recipe: Recipe, run: Run, call: Callable[[Any], Callable[..., Any]]) -> None:
     """Run the stages in order; `call` says whether the parts run as flows or as plain functions."""
-    made = call(corpus)(recipe, run)
+    made = call(corpus)(recipe, run) if recipe.collect else None
     if run.skipped.issuperset(TRAIN):
         return
     trained = call(train)(recipe, run, made)
@@ -109,6 +113,8 @@ def corpus(recipe: Recipe, run: Run | None = None) -> Corpus:
     if run is None:
         with Session(recipe) as run:
             return corpus.fn(recipe, run)
+    if recipe.collect is None:
+        raise RecipeError(f"{recipe.name}: the recipe has no `collect` section, so it has no corpus")
     collected = collect(snapshot(recipe.collect, run.store.home), recipe.collect, run)
     validate_raw(collected, recipe.validation.raw, run)
     cleaned = clean(collected, recipe.clean, run)
@@ -127,26 +133,45 @@ def train(recipe: Recipe, run: Run | None = None, made: Corpus | None = None) ->
     """
     if run is None:
         with Session(recipe, given=CORPUS) as run:
-            trained = train.fn(recipe, run, corpus.fn(recipe, run))
+            trained = train.fn(recipe, run, corpus.fn(recipe, run) if recipe.collect else None)
             if trained:
                 _ends_judged(trained, run)
             return trained
-    assert made is not None
-    if recipe.pretrain is None:
-        raise RecipeError(f"{recipe.name}: the recipe has no `pretrain` section, so it ends with its corpus")
     if recipe.examples is None or recipe.fine_tune is None:
-        pretrained = pretrain(made.tokens, recipe.pretrain, run)
+        pretrained = _pretrained(recipe, run, made)
+        if pretrained is None:
+            raise RecipeError(
+                f"{recipe.name}: the recipe has no `pretrain` section, so it ends with its corpus"
+            )
         if not run.planning and pretrained.digest != PENDING:
             log_pretraining(recipe.registration.model, pretrained, run.store)
         return None
-    of_documents = (made.cleaned, made.tokens) if recipe.examples.kind == "documents" else (None, None)
+    from_documents = made and recipe.examples.kind == "documents"
+    of_documents = (made.cleaned, made.tokens) if made and from_documents else (None, None)
     labelled = examples(example_files(recipe.examples), *of_documents, recipe.examples, run)
-    pretrained = pretrain(made.tokens, recipe.pretrain, run)
-    model = fine_tune(labelled, pretrained, teacher_in(recipe.fine_tune), recipe.fine_tune, run)
+    pretrained = _pretrained(recipe, run, made)
+    start = pretrained or _start("fine_tune", recipe.fine_tune.start_from, run)
+    model = fine_tune(labelled, start, teacher_in(recipe.fine_tune), recipe.fine_tune, run)
     unknown = model.digest == PENDING or (run.planning and not reachable())
     champion = None if unknown else champion_before(recipe.registration.model, model)
-    evaluation = evaluate(made.tokens, labelled, pretrained, model, champion, recipe.evaluate, run)
+    tokens = made.tokens if made and pretrained else None
+    evaluation = evaluate(tokens, labelled, pretrained, model, champion, recipe.evaluate, run)
     return Trained(labelled, pretrained, model, evaluation, champion)
+
+
+def _pretrained(recipe: Recipe, run: Run, made: Corpus | None) -> Artifact | None:
+    """The pretrained model; None where the recipe starts from a published checkpoint."""
+    if recipe.pretrain is None:
+        return None
+    assert made is not None
+    return pretrain(made.tokens, _start("pretrain", recipe.pretrain.start_from, run), recipe.pretrain, run)
+
+
+def _start(stage: str, reference: str, run: Run) -> Start | None:
+    """The checkpoint that a stage starts from; in a plan it is not fetched."""
+    if stage in run.skipped:
+        return None
+    return start_of(reference, f"{stage}.start_from", run.store, fetch=not run.planning)
 
 
 @flow(name="release", flow_run_name="release of {recipe.name}")
@@ -156,16 +181,15 @@ def release(
     """Register; export and deploy where the task can be served. Alone, it takes the model that is there."""
     if run is None:
         with Session(recipe, given=CORPUS + TRAIN) as run:
-            made = corpus.fn(recipe, run)
+            made = corpus.fn(recipe, run) if recipe.collect else None
             trained = train.fn(recipe, run, made)
             if trained is None:
                 raise RecipeError(
                     f"{recipe.name}: the recipe ends with {last_stage(recipe)}: nothing to release"
                 )
             return release.fn(recipe, run, made, trained)
-    assert made is not None
     assert trained is not None
-    registered = register(*made, *trained, recipe.registration, run)
+    registered = register(*(made or (None, None, None)), *trained, recipe.registration, run)
     if recipe.is_served:
         exported = export(trained.examples, trained.model, registered, recipe.export, run)
         deploy(trained.examples, registered, exported, recipe.deploy, run)

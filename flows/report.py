@@ -95,7 +95,7 @@ def _content(record: RunRecord, store: Store) -> dict[str, Any]:
         "tone": tone,
         "headline": headline,
         "figures": _figures(manifests, pretrained, evaluation, parity),
-        "stages": [(name, outcomes.get(name), manifests.get(name)) for name in STAGES],
+        "stages": [(name, outcomes.get(name), manifests.get(name)) for name in record.stages or STAGES],
         "funnel": _funnel(manifests.get("clean")),
         "bars": corpus_bars(files.json("clean", "report.json") or {}),
         "checkpoints": _checkpoints(record, store),
