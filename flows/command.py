@@ -14,8 +14,10 @@ from flows.question import ask, draw
 from flows.recipe import Recipe, load_recipe
 from flows.record import RunRecord, own_record, records
 from flows.stages import after, before, check_order, check_stages, last_stage, needs
+from tasks.checkpoints import kept
 from tasks.collection.kept_sources import forget_unused
 from tasks.contract.console import console
+from tasks.contract.errors import RecipeError
 from tasks.contract.run import PENDING, Outcome, Run
 from tasks.contract.store import Store
 from tasks.tracking import own_servers
@@ -91,9 +93,19 @@ def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
 
 
 def dry_run(recipe: Recipe) -> None:
-    """Print what the recipe's pretraining would need."""
+    """Print what the recipe's pretraining would need.
+
+    Raises:
+        RecipeError: nothing is pretrained, or a run would be refused before its first stage.
+    """
     from flows import pretraining
 
+    if recipe.pretrain is None and recipe.examples:
+        check_recipe(recipe, fetch=False)
+        raise RecipeError(
+            f"{recipe.name} starts from {recipe.start_from}, so nothing is pretrained, and a dry run has "
+            "nothing to tell; `textmill plan` says what would run"
+        )
     check_stages(recipe, ["pretrain"])
     check_recipe(recipe, skipped=after("pretrain"))
     pretraining.dry_run(recipe)
@@ -140,13 +152,17 @@ def collect_garbage(keep: int) -> None:
     """Remove artifacts that none of the last `keep` runs of any recipe refers to."""
     wanted: set[tuple[str, str]] = set()
     seen: dict[str, int] = {}
+    is_running = False
     for record in records(settings.home()):
         seen[record.recipe] = seen.get(record.recipe, 0) + 1
+        is_running |= record.state == "running"
         if seen[record.recipe] <= keep or record.state == "running":
             wanted |= {(outcome.stage, outcome.key) for outcome in record.outcomes}
     store = Store(settings.home())
     removed, freed = store.collect_garbage(wanted)
     freed += forget_unused(store)
+    if not is_running:  # it may have brought a checkpoint that no artifact of it has started from yet
+        freed += kept.forget_unused(store)
     console.print(f"{removed} artifacts removed, {freed / 1e6:,.1f} MB freed")
 
 

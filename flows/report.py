@@ -101,6 +101,7 @@ def _content(record: RunRecord, store: Store) -> dict[str, Any]:
         "checkpoints": _checkpoints(record, store),
         "curves": [(name, curve) for name, curve in curves if curve],
         "pretrained": pretrained,
+        "starts": {s: m.external["start_from"] for s, m in manifests.items() if "start_from" in m.external},
         "samples": {stage: files.place(stage, "samples.json") for stage in ("pretrain", "evaluate")},
         "evaluation": evaluation,
         "contenders": _contenders(evaluation),

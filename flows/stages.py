@@ -41,8 +41,7 @@ def stages_of(recipe: Recipe) -> tuple[str, ...]:
     left_out = {*after(last_stage(recipe))}
     if recipe.collect is None:
         left_out.update(CORPUS)
-    if recipe.pretrain is None:
-        left_out.add("pretrain")
+    left_out |= {name for name in ("pretrain", "examples") if getattr(recipe, name) is None}
     return tuple(stage for stage in STAGES if stage not in left_out)
 
 
@@ -65,17 +64,18 @@ def check_stages(recipe: Recipe, stages: Sequence[str]) -> None:
             close = difflib.get_close_matches(stage, STAGES, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise RecipeError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}{hint}")
-        if stage not in stages_of(recipe) and stage not in after(last_stage(recipe)):
+        if stage in stages_of(recipe):
+            continue
+        if stage not in after(last_stage(recipe)) and recipe.examples:
             raise RecipeError(
                 f"{recipe.name} starts from a published checkpoint (fine_tune.start_from), so there is no "
                 f"{stage}; its stages are {', '.join(stages_of(recipe))}"
             )
-        if stage in after(last_stage(recipe)):
-            missing = f"the recipe has no `{'examples' if recipe.pretrain else 'pretrain'}` section"
-            raise RecipeError(
-                f"{recipe.name} ends with {last_stage(recipe)}, so there is no {stage}: "
-                + (f"the task {recipe.examples.task} is not served yet" if recipe.examples else missing)
-            )
+        missing = f"the recipe has no `{'examples' if recipe.pretrain else 'pretrain'}` section"
+        raise RecipeError(
+            f"{recipe.name} ends with {last_stage(recipe)}, so there is no {stage}: "
+            + (f"the task {recipe.examples.task} is not served yet" if recipe.examples else missing)
+        )
 
 
 def check_order(start: str | None, until: str | None) -> None:

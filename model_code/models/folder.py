@@ -184,9 +184,9 @@ def parameters_in(folder: Path) -> int:
 
 
 def _is_known(kind: str) -> bool:
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers import CONFIG_MAPPING
 
-    return kind in CONFIG_MAPPING_NAMES
+    return kind in CONFIG_MAPPING
 
 
 def _check_whole(path: Path, place: str) -> None:

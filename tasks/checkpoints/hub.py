@@ -7,6 +7,7 @@ that was cut short goes on where it ended, and what is here needs no connection 
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Mapping
@@ -139,10 +140,12 @@ def _listing(model: HubModel, key: str) -> dict[str, HubFile]:
 def _get(model: HubModel, files: Mapping[str, HubFile], folder: Path, store: Store, key: str) -> None:
     from huggingface_hub import hf_hub_url
     from huggingface_hub.file_download import http_get
-    from huggingface_hub.utils import build_hf_headers, disable_progress_bars, logging
+    from huggingface_hub.utils._headers import build_hf_headers
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
-    logging.set_verbosity_error()  # it tries again by itself, and tells each time
+    # It tries again by itself, and tells each time.
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     for name, file in files.items():
         target, unfinished = folder / name, folder / f"{name}{_UNFINISHED}"
         if target.is_file() and _is(target, file):

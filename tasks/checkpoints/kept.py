@@ -47,7 +47,7 @@ def bring(store: Store, place: Path, fill: Callable[[Path], None]) -> str:
 
     It becomes `place` in one step; when it is there already, `fill` is not called.
     """
-    with store.lock("checkpoint", sha256_text(str(place.relative_to(store.home)))):
+    with store.lock("checkpoint", _lock_of(store, place)):
         if digest := kept_digest(place):
             return digest
         part = place.with_name(f".{place.name}.part")
@@ -57,6 +57,26 @@ def bring(store: Store, place: Path, fill: Callable[[Path], None]) -> str:
         shutil.rmtree(place, ignore_errors=True)  # damaged
         part.rename(place)
         return digest_of(place)
+
+
+def forget_unused(store: Store) -> int:
+    """Remove kept checkpoints that no artifact in the store started from; returns the bytes freed.
+
+    What a running process is bringing is left alone.
+    """
+    starts = [manifest.inputs.get("start") or {} for manifest in store.manifests()]
+    used, freed = {start.get("digest") for start in starts}, 0
+    for folder in store.home.glob("checkpoints/*/*"):
+        place = folder.with_name(folder.name.removeprefix(".").removesuffix(".part"))
+        with store.lock("checkpoint", _lock_of(store, place), blocking=False) as free:
+            if free and kept_digest(folder) not in used:
+                freed += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+                shutil.rmtree(folder)
+    return freed
+
+
+def _lock_of(store: Store, place: Path) -> str:
+    return sha256_text(str(place.relative_to(store.home)))
 
 
 def _content(folder: Path) -> dict[str, str]:

@@ -121,7 +121,7 @@ REFUSED: list[tuple[Callable[[Path], object], str]] = [
     ),
     (lambda f: (f / "config.json").write_bytes(b"{"), r"config\.json: can't be read as JSON"),
     (lambda f: (f / "config.json").write_bytes(b"[]"), r"config\.json: holds a list, not an object"),
-    (lambda f: (f / "config.json").write_text("{}"), "names no model_type"),
+    (lambda f: (f / "config.json").write_bytes(b"{}"), "names no model_type"),
     (
         lambda f: put(f, "config.json", model_type="novel", auto_map={"AutoModel": "novel.Model"}),
         r"the architecture novel brings code of its own \(auto_map\), which is never run, and transformers",
