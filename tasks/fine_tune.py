@@ -136,15 +136,11 @@ def _model_in(start: Artifact | Start, workspace: Workspace) -> Path:
     if isinstance(start, Artifact):
         return workspace.path(start) / "model"
     assert start.folder is not None
-    kind = json.loads((start.folder / "config.json").read_text(encoding="utf-8")).get("model_type", "?")
+    kind = json.loads((start.folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+    parameters = parameters_in(start.folder)
     workspace.external["start_from"] = start.name
-    workspace.counts["parameters at the start"] = parameters_in(start.folder)
-    workspace.say(
-        plain(
-            f"from {start.name} ({kind}, {workspace.counts['parameters at the start'] / 1e6:,.1f} M "
-            "parameters)"
-        )
-    )
+    workspace.counts["parameters at the start"] = parameters
+    workspace.say(plain(f"from {start.name} ({kind}, {parameters:,} parameters)"))
     return start.folder
 
 

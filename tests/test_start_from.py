@@ -58,7 +58,7 @@ def test_ten_lines_end_with_an_answering_endpoint(home: Any, made: str) -> None:
     assert list(home.outcomes("state")) == STAGES
     assert set(home.outcomes("state").values()) == {"made"}
     assert "they boiled the soup  →  kitchen  (version 1)" in made
-    assert "(bert, 0.0 M parameters)" in made
+    assert "(bert, 21,440 parameters)" in made
     answer = json.loads(home("ask", "the old ferry sailed"))
     assert answer["label"] == "harbour"
 
@@ -69,7 +69,7 @@ def test_what_is_no_part_of_it_is_nowhere(home: Any, made: str, published: Path)
     run = home.last_run()
     assert run["stages"] == STAGES
     report = (run["folder"] / "report.html").read_text(encoding="utf-8")
-    for words in ("not reached", "tokenize", "perplexity", "collect"):
+    for words in ("not reached", "tokenize", "held-out perplexity", "collect"):
         assert words not in report
     assert f"started from the published checkpoint\n  <code>{published.parent / 'tiny'}</code>" in report
     version = registry(home, "model-versions/get", name="published", version="1")["model_version"]

@@ -94,9 +94,6 @@ def fetch(model: HubModel, store: Store, key: str) -> str:
         size = sum(file.size for file in large.values())
         say(plain(f"fetching {model} from the hub, {size / 1e6:,.1f} MB"))
         _get(model, large, folder, store, key)
-        for path in folder.iterdir():  # of an earlier attempt, such as a lock of another client
-            if path.name.endswith(_UNFINISHED):
-                path.unlink()
         check_folder(folder, str(model))
 
     try:

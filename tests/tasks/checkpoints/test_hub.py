@@ -12,11 +12,14 @@ import huggingface_hub.file_download
 import pytest
 
 from tasks.checkpoints.hub import HubModel, look
+from tasks.checkpoints.kept import forget_unused
 from tasks.checkpoints.start import known_start, start_of
+from tasks.contract.artifact import Artifact
 from tasks.contract.errors import RecipeError, StageError
 from tasks.contract.run import PENDING
 from tasks.contract.store import Store
 from tests.checkpoints import COMMIT, Hub, serve_hub, write_checkpoint
+from tests.published import publish
 
 TINY = f"someone/tiny@{COMMIT}"
 BY_HAND = f"hf download someone/tiny --revision {COMMIT} --local-dir FOLDER` and set start_from to FOLDER"
@@ -83,6 +86,18 @@ def test_what_is_here_needs_no_hub(hub: Hub, store: Store, monkeypatch: pytest.M
         brought(store)
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     assert brought(store) == first
+
+
+def test_gc_keeps_what_an_artifact_started_from(hub: Hub, store: Store, tmp_path: Path) -> None:
+    start = brought(store)
+    directory = store.begin("fine_tune", "a" * 64)
+    artifact = Artifact(stage="start", key="", digest=start.digest)
+    publish(store, directory, "fine_tune", "a" * 64, inputs={"start": artifact})
+    assert forget_unused(store) == 0
+    assert start.folder.is_dir()
+    store.collect_garbage(set())
+    assert forget_unused(store) > 80_000
+    assert not start.folder.exists()
 
 
 def test_a_plan_asks_and_fetches_nothing(hub: Hub, store: Store) -> None:
