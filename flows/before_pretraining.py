@@ -13,6 +13,7 @@ from flows import environment
 from flows.lifecycle import corpus
 from flows.recipe import Recipe
 from flows.stages import CORPUS, after
+from tasks.checkpoints.start import start_of
 from tasks.contract.child import run_child
 from tasks.contract.console import console
 from tasks.contract.errors import StageError
@@ -81,7 +82,11 @@ def tune(recipe: Recipe) -> None:
 
 def _config(recipe: Recipe) -> dict[str, Any]:
     assert recipe.pretrain is not None  # the command has refused such recipes
-    return recipe.pretrain.model_dump(mode="json")
+    values = recipe.pretrain.model_dump(mode="json")
+    store = Store(environment.home())
+    if start := start_of(recipe.pretrain.start_from, "pretrain.start_from", store, fetch=True):
+        values["start_from"] = str(start.folder)
+    return values
 
 
 def _tokens(recipe: Recipe) -> dict[str, Path]:

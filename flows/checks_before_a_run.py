@@ -10,61 +10,78 @@ from collections.abc import Collection
 from importlib.util import find_spec
 
 from corpus.examples.same_file import also_collected
+from flows import environment
 from flows.recipe import Recipe
+from tasks.checkpoints.start import Known, known_start
+from tasks.collect import CollectConfig
 from tasks.contract.console import plain, say
 from tasks.contract.errors import CorpusError, RecipeError
+from tasks.contract.store import Store
 from tasks.examples import FilesExamples, read_examples
+from tasks.fine_tune import FineTuneConfig
 from tasks.fine_tuning.checks import check_against_task, check_examples, check_label_metrics
 from tasks.pretraining.checks import check_pretraining
 from tasks.tracking.registered_name import check_name
 from tasks.tracking.registry import reachable
 
 
-def check(recipe: Recipe, skipped: Collection[str] = ()) -> None:
+def check(recipe: Recipe, skipped: Collection[str] = (), *, fetch: bool = True) -> None:
     """Refuse what a run could not do: by the recipe, by MLflow where it runs, and by examples in files.
 
     Args:
         skipped: stages that are not part of the run.
+        fetch: bring a checkpoint that a training starts from here, or else only ask whether it can be had.
 
     Raises:
         RecipeError: the recipe is wrong; it names the key, the value and the way out.
         CorpusError: an example in a file is.
     """
-    check_recipe(recipe, skipped)
+    check_recipe(recipe, skipped, fetch=fetch)
     if recipe.examples and "examples" not in skipped:
         if "evaluate" not in skipped and reachable():
             check_name(recipe.registration.model, recipe.examples.task, recipe.examples.columns)
         if isinstance(recipe.examples, FilesExamples):
             labels = read_examples(recipe.examples).labels
-            if "collect" not in skipped:
-                for sentence in also_collected(recipe.examples, _collected_here(recipe)):
+            if recipe.collect and "collect" not in skipped:
+                for sentence in also_collected(recipe.examples, _collected_here(recipe.collect)):
                     say(f"[yellow]examples: {plain(sentence)}[/]")
             check_label_metrics(recipe.examples.task, recipe.evaluate.at_least, labels)
 
 
-def _collected_here(recipe: Recipe) -> dict[str, str]:
+def _collected_here(config: CollectConfig) -> dict[str, str]:
     """Name and path of the sources that are files of this machine."""
-    sources = {source.name: getattr(source, "path", "") for source in recipe.collect.sources}
+    sources = {source.name: getattr(source, "path", "") for source in config.sources}
     return {name: path for name, path in sources.items() if path and "://" not in path}
 
 
-def check_recipe(recipe: Recipe, skipped: Collection[str] = ()) -> None:
+def check_recipe(recipe: Recipe, skipped: Collection[str] = (), *, fetch: bool = True) -> None:
     """Refuse what a stage of this run would refuse for a reason that is known now.
 
+    What is fetched comes last: all that can be known without it is known before.
+
     Args:
-        skipped: stages that are not part of the run.
+        skipped, fetch: as in `check`.
 
     Raises:
         RecipeError: it names the key, the value and the way out.
+        StageError, ServerError: a checkpoint to start from can't be had now.
     """
-    if "clean" not in skipped:
+    if recipe.collect and "clean" not in skipped:
         _check_engine(recipe)
-    if "tokenize" not in skipped:
-        _check_tokenizer(recipe)
+    if recipe.collect and "tokenize" not in skipped:
+        _check_tokenizer(recipe, recipe.collect)
+    positions = None
     if recipe.pretrain and "pretrain" not in skipped:
-        positions = check_pretraining(recipe.pretrain, recipe.tokenize)
-        if recipe.examples and recipe.fine_tune and "fine_tune" not in skipped:
-            _check_task(recipe, positions)
+        start = _check_start("pretrain", recipe.pretrain.start_from, fetch)
+        positions = check_pretraining(recipe.pretrain, recipe.tokenize, start and start.folder)
+    if recipe.examples and recipe.fine_tune and "fine_tune" not in skipped:
+        _check_task(recipe, positions)
+        if start := _check_start("fine_tune", recipe.fine_tune.start_from, fetch):
+            _check_positions(recipe.fine_tune, start.positions)
+
+
+def _check_start(stage: str, reference: str, fetch: bool) -> Known | None:
+    return known_start(reference, f"{stage}.start_from", Store(environment.home()), fetch=fetch)
 
 
 def _check_engine(recipe: Recipe) -> None:
@@ -80,7 +97,7 @@ def _check_engine(recipe: Recipe) -> None:
         )
 
 
-def _check_tokenizer(recipe: Recipe) -> None:
+def _check_tokenizer(recipe: Recipe, collected: CollectConfig) -> None:
     if recipe.tokenize.pretrained:
         from corpus.tokenizing import pretrained
 
@@ -89,7 +106,7 @@ def _check_tokenizer(recipe: Recipe) -> None:
         except CorpusError as error:
             raise RecipeError(str(error)) from error
     if key := recipe.tokenize.group_by:
-        for source in recipe.collect.sources:
+        for source in collected.sources:
             if key not in source.meta_keys:
                 have = ", ".join(source.meta_keys) or "none"
                 raise RecipeError(
@@ -100,14 +117,17 @@ def _check_tokenizer(recipe: Recipe) -> None:
 
 def _check_task(recipe: Recipe, positions: int | None) -> None:
     assert recipe.examples is not None
-    assert recipe.pretrain is not None
     assert recipe.fine_tune is not None
-    check_examples(recipe.examples, {source.name: source.meta_keys for source in recipe.collect.sources})
-    if positions is not None and recipe.fine_tune.width > positions:
+    sources = recipe.collect.sources if recipe.collect else ()
+    check_examples(recipe.examples, {source.name: source.meta_keys for source in sources})
+    _check_positions(recipe.fine_tune, positions)
+    family = recipe.pretrain.family if recipe.pretrain else None
+    check_against_task(recipe.examples.task, family, recipe.fine_tune, recipe.evaluate.at_least, positions)
+
+
+def _check_positions(config: FineTuneConfig, positions: int | None) -> None:
+    if positions is not None and config.width > positions:
         raise RecipeError(
-            f"fine_tune.max_length {recipe.fine_tune.max_length} (rows of {recipe.fine_tune.width} tokens) "
-            f"is more than the {positions} positions of the model; lower it"
+            f"fine_tune.max_length {config.max_length} (rows of {config.width} tokens) is more than the "
+            f"{positions} positions of the model; lower it"
         )
-    check_against_task(
-        recipe.examples.task, recipe.pretrain.family, recipe.fine_tune, recipe.evaluate.at_least, positions
-    )

@@ -14,9 +14,11 @@ from flows.home import make_private
 from flows.question import ask, draw
 from flows.recipe import Recipe, load_recipe
 from flows.run_record import RunRecord, own_record, records
-from flows.stages import NEEDS, after, before, check_order, check_stages, last_stage
+from flows.stages import after, before, check_order, check_stages, last_stage, needs
+from tasks.checkpoints import kept
 from tasks.collection.kept_sources import forget_unused
 from tasks.contract.console import console
+from tasks.contract.errors import RecipeError
 from tasks.contract.run import PENDING, Run, StageOutcome
 from tasks.contract.store import Store
 from tasks.tracking import own_servers
@@ -61,7 +63,7 @@ def run_one(recipe: Recipe, only: str, *, refresh: bool) -> None:
         given=before(only),
         refresh=[only] if refresh else (),
         skipped=after(only),
-        needs=NEEDS.get(only, ()),
+        needs=needs(recipe, [only]),
     )
     with session as run:
         run_stages(recipe, run, lambda part: part.fn)
@@ -82,7 +84,7 @@ def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
     run = Run(environment.home(), refresh=refresh, skipped=skipped, planning=True, record=outcomes.append)
     run_stages(recipe, run, lambda part: part.fn)
     if any(outcome.state == "pending" for outcome in outcomes):
-        check(recipe, skipped)
+        check(recipe, skipped, fetch=False)
     words = {"cached": "cached", "pending": "would run"}
     for outcome in outcomes:
         digest = outcome.digest[:12] if outcome.state == "cached" else ""
@@ -92,9 +94,19 @@ def plan(recipe: Recipe, refresh: Sequence[str]) -> None:
 
 
 def dry_run(recipe: Recipe) -> None:
-    """Print what the recipe's pretraining would need."""
+    """Print what the recipe's pretraining would need.
+
+    Raises:
+        RecipeError: nothing is pretrained, or a run would be refused before its first stage.
+    """
     from flows import before_pretraining
 
+    if recipe.pretrain is None and recipe.examples:
+        check_recipe(recipe, fetch=False)
+        raise RecipeError(
+            f"{recipe.name} starts from {recipe.start_from}, so nothing is pretrained, and a dry run has "
+            "nothing to tell; `textmill plan` says what would run"
+        )
     check_stages(recipe, ["pretrain"])
     check_recipe(recipe, skipped=after("pretrain"))
     before_pretraining.dry_run(recipe)
@@ -141,13 +153,17 @@ def collect_garbage(keep: int) -> None:
     """Remove artifacts that none of the last `keep` runs of any recipe refers to."""
     wanted: set[tuple[str, str]] = set()
     seen: dict[str, int] = {}
+    is_running = False
     for record in records(environment.home()):
         seen[record.recipe] = seen.get(record.recipe, 0) + 1
+        is_running |= record.state == "running"
         if seen[record.recipe] <= keep or record.state == "running":
             wanted |= {(outcome.stage, outcome.key) for outcome in record.outcomes}
     store = Store(environment.home())
     removed, freed = store.collect_garbage(wanted)
     freed += forget_unused(store)
+    if not is_running:  # it may have brought a checkpoint that no artifact of it has started from yet
+        freed += kept.forget_unused(store)
     console.print(f"{removed} artifacts removed, {freed / 1e6:,.1f} MB freed")
 
 

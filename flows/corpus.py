@@ -50,7 +50,8 @@ def last_corpus(recipe: str) -> LastCorpus:
     if cleaned is None:
         raise StageError(
             f"corpus: no cleaned corpus of {recipe} is in {store.home}; "
-            f"run `textmill run {recipe}` first, it is there as soon as the stage clean is done"
+            f"run `textmill run {recipe}` first, it is there as soon as the stage clean is done (a recipe "
+            "without `collect` has none)"
         )
     manifest = store.manifest(cleaned.stage, cleaned.key)
     collected = last_artifact(store, recipe, "collect")

@@ -19,8 +19,8 @@ from tasks.contract.errors import RecipeError
 PRIVATE_UMASK = 0o077
 # What textmill keeps in a home (docs/operations.md says what each is).
 FOLDERS = {
-    *("artifacts", "cache", "collected", "compiled", "downloads", "locks", "mlflow", "prefect"),
-    *("runs", "scratch", "servers", "triton", "tuning"),
+    *("artifacts", "cache", "checkpoints", "collected", "compiled", "downloads", "locks", "mlflow"),
+    *("prefect", "runs", "scratch", "servers", "triton", "tuning"),
     "found",  # where `textmill tune` kept its pictures before
 }
 TRIAL_BYTES = 4096

@@ -5,7 +5,8 @@ train     examples -> pretrain -> fine_tune -> evaluate
 release   register -> export -> deploy
 
 A recipe without `examples` ends with its pretrained model, one without `pretrain` too with its corpus; one
-for another task than the classification of texts ends with the registered model.
+for another task than the classification of texts ends with the registered model. One that starts from a
+published checkpoint does not pretrain, and has no corpus where its examples are in files.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from prefect import flow
 
 from flows.recipe import Recipe, RecipeParameter
 from flows.run_record import verdict_before
+from flows.server_kinds import Name
 from flows.session import Session
 from flows.stages import (
     RELEASE,
@@ -29,6 +31,7 @@ from flows.stages import (
     last_stage,
     needs,
 )
+from tasks.checkpoints.start import Start, start_of
 from tasks.clean import clean
 from tasks.collect import collect, snapshot
 from tasks.contract.artifact import Artifact
@@ -58,7 +61,7 @@ class Trained(NamedTuple):
     """What the second flow makes, and the champion that it was compared with."""
 
     examples: Artifact
-    pretrained: Artifact
+    pretrained: Artifact | None
     model: Artifact
     evaluation: Artifact
     champion: ModelVersion | None
@@ -85,13 +88,14 @@ def lifecycle(
     check_stages(recipe, [*refresh, *(stage for stage in (start, until) if stage)])
     check_order(start, until)
     last = until or last_stage(recipe)
-    with Session(recipe, given=before(start), refresh=refresh, skipped=after(last), needs=needs(last)) as run:
+    talks_to: tuple[Name, ...] = ("prefect", *needs(recipe, [*before(last), last]))
+    with Session(recipe, given=before(start), refresh=refresh, skipped=after(last), needs=talks_to) as run:
         run_stages(recipe, run, lambda part: part)
 
 
 def run_stages(recipe: Recipe, run: Run, call: Callable[[Any], Callable[..., Any]]) -> None:
     """Run the stages in order; `call` says whether the parts run as flows or as plain functions."""
-    made = call(corpus)(recipe, run)
+    made = call(corpus)(recipe, run) if recipe.collect else None
     if run.skipped.issuperset(TRAIN):
         return
     trained = call(train)(recipe, run, made)
@@ -105,6 +109,7 @@ def run_stages(recipe: Recipe, run: Run, call: Callable[[Any], Callable[..., Any
 @flow(name="corpus", flow_run_name="corpus of {recipe.name}")
 def corpus(recipe: Recipe, run: Run) -> Corpus:
     """Bring the text together, clean it, make tokens of it, and check it after each step."""
+    assert recipe.collect is not None  # else this is left out
     collected = collect(snapshot(recipe.collect, run.store.home), recipe.collect, run)
     validate_raw(collected, recipe.validation.raw, run)
     cleaned = clean(collected, recipe.clean, run)
@@ -116,31 +121,49 @@ def corpus(recipe: Recipe, run: Run) -> Corpus:
 
 
 @flow(name="train", flow_run_name="training of {recipe.name}")
-def train(recipe: Recipe, run: Run, made: Corpus) -> Trained | None:
+def train(recipe: Recipe, run: Run, made: Corpus | None) -> Trained | None:
     """Pretrain, fine-tune and judge.
 
     None where the recipe has no examples to fine-tune with: then the pretrained model is the product.
     """
-    assert recipe.pretrain is not None  # else the recipe ends with its corpus, and this is skipped
     if recipe.examples is None or recipe.fine_tune is None:
-        pretrained = pretrain(made.tokens, recipe.pretrain, run)
+        pretrained = _pretrained(recipe, run, made)
+        assert pretrained is not None  # else the recipe ends with its corpus, and this is skipped
         if not run.planning and pretrained.digest != PENDING:
             log_pretraining(recipe.registration.model, pretrained, run.store)
         return None
-    of_documents = (made.cleaned, made.tokens) if recipe.examples.kind == "documents" else (None, None)
+    from_documents = made and recipe.examples.kind == "documents"
+    of_documents = (made.cleaned, made.tokens) if made and from_documents else (None, None)
     labelled = examples(example_files(recipe.examples), *of_documents, recipe.examples, run)
-    pretrained = pretrain(made.tokens, recipe.pretrain, run)
-    model = fine_tune(labelled, pretrained, teacher_in(recipe.fine_tune), recipe.fine_tune, run)
+    pretrained = _pretrained(recipe, run, made)
+    start = pretrained or _start("fine_tune", recipe.fine_tune.start_from, run)
+    model = fine_tune(labelled, start, teacher_in(recipe.fine_tune), recipe.fine_tune, run)
     unknown = model.digest == PENDING or (run.planning and not reachable())
     champion = None if unknown else champion_before(recipe.registration.model, model)
-    evaluation = evaluate(made.tokens, labelled, pretrained, model, champion, recipe.evaluate, run)
+    tokens = made.tokens if made and pretrained else None
+    evaluation = evaluate(tokens, labelled, pretrained, model, champion, recipe.evaluate, run)
     return Trained(labelled, pretrained, model, evaluation, champion)
 
 
+def _pretrained(recipe: Recipe, run: Run, made: Corpus | None) -> Artifact | None:
+    """The pretrained model; None where the recipe starts from a published checkpoint."""
+    if recipe.pretrain is None:
+        return None
+    assert made is not None
+    return pretrain(made.tokens, _start("pretrain", recipe.pretrain.start_from, run), recipe.pretrain, run)
+
+
+def _start(stage: str, reference: str, run: Run) -> Start | None:
+    """The checkpoint that a stage starts from; in a plan it is not fetched."""
+    if stage in run.skipped:
+        return None
+    return start_of(reference, f"{stage}.start_from", run.store, fetch=not run.planning)
+
+
 @flow(name="release", flow_run_name="release of {recipe.name}")
-def release(recipe: Recipe, run: Run, made: Corpus, trained: Trained) -> None:
+def release(recipe: Recipe, run: Run, made: Corpus | None, trained: Trained) -> None:
     """Register; export and deploy where the task can be served."""
-    registered = register(*made, *trained, recipe.registration, run)
+    registered = register(*(made or (None, None, None)), *trained, recipe.registration, run)
     if recipe.is_served:
         exported = export(trained.examples, trained.model, registered, recipe.export, run)
         deploy(trained.examples, registered, exported, recipe.deploy, run)

@@ -61,7 +61,8 @@ class Recipe(Config):
     """One product: its stages, and the questions put to the endpoint when it is live.
 
     Without an `examples` section the pipeline ends with the pretrained model, without a `pretrain` section
-    too with the corpus.
+    too with the corpus. With `fine_tune.start_from` it starts from a published checkpoint: nothing is
+    pretrained, and where examples are in files nothing is collected.
     """
 
     model_config = ConfigDict(protected_namespaces=(), json_schema_extra=_what_may_be_left_out)
@@ -76,7 +77,7 @@ class Recipe(Config):
     smoke: dict[str, Any] = Field(
         {}, description="Values by path that `--smoke` sets, for a run of a minute or two."
     )
-    collect: CollectConfig
+    collect: CollectConfig | None = None
     clean: CleanConfig = CleanConfig()
     validation: ValidateConfig = Field(ValidateConfig(), alias="validate")
     tokenize: TokenizeConfig = TokenizeConfig()
@@ -94,7 +95,7 @@ class Recipe(Config):
         """A deployment may name its recipe; a model is named after the recipe unless that says otherwise.
 
         Examples are for fine-tuning, and what is fine-tuned has been pretrained, by the defaults if there is
-        nothing to say about it.
+        nothing to say about it, or is a published checkpoint.
         """
         if isinstance(values, str):
             values = recipe_file.read(recipe_file.find(values))
@@ -105,7 +106,9 @@ class Recipe(Config):
         completed.setdefault("register", {"model": name if isinstance(name, str) else "unnamed"})
         if completed.get("examples") is not None and completed.get("fine_tune") is None:
             completed["fine_tune"] = {}
-        if completed.get("fine_tune") is not None and completed.get("pretrain") is None:
+        tuning = completed.get("fine_tune")
+        published = isinstance(tuning, dict) and tuning.get("start_from")
+        if tuning is not None and not published and completed.get("pretrain") is None:
             completed["pretrain"] = {}
         return completed
 
@@ -118,15 +121,63 @@ class Recipe(Config):
             and "second" not in self.examples.columns
         )
 
+    @property
+    def start_from(self) -> str:
+        """The published checkpoint that a training starts from; empty where none is named."""
+        if self.pretrain:
+            return self.pretrain.start_from
+        return self.fine_tune.start_from if self.fine_tune else ""
+
+    @model_validator(mode="after")
+    def _it_starts_from_text_or_a_checkpoint(self) -> Self:
+        published = self.fine_tune.start_from if self.fine_tune else ""
+        if published and self.pretrain:
+            raise ValueError(
+                "fine_tune.start_from starts from a published checkpoint, so nothing is pretrained: leave "
+                "out pretrain, or set pretrain.start_from instead to pretrain the checkpoint further"
+            )
+        of_documents = self.examples is not None and self.examples.kind == "documents"
+        if published and of_documents and not self.collect:
+            raise ValueError(
+                "examples of documents come from a corpus: add the section `collect`, or take examples in "
+                "files"
+            )
+        if published and self.collect and not of_documents:
+            raise ValueError(
+                "collect makes a corpus that nothing reads: examples are in files and fine_tune.start_from "
+                "names the model; leave out collect"
+            )
+        if self.collect is None and not published:
+            raise ValueError(
+                "collect is missing: say where text comes from, or let fine_tune.start_from name a published "
+                "checkpoint to start from (then examples in files are enough)"
+            )
+        if self.collect is None and (idle := [name for name, section in self._of_a_corpus() if section]):
+            raise ValueError(f"without collect there is no corpus to {idle[0]}: leave out {', '.join(idle)}")
+        if published and self.evaluate.max_perplexity is not None:
+            raise ValueError(
+                "evaluate.max_perplexity is of a pretrained model, and fine_tune.start_from leaves out "
+                "pretrain; leave it out"
+            )
+        return self
+
+    def _of_a_corpus(self) -> list[tuple[str, bool]]:
+        """The sections that only a corpus needs, and whether the recipe says anything in them."""
+        return [
+            ("clean", self.clean != CleanConfig()),
+            ("validate", self.validation != ValidateConfig()),
+            ("tokenize", self.tokenize != TokenizeConfig()),
+        ]
+
     @model_validator(mode="after")
     def _the_model_fits(self) -> Self:
-        if self.pretrain is None or self.fine_tune is None:
-            return self
-        if self.examples is None:
+        if self.fine_tune and self.examples is None:
             raise ValueError(
                 "fine_tune needs examples to learn from: add the section `examples`, or leave out fine_tune, "
                 "and the recipe ends with the pretrained model"
             )
+        if self.pretrain is None or self.fine_tune is None:
+            return self
         if self.pretrain.start_from or self.pretrain.family == "t5":  # T5's positions have no end
             return self
         width, positions = self.fine_tune.width, self.pretrain.shape.max_positions
@@ -136,6 +187,12 @@ class Recipe(Config):
                 f"more than pretrain.max_positions {positions}; lower the one or raise the other"
             )
         return self
+
+    def as_used(self) -> dict[str, Any]:
+        """The recipe as JSON, without sections that have nothing to say."""
+        idle = {"collect", "clean", "validation", "tokenize"} if self.collect is None else set()
+        idle |= set() if self.pretrain else {"pretrain"}
+        return self.model_dump(mode="json", by_alias=True, exclude=idle)
 
     @model_validator(mode="after")
     def _the_tokenizer_fits(self) -> Self:
@@ -184,6 +241,8 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _mixed_sources_exist(self) -> Self:
+        if self.collect is None:
+            return self
         names = [source.name for source in self.collect.sources]
         for key, of_source in (("weights", self.clean.mix.weights), ("caps", self.clean.mix.caps)):
             if unknown := sorted(set(of_source) - set(names)):

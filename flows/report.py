@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -95,18 +95,19 @@ def _content(record: RunRecord, store: Store) -> dict[str, Any]:
         "tone": tone,
         "headline": headline,
         "figures": _figures(manifests, pretrained, evaluation, parity),
-        "stages": [(name, outcomes.get(name), manifests.get(name)) for name in STAGES],
+        "stages": [(name, outcomes.get(name), manifests.get(name)) for name in record.stages or STAGES],
         "funnel": _funnel(manifests.get("clean")),
         "bars": corpus_bars(files.json("clean", "report.json") or {}),
         "checkpoints": _checkpoints(record, store),
         "curves": [(name, curve) for name, curve in curves if curve],
         "pretrained": pretrained,
+        "starts": {s: m.external["start_from"] for s, m in manifests.items() if "start_from" in m.external},
         "samples": {stage: files.place(stage, "samples.json") for stage in ("pretrain", "evaluate")},
         "evaluation": evaluation,
         "contenders": _contenders(evaluation),
         "parity": parity,
         "deployment": deployment,
-        "curl": _curl(manifests.get("deploy"), record.urls.get("Triton")),
+        "curl": _curl(manifests.get("deploy"), record.urls.get("Triton"), record.settings.get("questions")),
         "settings": _yaml(record.settings),
     }
 
@@ -273,7 +274,7 @@ def _contenders(evaluation: Mapping[str, Any]) -> list[tuple[str, Mapping[str, A
     return sorted(present, key=lambda item: -item[1].get(evaluation["metric"], 0.0))
 
 
-def _curl(manifest: Manifest | None, triton: str | None) -> str | None:
+def _curl(manifest: Manifest | None, triton: str | None, questions: Sequence[str] | None) -> str | None:
     """A command that asks the deployed model, in the Open Inference Protocol (V2) that Triton speaks.
 
     `triton` is the server's address in this run; a cached artifact may remember an earlier one.
@@ -281,7 +282,7 @@ def _curl(manifest: Manifest | None, triton: str | None) -> str | None:
     if manifest is None or "url" not in manifest.external:
         return None
     url = f"{triton}/v2/models/{manifest.external['model']}" if triton else manifest.external["url"]
-    tensor = {"name": "text", "datatype": "BYTES", "shape": [1, 1], "data": [EXAMPLE]}
+    tensor = {"name": "text", "datatype": "BYTES", "shape": [1, 1], "data": [*(questions or [EXAMPLE])][:1]}
     body = json.dumps({"inputs": [tensor]})
     return f"curl -s {shlex.quote(url + '/infer')} \\\n  -d {shlex.quote(body)}"
 

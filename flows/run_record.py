@@ -30,7 +30,8 @@ State = Literal["running", "completed", "refused", "failed", "killed"]
 class RunRecord(BaseModel):
     """One run, as far as it has come. `created` is the start time of the process `pid`, in epoch seconds.
 
-    `home` and `machine` say where that process is: a record may have been copied, its disk may be shared.
+    `stages` are those of the recipe. `home` and `machine` say where that process is: a record may have been
+    copied, its disk may be shared.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -43,6 +44,7 @@ class RunRecord(BaseModel):
     seconds: float = 0.0
     state: State = "running"
     message: str = ""
+    stages: list[str] = []
     outcomes: list[StageOutcome] = []
     settings: dict[str, Any] = {}
     urls: dict[str, str] = {}

@@ -20,6 +20,7 @@ from flows.recipe import Recipe
 from flows.report import data_docs, write_report
 from flows.run_record import Recorder, State, belongs_to, records, write
 from flows.server_kinds import Name
+from flows.stages import stages_of
 from tasks.contract import console
 from tasks.contract.errors import GateRefused, TextmillError
 from tasks.contract.run import Run, StageOutcome
@@ -65,8 +66,8 @@ class Session:
             for status in servers.status()
             if status.state != "stopped"
         }
-        settings_of_run = self.recipe.model_dump(mode="json", by_alias=True)
-        self.recorder = Recorder(self.home, self.recipe.name, settings_of_run, urls)
+        self.recorder = Recorder(self.home, self.recipe.name, self.recipe.as_used(), urls)
+        self.recorder.record.stages = list(stages_of(self.recipe))
         self.recorder.record.flow_run = flow_run
         _keep_no_tracebacks()
         slow_server_messages.say_attempts("Prefect")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated
 
 from pydantic import WithJsonSchema
 
 from flows.recipe import Recipe
 from flows.server_kinds import Name
+from tasks.checkpoints.start import asks_registry
 from tasks.contract.errors import RecipeError
 
 CORPUS = ("collect", "validate_raw", "clean", "validate_clean", "tokenize", "validate_tokens")
@@ -35,10 +36,21 @@ def last_stage(recipe: Recipe) -> str:
     return "pretrain" if recipe.pretrain else CORPUS[-1]
 
 
-def needs(last: str) -> tuple[Name, ...]:
-    """The servers that a run up to the stage `last` talks to."""
-    running = [stage for stage in STAGES if stage not in after(last)]
-    return tuple(dict.fromkeys(["prefect", *(name for stage in running for name in NEEDS.get(stage, ()))]))
+def stages_of(recipe: Recipe) -> tuple[str, ...]:
+    """The stages that a recipe's pipeline consists of, in their order."""
+    left_out = {*after(last_stage(recipe))}
+    if recipe.collect is None:
+        left_out.update(CORPUS)
+    left_out |= {name for name in ("pretrain", "examples") if getattr(recipe, name) is None}
+    return tuple(stage for stage in STAGES if stage not in left_out)
+
+
+def needs(recipe: Recipe, stages: Collection[str]) -> tuple[Name, ...]:
+    """The servers besides Prefect's that these of a recipe's stages talk to."""
+    talking = [name for stage in stages_of(recipe) if stage in stages for name in NEEDS.get(stage, ())]
+    if asks_registry(recipe.start_from) and {"pretrain", "fine_tune"}.intersection(stages):
+        talking.append("mlflow")
+    return tuple(dict.fromkeys(talking))
 
 
 def check_stages(recipe: Recipe, stages: Sequence[str]) -> None:
@@ -52,12 +64,18 @@ def check_stages(recipe: Recipe, stages: Sequence[str]) -> None:
             close = difflib.get_close_matches(stage, STAGES, n=1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
             raise RecipeError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}{hint}")
-        if stage in after(last_stage(recipe)):
-            missing = f"the recipe has no `{'examples' if recipe.pretrain else 'pretrain'}` section"
+        if stage in stages_of(recipe):
+            continue
+        if stage not in after(last_stage(recipe)) and recipe.examples:
             raise RecipeError(
-                f"{recipe.name} ends with {last_stage(recipe)}, so there is no {stage}: "
-                + (f"the task {recipe.examples.task} is not served yet" if recipe.examples else missing)
+                f"{recipe.name} starts from a published checkpoint (fine_tune.start_from), so there is no "
+                f"{stage}; its stages are {', '.join(stages_of(recipe))}"
             )
+        missing = f"the recipe has no `{'examples' if recipe.pretrain else 'pretrain'}` section"
+        raise RecipeError(
+            f"{recipe.name} ends with {last_stage(recipe)}, so there is no {stage}: "
+            + (f"the task {recipe.examples.task} is not served yet" if recipe.examples else missing)
+        )
 
 
 def check_order(start: str | None, until: str | None) -> None:

@@ -34,15 +34,17 @@ Predictions = Sequence[Any]
 
 @stage(runs=("model_code.task_types.",))
 def evaluate(
-    tokens: Artifact,
+    tokens: Artifact | None,
     examples: Artifact,
-    pretrained: Artifact,
+    pretrained: Artifact | None,
     model: Artifact,
     champion: ModelVersion | None,
     config: EvaluateConfig,
     workspace: Workspace,
 ) -> None:
     """Write `evaluation.json` with every figure and the gate's verdict, and the plots.
+
+    `tokens` and `pretrained` are None where the recipe starts from a published checkpoint.
 
     What texts say is in `predictions.jsonl` and `samples.json`, which are not shown on any server's page.
 
@@ -52,16 +54,11 @@ def evaluate(
         StageError: the champion can't be asked, or the gate demands a metric that the task does not have.
     """
     from model_code.predict import Predictor
-    from model_code.pretraining import held_out_metrics
 
     train, test = (read_split(workspace.path(examples), split) for split in ("train", "test"))
     predictor = Predictor(workspace.path(model) / "model")
     task, settings = predictor.task, predictor.settings
     predicted = predictor.predict(test, config.batch_size)
-    training = workspace.manifest(pretrained).config
-    held_out = held_out_metrics(
-        workspace.path(pretrained) / "model", workspace.path(tokens) / "tokens", "test", training
-    )
     baselines = _baselines(task, train, test, settings)
     rivals = {name: said for name, (said, figures) in baselines.items() if figures}
     evaluation: dict[str, Any] = {
@@ -70,7 +67,7 @@ def evaluate(
         "labels": list(settings.labels),
         "test_examples": len(test),
         "test_examples_in_training": test_examples_in_training(workspace.path(examples)),
-        "pretrained": {name: held_out[name] for name in ("loss", "perplexity", "accuracy", "targets")},
+        "pretrained": _held_out(pretrained, tokens, workspace),
         "model": task.metrics(test, predicted, settings),
         "trivial": next(iter(baselines)),
         "baselines": {name: baselines[name][1] for name in rivals},
@@ -87,14 +84,23 @@ def evaluate(
     evaluation["gate"] = judge_model(evaluation, config)
     write_evaluation(evaluation, test, predicted, workspace)
     write_samples(example_answers(task, test, predicted), workspace)
+    trained = {"pretrain": pretrained, "fine-tune": model}
     plot_loss_curves(
-        {
-            name: workspace.path(a) / "history.jsonl"
-            for name, a in (("pretrain", pretrained), ("fine-tune", model))
-        },
+        {name: workspace.path(made) / "history.jsonl" for name, made in trained.items() if made},
         workspace.directory / "loss_curves.png",
     )
     _show(evaluation, workspace)
+
+
+def _held_out(pretrained: Artifact | None, tokens: Artifact | None, workspace: Workspace) -> dict[str, Any]:
+    """How well the pretrained model guesses the test split of its corpus; empty where it has none here."""
+    from model_code.pretraining import held_out_metrics
+
+    if pretrained is None or tokens is None:
+        return {}
+    model, training = workspace.path(pretrained) / "model", workspace.manifest(pretrained).config
+    found = held_out_metrics(model, workspace.path(tokens) / "tokens", "test", training)
+    return {name: found[name] for name in ("loss", "perplexity", "accuracy", "targets")}
 
 
 def _baselines(
@@ -264,7 +270,7 @@ def _show(evaluation: dict[str, Any], workspace: Workspace) -> None:
     )
     workspace.say(
         f"{metric.replace('_', ' ')} {model[metric]:.3f} ({others}); "
-        f"perplexity {evaluation['pretrained']['perplexity']:.1f}; "
+        + (f"perplexity {pretrained['perplexity']:.1f}; " if (pretrained := evaluation["pretrained"]) else "")
         + ("[green]gate passed[/]" if gate["passed"] else "[red]gate refused[/]")
     )
     for name, difference, found in above:

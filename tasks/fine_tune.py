@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -12,7 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from corpus.examples.written_examples import task_of
 from model_code.config.fine_tuning import FineTuningConfig
+from model_code.models.folder import parameters_in
+from tasks.checkpoints.start import Start
 from tasks.contract.artifact import Artifact, folder_digest
+from tasks.contract.console import plain
 from tasks.contract.errors import RecipeError
 from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
@@ -27,6 +31,11 @@ TRAINER = "model_code.fine_tuning"
 class FineTuneConfig(FineTuningConfig):
     """How the model learns its task, over several trainings where a recipe asks for them."""
 
+    start_from: str = Field(
+        "",
+        description="Learn on top of a published checkpoint instead of a pretrained model of this recipe: a "
+        "folder, hub-id@commit, or models:/NAME@ALIAS (or /VERSION) of the registry.",
+    )
     seeds: int = Field(
         1, ge=1, le=100, description="Models to train, with this seed and those after it; the best is kept."
     )
@@ -81,7 +90,7 @@ def teacher_in(config: FineTuneConfig) -> Teacher | None:
 @stage(runs=(TRAINER, "model_code.task_types."))
 def fine_tune(
     examples: Artifact,
-    pretrained: Artifact,
+    start: Artifact | Start,
     teacher: Teacher | None,
     config: FineTuneConfig,
     workspace: Workspace,
@@ -91,14 +100,16 @@ def fine_tune(
     Of several seeds the one with the best score on the validation examples is `model/`; all are in `seeds/`,
     by `seeds.json`. A search leaves `search.json` and `search.png`. What was killed goes on where it was.
 
-    With adapters there is `adapter/` besides. `teacher` is what the folder that the recipe names holds.
+    With adapters there is `adapter/` besides. `start` is the pretrained model, or the checkpoint that the
+    recipe names; `teacher` is what the folder that it names holds.
 
     Raises:
         StageError: the model can't learn this task, or training failed.
     """
     given = workspace.path(examples)
-    job = {"model": workspace.path(pretrained) / "model", "data": given}
-    shared = config.model_dump(mode="json", exclude={"seeds", "search"}) | {"task": task_of(given)}
+    job = {"model": _model_in(start, workspace), "data": given}
+    ours = {"start_from", "seeds", "search"}
+    shared = config.model_dump(mode="json", exclude=ours) | {"task": task_of(given)}
     trainings = Trainings(TRAINER, job, shared, workspace)
     found = {}
     if config.search:
@@ -118,6 +129,19 @@ def fine_tune(
     )
     if config.seeds > 1:
         write_seeds(trained, workspace)
+
+
+def _model_in(start: Artifact | Start, workspace: Workspace) -> Path:
+    """The folder of the checkpoint to train."""
+    if isinstance(start, Artifact):
+        return workspace.path(start) / "model"
+    assert start.folder is not None
+    kind = json.loads((start.folder / "config.json").read_text(encoding="utf-8"))["model_type"]
+    parameters = parameters_in(start.folder)
+    workspace.external["start_from"] = start.name
+    workspace.counts["parameters at the start"] = parameters
+    workspace.say(plain(f"from {start.name} ({kind}, {parameters:,} parameters)"))
+    return start.folder
 
 
 def _nth(number: int, seeds: int) -> str:

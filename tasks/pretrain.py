@@ -6,10 +6,10 @@ import json
 import os
 
 from model_code.config.pretraining import PretrainConfig
-from tasks.contract.artifact import Artifact, Manifest, folder_digest
+from tasks.checkpoints.start import Start
+from tasks.contract.artifact import Artifact
 from tasks.contract.child import processes_for, run_child
 from tasks.contract.console import plain
-from tasks.contract.run import Run
 from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
 from tasks.tracking.live_figures import LiveRun
@@ -26,24 +26,21 @@ def processes_of(config: PretrainConfig) -> int:
     return 1 if config.parallel == "none" else min(processes_for(config.devices), config.batch_size)
 
 
-def _same_start(manifest: Manifest, config: PretrainConfig, run: Run) -> bool:
-    """Whether the folder that the training started from holds what it did."""
-    return manifest.external.get("start_from", "") == folder_digest(config.start_from)
-
-
-@stage(runs=(TRAINER,), is_current=_same_start)
-def pretrain(tokens: Artifact, config: PretrainConfig, workspace: Workspace) -> None:
+@stage(runs=(TRAINER,))
+def pretrain(tokens: Artifact, start: Start | None, config: PretrainConfig, workspace: Workspace) -> None:
     """Write `model/` (a Hugging Face checkpoint), `metrics.json`, `history.jsonl`, its plot, and samples.
 
-    A killed run goes on from its last checkpoint and ends with the same weights.
+    A killed run goes on from its last checkpoint and ends with the same weights. `start` is the checkpoint
+    that the recipe names to go on from.
 
     Raises:
         StageError: what the trainer refused: too little text, a loss that is not a number, ...
     """
     made, directory = workspace.path(tokens), workspace.directory
     values = config.model_dump(mode="json")
-    if digest := folder_digest(config.start_from):
-        workspace.external["start_from"] = digest
+    if start:
+        workspace.external["start_from"] = start.name
+        values["start_from"] = str(start.folder)
     job = {
         "tokens": made / "tokens",
         "tokenizer": made / "tokenizer",

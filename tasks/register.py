@@ -99,11 +99,11 @@ def still_registered(manifest: Manifest, config: RegisterConfig, run: Run) -> bo
     is_current=still_registered,
 )
 def register(
-    collected: Artifact,
-    cleaned: Artifact,
-    tokens: Artifact,
+    collected: Artifact | None,
+    cleaned: Artifact | None,
+    tokens: Artifact | None,
     examples: Artifact,
-    pretrained: Artifact,
+    pretrained: Artifact | None,
     model: Artifact,
     evaluation: Artifact,
     champion: ModelVersion | None,
@@ -113,7 +113,8 @@ def register(
     """Log parameters, metrics, data sets and plots; register the checkpoint with the alias `challenger`.
 
     Where the pipeline ends here it is the `champion` too, which the next one has to stand comparison with.
-    The model card goes with it, and an adapter is registered by itself too, as `NAME-adapter`.
+    The model card goes with it, and an adapter is registered by itself too, as `NAME-adapter`. What a recipe
+    without a corpus or without pretraining does not make is None.
     A repeated call finds the run and the version of the first one by their tags and finishes them.
 
     Raises:
@@ -121,7 +122,7 @@ def register(
         ServerError: MLflow does not answer.
     """
     made = (collected, cleaned, tokens, examples, pretrained, model, evaluation)
-    manifests = {artifact.stage: workspace.manifest(artifact) for artifact in made}
+    manifests = {artifact.stage: workspace.manifest(artifact) for artifact in made if artifact}
     result = json.loads((workspace.path(evaluation) / "evaluation.json").read_text(encoding="utf-8"))
     mlflow = client()
     run_id = find_or_create_run(mlflow, config.model, workspace.key)

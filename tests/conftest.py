@@ -74,7 +74,13 @@ LONGEST = (
 
 # Files and folders with servers, trainings, other processes or compiled kernels.
 SLOW = (
-    *("tests/test_kills.py", "tests/test_lifecycle.py", "tests/test_smoke.py", "tests/test_isolated.py"),
+    *(
+        "tests/test_start_from.py",
+        "tests/test_kills.py",
+        "tests/test_lifecycle.py",
+        "tests/test_smoke.py",
+        "tests/test_isolated.py",
+    ),
     *("tests/test_doors.py", "tests/model_code/", "tests/benchmarks/", "tests/deploy/", "tests/tasks/"),
     *("tests/corpus/cleaning/", "tests/corpus/tokenizing/", "tests/corpus/sources/", "tests/corpus/web/"),
     *("tests/flows/test_servers.py", "tests/flows/test_login.py", "tests/flows/test_cli.py"),

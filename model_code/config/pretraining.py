@@ -50,7 +50,8 @@ class PretrainConfig(Config):
     dropout: float = Field(0.0, ge=0, lt=1, description="Wherever the family has it.")
     start_from: str = Field(
         "",
-        description="Go on from a checkpoint instead of random weights: a folder, or hub-id@commit. "
+        description="Go on from a checkpoint instead of random weights: a folder, hub-id@commit, or "
+        "models:/NAME@ALIAS (or /VERSION) of the registry. "
         "Its tokenizer has to be that of the corpus (tokenize.pretrained).",
     )
     objective: Literal["", "masked", "masked_next_sentence", "causal", "span_corruption"] = Field(

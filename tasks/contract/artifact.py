@@ -108,6 +108,6 @@ def content_digest(stage: str, files: Mapping[str, StoredFile]) -> str:
 
 
 def folder_digest(name: str) -> str:
-    """The digest of a folder that a recipe names; "" for no name, or what is no folder (a hub's model)."""
+    """The digest of a folder that a recipe names; "" for no name, or what is no folder."""
     folder = Path(name)
     return content_digest("folder", describe_files(folder, frozenset())) if name and folder.is_dir() else ""

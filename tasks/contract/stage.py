@@ -258,7 +258,7 @@ def _identity(value: Any) -> Any:
 
 
 def _is_pending(value: Any) -> bool:
-    return isinstance(value, Artifact) and value.digest == PENDING
+    return getattr(value, "digest", None) == PENDING
 
 
 def _page(manifest: Manifest, shown: Sequence[str]) -> str:

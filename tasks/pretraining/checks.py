@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from corpus.tokenizing.config import TokenizeConfig
 from model_code.config.pretraining import PretrainConfig
 from tasks.contract.errors import RecipeError
 from tasks.pretrain import processes_of
 
 
-def check_pretraining(config: PretrainConfig, tokens: TokenizeConfig) -> int | None:
+def check_pretraining(config: PretrainConfig, tokens: TokenizeConfig, start: Path | None) -> int | None:
     """Refuse what the trainer would by its config alone.
+
+    Args:
+        start: the checkpoint to go on from, None where there is none or it is not here yet.
 
     Returns:
         The positions of the model; None where they have no end or are not known yet.
@@ -33,9 +38,9 @@ def check_pretraining(config: PretrainConfig, tokens: TokenizeConfig) -> int | N
         if objective == "span_corruption" and not tokens.pretrained:
             sentinels = tokens.conventions.sentinels
             require_sentinels(config.sequence_length, config.noise_density, config.mean_span, sentinels)
-        if config.start_from:
+        if start:
             made = None if tokens.pretrained else tokens.vocabulary
-            return check_start(config.start_from, config.family, config.sequence_length, made)
+            return check_start(str(start), config.family, config.sequence_length, made)
     except TrainingError as error:
         raise RecipeError(f"pretrain: {error}") from error
-    return None if config.family == "t5" else config.shape.max_positions
+    return None if config.start_from or config.family == "t5" else config.shape.max_positions

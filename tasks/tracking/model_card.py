@@ -5,7 +5,7 @@ The sections are those that readers of a card look for (Mitchell et al. 2019, ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tasks.contract.artifact import Manifest
@@ -16,19 +16,17 @@ PRIVATE = ("epsilon", "delta", "noise_multiplier")
 
 def model_card(name: str, manifests: Mapping[str, Manifest], evaluation: Mapping[str, Any]) -> str:
     """The card in Markdown, from the manifests by stage and the evaluation."""
-    pretrained, tuned = manifests["pretrain"], manifests["fine_tune"]
-    examples, corpus = manifests["examples"].counts, manifests["clean"].counts
+    tuned = manifests["fine_tune"]
     parts = [
         f"# {name}",
-        f"A model for {evaluation['task'].replace('_', ' ')}, family {pretrained.config['family']}"
+        f"A model for {evaluation['task'].replace('_', ' ')}, {_origin(manifests)}"
         + (f", labels: {', '.join(evaluation['labels'])}." if evaluation["labels"] else "."),
         "## Training",
         markdown_table(
             ["", ""],
             [
-                ("documents of the corpus", corpus.get("kept", 0)),
-                ("pretraining steps", pretrained.config["steps"]),
-                *((what, number) for what, number in examples.items()),
+                *_pretraining(manifests),
+                *manifests["examples"].counts.items(),
                 ("best epoch", tuned.metrics["best_epoch"]),
                 ("seed", tuned.metrics["seed"]),
             ],
@@ -54,13 +52,28 @@ def model_card(name: str, manifests: Mapping[str, Manifest], evaluation: Mapping
     return "\n\n".join(parts) + "\n"
 
 
+def _origin(manifests: Mapping[str, Manifest]) -> str:
+    if pretrained := manifests.get("pretrain"):
+        return f"family {pretrained.config['family']}"
+    return f"fine-tuned from {manifests['fine_tune'].external['start_from']}"
+
+
+def _pretraining(manifests: Mapping[str, Manifest]) -> Iterator[tuple[str, object]]:
+    if cleaned := manifests.get("clean"):
+        yield "documents of the corpus", cleaned.counts.get("kept", 0)
+    if pretrained := manifests.get("pretrain"):
+        yield "pretraining steps", pretrained.config["steps"]
+    else:
+        yield "parameters at the start", manifests["fine_tune"].counts["parameters at the start"]
+
+
 def _privacy(metrics: Mapping[str, float]) -> str:
     if "epsilon" not in metrics:
         return "Trained without differential privacy: what it learnt from may be found in it."
     found = ", ".join(f"{name.replace('_', ' ')} {format_cell(metrics[name])}" for name in PRIVATE)
     return (
         f"Fine-tuned with differential privacy (DP-SGD): {found}. This holds for the examples of the "
-        "fine-tuning and the model. It does not cover the corpus of the pretraining, the tokenizer, the set "
-        "of labels, the figures on this page, the training losses (they are without noise), or the choice "
-        "among several models."
+        "fine-tuning and the model. It does not cover what the model was pretrained on, the tokenizer, the "
+        "set of labels, the figures on this page, the training losses (they are without noise), or the "
+        "choice among several models."
     )

@@ -85,7 +85,9 @@ def log_run(
         mlflow.log_batch(run_id, params=list(params(stage, manifest.config, known)))
     if not run.data.metrics:
         curves = (
-            _curve(name, path(manifests[stage].artifact) / "history.jsonl") for stage, name in CURVES.items()
+            _curve(name, path(manifests[stage].artifact) / "history.jsonl")
+            for stage, name in CURVES.items()
+            if stage in manifests
         )
         log_points(mlflow, run_id, [*_metrics(manifests, evaluation), *chain.from_iterable(curves)])
     if not run.inputs.dataset_inputs:
@@ -160,7 +162,7 @@ def _curve(name: str, history: Path) -> Iterator[Any]:
 def _datasets(manifests: Mapping[str, Manifest]) -> Iterator[Any]:
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
-    for stage in DATASETS:
+    for stage in filter(manifests.__contains__, DATASETS):
         manifest = manifests[stage]
         source = json.dumps({"artifact": f"{stage}/{manifest.key}"})
         profile = json.dumps(manifest.counts)

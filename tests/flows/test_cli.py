@@ -221,7 +221,7 @@ WRONG = [
     ({"tokenize": {"pretrained": "nowhere"}}, "pretrained: 'nowhere' is no file or folder here"),
     ({"clean": {"engine": "ray"}}, "clean.engine: ray is not installed here"),
     ({"pretrain": {"devices": 3}}, "batch_size 32 can't be shared evenly by 3 devices"),
-    ({"pretrain": {"start_from": "nowhere"}}, "start_from 'nowhere' is neither a folder nor a model of the"),
+    ({"pretrain": {"start_from": "nowhere"}}, "start_from: 'nowhere' is neither a folder nor a model of the"),
     ({"fine_tune": {"distill": {"teacher": "nowhere"}}}, "distill.teacher nowhere: no task.json"),
 ]
 

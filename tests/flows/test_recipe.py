@@ -312,6 +312,50 @@ def test_fine_tuning_needs_examples(small: Path) -> None:
     assert "fine_tune needs examples to learn from: add the section `examples`" in refusal(small)
 
 
+PUBLISHED = """\
+name: small
+examples: {kind: files, task: classification, train: reviews.csv}
+fine_tune: {start_from: checkpoints/minilm}
+"""
+
+
+def test_a_published_checkpoint_and_a_file_are_a_recipe(small: Path) -> None:
+    small.write_text(PUBLISHED, encoding="utf-8")
+    recipe = load_recipe(str(small))
+    assert (recipe.collect, recipe.pretrain, recipe.start_from) == (None, None, "checkpoints/minilm")
+    assert recipe.registration.model == "small"
+    assert Recipe.model_validate(recipe.model_dump(by_alias=True)) == recipe
+    assert not {"collect", "clean", "validate", "tokenize", "pretrain"} & recipe.as_used().keys()
+    of_documents = ["examples={kind: documents, task: classification, columns: {label: topic}}"]
+    both = load_recipe(str(small), [*of_documents, "collect={sources: [{kind: files, path: corpus}]}"])
+    assert both.collect
+    assert both.pretrain is None
+    hub = load_recipe(str(small), [f"fine_tune.start_from=someone/tiny@{'0' * 40}"])
+    assert hub.start_from == f"someone/tiny@{'0' * 40}"  # which is no password
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("pretrain={}", "nothing is pretrained: leave out pretrain, or set pretrain.start_from instead"),
+        ("collect={sources: [{kind: files, path: x}]}", "collect makes a corpus that nothing reads"),
+        ("examples={kind: documents, task: classification}", "come from a corpus: add the section `collect`"),
+        ("tokenize.vocabulary=500", "without collect there is no corpus to tokenize: leave out tokenize"),
+        ("clean.min_words=5", "clean.min_words: unknown key"),
+        ("clean.languages=[en]", "without collect there is no corpus to clean: leave out clean"),
+        ("evaluate.max_perplexity=9", "evaluate.max_perplexity is of a pretrained model"),
+        (
+            "fine_tune.start_from=''",
+            "collect is missing: say where text comes from, or let fine_tune.start_from",
+        ),
+        ("examples=null", "fine_tune needs examples to learn from"),
+    ],
+)
+def test_what_a_published_checkpoint_leaves_no_room_for(small: Path, override: str, said: str) -> None:
+    small.write_text(PUBLISHED, encoding="utf-8")
+    assert said in refusal(small, override)
+
+
 def test_the_tokenizer_is_of_the_models_family(small: Path) -> None:
     small.write_text(SMALL.partition("examples")[0] + "pretrain: {family: gpt2}\n", encoding="utf-8")
     said = "tokenize.family is bert, pretrain.family gpt2 reads gpt; set tokenize.family to gpt"

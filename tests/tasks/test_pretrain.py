@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from model_code.config.pretraining import PretrainConfig
-from tasks.contract.artifact import folder_digest
-from tasks.pretrain import _same_start, pretrain
+from tasks.checkpoints.start import Start
+from tasks.pretrain import pretrain
 
 
 @pytest.mark.parametrize(
@@ -39,17 +37,13 @@ def test_what_contradicts_itself_is_refused(values: dict[str, Any], said: str) -
 
 
 def test_where_and_how_it_runs_is_no_part_of_the_key() -> None:
-    usual = pretrain.key([None], PretrainConfig())
+    usual = pretrain.key([None, None], PretrainConfig())
     elsewhere = PretrainConfig(devices=4, parallel="ddp", micro_batch=2, checkpoint_every=7, keep_every=9)
-    assert pretrain.key([None], elsewhere) == usual
-    assert pretrain.key([None], PretrainConfig(beta2=0.95)) != usual
+    assert pretrain.key([None, None], elsewhere) == usual
+    assert pretrain.key([None, None], PretrainConfig(beta2=0.95)) != usual
 
 
-def test_a_changed_checkpoint_to_start_from_is_noticed(tmp_path: Path) -> None:
-    config = PretrainConfig(start_from=str(tmp_path))
-    (tmp_path / "model.safetensors").write_bytes(b"weights")
-    made = SimpleNamespace(external={"start_from": folder_digest(config.start_from)})
-    assert _same_start(made, config, None)  # type: ignore[arg-type]
-    (tmp_path / "model.safetensors").write_bytes(b"other weights")
-    assert not _same_start(made, config, None)  # type: ignore[arg-type]
-    assert folder_digest("") == folder_digest("someone/model@0123abc") == ""
+def test_a_changed_checkpoint_to_start_from_is_noticed() -> None:
+    config = PretrainConfig(start_from="checkpoints/tiny")
+    keys = {pretrain.key([None, Start(digest=digest)], config) for digest in ("one", "another")}
+    assert len(keys) == 2

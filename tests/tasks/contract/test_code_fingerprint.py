@@ -91,7 +91,7 @@ def test_same_in_another_process_without_importing_what_is_read() -> None:
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """The fingerprint of `corpus.main` in a project that has these modules alone."""
-    monkeypatch.setattr(fingerprint, "ROOT", tmp_path)
+    monkeypatch.setattr("tasks.contract.code_fingerprint.ROOT", tmp_path)
     (tmp_path / "corpus").mkdir()
 
     def code(main: str, **others: str) -> str:

@@ -95,8 +95,8 @@ def test_a_task_type_without_resampling_is_measured_again_and_again(monkeypatch:
 
 def test_samples_are_the_same_however_many_fit_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     groups = np.array([0, 1, 0, 2, 3])
-    together = np.concatenate(list(samples(groups)))
+    together = np.concatenate(list(bootstrap_counts(groups)))
     assert together.shape == (2000, 5)
     for at_once in (1, 17):
-        monkeypatch.setattr("tasks.evaluation.evidence.AT_ONCE", at_once)
-        assert np.array_equal(np.concatenate(list(samples(groups))), together)
+        monkeypatch.setattr("tasks.evaluation.paired_bootstrap.AT_ONCE", at_once)
+        assert np.array_equal(np.concatenate(list(bootstrap_counts(groups))), together)

@@ -13,7 +13,7 @@ from corpus.cleaning.personal_data.check_digits import (
     luhn,
 )
 
-# The example of every country in the registry of SWIFT: their check digits say how long they are.
+# A number of every country whose check digits hold, which says how long it is.
 REGISTRY = """
 AD1200012030200359100100 AE070331234567890123456 AL47212110090000000235698741 AT611904300234573201
 AZ21NABZ00000000137010001944 BA391290079401028494 BE68539007547034 BG80BNBG96611020345678

@@ -1,0 +1,1 @@
+"""Where a training starts that does not start from random weights: a folder, the hub, the registry."""

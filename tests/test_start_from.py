@@ -1,0 +1,124 @@
+"""A file of labels and a published checkpoint, and nothing else, to an answering endpoint."""
+
+from __future__ import annotations
+
+import csv
+import json
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.checkpoints import write_checkpoint
+from tests.topics import registry
+
+RECIPE = """\
+name: published
+questions: [they boiled the soup]
+examples: {{kind: files, task: classification, train: {train}}}
+fine_tune: {{start_from: {start}, max_length: 32, epochs: 3, learning_rate: 0.02}}
+"""
+TOPICS = {"garden": ("planted", "roses"), "harbour": ("sailed", "ferry"), "kitchen": ("boiled", "soup")}
+STAGES = ["examples", "fine_tune", "evaluate", "register", "export", "deploy"]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recipe, beside its file and its checkpoint, whose tokenizer knows few words."""
+    folder, numbers = tmp_path_factory.mktemp("published"), random.Random(3)
+    write_checkpoint(folder / "tiny")
+    with (folder / "reviews.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "label"])
+        for number in range(300):
+            topic = numbers.choice(sorted(TOPICS))
+            verb, thing = TOPICS[topic]
+            rows.writerow([f"the old {thing} {verb} a {chr(97 + number % 26)}{number}", topic])
+    recipe = folder / "published.yaml"
+    recipe.write_text(RECIPE.format(train=folder / "reviews.csv", start=folder / "tiny"), encoding="utf-8")
+    return recipe
+
+
+@pytest.fixture(scope="module")
+def home(open_mill: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A home of its own: one endpoint more would make questions to the shared one ambiguous."""
+    with open_mill(tmp_path_factory.mktemp("start") / "home") as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def made(home: Any, published: Path) -> str:
+    output: str = home("run", published)
+    return output
+
+
+def test_ten_lines_end_with_an_answering_endpoint(home: Any, made: str) -> None:
+    assert list(home.outcomes("state")) == STAGES
+    assert set(home.outcomes("state").values()) == {"made"}
+    assert "they boiled the soup  →  kitchen  (version 1)" in made
+    assert "(bert, 21,440 parameters)" in made
+    answer = json.loads(home("ask", "the old ferry sailed"))
+    assert answer["label"] == "harbour"
+
+
+def test_what_is_no_part_of_it_is_nowhere(home: Any, made: str, published: Path) -> None:
+    planned = home("plan", published)
+    assert [line.split()[:2] for line in planned.splitlines()] == [[stage, "cached"] for stage in STAGES]
+    run = home.last_run()
+    assert run["stages"] == STAGES
+    report = (run["folder"] / "report.html").read_text(encoding="utf-8")
+    for words in ("not reached", "tokenize", "held-out perplexity", "collect"):
+        assert words not in report
+    assert f"started from the published checkpoint\n  <code>{published.parent / 'tiny'}</code>" in report
+    version = registry(home, "model-versions/get", name="published", version="1")["model_version"]
+    logged = registry(home, "runs/get", run_id=version["run_id"])["run"]
+    params = {param["key"]: param["value"] for param in logged["data"]["params"]}
+    assert {name.partition(".")[0] for name in params} == {"examples", "fine_tune", "evaluate"}
+    assert params["fine_tune.start_from"] == str(published.parent / "tiny")
+    assert [given["dataset"]["name"] for given in logged["inputs"]["dataset_inputs"]] == ["examples"]
+    assert "pretraining" not in version["description"]
+
+
+def test_another_model_in_the_folder_is_another_training(home: Any, made: str, published: Path) -> None:
+    output = home("run", published)
+    assert set(home.outcomes("state").values()) == {"cached"}
+    assert "stages cached 6" in output
+    vocabulary = published.parent / "tiny" / "vocab.txt"
+    before = vocabulary.read_bytes()
+    vocabulary.write_bytes(before + b"\nanother")
+    planned = home("plan", published)
+    vocabulary.write_bytes(before)
+    assert [line.split()[1] for line in planned.splitlines()][:2] == ["cached", "would"]
+
+
+def test_a_version_of_the_registry_is_a_start(home: Any, made: str, published: Path) -> None:
+    start = ("--set", "fine_tune.start_from=models:/published@champion", "--until", "fine_tune")
+    output = home("run", published, *start, "--set", "fine_tune.epochs=1")
+    assert "from models:/published/1 (bert," in output
+    assert home.outcomes("state") == {"examples": "cached", "fine_tune": "made"}
+    (kept,) = (home.home / "checkpoints" / "registry").glob("published-1-*")
+    home("run", published, *start, "--set", "fine_tune.epochs=1")
+    assert home.outcomes("state") == {"examples": "cached", "fine_tune": "cached"}
+    (kept / "config.json").write_text("{}", encoding="utf-8")  # what was changed here comes again
+    home("run", published, *start, "--set", "fine_tune.epochs=1")
+    assert home.outcomes("state") == {"examples": "cached", "fine_tune": "cached"}
+    assert "model_type" in (kept / "config.json").read_text(encoding="utf-8")
+    for reference in ("models:/published@gold", "models:/published/77", "models:/nobody@champion"):
+        refused = home("run", published, "--set", f"fine_tune.start_from={reference}", code=2)
+        assert f"{reference}: there is no such version in MLflow; the registered models are" in refused
+
+
+def test_a_bad_checkpoint_is_refused_before_the_first_stage(
+    home: Any, made: str, published: Path, tmp_path: Path
+) -> None:
+    (write_checkpoint(tmp_path / "tiny") / "model.safetensors").rename(
+        tmp_path / "tiny" / "pytorch_model.bin"
+    )
+    start = ("--set", f"fine_tune.start_from={tmp_path / 'tiny'}", "--set", "examples.seed=9")
+    for command in ("plan", "run"):
+        output = home(command, published, *start, code=2)
+        assert output.count("error: ") == 1
+        assert "its weights are pytorch_model.bin alone, and no pickle is read here" in output
+    assert set(home.outcomes("state").values()) <= {"failed"}
