@@ -89,7 +89,8 @@ def fine_tune(job: Job, reporter: Reporter) -> dict[str, Any]:
         train = task.encode(examples, tokenizer, vocabulary, settings)
         cut = told_cut(whole, train.lengths, config.max_length)
         held_out = task.encode(held_out_examples, tokenizer, vocabulary, plain)
-        if model.config.model_type not in FAMILIES:  # only these keep texts apart that share a row
+        known = model.config.model_type in FAMILIES
+        if not known:  # only these keep texts apart that share a row
             train, held_out = one_item_a_row(train), one_item_a_row(held_out)
         random, left = (getattr(model, f"{which}_weights", []) for which in ("random", "left"))
         adapter = None if config.lora is None else Adapter(model, config.lora)
@@ -133,8 +134,8 @@ def fine_tune(job: Job, reporter: Reporter) -> dict[str, Any]:
             Ranks(),
         )
         validation.tell_again(loop)
-        # Opacus' hooks and compiled layers don't go together.
-        with fast_attention(model, runtime, compiled="off" if mechanism else "auto"):
+        # Opacus' hooks and compiled layers don't go together, and not every architecture can be compiled.
+        with fast_attention(model, runtime, compiled="auto" if known and not mechanism else "off"):
             loop.run(
                 partial(drawn_batches, train, mechanism) if mechanism else batches,
                 # To choose by validation examples would tell about them.

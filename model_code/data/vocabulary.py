@@ -113,7 +113,8 @@ def vocabulary_of(directory: Path) -> Vocabulary:
     for role, usual in _USUAL.items():
         named = names.get(f"{role}_token")
         named = named.get("content") if isinstance(named, dict) else named
-        found = (tokenizer.token_to_id(name) for name in ([named] if named else usual))
+        candidates = usual if f"{role}_token" not in names else [named] if named else []
+        found = (tokenizer.token_to_id(name) for name in candidates)
         roles[role] = next((token for token in found if token is not None), None)
     entries = tokenizer.get_vocab().items()
     sentinels = sorted(

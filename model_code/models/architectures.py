@@ -38,6 +38,12 @@ def text_models() -> tuple[str, ...]:
     return tuple(sorted(of_text.intersection(architectures(AutoModel))))
 
 
+def writers() -> tuple[str, ...]:
+    """The model types that write on from a text, sorted; an encoder with the head of one sees what follows."""
+    readers = {*architectures(AutoModelForMaskedLM), *architectures(AutoModelForSeq2SeqLM)}
+    return tuple(name for name in architectures(AutoModelForCausalLM) if name not in readers)
+
+
 def encoder_of(model: Any) -> Any:
     """What reads a text: the encoder of an encoder-decoder, any other model itself."""
     return model.get_encoder() if model.config.is_encoder_decoder else model
@@ -65,7 +71,7 @@ def layer_weights(model: nn.Module) -> int:
 
 def require_entries(model: PreTrainedModel, entries: int) -> None:
     """Raise TrainingError when the tokenizer has more entries than the model has rows for them."""
-    rows = encoder_of(model).get_input_embeddings().num_embeddings
+    rows = model.get_input_embeddings().num_embeddings
     if entries > rows:
         raise TrainingError(
             f"the tokenizer has {entries} entries and the model rows for {rows}: it is the tokenizer of "
@@ -91,12 +97,14 @@ def note_weights(model: Any, source: object, info: dict[str, Any]) -> None:
 
     Raises TrainingError when what is missing is no head, or the pretrained part holds numbers that aren't.
     """
-    random = sorted({*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])})
-    if random and (foreign := [name for name in random if name in _body(model)]):
+    if foreign := body_lacks(model, info):
         raise TrainingError(
             f"{source}: the checkpoint lacks {len(foreign)} weights of the model, {foreign[0]} among them; "
             "copy its folder again"
         )
+    random = [
+        name for name in _begin_at_random(info) if model.base_model is not model or "pooler" not in name
+    ]
     for name, weight in model.named_parameters():
         if not torch.isfinite(weight).all():
             raise TrainingError(f"{source}: {name} holds numbers that are not finite; copy its folder again")
@@ -106,12 +114,19 @@ def note_weights(model: Any, source: object, info: dict[str, Any]) -> None:
             print(f"{source}: {said} {_told(names)}", file=sys.stderr)
 
 
-def _body(model: Any) -> set[str]:
-    """The names of the weights below a model's head; what pools is part of a head."""
+def body_lacks(model: Any, info: dict[str, Any]) -> list[str]:
+    """The weights below a model's head that its checkpoint lacks; what pools is part of a head."""
+    if not (random := _begin_at_random(info)):
+        return []
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         plain = AutoModel.from_config(model.config)
     names = [name for name, _ in plain.named_parameters() if "pooler" not in name]
-    return {prefix + name for name in names for prefix in ("", f"{model.base_model_prefix}.")}
+    body = {prefix + name for name in names for prefix in ("", f"{model.base_model_prefix}.")}
+    return [name for name in random if name in body]
+
+
+def _begin_at_random(info: dict[str, Any]) -> list[str]:
+    return sorted({*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])})
 
 
 def _told(names: Sequence[str]) -> str:

@@ -49,7 +49,9 @@ def fast_attention(
 
 def repeated_layers(model: nn.Module) -> list[nn.Module]:
     """The blocks that a model stacks, in order: what is compiled, sharded or recomputed one by one."""
-    return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    marked = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    stacks = (module for module in model.modules() if isinstance(module, nn.ModuleList))
+    return marked or [layer for stack in stacks for layer in stack]  # MPNet's and ALBERT's are not marked
 
 
 def recompute_activations(model: PreTrainedModel) -> None:

@@ -25,7 +25,7 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from model_code.data.conversations import Conversations, Questions
 from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
-from model_code.models.architectures import architectures
+from model_code.models.architectures import writers
 from model_code.models.checkpoints import load_model
 from model_code.models.families import DECODERS
 from model_code.objectives.causal import Causal
@@ -39,7 +39,7 @@ from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs
 from model_code.task_types.words import composed
 
-FAMILIES = architectures(AutoModelForCausalLM)
+FAMILIES = writers()
 # Either a conversation that ends with a reply, or what was asked and the reply to it.
 FIELDS = {
     "messages": Field("messages", required=False),

@@ -55,9 +55,11 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raises TrainingError for a value that is no use."""
-        if self.dropout is not None and not (type(self.dropout) in (int, float) and 0 <= self.dropout < 1):
-            raise TrainingError(f"options.dropout is {self.dropout!r}; give a number from 0 to below 1")
-        least = {"max_target_length": 2, "beams": 1}
+        if self.dropout is not None and type(self.dropout) not in (int, float):
+            raise TrainingError(f"options.dropout is {self.dropout!r}; give a value such as 0.1")
+        if self.dropout is not None and self.dropout >= 1:
+            raise TrainingError(f"options.dropout is {self.dropout}; it has to be below 1")
+        least = {"max_target_length": 2, "beams": 1} | ({} if self.dropout is None else {"dropout": 0})
         if wrong := [name for name, value in least.items() if getattr(self, name) < value]:
             raise TrainingError(
                 f"options.{wrong[0]} is {getattr(self, wrong[0])}; the least is {least[wrong[0]]}"

@@ -23,6 +23,7 @@ from transformers import (
 from model_code.data.vocabulary import vocabulary_of
 from model_code.fine_tuning import fine_tune
 from model_code.job import Job
+from model_code.predict import Predictor
 from model_code.runtime import prepare
 from model_code.task_types.task import read_settings, task_named
 from model_code.validation import Validation
@@ -122,4 +123,5 @@ def test_it_learns_and_answers_alike_in_plain_transformers(name: str, task: str,
     if hasattr(data, "unpacked"):
         data = data.unpacked()
     figures = Validation(module, settings, plain, examples, data, 8).figures(prepare("float32"))
+    assert len(Predictor(directory).predict(examples)) == len(examples)
     assert figures["loss"] == pytest.approx(metrics["loss"], rel=1e-4, abs=1e-5)
