@@ -39,7 +39,7 @@ def text_models() -> tuple[str, ...]:
 
 
 def writers() -> tuple[str, ...]:
-    """The model types that write on from a text, sorted; an encoder with the head of one sees what follows."""
+    """The model types that write on from a text; sorted. An encoder with such a head would see what follows."""
     readers = {*architectures(AutoModelForMaskedLM), *architectures(AutoModelForSeq2SeqLM)}
     return tuple(name for name in architectures(AutoModelForCausalLM) if name not in readers)
 
@@ -102,9 +102,8 @@ def note_weights(model: Any, source: object, info: dict[str, Any]) -> None:
             f"{source}: the checkpoint lacks {len(foreign)} weights of the model, {foreign[0]} among them; "
             "copy its folder again"
         )
-    random = [
-        name for name in _begin_at_random(info) if model.base_model is not model or "pooler" not in name
-    ]
+    has_head = model.base_model is not model
+    random = [name for name in _begin_at_random(info) if has_head or "pooler" not in name]
     for name, weight in model.named_parameters():
         if not torch.isfinite(weight).all():
             raise TrainingError(f"{source}: {name} holds numbers that are not finite; copy its folder again")

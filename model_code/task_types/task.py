@@ -102,8 +102,8 @@ class TaskType(Protocol):
     texts to write beside its model by file name, such as a chat template; COMPARES_EXAMPLES where the loss of
     an example depends on the others of its batch, so that privacy, which bounds what each example does alone,
     is refused; and `check(settings, positions)`, which raises TrainingError for settings that can't be used,
-    before anything is trained (`positions` of the model, None where they have no end or are not known); OUR_OWN,
-    options for a model that was pretrained here where these are others than for public checkpoints.
+    before anything is trained (`positions` of the model, None where they have no end or are not known);
+    OUR_OWN, options for a model that was pretrained here where these are others than for public checkpoints.
     """
 
     FAMILIES: tuple[str, ...]
