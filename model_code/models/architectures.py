@@ -39,7 +39,7 @@ def text_models() -> tuple[str, ...]:
 
 
 def writers() -> tuple[str, ...]:
-    """The model types that write on from a text; sorted. An encoder with such a head would see what follows."""
+    """The model types that write on from a text, sorted; an encoder with such a head sees what follows."""
     readers = {*architectures(AutoModelForMaskedLM), *architectures(AutoModelForSeq2SeqLM)}
     return tuple(name for name in architectures(AutoModelForCausalLM) if name not in readers)
 
