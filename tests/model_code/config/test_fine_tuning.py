@@ -77,7 +77,7 @@ def test_what_is_left_open_follows_from_what_a_training_starts_from() -> None:
     rates = [public.settled(weights).learning_rate for weights in (1_000, 86_000_000, 4 * 86_000_000)]
     assert rates == [1e-3, 5e-5, 2.5e-5]
     assert public.settled(86_000_000).muon_learning_rate == pytest.approx(2.5e-4)
-    adapters = FineTuningConfig(start_from="folder", lora={})
+    adapters = FineTuningConfig.model_validate({"start_from": "folder", "lora": {}})
     assert adapters.settled(86_000_000).learning_rate == pytest.approx(5e-4)
     asked = FineTuningConfig(start_from="folder", learning_rate=0.01, muon_learning_rate=0.02)
     assert asked.settled(86_000_000) == asked
