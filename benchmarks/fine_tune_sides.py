@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from benchmarks.train_run import TrainingMeasured, timed
-from model_code.config.fine_tuning import FineTuningRun
+from model_code.config.fine_tuning import OUR_OWN, FineTuningRun
 from model_code.config.strict import settings_from
 from model_code.data.vocabulary import load_tokenizer, vocabulary_of
 from model_code.fine_tuning import fine_tune, read_examples
@@ -118,7 +118,7 @@ def _arguments(config: FineTuningRun, job: Job) -> TrainingArguments:
         output_dir=str(job.paths["output"]),
         num_train_epochs=config.epochs,
         per_device_train_batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
+        learning_rate=config.learning_rate or OUR_OWN["learning_rate"],
         lr_scheduler_type="linear",
         warmup_steps=config.warmup_fraction,
         weight_decay=config.weight_decay,

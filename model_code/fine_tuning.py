@@ -25,23 +25,24 @@ from model_code.adapters import Adapter
 from model_code.comparison import Distillation, RDrop, require_logits, teacher_of
 from model_code.config.fine_tuning import FineTuningRun
 from model_code.config.strict import settings_from
-from model_code.data.padding import padded_length
-from model_code.data.vocabulary import Vocabulary, load_tokenizer, vocabulary_of
+from model_code.data.vocabulary import load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
 from model_code.job import Job, Reporter, fingerprint, main, write_json, write_json_lines
+from model_code.models.architectures import layer_weights
+from model_code.models.families import FAMILIES
 from model_code.models.kernels import fast_attention
 from model_code.objectives.objective import Score
 from model_code.privacy import Mechanism, key_of, mechanism_of
 from model_code.runtime import prepare
+from model_code.task_model import chosen_values, save_task_model, starting_model
 from model_code.task_types.task import (
     Example,
     Settings,
     TaskType,
     options_of,
     task_named,
-    write_settings,
 )
-from model_code.task_types.texts import BucketedBatches
+from model_code.task_types.texts import BucketedBatches, told_cut
 from model_code.training.checkpoint import Checkpoints, copy_weights, trained
 from model_code.training.faults import machine_faults_told
 from model_code.training.loop import Loop, Plan
@@ -58,6 +59,8 @@ from model_code.training.ranks import Ranks
 from model_code.training.schedule import linear
 from model_code.training.step import Step
 from model_code.validation import Validation
+
+UNCUT = 2**31 - 1  # a length that no text has
 
 
 def fine_tune(job: Job, reporter: Reporter) -> dict[str, Any]:
@@ -78,9 +81,18 @@ def fine_tune(job: Job, reporter: Reporter) -> dict[str, Any]:
     plain = replace(settings, label_smoothing=0.0, label_weights=())  # what the figures are measured with
 
     with machine_faults_told(job.paths["scratch"]):
-        model = _model(job.paths["model"], task, vocabulary, settings, config)
+        model = starting_model(job.paths["model"], task, vocabulary, settings, config)
+        config = config.settled(layer_weights(model))
+        rate = config.learning_rate
+        assert rate is not None
+        whole = task.encode(examples, tokenizer, vocabulary, replace(settings, max_length=UNCUT)).lengths
         train = task.encode(examples, tokenizer, vocabulary, settings)
+        cut = told_cut(whole, train.lengths, config.max_length)
         held_out = task.encode(held_out_examples, tokenizer, vocabulary, plain)
+        known = model.config.model_type in FAMILIES
+        if not known:  # only these keep texts apart that share a row
+            train, held_out = one_item_a_row(train), one_item_a_row(held_out)
+        random, left = (getattr(model, f"{which}_weights", []) for which in ("random", "left"))
         adapter = None if config.lora is None else Adapter(model, config.lora)
         model.to(runtime.device)  # type: ignore[arg-type]
         module = _module(model, task, settings, tokenizer, config).to(runtime.device)
@@ -95,7 +107,7 @@ def fine_tune(job: Job, reporter: Reporter) -> dict[str, Any]:
             freeze_embeddings(model)
         optimizer = MixedOptimizer(
             model,
-            config.learning_rate,
+            rate,
             config.weight_decay,
             config.muon_learning_rate if config.optimizer == "muon" else None,
             layer_decay=config.layer_decay,
@@ -104,7 +116,7 @@ def fine_tune(job: Job, reporter: Reporter) -> dict[str, Any]:
             Plan(
                 total_steps=total_steps,
                 steps_per_epoch=batches.steps_per_epoch,
-                learning_rate=config.learning_rate,
+                learning_rate=rate,
                 factor=lambda step: linear(step, total_steps, config.warmup_fraction),
                 evaluate_every=batches.steps_per_epoch,
                 checkpoint_every=config.checkpoint_every,
@@ -122,8 +134,8 @@ def fine_tune(job: Job, reporter: Reporter) -> dict[str, Any]:
             Ranks(),
         )
         validation.tell_again(loop)
-        # Opacus' hooks and compiled layers don't go together.
-        with fast_attention(model, runtime, compiled="off" if mechanism else "auto"):
+        # Opacus' hooks and compiled layers don't go together, and not every architecture can be compiled.
+        with fast_attention(model, runtime, compiled="auto" if known and not mechanism else "off"):
             loop.run(
                 partial(drawn_batches, train, mechanism) if mechanism else batches,
                 # To choose by validation examples would tell about them.
@@ -142,11 +154,15 @@ def fine_tune(job: Job, reporter: Reporter) -> dict[str, Any]:
         "trained_parameters": trained_parameters,
         "train_examples": len(examples),
         "validation_examples": len(held_out_examples),
+        "random_weights": random,
+        "left_weights": left,
+        **cut,
+        **(chosen_values(model, config) if config.start_from else {}),
     }
     metrics |= {"score": validation.score(metrics), "selection": task.SELECTION}
     if mechanism:
         metrics |= mechanism.figures(loop.step + loop.guard.passed_over)
-    _save(model, task, tokenizer, plain, job.paths["model"], output / "model")
+    save_task_model(model, task, tokenizer, vocabulary, plain, config, job.paths["model"], output / "model")
     write_json(output / "metrics.json", metrics)
     write_json_lines(output / "history.jsonl", loop.history)
     return metrics | loop.timings()
@@ -187,6 +203,7 @@ def read_examples(path: Path) -> list[Example]:
 
 def _settings(task: TaskType, examples: Sequence[Example], config: FineTuningRun) -> Settings:
     labels = task.labels_of(examples)
+    usual = {} if config.start_from else getattr(task, "OUR_OWN", {})
     return Settings(
         task=config.task,
         labels=tuple(labels),
@@ -194,7 +211,7 @@ def _settings(task: TaskType, examples: Sequence[Example], config: FineTuningRun
         head_dropout=config.head_dropout,
         label_smoothing=config.label_smoothing,
         label_weights=label_weights(task, examples, labels) if config.class_weights else (),
-        options=options_of(task, config.options),
+        options=options_of(task, usual | config.options),
     )
 
 
@@ -214,32 +231,6 @@ def label_weights(task: TaskType, examples: Sequence[Example], labels: Sequence[
     if "labels" in targets.values():
         return tuple((len(examples) - counts[label]) / counts[label] or 1.0 for label in labels)
     return tuple(counts.total() / (len(counts) * counts[label]) if counts[label] else 1.0 for label in labels)
-
-
-def _model(
-    directory: Path, task: TaskType, vocabulary: Vocabulary, settings: Settings, config: FineTuningRun
-) -> PreTrainedModel:
-    torch.manual_seed(config.seed)  # a head that the checkpoint lacks starts at random
-    require_family(directory, settings.task, task)
-    model = task.load(directory, vocabulary, settings)
-    positions = getattr(model.config, "max_position_embeddings", None)
-    if positions is not None and (width := padded_length(config.max_length)) > positions:
-        raise TrainingError(
-            f"max_length {config.max_length} (rows of up to {width} tokens) is more than the {positions} "
-            "positions of the model; lower it or pretrain with more max_positions"
-        )
-    return model
-
-
-def require_family(directory: Path, name: str, task: TaskType) -> None:
-    """Raise TrainingError when the checkpoint is of an architecture that can't do the task."""
-    path = directory / "config.json"
-    found = json.loads(path.read_text(encoding="utf-8")).get("model_type") if path.is_file() else None
-    if found is not None and found not in task.FAMILIES:
-        raise TrainingError(
-            f"the task {name} is for the families {', '.join(task.FAMILIES)}, the model in {directory} is of "
-            f"the family {found}; pretrain another one (pretrain.family)"
-        )
 
 
 def _module(
@@ -268,31 +259,17 @@ def _mechanism(
     return mechanism_of(config.privacy, examples, config.batch_size, total_steps, key)
 
 
-def _save(
-    model: PreTrainedModel,
-    task: TaskType,
-    tokenizer: Tokenizer,
-    settings: Settings,
-    source: Path,
-    directory: Path,
-) -> None:
-    """Write a checkpoint with its task and its tokenizer, which cuts texts where training did."""
-    model.save_pretrained(directory)
-    tokenizer.save(str(directory / "tokenizer.json"))
-    described = source / "tokenizer_config.json"
-    if described.is_file() and not (directory / described.name).exists():
-        (directory / described.name).write_bytes(described.read_bytes())
-    for name, text in getattr(task, "FILES", {}).items():
-        (directory / name).write_text(text, encoding="utf-8")
-    write_settings(settings, directory)
-
-
 def _digests(job: Job) -> list[str]:
-    files = [job.paths["model"] / "model.safetensors"]
+    files = sorted(job.paths["model"].glob("*.safetensors"))
     if distill := job.values.get("distill"):
         files += sorted(Path(distill.get("teacher", "")).glob("*.safetensors"))
     files += [job.paths["data"] / f"{split}.jsonl" for split in ("train", "validation")]
-    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    return [_digest(file) for file in files]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 if __name__ == "__main__":

@@ -31,11 +31,6 @@ TRAINER = "model_code.fine_tuning"
 class FineTuneConfig(FineTuningConfig):
     """How the model learns its task, over several trainings where a recipe asks for them."""
 
-    start_from: str = Field(
-        "",
-        description="Learn on top of a published checkpoint instead of a pretrained model of this recipe: a "
-        "folder, hub-id@commit, or models:/NAME@ALIAS (or /VERSION) of the registry.",
-    )
     seeds: int = Field(
         1, ge=1, le=100, description="Models to train, with this seed and those after it; the best is kept."
     )
@@ -108,8 +103,7 @@ def fine_tune(
     """
     given = workspace.path(examples)
     job = {"model": _model_in(start, workspace), "data": given}
-    ours = {"start_from", "seeds", "search"}
-    shared = config.model_dump(mode="json", exclude=ours) | {"task": task_of(given)}
+    shared = config.model_dump(mode="json", exclude={"seeds", "search"}) | {"task": task_of(given)}
     trainings = Trainings(TRAINER, job, shared, workspace)
     found = {}
     if config.search:

@@ -31,9 +31,14 @@ RESERVED = {
 BARE_GPU_MACHINE = {"torch", "transformers", "tokenizers", "safetensors", "numpy", "regex"}
 SETTINGS = {"pydantic", "pydantic_core"}
 # What files of model_code import besides, inside functions: figures are made where the pipeline runs, and
-# adapters and privacy need their library only where a recipe asks for them.
+# adapters, privacy and older tokenizers need their library only where a recipe asks for them.
 FIGURES = {"sklearn", "scipy", "seqeval", "sacrebleu", "rouge_score"}
-BESIDES = {"adapters.py": {"peft", "bitsandbytes"}, "privacy.py": {"opacus"}, "private_step.py": {"opacus"}}
+BESIDES = {
+    "adapters.py": {"peft", "bitsandbytes"},
+    "conversion.py": {"sentencepiece"},
+    "privacy.py": {"opacus"},
+    "private_step.py": {"opacus"},
+}
 HEAVY = {"torch", "transformers", "prefect", "mlflow", "great_expectations", "datasets", "daft", "sklearn"}
 MOST_LINES = 350
 PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "shelve"}

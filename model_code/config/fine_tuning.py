@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from model_code.config.strict import Config
+from model_code.config.strict import OUTSIDE_KEY, Config
 from model_code.data.padding import padded_length
+
+# What a model that was pretrained here learns with; these rates would undo what a public checkpoint knows.
+OUR_OWN = {"learning_rate": 0.001, "muon_learning_rate": 0.006, "head_dropout": 0.1}
+BASE_RATE, BASE_WEIGHTS, LARGEST_RATE = 5e-5, 86_000_000, 1e-3
 
 
 class LoraConfig(Config):
@@ -47,6 +51,11 @@ class DistillConfig(Config):
 class FineTuningConfig(Config):
     """How one model learns its task."""
 
+    start_from: Annotated[str, OUTSIDE_KEY] = Field(
+        "",
+        description="Any checkpoint that transformers loads: a folder, id@commit of the hub, or "
+        "models:/NAME@alias of the registry. Unset: the pretrained model.",
+    )
     options: dict[str, Any] = Field({}, description="What only this task type needs to be told.")
     max_length: int = Field(128, ge=8, le=131_072, description="Longer texts are cut to this many tokens.")
     batch_size: int = Field(32, ge=1, le=1_000_000, description="Examples per step.")
@@ -57,8 +66,16 @@ class FineTuningConfig(Config):
     optimizer: Literal["adamw", "muon"] = Field(
         "adamw", description="muon: Muon for the hidden matrices, AdamW for the rest. adamw: AdamW for all."
     )
-    learning_rate: float = Field(0.001, gt=0, le=1, description="Highest rate of AdamW, after the warm-up.")
-    muon_learning_rate: float = Field(0.006, gt=0, le=1, description="Highest rate of Muon.")
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Highest rate of AdamW, after the warm-up. Unset: 0.001; from `start_from` by its size, "
+        "0.00005 for 86 million weights and less for more.",
+    )
+    muon_learning_rate: float | None = Field(
+        None, gt=0, le=1, description="Highest rate of Muon. Unset: 0.006; from `start_from` 5 times AdamW's."
+    )
     warmup_fraction: float = Field(
         0.1, ge=0, lt=1, description="The first part of the steps, with rising rate."
     )
@@ -68,7 +85,18 @@ class FineTuningConfig(Config):
         0.0, ge=0, lt=1, description="Share of each target spread over all labels."
     )
     class_weights: bool = Field(False, description="Weigh labels by the inverse of their frequency.")
-    head_dropout: float = Field(0.1, ge=0, lt=1, description="Before the classification layer.")
+    head_dropout: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Before the classification layer. Unset: 0.1; from `start_from` the checkpoint's own.",
+    )
+    freeze: int | None = Field(
+        None,
+        ge=0,
+        description="Leave the embeddings and so many of the layers above them as they are; 0: the "
+        "embeddings alone.",
+    )
     layer_decay: float = Field(
         1.0, gt=0, le=1, description="Each layer learns at this share of the rate of the one above it."
     )
@@ -81,6 +109,26 @@ class FineTuningConfig(Config):
     lora: LoraConfig | None = Field(None, description="Train adapters instead of all weights.")
     privacy: PrivacyConfig | None = Field(None, description="Train with differential privacy.")
     distill: DistillConfig | None = Field(None, description="Learn from the answers of a larger model too.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_for_our_own(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("start_from"):
+            return values
+        unset = {name: usual for name, usual in OUR_OWN.items() if values.get(name) is None}
+        return {**values, **unset}
+
+    def settled(self, weights: int) -> Self:
+        """The same with a value for each rate that is left open; `weights` are those of the model's layers.
+
+        The more weights there are, the smaller a step each may take: 5e-5 is usual for BERT-base (Devlin et
+        al. 2019) and 2e-5 to 3e-5 for models of three times its size. Adapters bear ten times the rate of
+        all weights ("LoRA Without Regret", Thinking Machines Lab 2025).
+        """
+        by_size = min(LARGEST_RATE, BASE_RATE * (BASE_WEIGHTS / max(1, weights)) ** 0.5)
+        rate = self.learning_rate or min(LARGEST_RATE, by_size * (10 if self.lora else 1))
+        rates = {"learning_rate": rate, "muon_learning_rate": self.muon_learning_rate or min(1.0, 5 * rate)}
+        return self.model_copy(update=rates)
 
     @property
     def width(self) -> int:
@@ -100,6 +148,8 @@ class FineTuningConfig(Config):
     def _methods_fit_together(self) -> Self:
         if self.r_drop and self.distill:
             raise ValueError("r_drop and distill each replace the loss; leave one of them out")
+        if self.lora and self.freeze is not None:
+            raise ValueError("lora leaves all of the model's own weights as they are; leave freeze out")
         if self.privacy and (leaks := self.leaks()):
             name, how = next(iter(leaks.items()))
             raise ValueError(

@@ -48,7 +48,7 @@ class PretrainConfig(Config):
         description="Window of the layers with local attention, in tokens (modernbert).",
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="Wherever the family has it.")
-    start_from: str = Field(
+    start_from: Annotated[str, OUTSIDE_KEY] = Field(
         "",
         description="Go on from a checkpoint instead of random weights: a folder, hub-id@commit, or "
         "models:/NAME@ALIAS (or /VERSION) of the registry. "

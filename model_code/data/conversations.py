@@ -63,10 +63,8 @@ class Conversations:
 
     @property
     def pad(self) -> int:
-        """What fills up a row; it is never looked at, so the end token does where there is no other."""
-        pad = self.vocabulary.eos if self.vocabulary.pad is None else self.vocabulary.pad
-        assert pad is not None
-        return pad
+        """What fills up a row."""
+        return self.vocabulary.filler
 
 
 @dataclass(frozen=True)

@@ -4,26 +4,39 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from model_code.data.conversion import converted, older_files
 from model_code.data.shards import Split
 from model_code.errors import TrainingError
+from model_code.job import write_json
 
+# What a description says that its `tokenizer.json` doesn't.
+_KEPT = (
+    "padding_side",
+    "model_max_length",
+    "clean_up_tokenization_spaces",
+    "additional_special_tokens",
+    "extra_special_tokens",
+    "chat_template",
+)
 _SENTINEL = re.compile(r"<extra_id_(\d+)>")
-# The names that tokenizers trained here give to roles, for directories without a description.
+# The names that tokenizers usually give to roles, for directories without a description.
 _USUAL = {
     "pad": ("[PAD]", "<pad>"),
     "unk": ("[UNK]", "<unk>"),
     "cls": ("[CLS]",),
     "sep": ("[SEP]",),
     "mask": ("[MASK]", "<mask>"),
-    "bos": ("<s>",),
-    "eos": ("</s>", "<|endoftext|>"),
+    "bos": ("<s>", "<bos>"),
+    "eos": ("</s>", "<|endoftext|>", "<eos>"),
 }
 
 
@@ -50,6 +63,18 @@ class Vocabulary:
         found = {token for token in single if token is not None} | set(self.sentinels)
         return np.array(sorted(found), np.int64)
 
+    @property
+    def filler(self) -> int:
+        """What fills up a row; it is never looked at, so the end token does where there is no other.
+
+        Raises TrainingError when there is neither.
+        """
+        found = self.eos if self.pad is None else self.pad
+        if found is None:
+            self.need("pad", why="a batch of texts of different length")
+        assert found is not None
+        return found
+
     def need(self, *roles: str, why: str) -> None:
         """Raise TrainingError when the vocabulary lacks a token for one of the roles."""
         if missing := [role for role in roles if getattr(self, role) in (None, ())]:
@@ -63,6 +88,8 @@ def load_tokenizer(directory: Path) -> Tokenizer:
     """Read `tokenizer.json` of a tokenizer or model directory. Raise TrainingError when there is none."""
     path = directory / "tokenizer.json"
     if not path.is_file():
+        if older := older_files(directory):
+            return converted(directory, older)
         raise TrainingError(f"{path}: no such file; name a directory that the tokenize stage wrote")
     try:
         return Tokenizer.from_file(str(path))
@@ -78,23 +105,48 @@ def size_of(tokenizer: Tokenizer) -> int:
 def vocabulary_of(directory: Path) -> Vocabulary:
     """Size and special ids of the tokenizer in a directory.
 
-    The roles are those of `tokenizer_config.json`; a role that it doesn't name goes to a token of the usual
+    The roles are those that its description names; a role that it doesn't name goes to a token of the usual
     name. Raises TrainingError when there is no tokenizer.
     """
-    tokenizer = load_tokenizer(directory)
-    described = directory / "tokenizer_config.json"
-    names = json.loads(described.read_text(encoding="utf-8")) if described.is_file() else {}
+    tokenizer, names = load_tokenizer(directory), described(directory)
     roles = {}
     for role, usual in _USUAL.items():
         named = names.get(f"{role}_token")
         named = named.get("content") if isinstance(named, dict) else named
-        found = (tokenizer.token_to_id(name) for name in ([named] if named else usual))
+        candidates = usual if f"{role}_token" not in names else [named] if named else []
+        found = (tokenizer.token_to_id(name) for name in candidates)
         roles[role] = next((token for token in found if token is not None), None)
     entries = tokenizer.get_vocab().items()
     sentinels = sorted(
         (int(match[1]), token) for name, token in entries if (match := _SENTINEL.fullmatch(name))
     )
     return Vocabulary(size_of(tokenizer), **roles, sentinels=tuple(token for _, token in sentinels))
+
+
+def save_described(
+    tokenizer: Tokenizer, source: Path, vocabulary: Vocabulary, directory: Path, inputs: Sequence[str]
+) -> None:
+    """Write the description by which transformers reads the tokenizer as it is, whatever `source` called it.
+
+    A class of its own, such as BertTokenizer, would be built anew from settings beside the `tokenizer.json`.
+    `inputs` are what the model reads.
+    """
+    theirs = described(source)
+    kept: dict[str, Any] = {name: theirs[name] for name in _KEPT if name in theirs}
+    for role in (*_USUAL, "pad"):
+        token = vocabulary.filler if role == "pad" else getattr(vocabulary, role)
+        kept[f"{role}_token"] = None if token is None else tokenizer.id_to_token(token)
+    kept |= {"tokenizer_class": "PreTrainedTokenizerFast", "model_input_names": list(inputs)}
+    write_json(directory / "tokenizer_config.json", kept)
+
+
+def described(directory: Path) -> dict[str, Any]:
+    """What a folder says of its tokenizer, beside the `tokenizer.json`."""
+    found: dict[str, Any] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        if (directory / name).is_file():
+            found |= json.loads((directory / name).read_text(encoding="utf-8"))
+    return found
 
 
 def require_vocabulary(split: Split, vocabulary: Vocabulary) -> None:

@@ -14,6 +14,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
+from model_code.models.architectures import body_lacks, note_weights
 from model_code.models.families import Family, family_named
 from model_code.models.shape import Shape
 
@@ -26,15 +27,37 @@ _OWN_TOKENIZER = "encode the corpus with the tokenizer of that model (tokenize.p
 def load_model(directory: Path, kind: Any = None, **config: Any) -> Any:
     """Load a checkpoint as `kind` (a model class, or one of the Auto classes), or as what it was saved from.
 
+    Weights are float32, whatever they were saved as. A head that the checkpoint lacks, or has for other
+    labels, is random; `random_weights` and `left_weights` of the model name what is, and what was not needed.
     Raises TrainingError when the directory holds no such model.
     """
     described = described_in(directory)
     try:
         if kind is None:
             kind = getattr(transformers, described.architectures[0])
-        return kind.from_pretrained(directory, local_files_only=True, use_safetensors=True, **config)
+        model, info = _loaded(directory, kind, **config)
+        if body_lacks(model, info) and hasattr(model, model.base_model_prefix):
+            # Llama for question answering calls its body otherwise than all other classes of Llama do.
+            body, info_of_body = _loaded(directory, transformers.AutoModel, config=model.config)
+            setattr(model, model.base_model_prefix, body)
+            own = {name for name in info["missing_keys"] if not name.startswith(model.base_model_prefix)}
+            info = info_of_body | {"missing_keys": own | info_of_body["missing_keys"]}
     except Exception as error:  # transformers and safetensors share no base class
         raise TrainingError(f"{directory}: the model can't be loaded ({error}); train it again") from error
+    note_weights(model, directory, info)
+    return model
+
+
+def _loaded(directory: Path, kind: Any, **config: Any) -> Any:
+    return kind.from_pretrained(
+        directory,
+        local_files_only=True,
+        use_safetensors=True,
+        dtype=torch.float32,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+        **config,
+    )
 
 
 def described_in(directory: Path) -> Any:

@@ -33,7 +33,8 @@ def fast_attention(
     """
     if compiled not in COMPILE:
         raise TrainingError(f"compile {compiled!r} is not known; choose one of {', '.join(COMPILE)}")
-    model.set_attn_implementation(_quickest_attention(model, runtime.device, packed))
+    usual = model.config._attn_implementation
+    model.set_attn_implementation(_quickest_attention(model, runtime.device, packed) or usual)
     layers = repeated_layers(model) if _compiles(compiled, runtime.device) else []
     one_length = packed and not model.config.is_encoder_decoder
     for layer in layers:
@@ -41,14 +42,18 @@ def fast_attention(
     try:
         yield
     finally:
-        model.set_attn_implementation("sdpa")
+        model.set_attn_implementation(usual)
         for layer in layers:
             layer._compiled_call_impl = None
 
 
 def repeated_layers(model: nn.Module) -> list[nn.Module]:
     """The blocks that a model stacks, in order: what is compiled, sharded or recomputed one by one."""
-    return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    marked: list[nn.Module] = [
+        module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)
+    ]
+    stacks = (module for module in model.modules() if isinstance(module, nn.ModuleList))
+    return marked or [layer for stack in stacks for layer in stack]  # MPNet's and ALBERT's are not marked
 
 
 def recompute_activations(model: PreTrainedModel) -> None:
@@ -60,6 +65,9 @@ def recompute_activations(model: PreTrainedModel) -> None:
 
 
 def _quickest_attention(model: PreTrainedModel, device: torch.device, packed: bool) -> str:
+    """Its name; "" to leave what the model was loaded with, where it has no choice."""
+    if not model._supports_sdpa:
+        return ""
     # On CPU plain matrix products train 1.1 to 1.5 times faster than the fused kernel at lengths from 128 to
     # 1,024: its backward pass is slow there.
     if device.type == "cpu":

@@ -15,6 +15,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
+from model_code.models.architectures import architectures
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.baselines import Baselines, attempted
@@ -24,7 +25,7 @@ from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import inputs_of, outputs, padded
 from model_code.task_types.tfidf import tfidf
 
-FAMILIES = ("modernbert", "bert")
+FAMILIES = architectures(AutoModelForSequenceClassification)
 FIELDS = {
     "text": Field("text"),
     "second": Field("text", required=False, named=True),
@@ -52,7 +53,11 @@ def labels_of(examples: Sequence[Example]) -> list[str]:
 def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrainedModel:
     """A classifier of texts with one logit for each label."""
     return load_labelled(
-        directory, AutoModelForSequenceClassification, settings, problem_type="single_label_classification"
+        directory,
+        AutoModelForSequenceClassification,
+        settings,
+        problem_type="single_label_classification",
+        pad_token_id=vocabulary.filler,  # a decoder answers at the last token that is none
     )
 
 
@@ -91,8 +96,6 @@ def encode(
 
     Raises TrainingError when some examples have a second text and others don't.
     """
-    vocabulary.need("pad", why="a batch of texts of different length")
-    assert vocabulary.pad is not None
     pairs = any("second" in example for example in examples)
     if pairs and (alone := [example for example in examples if "second" not in example]):
         raise TrainingError(f"example {alone[0].get('id', '?')} has no second text, as others have")
@@ -106,7 +109,7 @@ def encode(
         [encoding.type_ids for encoding in encodings] if pairs else None,
         numbers_of(examples, settings) if "label" in examples[0] else None,
         np.array(settings.label_weights or np.ones(len(settings.labels))),
-        vocabulary.pad,
+        vocabulary.filler,
     )
 
 

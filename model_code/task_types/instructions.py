@@ -25,9 +25,11 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from model_code.data.conversations import Conversations, Questions
 from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
+from model_code.models.architectures import writers
 from model_code.models.checkpoints import load_model
 from model_code.models.families import DECODERS
 from model_code.objectives.causal import Causal
+from model_code.objectives.cross_entropy import scored
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types import seq2seq
@@ -37,7 +39,7 @@ from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs
 from model_code.task_types.words import composed
 
-FAMILIES = tuple(DECODERS)
+FAMILIES = writers()
 # Either a conversation that ends with a reply, or what was asked and the reply to it.
 FIELDS = {
     "messages": Field("messages", required=False),
@@ -198,8 +200,11 @@ def _newest(turns: list[_Turn], room: int, id: str) -> list[_Turn]:
 
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
     """Cross-entropy of the assistant's tokens, each given what was said before it."""
-    objective = Causal(DECODERS[model.config.model_type])
-    return {"reply": objective.scores(model, tensors)["causal"]}
+    if family := DECODERS.get(model.config.model_type):
+        return {"reply": Causal(family).scores(model, tensors)["causal"]}
+    mask = (tensors["documents"] >= 0).long()  # of rows with one conversation each
+    said = model(input_ids=tensors["ids"], attention_mask=mask, use_cache=False).logits.flatten(0, 1)
+    return {"reply": scored(said.index_select(0, tensors["places"]), tensors["targets"], lambda said: said)}
 
 
 def predict(

@@ -9,9 +9,19 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from model_code.models.checkpoints import load_model
+from model_code.errors import TrainingError
+from model_code.models.checkpoints import described_in, load_model
 from model_code.objectives.objective import Score
 from model_code.task_types.task import Settings
+
+HEAD_DROPOUT = (
+    "classifier_dropout",
+    "classifier_dropout_prob",
+    "seq_classif_dropout",
+    "qa_dropout",
+    "cls_dropout",
+    "summary_first_dropout",
+)
 
 
 def load_labelled(directory: Path, kind: Any, settings: Settings, **config: Any) -> PreTrainedModel:
@@ -22,10 +32,27 @@ def load_labelled(directory: Path, kind: Any, settings: Settings, **config: Any)
         num_labels=len(settings.labels),
         id2label=dict(enumerate(settings.labels)),
         label2id={label: i for i, label in enumerate(settings.labels)},
-        classifier_dropout=settings.head_dropout,
+        **head_dropout(directory, settings),
         **config,
     )
     return model
+
+
+def head_dropout(directory: Path, settings: Settings) -> dict[str, float]:
+    """The dropout before the head by the name that the checkpoint's architecture has for it; {}: its own.
+
+    Raises TrainingError when it has none and the settings ask for one.
+    """
+    if settings.head_dropout is None:
+        return {}
+    described = described_in(directory)
+    named = [name for name in HEAD_DROPOUT if hasattr(described, name)]
+    if not named:
+        raise TrainingError(
+            f"head_dropout is {settings.head_dropout}, and a {described.model_type} has no dropout of its "
+            "own before a head; leave it out"
+        )
+    return dict.fromkeys(named, settings.head_dropout)
 
 
 def label_weights(settings: Settings, device: torch.device) -> torch.Tensor | None:

@@ -21,6 +21,7 @@ from transformers import AutoModel, PreTrainedModel
 
 from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
+from model_code.models.architectures import encoder_of, text_models
 from model_code.models.checkpoints import load_model
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
@@ -30,7 +31,7 @@ from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs, padded
 from model_code.task_types.tfidf import tfidf
 
-FAMILIES = ("modernbert", "bert")
+FAMILIES = text_models()
 SIDES = ("first", "second")
 # Only one text is given where its vector is asked for.
 FIELDS = {"first": Field("text"), "second": Field("text", required=False)}
@@ -72,8 +73,11 @@ def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrai
     model = load_model(directory, AutoModel)
     if hasattr(model, "pooler"):
         model.pooler = None  # BERT's reads the first token, and would get no gradient here
-    encoder: PreTrainedModel = model
-    return encoder
+    if model.config.is_encoder_decoder:
+        model.requires_grad_(False)
+        encoder_of(model).requires_grad_(True)
+    found: PreTrainedModel = model
+    return found
 
 
 @dataclass(frozen=True)
@@ -115,8 +119,6 @@ def encode(
 
     Raises TrainingError when some examples have a second text and others don't.
     """
-    vocabulary.need("pad", why="a batch of texts of different length")
-    assert vocabulary.pad is not None
     sides = [side for side in SIDES if any(side in example for example in examples)]
     if alone := [example for example in examples if any(side not in example for side in sides)]:
         raise TrainingError(f"example {alone[0].get('id')}: {fault(alone[0])}, as others have")
@@ -126,7 +128,7 @@ def encode(
     return Pairs(
         {side: [encoding.ids for encoding in tokenizer.encode_batch(found)] for side, found in texts.items()},
         {side: _numbers(found) for side, found in texts.items()},
-        vocabulary.pad,
+        vocabulary.filler,
     )
 
 
@@ -138,7 +140,7 @@ def _numbers(texts: Sequence[str]) -> np.ndarray:
 def vectors(model: Any, tensors: Mapping[str, torch.Tensor], side: str) -> torch.Tensor:
     """The direction of the mean of the last hidden states, float32 [B, D], of length 1."""
     mask = tensors[f"{side}_mask"]
-    states = model(input_ids=tensors[f"{side}_ids"], attention_mask=mask).last_hidden_state
+    states = encoder_of(model)(input_ids=tensors[f"{side}_ids"], attention_mask=mask).last_hidden_state
     # The mean points where the sum does.
     return normalize((states.float() * mask[:, :, None]).sum(dim=1), dim=-1)
 

@@ -16,6 +16,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
+from model_code.models.architectures import architectures
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.baselines import Baselines, attempted
@@ -25,7 +26,7 @@ from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import inputs_of, outputs, padded
 from model_code.task_types.tfidf import tfidf
 
-FAMILIES = ("modernbert", "bert")
+FAMILIES = architectures(AutoModelForSequenceClassification)
 FIELDS = {"text": Field("text"), "labels": Field("labels", target=True)}
 METRIC = SELECTION = "f1_macro"
 METRICS = ("f1_micro", "f1_macro", "average_precision")
@@ -60,7 +61,11 @@ def labels_of(examples: Sequence[Example]) -> list[str]:
 def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrainedModel:
     """A classifier of texts with one logit for each label."""
     return load_labelled(
-        directory, AutoModelForSequenceClassification, settings, problem_type="multi_label_classification"
+        directory,
+        AutoModelForSequenceClassification,
+        settings,
+        problem_type="multi_label_classification",
+        pad_token_id=vocabulary.filler,  # a decoder answers at the last token that is none
     )
 
 
@@ -93,8 +98,6 @@ def encode(
     examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
 ) -> Texts:
     """Texts with their special tokens, of `max_length` tokens at most."""
-    vocabulary.need("pad", why="a batch of texts of different length")
-    assert vocabulary.pad is not None
     tokenizer.no_padding()
     tokenizer.enable_truncation(settings.max_length)
     encodings = tokenizer.encode_batch([example["text"] for example in examples])
@@ -103,7 +106,7 @@ def encode(
         ids,
         _indicators(examples, settings) if "labels" in examples[0] else None,
         np.array(settings.label_weights or np.ones(len(settings.labels))),
-        vocabulary.pad,
+        vocabulary.filler,
     )
 
 

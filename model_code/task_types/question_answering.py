@@ -24,19 +24,22 @@ from tokenizers import Tokenizer
 from torch.nn.functional import cross_entropy
 from transformers import AutoModelForQuestionAnswering, PreTrainedModel
 
+from model_code.data.frames import frame_of
 from model_code.data.vocabulary import Vocabulary
 from model_code.data.windows import windows
 from model_code.errors import TrainingError
+from model_code.models.architectures import architectures
 from model_code.models.checkpoints import load_model
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.baselines import Baselines, attempted
+from model_code.task_types.labels import head_dropout
 from model_code.task_types.resampling import Resampled, mean
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import inputs_of, outputs, padded
 from model_code.task_types.words import OWN_SENTENCE_ENDS, SENTENCE_ENDS, composed, words
 
-FAMILIES = ("modernbert", "bert")
+FAMILIES = architectures(AutoModelForQuestionAnswering)
 FIELDS = {
     "question": Field("text"),
     "context": Field("text"),
@@ -95,7 +98,7 @@ def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrai
         directory,
         AutoModelForQuestionAnswering,
         num_labels=2,
-        classifier_dropout=settings.head_dropout,
+        **head_dropout(directory, settings),
     )
     return model
 
@@ -111,6 +114,7 @@ class Passages:
 
     contexts: Sequence[str]
     ids: Sequence[Sequence[int]]
+    types: Sequence[Sequence[int]]
     questions: Sequence[int]
     begins: Sequence[int]
     characters: Sequence[np.ndarray]
@@ -123,9 +127,9 @@ class Passages:
         return np.array([len(ids) for ids in self.ids], np.int64)
 
     def batch(self, items: np.ndarray) -> Batch:
-        """`input_ids`, `attention_mask`, `token_type_ids` (1: context), `allowed` [B, S]; `targets` [B, 2].
+        """`input_ids`, `attention_mask`, `token_type_ids`, `allowed` [B, S]; `targets` [B, 2].
 
-        Allowed are the tokens of the context, and [CLS].
+        Allowed are the tokens of the context, and the first of the row, such as [CLS].
         """
         ids, mask = padded([self.ids[i] for i in items], self.pad)
         begins = torch.tensor([self.begins[i] for i in items])[:, None]
@@ -134,7 +138,7 @@ class Passages:
         tensors = {
             "input_ids": ids,
             "attention_mask": mask,
-            "token_type_ids": ((begins <= places) & (places <= ends)).long(),
+            "token_type_ids": padded([self.types[i] for i in items], 0, ids.shape[1])[0],
             "allowed": ((begins <= places) & (places < ends)) | (places == 0),
         }
         counts = {}
@@ -151,41 +155,40 @@ def encode(
 
     A question takes half of that at most. Of several answers the first is learnt.
     """
-    vocabulary.need("pad", "cls", "sep", why="question answering")
-    assert vocabulary.pad is not None
-    assert vocabulary.cls is not None
-    assert vocabulary.sep is not None
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
+    frame = frame_of(tokenizer, vocabulary, pair=True)
     different = list(dict.fromkeys(example["context"] for example in examples))  # many questions share one
     found = tokenizer.encode_batch(different, add_special_tokens=False)
     contexts = dict(zip(different, found, strict=True))
     asked = tokenizer.encode_batch([e["question"] for e in examples], add_special_tokens=False)
-    ids, questions, begins, characters, targets = [], [], [], [], []
+    ids, types, questions, begins, characters, targets = [], [], [], [], [], []
     for number, (example, question) in enumerate(zip(examples, asked, strict=True)):
         context = contexts[example["context"]]
         if not context.ids:
             raise TrainingError(f"example {example.get('id', '?')}: its context has no text")
         offsets = np.array(context.offsets, np.int64)
         answer = _span(example, offsets, settings.options) if "answers" in example else None
-        start = [vocabulary.cls, *question.ids[: settings.max_length // 2], vocabulary.sep]
-        room = settings.max_length - len(start) - 1
+        said = question.ids[: settings.max_length // 2]
+        begin = len(frame.before) + len(said) + len(frame.between)
+        room = settings.max_length - begin - len(frame.after)
         for window in windows(len(context.ids), room, min(settings.options.overlap, room // 2)):
-            ids.append([*start, *context.ids[window.start : window.end], vocabulary.sep])
+            row, row_types = frame.around(said, context.ids[window.start : window.end])
+            ids.append(row)
+            types.append(row_types)
             questions.append(number)
-            begins.append(len(start))
+            begins.append(begin)
             characters.append(offsets[window.start : window.end])
             if answer is not None:
                 inside = window.start <= answer[0] and answer[1] < window.end
-                targets.append(answer + len(start) - window.start if inside else (0, 0))
+                targets.append(answer + begin - window.start if inside else (0, 0))
     return Passages(
         [example["context"] for example in examples],
         ids,
+        types,
         questions,
         begins,
         characters,
         np.array(targets, np.int64) if targets else None,
-        vocabulary.pad,
+        vocabulary.filler,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -13,9 +13,11 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForSeq2SeqLM, PreTrainedModel
 
+from model_code.data.frames import Frame, frame_of
 from model_code.data.padding import padded_length
-from model_code.data.vocabulary import Vocabulary
+from model_code.data.vocabulary import Vocabulary, load_tokenizer
 from model_code.errors import TrainingError
+from model_code.models.architectures import architectures
 from model_code.models.checkpoints import described_in, load_model
 from model_code.models.families import ENCODER_DECODERS
 from model_code.objectives.cross_entropy import scored
@@ -28,30 +30,36 @@ from model_code.task_types.texts import outputs, padded
 from model_code.task_types.tfidf import tfidf
 from model_code.task_types.words import HAN, composed, first_words, is_unspaced, words
 
-FAMILIES = tuple(ENCODER_DECODERS)
+FAMILIES = architectures(AutoModelForSeq2SeqLM)
 FIELDS = {"source": Field("text"), "target": Field("text", target=True)}
 # Of the figures the one that is as good for a summary as for a translation, and for every script.
 METRIC = "chrf"
 SELECTION = "loss"
+OUR_OWN = {"dropout": 0.1}
+DROPOUT = ("dropout", "dropout_rate", "attention_dropout", "activation_dropout")
 METRICS = ("bleu", "chrf", "rouge_1", "rouge_2", "rouge_l")
 
 
 @dataclass(frozen=True)
 class Options:
-    """`dropout` is that of every layer in training. A target is never longer than `max_target_length` tokens.
+    """`dropout` is that of every layer in training; None: the checkpoint's own, 0.1 for one made here.
+
+    A target is never longer than `max_target_length` tokens.
 
     With `beams` > 1 that many continuations are followed at a time, and the likeliest text is taken.
     """
 
-    dropout: float = 0.1
+    dropout: float | None = None
     max_target_length: int = 128
     beams: int = 1
 
     def __post_init__(self) -> None:
         """Raises TrainingError for a value that is no use."""
-        if self.dropout >= 1:
+        if self.dropout is not None and type(self.dropout) not in (int, float):
+            raise TrainingError(f"options.dropout is {self.dropout!r}; give a value such as 0.1")
+        if self.dropout is not None and self.dropout >= 1:
             raise TrainingError(f"options.dropout is {self.dropout}; it has to be below 1")
-        least = {"dropout": 0, "max_target_length": 2, "beams": 1}
+        least = {"max_target_length": 2, "beams": 1} | ({} if self.dropout is None else {"dropout": 0})
         if wrong := [name for name, value in least.items() if getattr(self, name) < value]:
             raise TrainingError(
                 f"options.{wrong[0]} is {getattr(self, wrong[0])}; the least is {least[wrong[0]]}"
@@ -85,14 +93,20 @@ def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrai
     """
     described = described_in(directory)
     check(settings, getattr(described, "max_position_embeddings", None))
-    dropouts = dict.fromkeys(ENCODER_DECODERS[described.model_type].DROPOUT, settings.options.dropout)
-    model: PreTrainedModel = load_model(directory, AutoModelForSeq2SeqLM, **dropouts)
-    return model
+    family, dropout = ENCODER_DECODERS.get(described.model_type), settings.options.dropout
+    names = family.DROPOUT if family else [name for name in DROPOUT if hasattr(described, name)]
+    dropouts = {} if dropout is None else dict.fromkeys(names, dropout)
+    model: Any = load_model(directory, AutoModelForSeq2SeqLM, **dropouts)
+    if family is None:  # where a text begins may be in the tokenizer alone, as a language
+        row, _ = _frame(load_tokenizer(directory), vocabulary).around([])
+        model.generation_config.decoder_start_token_id = int(_shifted(model, torch.tensor([row]))[0, 0])
+    loaded: PreTrainedModel = model
+    return loaded
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Token ids of each source and, in training, of each target; both end with the end token."""
+    """Token ids of each source and, in training, of each target; both have the end token."""
 
     sources: Sequence[Sequence[int]]
     targets: Sequence[Sequence[int]] | None
@@ -132,24 +146,30 @@ def encode(
     """Sources of `max_length` tokens at most, and targets of `max_target_length`, if there are any."""
     vocabulary.need("pad", "eos", why="a model that writes texts")
     assert vocabulary.pad is not None
-    eos = vocabulary.eos
-    assert eos is not None
+    frame = _frame(tokenizer, vocabulary)
 
     def cut(name: str, length: int) -> list[list[int]]:
         encodings = tokenizer.encode_batch([example[name] for example in examples], add_special_tokens=False)
-        return [[*encoding.ids[: length - 1], eos] for encoding in encodings]
+        return [frame.around(encoding.ids[: length - frame.size])[0] for encoding in encodings]
 
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
     sources = cut("source", settings.max_length)
     targets = cut("target", settings.options.max_target_length) if "target" in examples[0] else None
     return Pairs(sources, targets, tokenizer, vocabulary.pad)
 
 
+def _frame(tokenizer: Tokenizer, vocabulary: Vocabulary) -> Frame:
+    """What is around a text; an end token at least, since a model has to know when to stop."""
+    frame = frame_of(tokenizer, replace(vocabulary, cls=None, sep=None))
+    assert vocabulary.eos is not None
+    return frame if vocabulary.eos in frame.after else replace(frame, after=(vocabulary.eos,))
+
+
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
     """Cross-entropy of each target's tokens, given those before; smoothing is a penalty beside it."""
+    family = ENCODER_DECODERS.get(model.config.model_type)
+    if family is None:
+        return {"target": _by_its_own_forward(model, tensors, settings)}
     # A mask numbers documents, too: 1 is the only text of its row, 0 is padding.
-    family = ENCODER_DECODERS[model.config.model_type]
     states = family.hidden_states(
         model,
         tensors["input_ids"],
@@ -163,6 +183,34 @@ def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) 
         penalty = settings.label_smoothing * _overconfidence(model, hidden, tensors["targets"])
         score = score._replace(penalty=score.penalty + penalty)
     return {"target": score}
+
+
+def _by_its_own_forward(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> Score:
+    labels = torch.full_like(tensors["decoder_ids"], -100).flatten()
+    labels[tensors["places"]] = tensors["targets"]
+    said = model(
+        input_ids=tensors["input_ids"],
+        attention_mask=tensors["attention_mask"],
+        decoder_input_ids=_shifted(model, labels.view_as(tensors["decoder_ids"])),
+        use_cache=False,
+    )
+    logits = said.logits.flatten(0, 1).index_select(0, tensors["places"])
+    score = scored(logits, tensors["targets"], lambda logits: logits)
+    if settings.label_smoothing and torch.is_grad_enabled():
+        own = logits.float().gather(1, tensors["targets"][:, None]).squeeze(1)
+        above = (own - logits.float().mean(-1)).sum()
+        score = score._replace(penalty=score.penalty + settings.label_smoothing * above)
+    return score
+
+
+def _shifted(model: Any, labels: torch.Tensor) -> torch.Tensor:
+    """What the decoder is given for labels [B, T], -100 where there are none: each architecture's own way."""
+    if hasattr(model, "prepare_decoder_input_ids_from_labels"):
+        ids: torch.Tensor = model.prepare_decoder_input_ids_from_labels(labels)
+        return ids
+    begin = torch.tensor([0], device=labels.device)
+    filled = labels.masked_fill(labels == -100, model.config.pad_token_id)
+    return filled.roll(1, dims=1).index_fill(1, begin, model.config.decoder_start_token_id)
 
 
 def _overconfidence(model: Any, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

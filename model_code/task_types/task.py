@@ -63,13 +63,13 @@ class Settings:
     """What a task type is told about a run; written beside the model as `task.json`.
 
     `labels` are those of the training examples, sorted. `label_weights` are as many, or none. `options` are
-    the task's own.
+    the task's own. Without a `head_dropout` it is the checkpoint's own.
     """
 
     task: str
     labels: tuple[str, ...] = ()
     max_length: int = 128
-    head_dropout: float = 0.1
+    head_dropout: float | None = 0.1
     label_smoothing: float = 0.0
     label_weights: tuple[float, ...] = ()
     options: Any = field(default_factory=dict)
@@ -102,7 +102,8 @@ class TaskType(Protocol):
     texts to write beside its model by file name, such as a chat template; COMPARES_EXAMPLES where the loss of
     an example depends on the others of its batch, so that privacy, which bounds what each example does alone,
     is refused; and `check(settings, positions)`, which raises TrainingError for settings that can't be used,
-    before anything is trained (`positions` of the model, None where they have no end or are not known).
+    before anything is trained (`positions` of the model, None where they have no end or are not known);
+    OUR_OWN, options for a model that was pretrained here where these are others than for public checkpoints.
     """
 
     FAMILIES: tuple[str, ...]

@@ -6,6 +6,7 @@ items of similar length, and the batches are visited in random order.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -53,11 +54,33 @@ def bucketed_order(lengths: np.ndarray, batch_size: int, seed: int, epoch: int) 
 
 
 def inputs_of(model: Any, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """What an encoder reads of a batch; which text a token is of only where the family tells them apart."""
+    """What an encoder reads of a batch; which text a token is of only where the model tells them apart."""
     known = ["input_ids", "attention_mask"]
-    if model.config.model_type == "bert":
+    if tells_texts_apart(model.config):
         known.append("token_type_ids")
     return {name: tensors[name] for name in known if name in tensors}
+
+
+def tells_texts_apart(config: Any) -> bool:
+    """Whether a model has an embedding for each of the two texts of a pair."""
+    return getattr(config, "type_vocab_size", 0) > 1
+
+
+def told_cut(whole: np.ndarray, kept: np.ndarray, max_length: int) -> dict[str, int]:
+    """How many examples are longer than `max_length` and what of them is cut, in tokens; told on stderr.
+
+    `whole` and `kept` are the lengths before and after; windows cut nothing, and there are more of them.
+    """
+    lost = whole - kept if len(whole) == len(kept) else np.zeros(1, np.int64)
+    cut = {"cut_examples": int((lost > 0).sum()), "cut_tokens": int(lost.sum())}
+    if cut["cut_examples"]:
+        share = cut["cut_tokens"] / whole.sum()
+        print(
+            f"{cut['cut_examples']:,} of {len(whole):,} examples are longer than max_length {max_length}: "
+            f"{cut['cut_tokens']:,} of {whole.sum():,} tokens ({share:.1%}) are cut",
+            file=sys.stderr,
+        )
+    return cut
 
 
 class BucketedBatches:

@@ -20,9 +20,11 @@ import torch
 from tokenizers import Encoding, Tokenizer
 from transformers import AutoModelForTokenClassification, PreTrainedModel
 
+from model_code.data.frames import frame_of
 from model_code.data.vocabulary import Vocabulary
 from model_code.data.windows import windows
 from model_code.errors import TrainingError
+from model_code.models.architectures import architectures
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.baselines import Baselines, attempted
@@ -31,7 +33,7 @@ from model_code.task_types.resampling import Resampled, micro_f1
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import inputs_of, outputs, padded
 
-FAMILIES = ("modernbert", "bert")
+FAMILIES = architectures(AutoModelForTokenClassification)
 FIELDS = {"words": Field("words"), "tags": Field("tags", target=True)}
 METRIC = SELECTION = "f1"
 METRICS = ("accuracy", "precision", "recall", "f1")  # and all but the first of each type, as f1_LOC
@@ -119,22 +121,17 @@ def encode(
     A word that the tokenizer makes nothing of (a control character) has no place: it is not trained on, and
     is predicted to be outside.
     """
-    vocabulary.need("pad", "cls", "sep", why="token classification")
-    assert vocabulary.pad is not None
-    assert vocabulary.cls is not None
-    assert vocabulary.sep is not None
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
+    frame = frame_of(tokenizer, vocabulary)
     encodings = tokenizer.encode_batch([" ".join(e["words"]) for e in examples], add_special_tokens=False)
     borders = np.cumsum([0, *(len(example["words"]) for example in examples)])
-    room = settings.max_length - 2
+    room = settings.max_length - frame.size
     ids, places, words = [], [], []
     for example, encoding, first in zip(examples, encodings, borders[:-1], strict=True):
         begins, known = _first_tokens(example["words"], encoding)
         for window in windows(len(encoding), room, int(room * OVERLAP)):
             own = known & (window.own_start <= begins) & (begins < window.own_end)
-            ids.append([vocabulary.cls, *encoding.ids[window.start : window.end], vocabulary.sep])
-            places.append(begins[own] - window.start + 1)
+            ids.append(frame.around(encoding.ids[window.start : window.end])[0])
+            places.append(begins[own] - window.start + len(frame.before))
             words.append(first + np.flatnonzero(own))
     return Sentences(
         ids,
@@ -143,7 +140,7 @@ def encode(
         borders,
         _targets(examples, settings) if "tags" in examples[0] else None,
         np.array(settings.label_weights or np.ones(len(settings.labels))),
-        vocabulary.pad,
+        vocabulary.filler,
     )
 
 

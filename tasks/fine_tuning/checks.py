@@ -41,12 +41,14 @@ def check_against_task(
     """
     from model_code.comparison import require_logits
     from model_code.errors import TrainingError
+    from model_code.models.families import FAMILIES
     from model_code.task_types.task import Settings, options_of, task_named
 
     task = task_named(task_type)
     if family and family not in task.FAMILIES:
+        ours = ", ".join(name for name in FAMILIES if name in task.FAMILIES)
         raise RecipeError(
-            f"fine_tune: the task {task_type} is for the families {', '.join(task.FAMILIES)}, "
+            f"fine_tune: the task {task_type} is for the families {ours}, "
             f"pretrain.family is {family}; set it to one of them, and tokenize.family to what it reads"
         )
     try:

@@ -72,11 +72,11 @@ def test_a_model_of_another_architecture_is_refused(pretrained: Path, tmp_path: 
     job = fine_tune_job(pretrained, tmp_path)
     shutil.copytree(pretrained / "model", tmp_path / "model")
     config = json.loads((tmp_path / "model" / "config.json").read_text(encoding="utf-8")) | {
-        "model_type": "llama"
+        "model_type": "marian"
     }
     (tmp_path / "model" / "config.json").write_text(json.dumps(config), encoding="utf-8")
     job.paths["model"] = tmp_path / "model"
-    with pytest.raises(TrainingError, match=r"task classification is for .* is of the family llama"):
+    with pytest.raises(TrainingError, match=r"task classification is for .* is of the family marian"):
         fine_tune(job, quiet_reporter())
 
 

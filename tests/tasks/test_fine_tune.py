@@ -50,11 +50,11 @@ def test_another_teacher_in_the_same_folder_is_another_input(tmp_path: Path) -> 
     ("task", "family", "values", "demanded", "said"),
     [
         (
-            "classification",
-            "gpt2",
+            "instructions",
+            "bert",
             {},
             [],
-            "fine_tune: the task classification is for the families modernbert",
+            "fine_tune: the task instructions is for the families gpt2, llama, pretrain.family is bert",
         ),
         ("seq2seq", "t5", {"options": {"beam": 4}}, [], r"fine_tune.options: .*'beam'"),
         ("seq2seq", "t5", {"options": {"beams": 0}}, [], r"fine_tune.options: options.beams is 0"),

@@ -39,6 +39,7 @@ def test_a_value_out_of_range_is_named(values: dict[str, Any], place: str) -> No
 @pytest.mark.parametrize(
     ("values", "said"),
     [
+        ({"lora": {}, "freeze": 0}, "lora leaves all of the model's own weights as they are"),
         ({"r_drop": 5, "distill": {"teacher": "large"}}, "r_drop and distill each replace the loss"),
         ({"privacy": {"epsilon": 8}, "class_weights": True}, "class_weights, which counts labels"),
         ({"privacy": {"epsilon": 8}, "distill": {"teacher": "large"}}, "distill, which has a teacher"),
@@ -65,3 +66,18 @@ def test_how_a_training_is_carried_out_is_no_part_of_its_name() -> None:
     other = PretrainConfig(micro_batch=4, devices=2, parallel="ddp", checkpoint_every=7).what_counts()
     assert usual == other
     assert not how & usual.keys()
+
+
+def test_what_is_left_open_follows_from_what_a_training_starts_from() -> None:
+    own = FineTuningConfig()
+    assert (own.learning_rate, own.muon_learning_rate, own.head_dropout) == (0.001, 0.006, 0.1)
+    assert own.settled(86_000_000) == own
+    public = FineTuningConfig(start_from="folder")
+    assert (public.learning_rate, public.head_dropout) == (None, None)
+    rates = [public.settled(weights).learning_rate for weights in (1_000, 86_000_000, 4 * 86_000_000)]
+    assert rates == [1e-3, 5e-5, 2.5e-5]
+    assert public.settled(86_000_000).muon_learning_rate == pytest.approx(2.5e-4)
+    adapters = FineTuningConfig.model_validate({"start_from": "folder", "lora": {}})
+    assert adapters.settled(86_000_000).learning_rate == pytest.approx(5e-4)
+    asked = FineTuningConfig(start_from="folder", learning_rate=0.01, muon_learning_rate=0.02)
+    assert asked.settled(86_000_000) == asked

@@ -1,0 +1,71 @@
+"""What a tokenizer puts around a text, and around and between two: as the model was pretrained to see them.
+
+BERT has `[CLS] first [SEP] second [SEP]`, RoBERTa `<s> first </s></s> second </s>`, T5 an end token only,
+GPT-2 nothing. A task that cuts texts into windows needs these tokens by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from tokenizers import Tokenizer
+
+from model_code.data.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Ids before the first text, between both, and after the last; `types` tells the texts apart, 0 and 1.
+
+    `types` are those of what is before, the first text, what is between, the second text, and what is after.
+    """
+
+    before: tuple[int, ...]
+    between: tuple[int, ...]
+    after: tuple[int, ...]
+    types: tuple[int, int, int, int, int] = (0, 0, 0, 1, 1)
+
+    @property
+    def size(self) -> int:
+        """Tokens that it takes from the room of the texts."""
+        return len(self.before) + len(self.between) + len(self.after)
+
+    def around(self, first: Sequence[int], second: Sequence[int] = ()) -> tuple[list[int], list[int]]:
+        """Ids of the framed texts, and the type of each."""
+        parts = (self.before, first, self.between, second, self.after)
+        ids = [token for part in parts for token in part]
+        return ids, [type for part, type in zip(parts, self.types, strict=True) for _ in part]
+
+
+def frame_of(tokenizer: Tokenizer, vocabulary: Vocabulary, *, pair: bool = False) -> Frame:
+    """The frame of one text, or of a pair.
+
+    Where a tokenizer puts nothing between two texts, the separators are those of the vocabulary, if any.
+    """
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    names = chain("a1.", tokenizer.get_vocab())
+    text = next(name for name in names if tokenizer.encode(name, add_special_tokens=False).ids)
+    encoding = tokenizer.encode(text, text) if pair else tokenizer.encode(text)
+    places = [[i for i, of in enumerate(encoding.sequence_ids) if of == part] for part in range(1 + pair)]
+    ids, (first, last) = encoding.ids, (places[0], places[-1])
+    before, after = tuple(ids[: first[0]]), tuple(ids[last[-1] + 1 :])
+    between = tuple(ids[first[-1] + 1 : last[0]]) if pair else ()
+    lacking = not between if pair else not before + after
+    if lacking and vocabulary.cls is not None and vocabulary.sep is not None:
+        return Frame((vocabulary.cls,), (vocabulary.sep,) if pair else (), (vocabulary.sep,))
+    types = encoding.type_ids
+    return Frame(
+        before,
+        between,
+        after,
+        (
+            types[0],
+            types[first[0]],
+            types[first[-1] + 1] if between else 0,
+            types[last[0]],
+            types[-1],
+        ),
+    )

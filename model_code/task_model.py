@@ -1,0 +1,97 @@
+"""The model of a task: as it is loaded from a checkpoint to be trained, and as it is saved for everyone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+from transformers import PreTrainedModel
+
+from model_code.config.fine_tuning import FineTuningRun
+from model_code.data.padding import padded_length
+from model_code.data.vocabulary import Vocabulary, save_described
+from model_code.errors import TrainingError
+from model_code.models.architectures import freeze_lowest, layer_weights, positions_of, require_entries
+from model_code.models.families import FAMILIES
+from model_code.task_types.task import Settings, TaskType, write_settings
+from model_code.task_types.texts import tells_texts_apart
+
+# The names that configurations have for dropout, the first that one has for all the others.
+DROPOUT = (
+    "hidden_dropout_prob",
+    "hidden_dropout",
+    "dropout",
+    "dropout_rate",
+    "resid_pdrop",
+    "attention_dropout",
+)
+
+
+def starting_model(
+    directory: Path, task: TaskType, vocabulary: Vocabulary, settings: Settings, config: FineTuningRun
+) -> PreTrainedModel:
+    """The model of a task as its training begins.
+
+    Raises TrainingError when the checkpoint can't do the task, or not with this tokenizer or length.
+    """
+    torch.manual_seed(config.seed)  # a head that the checkpoint lacks starts at random
+    require_family(directory, settings.task, task)
+    model = task.load(directory, vocabulary, settings)
+    require_entries(model, vocabulary.size)
+    if config.freeze is not None:
+        freeze_lowest(model, config.freeze)
+    positions = positions_of(model)
+    if positions is not None and (width := padded_length(config.max_length)) > positions:
+        raise TrainingError(
+            f"max_length {config.max_length} (rows of up to {width} tokens) is more than the {positions} "
+            "positions of the model; lower it or start from a model with more"
+        )
+    return model
+
+
+def chosen_values(model: PreTrainedModel, config: FineTuningRun) -> dict[str, float]:
+    """The values that were left open, as they were chosen by the checkpoint."""
+    found = {"learning_rate": config.learning_rate, "layer_weights": layer_weights(model)}
+    if config.optimizer == "muon":
+        found["muon_learning_rate"] = config.muon_learning_rate
+    known = (getattr(model.config, name, None) for name in DROPOUT)
+    found["dropout"] = next((value for value in known if isinstance(value, float)), 0.0)
+    return {name: float(value) for name, value in found.items() if value is not None}
+
+
+def require_family(directory: Path, name: str, task: TaskType) -> None:
+    """Raise TrainingError when the checkpoint is of an architecture that can't do the task."""
+    path = directory / "config.json"
+    found = json.loads(path.read_text(encoding="utf-8")).get("model_type") if path.is_file() else None
+    if found is not None and found not in task.FAMILIES:
+        ours = ", ".join(family for family in FAMILIES if family in task.FAMILIES)
+        raise TrainingError(
+            f"the task {name} is for the families {ours} and others that transformers has a model for it of, "
+            f"the model in {directory} is of the family {found}; start from another one"
+        )
+
+
+def save_task_model(
+    model: PreTrainedModel,
+    task: TaskType,
+    tokenizer: Tokenizer,
+    vocabulary: Vocabulary,
+    settings: Settings,
+    config: FineTuningRun,
+    source: Path,
+    directory: Path,
+) -> None:
+    """Write a checkpoint with its task and its tokenizer, which cuts texts where training did."""
+    model.save_pretrained(directory)
+    tokenizer.save(str(directory / "tokenizer.json"))
+    if config.start_from:
+        types = ["token_type_ids"] if tells_texts_apart(model.config) else []
+        inputs = ["input_ids", *types, "attention_mask"]
+        save_described(tokenizer, source, vocabulary, directory, inputs)
+    elif (described := source / "tokenizer_config.json").is_file():
+        (directory / described.name).write_bytes(described.read_bytes())
+    for name, text in getattr(task, "FILES", {}).items():
+        (directory / name).write_text(text, encoding="utf-8")
+    write_settings(settings, directory)
