@@ -70,9 +70,9 @@ def pairs() -> Iterator[Any]:
 
 
 def example(task: str, rng: random.Random) -> dict[str, Any]:
-    words = rng.sample(WORDS[2:], k=rng.randint(3, 6))
     key = rng.choice(WORDS[:2])
-    words.insert(rng.randrange(len(words)), key)
+    words = [*rng.sample(WORDS[2:], k=rng.randint(2, 4)), key, key, key]  # so plain that a few steps show it
+    rng.shuffle(words)
     text = " ".join(words)
     other = " ".join(words[::-1])
     return {
@@ -99,7 +99,7 @@ def job_of(checkpoint: Path, home: Path, task: str, **config: Any) -> Job:
         rng = random.Random(seed)
         rows = [json.dumps(example(task, rng)) + "\n" for _ in range(count)]
         (data / f"{split}.jsonl").write_text("".join(rows), encoding="utf-8")
-    values = {"task": task, "start_from": "tiny", "max_length": 32, "batch_size": 8, "epochs": 3}
+    values = {"task": task, "start_from": "tiny", "max_length": 32, "batch_size": 8, "epochs": 8}
     values |= {"learning_rate": 5e-3, "precision": "float32"}
     if task == "instructions":
         values["options"] = {"max_reply": 8}
@@ -114,7 +114,7 @@ def test_it_learns_and_answers_alike_in_plain_transformers(name: str, task: str,
     metrics = fine_tune(job_of(checkpoint, tmp_path, task), quiet_reporter())
     rows = (tmp_path / "output" / "history.jsonl").read_text(encoding="utf-8").splitlines()
     losses = [json.loads(row)["loss"] for row in rows]
-    assert sum(losses[-4:]) < sum(losses[:4])
+    assert sum(losses[-6:]) < sum(losses[:6])
 
     directory = tmp_path / "output" / "model"
     plain, info = KINDS[task].from_pretrained(directory, output_loading_info=True)
