@@ -101,14 +101,14 @@ def job_of(checkpoint: Path, home: Path, task: str, **config: Any) -> Job:
         (data / f"{split}.jsonl").write_text("".join(rows), encoding="utf-8")
     values = {"task": task, "start_from": "tiny", "max_length": 32, "batch_size": 8, "epochs": 8}
     values |= {"learning_rate": 5e-3, "precision": "float32"}
-    if task == "instructions":
-        values["options"] = {"max_reply": 8}
+    if options := {"instructions": {"max_reply": 8}, "seq2seq": {"max_target_length": 32}}.get(task):
+        values["options"] = options
     (home / "output").mkdir()
     paths = {"model": checkpoint, "data": data, "output": home / "output", "scratch": home / "scratch"}
     return Job(paths, values | config)
 
 
-@pytest.mark.parametrize(("name", "task"), pairs())
+@pytest.mark.parametrize(("name", "task"), [*pairs()])
 def test_it_learns_and_answers_alike_in_plain_transformers(name: str, task: str, tmp_path: Path) -> None:
     checkpoint = published(name, tmp_path / "published", torch.bfloat16 if name == "llama" else torch.float32)
     metrics = fine_tune(job_of(checkpoint, tmp_path, task), quiet_reporter())
