@@ -53,7 +53,7 @@ def document_examples(documents: Path, splits: Path, config: DocumentsExamples, 
     from model_code.task_types.task import task_named
 
     task = task_named(config.task)
-    fields = Fields(task.FIELDS, config.columns, config.separator)
+    fields = Fields(task.FIELDS, config.columns, config.separator, names=config.names)
     fields.check(config.min_words, "min_words")
     fields.check(config.max_words, "max_words")
     found, left_out = list(_found(documents, task, fields, config)), dict[str, str]()
