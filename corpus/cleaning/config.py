@@ -51,10 +51,7 @@ class RepairConfig(Config):
 class FiltersConfig(Config):
     """Which rule sets a document has to pass."""
 
-    sets: tuple[RuleSet, ...] = Field(
-        default=("basic",),
-        description="rule sets, applied in this order; `filters: none` is short for an empty list",
-    )
+    sets: tuple[RuleSet, ...] = Field(default=("basic",), description="rule sets, applied in this order")
     thresholds: dict[str, dict[str, float]] = Field(
         default={}, description="changes to the rule sets' table: language (or `all`) -> rule -> threshold"
     )
@@ -167,7 +164,9 @@ class CleanConfig(Config):
     )
     boilerplate: BoilerplateConfig = BoilerplateConfig()
     repair: RepairConfig = RepairConfig()
-    filters: Filters = FiltersConfig()
+    filters: Filters = Field(
+        default=FiltersConfig(), description="what a document has to pass; none: nothing, as with no sets"
+    )
     personal_data: PersonalDataConfig = PersonalDataConfig()
     word_lists: WordListsConfig = WordListsConfig()
     decontaminate: DecontaminateConfig = DecontaminateConfig()

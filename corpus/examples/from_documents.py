@@ -111,16 +111,17 @@ def _rows(documents: Path) -> Iterator[Row]:
 def _unfit(parts: Parts, fields: Fields, config: DocumentsExamples) -> str:
     """Why no example can be made of a document; empty when one can."""
     for name, field in fields.fields.items():
-        for column in fields.columns_of(name):
+        words, columns = 0, fields.columns_of(name)
+        for column in columns:
             part = _part(parts, column)
             nothing = is_missing(part) or (part == "" and field.kind != "labels")
             if nothing and (field.required or name in config.columns):
                 return f"documents without {column}"
-            words = len(str("" if nothing else part).split())
-            if words < config.min_words.get(name, 0):
-                return f"documents with fewer than {config.min_words[name]} words in {column}"
-            if words > config.max_words.get(name, words):
-                return f"documents with more than {config.max_words[name]} words in {column}"
+            words += len(str("" if nothing else part).split())
+        if words < config.min_words.get(name, 0):
+            return f"documents with fewer than {config.min_words[name]} words in {', '.join(columns)}"
+        if words > config.max_words.get(name, words):
+            return f"documents with more than {config.max_words[name]} words in {', '.join(columns)}"
     return ""
 
 
