@@ -64,7 +64,7 @@ class FiltersConfig(Config):
 
 
 def _without_rules(values: Any) -> Any:
-    if isinstance(values, str) and values != NONE:
+    if values != NONE and not isinstance(values, dict | FiltersConfig):
         raise ValueError(f"give {NONE}, or a section with sets and thresholds")
     return {"sets": ()} if values == NONE else values
 

@@ -210,7 +210,8 @@ class FilesExamples(_Examples):
         for split, files in self.files.items():
             if isinstance(files, dict) != isinstance(self.train, dict):
                 raise ValueError(
-                    f"{split} is named otherwise than train; name one file for both, or one a field"
+                    f"{split} is named otherwise than train; name one file for both (where it has other "
+                    "columns with `path` and `columns`), or one a field"
                 )
             if isinstance(files, dict) and (self.format not in ("auto", "parallel") or len(files) < 2):
                 raise ValueError(f"{split} names files by field, which is for two or more of format parallel")

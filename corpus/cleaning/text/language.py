@@ -56,8 +56,8 @@ def languages_of(texts: pa.StringArray, languages: tuple[str, ...] | Literal["an
     """The ISO 639-1 code among `languages` that each text is written in, `und` for none of them.
 
     The script must be one of the recipe's languages; among languages of one script CLD2 decides. Where it
-    is not sure (short texts, code), the text counts as the recipe's first language of that script; where the
-    recipe takes any, as `und`.
+    is not sure (short texts, code), the text counts as the recipe's first language of that script. Where the
+    recipe takes any, it is what CLD2 holds for likeliest, or `und`.
     """
     is_any = languages == ANY
     codes = get_args(Language) if is_any else languages

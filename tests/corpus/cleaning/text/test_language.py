@@ -44,7 +44,7 @@ QUOTING = (
         ("这个耳机", ANY, "zh"),
         ("Αυτό είναι ένα ελληνικό κείμενο.", ANY, UNKNOWN),
         (SWEDISH, ANY, UNKNOWN),
-        ("Xqzt", ANY, UNKNOWN),
+        ("12 34", ANY, UNKNOWN),
     ],
 )
 def test_language(text: str, languages: tuple[str, ...] | Literal["any"], expected: str) -> None:
