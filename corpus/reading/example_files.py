@@ -15,7 +15,7 @@ from corpus.documents import Item
 from corpus.errors import CorpusError, SourceError
 from corpus.reading.containers import Entry, entries
 from corpus.reading.decoding import decode
-from corpus.reading.locations import listed, opened
+from corpus.reading.locations import listed, opened, path_below
 from corpus.reading.skipped import UNREADABLE, Skipped, explained
 
 MOST_BYTES = 2**32  # of one file, after unpacking
@@ -41,13 +41,16 @@ class File(NamedTuple):
     """A file's address, its name without the suffix of a compression, its text, and what that was in.
 
     The text is without byte-order marks at the beginnings of lines, where files were joined, and its lines
-    end with a line feed (and perhaps a carriage return before it).
+    end with a line feed (and perhaps a carriage return before it). `path` is the way to it from the folder on
+    that the recipe names; of a member of an archive `member` is the way within that.
     """
 
     uri: str
     name: str
     text: str
     encoding: str = "utf-8"
+    path: str = ""
+    member: str = ""
 
     @property
     def entry(self) -> Entry:
@@ -66,7 +69,9 @@ def files_of(path: str) -> Iterator[File]:
             file = opened(item, path, None)
             with closing(file.stream):
                 for entry in entries(item.uri, file.stream, file.size, MOST_BYTES, _refuse):
-                    yield _decoded(entry.uri, entry.name, entry.stream.read())
+                    text, encoding = _decoded(entry.uri, entry.stream.read())
+                    member = entry.uri.removeprefix(item.uri).removeprefix("!")
+                    yield File(entry.uri, entry.name, text, encoding, path_below(item.uri, path), member)
         except CorpusError:
             raise
         except (Skipped, *UNREADABLE) as error:
@@ -103,7 +108,8 @@ def items_of(path: str) -> list[Item]:
         raise CorpusError(f"examples: {str(error).removeprefix('files: ')}") from error
 
 
-def _decoded(uri: str, name: str, raw: bytes) -> File:
+def _decoded(uri: str, raw: bytes) -> tuple[str, str]:
+    """The text of a file, and the encoding that it was in."""
     if kind := next((kind for start, kind in _OTHER_KINDS.items() if raw.startswith(start)), ""):
         raise CorpusError(f"examples: {uri} can't be read: it is {kind}")
     try:
@@ -115,7 +121,7 @@ def _decoded(uri: str, name: str, raw: bytes) -> File:
         raise _unreadable(uri, problem) from None
     if "\n" not in text:
         text = text.replace("\r", "\n")
-    return File(uri, name, text.lstrip(_MARK).replace(f"\n{_MARK}", "\n"), encoding)
+    return text.lstrip(_MARK).replace(f"\n{_MARK}", "\n"), encoding
 
 
 def _refuse(uri: str, problem: Skipped) -> None:

@@ -145,7 +145,9 @@ def check_examples(config: FilesExamples | DocumentsExamples, offered: Mapping[s
 
     fields = task_named(config.task).FIELDS
     named: dict[str, Mapping[str, Any]] = {"columns": config.columns}
-    if isinstance(config, DocumentsExamples):
+    if isinstance(config, FilesExamples):
+        named |= {f"{split}.columns": config.other_columns(split) for split in config.files}
+    else:
         named |= {"min_words": config.min_words, "max_words": config.max_words}
     for key, of_fields in named.items():
         if unknown := sorted(set(of_fields) - fields.keys()):
@@ -158,11 +160,12 @@ def check_examples(config: FilesExamples | DocumentsExamples, offered: Mapping[s
     known = {*PARTS, *(key for keys in offered.values() for key in keys)}
     for name, field in fields.items():
         column = config.columns.get(name, name)
-        if (name in config.columns or (field.required and not field.named)) and column not in known:
+        missing = sorted(set([column] if isinstance(column, str) else column) - known)
+        if (name in config.columns or (field.required and not field.named)) and missing:
             raise RecipeError(
-                f"examples.columns: {name} is to be {column!r}, and no source gives its documents that; they "
-                f"have {', '.join(sorted(known))}. Correct examples.columns, or add {column!r} to the "
-                "meta_fields of a source"
+                f"examples.columns: {name} is to be {missing[0]!r}, and no source gives its documents that; "
+                f"they have {', '.join(sorted(known))}. Correct examples.columns, or add {missing[0]!r} to "
+                "the meta_fields of a source"
             )
     labels = [name for name, field in fields.items() if field.kind == "label"]
     if labels and len(set(config.only)) == 1:

@@ -134,8 +134,6 @@ def test_labels_in_columns_of_their_own(tmp_path: Any) -> None:
         CorpusError, match=r"no column 'labels' for labels.*columns of 0 and 1: name them in a list"
     ):
         read("multi_label", "a.csv")
-    with pytest.raises(CorpusError, match="columns names several columns for 'text'; only labels"):
-        read("multi_label", "a.csv", columns={"text": ["text"]})
 
 
 def test_files_in_other_encodings_are_read_and_noted(tmp_path: Any) -> None:
