@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +45,8 @@ KINDS: dict[str, Any] = {
     "seq2seq": AutoModelForSeq2SeqLM,
     "instructions": AutoModelForCausalLM,
 }
+# What is written may not be longer than the tiny models have positions.
+LENGTHS: dict[str, dict[str, int]] = {"instructions": {"max_reply": 8}, "seq2seq": {"max_target_length": 32}}
 # One for each way in which an architecture or a tokenizer is unlike the others; all the rest are slow.
 QUICK = {
     ("bert", "question_answering"),
@@ -101,8 +102,8 @@ def job_of(checkpoint: Path, home: Path, task: str, **config: Any) -> Job:
         (data / f"{split}.jsonl").write_text("".join(rows), encoding="utf-8")
     values = {"task": task, "start_from": "tiny", "max_length": 32, "batch_size": 8, "epochs": 8}
     values |= {"learning_rate": 5e-3, "precision": "float32"}
-    if options := {"instructions": {"max_reply": 8}, "seq2seq": {"max_target_length": 32}}.get(task):
-        values["options"] = options
+    if task in LENGTHS:
+        values["options"] = LENGTHS[task]
     (home / "output").mkdir()
     paths = {"model": checkpoint, "data": data, "output": home / "output", "scratch": home / "scratch"}
     return Job(paths, values | config)
@@ -214,10 +215,8 @@ def test_packed_rows_score_like_the_stock_forward(
     task = "seq2seq" if name in ENCODER_DECODERS else "instructions"
     checkpoint = published(name, tmp_path)
     module, vocabulary = task_named(task), vocabulary_of(checkpoint)
-    settings = Settings(task, max_length=32, label_smoothing=0.1 * (task == "seq2seq"))
-    settings = replace(
-        settings, options=module.Options(**({"max_reply": 8} if task == "instructions" else {}))
-    )
+    options = module.Options(**LENGTHS[task])
+    settings = Settings(task, max_length=32, label_smoothing=0.1 * (task == "seq2seq"), options=options)
     rng = random.Random(3)
     data = module.encode(
         [example(task, rng) for _ in range(8)], tokenizer_of(ARCHITECTURES[name][0]), vocabulary, settings
