@@ -41,13 +41,14 @@ class File(NamedTuple):
     """A file's address, its name without the suffix of a compression, its text, and what that was in.
 
     The text is without byte-order marks at the beginnings of lines, where files were joined, and its lines
-    end with a line feed (and perhaps a carriage return before it).
+    end with a line feed (and perhaps a carriage return before it). `is_cut` says that there is more of it.
     """
 
     uri: str
     name: str
     text: str
     encoding: str = "utf-8"
+    is_cut: bool = False
 
     @property
     def entry(self) -> Entry:
@@ -55,8 +56,11 @@ class File(NamedTuple):
         return Entry(self.uri, self.name, BufferedReader(BytesIO(self.text.encode())), seekable=True)  # type: ignore[arg-type]
 
 
-def files_of(path: str) -> Iterator[File]:
+def files_of(path: str, most: int = MOST_BYTES) -> Iterator[File]:
     """The files that a path, glob or URL matches, sorted; of an archive its members.
+
+    Args:
+        most: of a longer file (after unpacking) the lines that end within so many bytes.
 
     Raises:
         CorpusError: there is none, or one can't be read.
@@ -66,7 +70,10 @@ def files_of(path: str) -> Iterator[File]:
             file = opened(item, path, None)
             with closing(file.stream):
                 for entry in entries(item.uri, file.stream, file.size, MOST_BYTES, _refuse):
-                    yield _decoded(entry.uri, entry.name, entry.stream.read())
+                    raw = entry.stream.read(most + 1)
+                    is_cut = len(raw) > most
+                    text = _decoded(entry.uri, entry.name, _whole_lines(raw[:most]) if is_cut else raw)
+                    yield text._replace(is_cut=is_cut)
         except CorpusError:
             raise
         except (Skipped, *UNREADABLE) as error:
@@ -116,6 +123,14 @@ def _decoded(uri: str, name: str, raw: bytes) -> File:
     if "\n" not in text:
         text = text.replace("\r", "\n")
     return File(uri, name, text.lstrip(_MARK).replace(f"\n{_MARK}", "\n"), encoding)
+
+
+def _whole_lines(raw: bytes) -> bytes:
+    """The beginning of a file up to its last line end; all of it where it has none."""
+    end = raw.rfind(b"\n") + 1
+    # In UTF-16 a line feed has two bytes.
+    end += raw[end : end + 1] == b"\0" and end % 2
+    return raw[:end] if end else raw
 
 
 def _refuse(uri: str, problem: Skipped) -> None:
