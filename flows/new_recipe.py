@@ -16,7 +16,7 @@ from tasks.contract.console import console, progress
 from tasks.contract.errors import RecipeError
 
 LONGEST_NAME = 60
-_HUB = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{7,40}")
+_HUB = re.compile(r"[\w.-]+(?:/[\w.-]+)?@[0-9a-f]{7,40}")
 _REGISTRY = re.compile(r"models:/[^/@]+(@\w+|/\d+)")
 # Endings that the endpoint and adapters need for themselves.
 _KEPT = re.compile(r"-(candidate|adapter|v\d+-labels)$")

@@ -62,8 +62,8 @@ def summary(draft: Draft) -> Iterator[str]:
     for split, sample in seen.samples.items():
         parts = [_FORMATS.get(sample.format, sample.format), *_written(sample), _rows(sample)]
         paths = " ".join(seen.given.files[split])
-        found = ", found beside it" if set(seen.given.files[split]) & set(seen.given.beside) else ""
-        yield f"{split}: {paths}{found}: {', '.join(parts)}"
+        beside = ", found beside it" if set(seen.given.files[split]) & set(seen.given.beside) else ""
+        yield f"{split}: {paths}{beside}: {', '.join(parts)}"
     if seen.train.format not in (PARALLEL, LABELLED_FOLDERS, "conll"):
         for column in seen.columns[:MOST_COLUMNS]:
             yield f"  {shown(column.name)}: {_column(column, len(seen.train.rows))}"
