@@ -30,6 +30,11 @@ CUT = (
 # Small ones with safetensors; that of English, that of any language, and those of tasks that write.
 ENGLISH, ANY_LANGUAGE = "sentence-transformers/all-MiniLM-L6-v2", "intfloat/multilingual-e5-small"
 WRITES = {"seq2seq": "google-t5/t5-small", "instructions": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+KINDS = {
+    **{"text": "short texts", "whole": "whole numbers", "number": "numbers", "truth": "true or false"},
+    **{"list": "lists of texts", "numbers": "lists of numbers", "messages": "conversations"},
+    **{"answers": "answers", "other": "something else"},
+}
 _FORMATS = {
     "csv": "CSV",
     "tsv": "TSV",
@@ -146,7 +151,8 @@ def shown(name: str) -> str:
 
 def _files(draft: Draft) -> Iterator[str]:
     splits = {"validation", "test"} - set(draft.seen.samples)
-    note = f"a tenth of it each for {' and '.join(sorted(splits, reverse=True))}" if splits else ""
+    note = "a tenth of it each for validation and test" if len(splits) == 2 else ""
+    note = note or (f"a tenth of it for {splits.pop()}" if splits else "")
     for split, files in draft.seen.given.files.items():
         if draft.seen.train.format == PARALLEL:
             by_path = dict(zip(draft.seen.given.files["train"], files, strict=True))
@@ -232,25 +238,18 @@ def _rows(sample: Sample) -> str:
 
 
 def _column(column: Column, rows: int) -> str:
-    """What is in a column, and how many rows have nothing there."""
+    """What kind of thing is in a column, and how many rows have nothing there; no value of it is told."""
     gaps = f", {rows - column.filled:,} empty" if column.filled < rows else ""
-    match column.kind:
-        case "text" if column.lengths and not (column.counts and column.distinct <= 50):
-            return f"text, {_lengths(column.lengths)}, {column.distinct:,} different{gaps}"
-        case "text" | "whole" | "truth" if column.counts and column.distinct <= 50:
-            return f"{column.distinct} values: {_counted(column.counts)}{gaps}"
-        case "whole" | "number":
-            return f"numbers, {column.distinct:,} different{gaps}"
-        case "list" if column.counts:
-            return f"lists of {column.distinct:,} values: {_counted(column.counts)}"
-        case "list" | "numbers":
-            return f"lists, {column.distinct:,} values{gaps}"
-        case "empty":
-            return "empty"
-    return f"{column.kind}{gaps}"
+    if column.kind == "empty":
+        return "empty"
+    if column.kind == "text" and column.lengths and column.lengths.median > 2:
+        return f"text, {_lengths(column.lengths)}, {column.distinct:,} different{gaps}"
+    return f"{KINDS[column.kind]}, {column.distinct:,} different{gaps}"
 
 
 def _lengths(lengths: Lengths) -> str:
+    if lengths.shortest == lengths.longest:
+        return f"{lengths.longest:,} words"
     usual = f"half up to {lengths.median:,}, 95 % up to {lengths.most:,}"
     return f"{lengths.shortest:,} to {lengths.longest:,} words ({usual})"
 

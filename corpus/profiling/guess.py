@@ -17,6 +17,7 @@ Named = Mapping[str, str | list[str]]
 # How certain a guess is: by the shape of the columns alone, by their names, or by what they hold.
 SHAPE, NAMES, CONTENT = 0, 1, 2
 MOST_LABELS = 1000
+SHOWN, LONGEST_SHOWN = 4, 40  # labels of a choice, and characters of each
 
 _TEXT = "text sentence review reviews content body comment message tweet utterance document article abstract "
 _TEXT += "description input inputs query question headline title summary post txt 文本 句子 内容 评论 标题"
@@ -160,7 +161,8 @@ class _Table:
         if self.told.get(key) in by_name:
             return by_name[self.told[key]]
         if len(among) > 1:
-            choices = {column.name: described(column) for column in among}
+            tell = _values if key in ("label", "labels") else described
+            choices = {column.name: tell(column) for column in among}
             self._doubts.setdefault(task, []).append(Doubt(key, question, choices, among[0].name))
         return among[0]
 
@@ -204,6 +206,12 @@ def described(column: Column) -> str:
     return "lists" if column.kind in ("list", "numbers") else column.kind
 
 
+def _values(column: Column) -> str:
+    """Some labels of a column that holds labels."""
+    first = [" ".join(label.split())[:LONGEST_SHOWN] for label in list(column.counts)[:SHOWN]]
+    return f"{column.distinct:,}: {', '.join(first)}{', …' if column.distinct > SHOWN else ''}"
+
+
 def _question_answering(table: _Table) -> Guess | None:
     context, question = table.called(["context", "passage", "paragraph"]), table.called(["question", "query"])
     answers = next(iter(table.of_kind("answers")), None) or table.called(["answers", "answer", "answer_text"])
@@ -242,6 +250,7 @@ def _multi_label(table: _Table) -> Guess | None:
     task = "multi_label"
     text = table.choose(task, "text", "Which column holds the text?", table.texts)
     lists = [c for c in (*table.of_kind("list"), *table.of_kind("numbers")) if c.counts]
+    lists = [c for c in lists if c.distinct <= max(2, c.filled // 2)]
     if lists:
         lists.sort(key=lambda column: not _is_called(column, _LABELS))
         labels = table.choose(task, "labels", "Which column holds the labels?", lists)

@@ -27,6 +27,7 @@ _OTHER_KINDS = {
     b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Excel workbook; save the sheet as CSV (UTF-8)",
     b"PAR1": "Parquet; write it as JSON lines (pandas: to_json(orient='records', lines=True))",
     b"ARROW1": "Arrow; write it as JSON lines",
+    b"\xff\xff\xff\xff": "Arrow as `datasets` saves it; write it as JSON lines (Dataset.to_json)",
     b"\x1f\x8b": "compressed by gzip; let its name end in .gz, once more if it does",
     b"BZh": "compressed by bzip2; let its name end in .bz2",
     b"\xfd7zXZ\x00": "compressed by xz; let its name end in .xz",
