@@ -43,7 +43,12 @@ _FORMATS = {
     "conll": "CoNLL",
     "squad": "SQuAD",
 }
-_FORMATS |= {PARALLEL: "parallel files", LABELLED_FOLDERS: "folders of files", "parquet": "Parquet"}
+_FORMATS |= {
+    PARALLEL: "parallel files",
+    LABELLED_FOLDERS: "folders of files",
+    "parquet": "Parquet",
+    "excel": "Excel",
+}
 # YAML 1.1, which other programs read it by, has more words that mean something.
 _PLAIN = re.compile(
     r"(?!(?:true|false|null|yes|no|on|off|y|n|nan|inf)$)[^\W\d][\w./ -]*(?<! )", re.IGNORECASE
@@ -220,13 +225,14 @@ def _weights(draft: Draft) -> Iterator[str]:
 
 def _written(sample: Sample) -> Iterator[str]:
     """How the files are written, as far as that is worth a word."""
-    yield " and ".join(sample.encodings).upper()
+    if sample.format not in ("excel", "parquet"):
+        yield " and ".join(sample.encodings).upper()
     if sample.format in ("csv", "tsv"):
         usual = {"csv": ",", "tsv": "\t"}[sample.format]
         if sample.delimiter != usual:
             yield f"{json.dumps(sample.delimiter)} between columns"
-        if not sample.header:
-            yield "without a header"
+    if not sample.header:
+        yield "without a header"
 
 
 def _rows(sample: Sample) -> str:

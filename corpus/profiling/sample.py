@@ -185,7 +185,7 @@ def _reading_of(file: File, name: str) -> _Reading:
         prefix = starts.pop() if len(starts) == 1 else ""
         return _Reading(name, strip_prefix=prefix if _PREFIX.fullmatch(prefix) else "")
     reading = _Reading(name)
-    if name not in ("csv", "tsv"):
+    if name not in ("csv", "tsv", "excel"):
         return reading
     rows, fault = reading.rows(file, _EVERY, lambda rows: None)
     if (rows and _names_columns(rows)) or (not rows and not fault.startswith("repeated column")):

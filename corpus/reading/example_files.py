@@ -15,6 +15,7 @@ from corpus.documents import Item
 from corpus.errors import CorpusError, SourceError
 from corpus.reading.containers import Entry, entries
 from corpus.reading.decoding import decode
+from corpus.reading.formats import holds_text
 from corpus.reading.locations import listed, opened
 from corpus.reading.skipped import UNREADABLE, Skipped, explained
 
@@ -23,9 +24,9 @@ _BLOCK = 1 << 20
 _MARK = "\ufeff"
 # How files begin that are often under another name, and what to do.
 _OTHER_KINDS = {
-    b"PK\x03\x04": "an Excel workbook or another zip; save the sheet as CSV (UTF-8), or name a zip .zip",
-    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Excel workbook; save the sheet as CSV (UTF-8)",
-    b"PAR1": "Parquet; write it as JSON lines (pandas: to_json(orient='records', lines=True))",
+    b"PK\x03\x04": "an Excel workbook or another zip; let its name end in .xlsx or .zip",
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an old Excel workbook; let its name end in .xls",
+    b"PAR1": "Parquet; let its name end in .parquet",
     b"ARROW1": "Arrow; write it as JSON lines",
     b"\xff\xff\xff\xff": "Arrow as `datasets` saves it; write it as JSON lines (Dataset.to_json)",
     b"\x1f\x8b": "compressed by gzip; let its name end in .gz, once more if it does",
@@ -43,6 +44,7 @@ class File(NamedTuple):
 
     The text is without byte-order marks at the beginnings of lines, where files were joined, and its lines
     end with a line feed (and perhaps a carriage return before it). `is_cut` says that there is more of it.
+    Of a file that is no text `raw` has the bytes.
     """
 
     uri: str
@@ -50,18 +52,20 @@ class File(NamedTuple):
     text: str
     encoding: str = "utf-8"
     is_cut: bool = False
+    raw: bytes = b""
 
     @property
     def entry(self) -> Entry:
-        """The text, in UTF-8, for the reader of a format."""
-        return Entry(self.uri, self.name, BufferedReader(BytesIO(self.text.encode())), seekable=True)  # type: ignore[arg-type]
+        """The text, in UTF-8, or the bytes, for the reader of a format."""
+        held = self.raw or self.text.encode()
+        return Entry(self.uri, self.name, BufferedReader(BytesIO(held)), seekable=True)  # type: ignore[arg-type]
 
 
 def files_of(path: str, most: int = MOST_BYTES) -> Iterator[File]:
     """The files that a path, glob or URL matches, sorted; of an archive its members.
 
     Args:
-        most: of a longer file (after unpacking) the lines that end within so many bytes.
+        most: of a longer text (after unpacking) the lines that end within so many bytes.
 
     Raises:
         CorpusError: there is none, or one can't be read.
@@ -71,6 +75,9 @@ def files_of(path: str, most: int = MOST_BYTES) -> Iterator[File]:
             file = opened(item, path, None)
             with closing(file.stream):
                 for entry in entries(item.uri, file.stream, file.size, MOST_BYTES, _refuse):
+                    if not holds_text(entry.name):
+                        yield File(entry.uri, entry.name, "", raw=entry.stream.read())
+                        continue
                     raw = entry.stream.read(most + 1)
                     is_cut = len(raw) > most
                     text = _decoded(entry.uri, entry.name, _whole_lines(raw[:most]) if is_cut else raw)

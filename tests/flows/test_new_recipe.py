@@ -12,18 +12,23 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from corpus.examples.config import FilesExamples
 from corpus.examples.from_files import read_examples
 from flows.new_recipe import fault_of, name_of, new
-from flows.recipe import load_recipe
+from flows.recipe import Recipe, load_recipe
 from flows.recipe_file import read
 from tasks.contract.errors import CorpusError, RecipeError
 from tasks.fine_tune import FineTuneConfig
 
-STARTS_FROM_CHECKPOINTS = "start_from" in FineTuneConfig.model_fields
+# The one condition to take away when a recipe may start from a published checkpoint, without a corpus.
+STARTS_FROM_CHECKPOINTS = (
+    "start_from" in FineTuneConfig.model_fields and not Recipe.model_fields["collect"].is_required()
+)
 NUMBERS = range(60)
 TOPICS = ("billing", "parcel", "login")
 
@@ -155,7 +160,7 @@ def test_the_examples_of_the_written_recipe_are_read(kind: str, here: Path) -> N
     assert sum(map(len, splits.examples.values())) == len(NUMBERS)
 
 
-@pytest.mark.skipif(not STARTS_FROM_CHECKPOINTS, reason="fine_tune.start_from is not there yet")
+@pytest.mark.skipif(not STARTS_FROM_CHECKPOINTS, reason="fine_tune.start_from without collect is not there yet")
 @pytest.mark.parametrize("kind", FILES)
 def test_the_written_recipe_loads(kind: str, checkpoint: str) -> None:
     recipe = load_recipe(str(written(FILES[kind], start_from=checkpoint)))
@@ -240,6 +245,15 @@ def test_without_a_checkpoint_the_recipe_says_how_to_get_one(here: Path) -> None
     said = path.read_text(encoding="utf-8")
     assert "hf download sentence-transformers/all-MiniLM-L6-v2 --local-dir checkpoints/all-minilm" in said
     assert "`collect` and `pretrain`" in said
+
+
+def test_tables_that_are_no_text_are_read_too(here: Path) -> None:
+    table = pa.table({"body": [one for one, _ in ROWS], "label": [topic for _, topic in ROWS]})
+    pq.write_table(table, "tickets.parquet")
+    values = read(new(["tickets.parquet"], start_from="", yes=True, force=False))
+    assert values["examples"]["columns"] == {"text": "body"}
+    splits = read_examples(FilesExamples.model_validate(values["examples"]))
+    assert splits.labels == sorted(TOPICS)
 
 
 def test_folders_of_texts_are_labels(here: Path) -> None:
