@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from corpus.profiling.findings import findings
+from corpus.examples.splits import Split
+from corpus.profiling.findings import findings, labels_in
 from corpus.profiling.given import split_of
-from corpus.profiling.guess import Doubt, Guess
+from corpus.profiling.guess import Guess
 from corpus.profiling.seen import Seen, look
+from corpus.profiling.table import Doubt
 from flows.written_recipe import Draft, shown, summary, text_of
 from tasks.contract.console import console, progress
 from tasks.contract.errors import RecipeError
@@ -44,11 +47,11 @@ def new(paths: Sequence[str], *, start_from: str, yes: bool, force: bool) -> Pat
         seen = look(paths, advance)
     asks = sys.stdin.isatty() and console.is_terminal and not yes
     guess = _answered(seen) if asks else seen.guessed({})
-    draft = Draft(name, seen, guess, findings(seen.train.rows, guess), start_from)
+    draft = Draft(name, seen, guess, findings(seen.train.rows, guess), _unlearnt(seen, guess), start_from)
     for line in filter(None, summary(draft)):
         console.print(line, markup=False)
     if asks and not start_from:
-        draft = Draft(name, seen, guess, draft.findings, _asked_checkpoint())
+        draft = replace(draft, start_from=_asked_checkpoint())
     target.write_text(text_of(draft, command_line(paths, start_from)), encoding="utf-8")
     for line in _closing(target, draft):
         console.print(line, markup=False)
@@ -85,6 +88,18 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
+def _unlearnt(seen: Seen, guess: Guess) -> Mapping[Split, Sequence[str]]:
+    """Labels by split that no training example has; nothing where not all training examples were seen."""
+    if seen.train.has_more:
+        return {}
+    learnt = labels_in(seen.train.rows, guess)
+    others = {split: one for split, one in seen.samples.items() if split != "train"}
+    found = {
+        split: sorted(labels_in(one.rows, guess).keys() - learnt.keys()) for split, one in others.items()
+    }
+    return {split: labels for split, labels in found.items() if labels}
+
+
 def _answered(seen: Seen) -> Guess:
     """Ask until nothing is in doubt; another answer may raise other questions."""
     told: dict[str, str] = {}
@@ -100,7 +115,7 @@ def _asked(doubt: Doubt) -> str:
         console.print(f"  {number}  {shown(choice)}{f'  ({meaning})' if meaning else ''}", markup=False)
     usual = choices.index(doubt.taken) + 1
     while True:
-        answer = console.input(f"1 to {len(choices)} [{usual}]: ", markup=False).strip() or str(usual)
+        answer = _typed(f"1 to {len(choices)} [{usual}]: ") or str(usual)
         if answer.isdecimal() and 1 <= int(answer) <= len(choices):
             return choices[int(answer) - 1]
         if answer in choices:
@@ -112,11 +127,19 @@ def _asked_checkpoint() -> str:
         "\nWhich public checkpoint to start from? A folder, id@commit of the hub, or models:/NAME@alias",
         markup=False,
     )
-    while answer := console.input("(nothing: later): ", markup=False).strip():
+    while answer := _typed("(nothing: later): "):
         if not (fault := fault_of(answer)):
             return answer
         console.print(f"  {answer}: {fault}", markup=False)
     return ""
+
+
+def _typed(prompt: str) -> str:
+    """A line that somebody types; nothing where the input ends."""
+    try:
+        return console.input(prompt, markup=False).strip()
+    except EOFError:
+        return ""
 
 
 def _closing(target: Path, draft: Draft) -> Sequence[str]:

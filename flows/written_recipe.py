@@ -8,11 +8,13 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from corpus.examples.splits import Split
 from corpus.profiling.column import LONG, Column, Lengths
 from corpus.profiling.findings import FEWEST, Findings
-from corpus.profiling.guess import Guess, described
+from corpus.profiling.guess import Guess
 from corpus.profiling.sample import Sample
 from corpus.profiling.seen import LABELLED_FOLDERS, PARALLEL, Seen
+from corpus.profiling.table import described
 
 WIDTH = 110
 LONGEST_LABEL = 40
@@ -57,12 +59,13 @@ _PLAIN = re.compile(
 
 @dataclass(frozen=True)
 class Draft:
-    """All that a recipe is written from."""
+    """All that a recipe is written from; `unlearnt` are labels by split that no training example has."""
 
     name: str
     seen: Seen
     guess: Guess
     findings: Findings
+    unlearnt: Mapping[Split, Sequence[str]]
     start_from: str = ""
 
 
@@ -98,6 +101,8 @@ def warnings(draft: Draft) -> Iterator[str]:
         missing = _columns(draft.guess) - {column for row in one.rows[:1000] for column in _paths(row)}
         if split != "train" and is_table and missing:
             yield f"the file for {split} has no column {', '.join(sorted(map(shown, missing)))}"
+        if unlearnt := draft.unlearnt.get(split, ()):
+            yield f"labels for {split} that no training example has: {_named(unlearnt)}; a run would stop there"
     if found.no_text:
         yield f"rows without a text: {found.no_text:,}; a run would stop there: fill it in or remove them"
     if found.no_label:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -84,6 +85,15 @@ def findings(rows: Sequence[Values], guess: Guess) -> Findings:
         usable - len(answers),
         sum(len(several) > 1 for several in answers.values()),
     )
+
+
+def labels_in(rows: Sequence[Values], guess: Guess) -> Counter[str]:
+    """How many rows have each label; rows without one that can be used are left out."""
+    rule, labels = LabelRule(guess.separator), Counter[str]()
+    for row in rows:
+        with suppress(ValueError):
+            labels.update(_labels(row, guess, rule))
+    return labels
 
 
 def _labels(row: Values, guess: Guess, rule: LabelRule) -> list[str]:

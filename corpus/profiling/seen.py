@@ -10,8 +10,9 @@ from corpus.errors import CorpusError
 from corpus.examples.splits import Split
 from corpus.profiling.column import Column, columns_of
 from corpus.profiling.given import Given, given
-from corpus.profiling.guess import CONTENT, NAMES, Doubt, Guess, guessed
+from corpus.profiling.guess import CONTENT, NAMES, Guess, guessed
 from corpus.profiling.sample import MOST_BYTES, MOST_ROWS, TEXT, Advance, Sample, Values, sampled
+from corpus.profiling.table import Doubt
 from corpus.reading.example_files import files_of
 
 LABELLED_FOLDERS = "folders"

@@ -160,7 +160,9 @@ def test_the_examples_of_the_written_recipe_are_read(kind: str, here: Path) -> N
     assert sum(map(len, splits.examples.values())) == len(NUMBERS)
 
 
-@pytest.mark.skipif(not STARTS_FROM_CHECKPOINTS, reason="fine_tune.start_from without collect is not there yet")
+@pytest.mark.skipif(
+    not STARTS_FROM_CHECKPOINTS, reason="fine_tune.start_from without collect is not there yet"
+)
 @pytest.mark.parametrize("kind", FILES)
 def test_the_written_recipe_loads(kind: str, checkpoint: str) -> None:
     recipe = load_recipe(str(written(FILES[kind], start_from=checkpoint)))
@@ -212,7 +214,7 @@ def test_what_was_seen_stands_in_the_recipe_and_on_the_terminal(
         + "".join(f"{'long ' * 200}{n};common;\n" for n in range(50))
         + "".join(f"short {n};rare;\n" for n in range(5))
         + "short 1;common;\nshort 2;rare;\n;rare;\nshort 9;;x\n",
-        "dev.csv": "text;label;note\nshort;common;\n",
+        "dev.csv": "text;label;note\nshort;common;\nlast;other;\n",
     }
     text = new(put(files)[1:], start_from="", yes=True, force=False).read_text(encoding="utf-8")
     said = capsys.readouterr().out
@@ -220,6 +222,7 @@ def test_what_was_seen_stands_in_the_recipe_and_on_the_terminal(
         'train: train.csv: CSV, UTF-8, ";" between columns, 59 examples',
         "validation: dev.csv, found beside it: CSV",
         "labels: common (51), rare (6)",
+        "labels for validation that no training example has: other",
         "rows without a text: 1",
         "rows without a label that can be used: 1",
         "examples with the same texts as another one: 2",
