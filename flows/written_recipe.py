@@ -102,7 +102,8 @@ def warnings(draft: Draft) -> Iterator[str]:
         if split != "train" and is_table and missing:
             yield f"the file for {split} has no column {', '.join(sorted(map(shown, missing)))}"
         if unlearnt := draft.unlearnt.get(split, ()):
-            yield f"labels for {split} that no training example has: {_named(unlearnt)}; a run would stop there"
+            named = _named(unlearnt)
+            yield f"labels for {split} that no training example has: {named}; a run would stop there"
     if found.no_text:
         yield f"rows without a text: {found.no_text:,}; a run would stop there: fill it in or remove them"
     if found.no_label:
