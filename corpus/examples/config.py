@@ -105,10 +105,10 @@ class FilesExamples(_Examples):
     )
     format: str = Field(
         "auto",
-        description="What the files hold; auto: what their names say. csv, tsv, json, jsonl; conll: a word "
-        "and its columns per line, blank lines between sentences; squad: SQuAD's JSON, version 1 or 2; "
-        "parallel: line n of one file belongs to line n of the other; text: a file is one example, with "
-        "`label_from`.",
+        description="What the files hold; auto: what their names say. csv, tsv, excel, parquet, json, jsonl; "
+        "conll: a word and its columns per line, blank lines between sentences; squad: SQuAD's JSON, version "
+        "1 or 2; parallel: line n of one file belongs to line n of the other; text: a file is one example, "
+        "with `label_from`.",
     )
     label_from: str = Field(
         "",
