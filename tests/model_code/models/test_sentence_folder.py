@@ -13,7 +13,6 @@ import torch
 from sentence_transformers import SentenceTransformer
 
 from model_code.errors import TrainingError
-from model_code.errors import TrainingError
 from model_code.fine_tuning import fine_tune
 from model_code.job import Job
 from model_code.models.sentence_folder import options_in
