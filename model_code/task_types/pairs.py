@@ -62,8 +62,8 @@ class Pairs:
             tokens += int(tensors["negative_mask"].sum())
             first, second = numbers
             belongs = second[:, None] == np.array([number for number, _ in negatives])
-            of_same_first = (first[:, None] == first[None, :])[:, :, None] & belongs[None, :, :]
-            tensors["excluded_negatives"] = torch.from_numpy(of_same_first.any(axis=1))
+            of_same_first = (first[:, None] == first).astype(np.float32) @ belongs.astype(np.float32)
+            tensors["excluded_negatives"] = torch.from_numpy(of_same_first > 0)
         return Batch(tensors, {"pair": len(items)}, tokens)
 
 
