@@ -1,7 +1,7 @@
 """A folder as sentence-transformers reads it: how vectors are pooled, and what is put before texts.
 
-`modules.json` lists what a text goes through: a Transformer, a Pooling, and mostly a Normalize. The format is
-written as all versions of the library read it (2 to 6); the library itself is not needed.
+`modules.json` lists what a text goes through: a Transformer, a Pooling, and mostly a Normalize. It is written
+with the keys of version 2 of the library, which 6.2.0 reads too; the library itself is not needed.
 """
 
 from __future__ import annotations
