@@ -77,7 +77,7 @@ def fine_tune(job: Job, reporter: Reporter) -> dict[str, Any]:
     examples, held_out_examples = (
         read_examples(job.paths["data"] / f"{split}.jsonl") for split in ("train", "validation")
     )
-    settings = _settings(task, examples, config)
+    settings = _settings(task, examples, config, job.paths["model"])
     plain = replace(settings, label_smoothing=0.0, label_weights=())  # what the figures are measured with
 
     with machine_faults_told(job.paths["scratch"]):
@@ -201,9 +201,11 @@ def read_examples(path: Path) -> list[Example]:
     return examples
 
 
-def _settings(task: TaskType, examples: Sequence[Example], config: FineTuningRun) -> Settings:
+def _settings(task: TaskType, examples: Sequence[Example], config: FineTuningRun, start: Path) -> Settings:
     labels = task.labels_of(examples)
     usual = {} if config.start_from else getattr(task, "OUR_OWN", {})
+    if hasattr(task, "options_in"):
+        usual = usual | task.options_in(start)
     return Settings(
         task=config.task,
         labels=tuple(labels),

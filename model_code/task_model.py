@@ -92,6 +92,10 @@ def save_task_model(
         save_described(tokenizer, source, vocabulary, directory, inputs)
     elif (described := source / "tokenizer_config.json").is_file():
         (directory / described.name).write_bytes(described.read_bytes())
-    for name, text in getattr(task, "FILES", {}).items():
+    files: dict[str, str] = dict(getattr(task, "FILES", {}))
+    if hasattr(task, "files"):
+        files |= task.files(model, settings, source)
+    for name, text in files.items():
+        (directory / name).parent.mkdir(exist_ok=True)
         (directory / name).write_text(text, encoding="utf-8")
     write_settings(settings, directory)

@@ -187,6 +187,13 @@ def _text(value: Any, labels: LabelRule) -> str:
     return value
 
 
+def _texts(value: Any, labels: LabelRule) -> list[str]:
+    """One text, several in a list, or none in an empty cell."""
+    if value == "":
+        return []
+    return [_text(one, labels) for one in value] if isinstance(value, list) else [_text(value, labels)]
+
+
 def _label(value: Any, labels: LabelRule) -> str:
     return labels.one(value)
 
@@ -251,6 +258,7 @@ def _messages(value: Any, labels: LabelRule) -> list[dict[str, str]]:
 
 _CONVERTERS: Mapping[str, Callable[[Any, LabelRule], Any]] = {
     "text": _text,
+    "texts": _texts,
     "label": _label,
     "labels": _labels,
     "words": _words,

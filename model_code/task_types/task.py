@@ -36,10 +36,11 @@ Example = Mapping[str, Any]
 Prediction = Any
 """What is said about one example, as JSON: a label, a list of tags, an answer, a text, a vector."""
 
-Kind = Literal["text", "label", "labels", "words", "tags", "answers", "score", "messages"]
+Kind = Literal["text", "texts", "label", "labels", "words", "tags", "answers", "score", "messages"]
 """What a field of an example holds.
 
-text: str. label: str. labels: list[str], may be empty. words, tags: list[str] of one length. score: float.
+text: str. texts: list[str], may be empty. label: str. labels: list[str], may be empty.
+words, tags: list[str] of one length. score: float.
 answers: list of {"text": str, "start": int}, character positions in the context.
 messages: list of {"role": "system" | "user" | "assistant", "content": str}.
 """
@@ -103,7 +104,9 @@ class TaskType(Protocol):
     an example depends on the others of its batch, so that privacy, which bounds what each example does alone,
     is refused; and `check(settings, positions)`, which raises TrainingError for settings that can't be used,
     before anything is trained (`positions` of the model, None where they have no end or are not known);
-    OUR_OWN, options for a model that was pretrained here where these are others than for public checkpoints.
+    OUR_OWN, options for a model that was pretrained here where these are others than for public checkpoints;
+    `options_in(folder)`, the options that a checkpoint's folder itself tells, where a recipe does not; and
+    `files(model, settings, source)`, texts to write beside the model that began with the folder `source`.
     """
 
     FAMILIES: tuple[str, ...]

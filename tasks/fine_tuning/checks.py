@@ -113,6 +113,24 @@ def _check_metrics(task: TaskType, name: str, demanded: Iterable[str]) -> None:
             )
 
 
+def check_start_options(task_type: str, folder: Path | None) -> None:
+    """Refuse a checkpoint that tells of itself what the task can't do; None is one that is not here yet.
+
+    Raises:
+        RecipeError: it does.
+    """
+    from model_code.errors import TrainingError
+    from model_code.task_types.task import task_named
+
+    options_in = getattr(task_named(task_type), "options_in", None)
+    if folder is None or options_in is None:
+        return
+    try:
+        options_in(folder)
+    except TrainingError as error:
+        raise RecipeError(f"fine_tune.start_from: {error}") from error
+
+
 def check_label_metrics(task_type: str, demanded: Iterable[str], labels: Collection[str]) -> None:
     """Refuse a demand on the figure of a label that no example has, such as `f1_LOC`.
 

@@ -20,15 +20,10 @@ import yaml
 from corpus.examples.config import FilesExamples
 from corpus.examples.from_files import read_examples
 from flows.new_recipe import fault_of, name_of, new
-from flows.recipe import Recipe, load_recipe
+from flows.recipe import load_recipe
 from flows.recipe_file import read
 from tasks.contract.errors import CorpusError, RecipeError
-from tasks.fine_tune import FineTuneConfig
 
-# The one condition to take away when a recipe may start from a published checkpoint, without a corpus.
-STARTS_FROM_CHECKPOINTS = (
-    "start_from" in FineTuneConfig.model_fields and not Recipe.model_fields["collect"].is_required()
-)
 NUMBERS = range(60)
 TOPICS = ("billing", "parcel", "login")
 
@@ -164,9 +159,6 @@ def test_the_examples_of_the_written_recipe_are_read_and_none_stands_in_it(
     assert sum(map(len, splits.examples.values())) == len(NUMBERS)
 
 
-@pytest.mark.skipif(
-    not STARTS_FROM_CHECKPOINTS, reason="fine_tune.start_from without collect is not there yet"
-)
 @pytest.mark.parametrize("kind", FILES)
 def test_the_written_recipe_loads(kind: str, checkpoint: str) -> None:
     recipe = load_recipe(str(written(FILES[kind], start_from=checkpoint)))
