@@ -36,12 +36,13 @@ Example = Mapping[str, Any]
 Prediction = Any
 """What is said about one example, as JSON: a label, a list of tags, an answer, a text, a vector."""
 
-Kind = Literal["text", "label", "labels", "words", "tags", "answers", "score", "messages"]
+Kind = Literal["text", "label", "labels", "words", "tags", "answers", "score", "messages", "span"]
 """What a field of an example holds.
 
 text: str. label: str. labels: list[str], may be empty. words, tags: list[str] of one length. score: float.
 answers: list of {"text": str, "start": int}, character positions in the context.
 messages: list of {"role": "system" | "user" | "assistant", "content": str}.
+span: {"start": int, "end": int, "text": str}, characters of the text, the end behind the last one.
 """
 
 
