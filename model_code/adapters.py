@@ -53,7 +53,9 @@ class Adapter:
         from peft import get_peft_model_state_dict
 
         directory.mkdir(parents=True, exist_ok=True)
-        weights = get_peft_model_state_dict(self._peft, save_embedding_layers=False)
+        # Entries that the task added are in no other checkpoint.
+        grown = bool(getattr(self._model, "new_rows", ()))
+        weights = get_peft_model_state_dict(self._peft, save_embedding_layers=grown)
         on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         save_file(on_cpu, directory / "adapter_model.safetensors", {"format": "pt"})
         # peft itself would write sets in any order, and where on this machine the model was.

@@ -14,6 +14,7 @@ from corpus.examples.answers import answers_in, trimmed, with_position
 from corpus.examples.bio_tags import as_bio
 from corpus.examples.labels import LabelRule, is_missing
 from corpus.examples.printed_lists import list_in
+from corpus.examples.spans import span_in
 from corpus.examples.splits import Example
 from corpus.reading.dotted_paths import value_at
 from corpus.reading.rows import Row
@@ -159,8 +160,11 @@ class Fields:
         return value
 
     def _fit_together(self, example: Example, row: Row) -> None:
-        """Tags belong to words, and answers to a context."""
+        """Tags belong to words, answers to a context, and spans to a text, of which they have their part."""
         kinds = {asked.kind: name for name, asked in self.fields.items() if name in example}
+        for name in [name for name in example if self.fields[name].kind == "span"]:
+            start, end = (max(0, example[name][border]) for border in ("start", "end"))
+            example[name] = {"text": example[kinds["text"]][start:end]} | example[name]
         if "words" in kinds and "tags" in kinds:
             words, tags = example[kinds["words"]], example[kinds["tags"]]
             if len(words) != len(tags):
@@ -256,6 +260,10 @@ def _messages(value: Any, labels: LabelRule) -> list[dict[str, str]]:
     return [{"role": message["role"], "content": message["content"]} for message in value]
 
 
+def _span(value: Any, labels: LabelRule) -> dict[str, Any]:
+    return span_in(value)
+
+
 _CONVERTERS: Mapping[str, Callable[[Any, LabelRule], Any]] = {
     "text": _text,
     "texts": _texts,
@@ -266,4 +274,5 @@ _CONVERTERS: Mapping[str, Callable[[Any, LabelRule], Any]] = {
     "score": _score,
     "answers": _answers,
     "messages": _messages,
+    "span": _span,
 }

@@ -36,13 +36,14 @@ Example = Mapping[str, Any]
 Prediction = Any
 """What is said about one example, as JSON: a label, a list of tags, an answer, a text, a vector."""
 
-Kind = Literal["text", "texts", "label", "labels", "words", "tags", "answers", "score", "messages"]
+Kind = Literal["text", "texts", "label", "labels", "words", "tags", "answers", "score", "messages", "span"]
 """What a field of an example holds.
 
 text: str. texts: list[str], may be empty. label: str. labels: list[str], may be empty.
 words, tags: list[str] of one length. score: float.
 answers: list of {"text": str, "start": int}, character positions in the context.
 messages: list of {"role": "system" | "user" | "assistant", "content": str}.
+span: {"start": int, "end": int, "text": str}, characters of the text, the end behind the last one.
 """
 
 

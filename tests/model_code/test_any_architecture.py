@@ -38,6 +38,7 @@ from tests.model_code.conftest import WORDS, quiet_reporter
 KINDS: dict[str, Any] = {
     "classification": AutoModelForSequenceClassification,
     "multi_label": AutoModelForSequenceClassification,
+    "relations": AutoModelForSequenceClassification,
     "token_classification": AutoModelForTokenClassification,
     "question_answering": AutoModelForQuestionAnswering,
     "similarity": AutoModel,
@@ -79,6 +80,7 @@ def example(task: str, rng: random.Random) -> dict[str, Any]:
     return {
         "classification": {"text": text, "label": key},
         "multi_label": {"text": text, "labels": [key]},
+        "relations": {"text": f"<e1>user</e1> {text} <e2>assistant</e2>", "label": key},
         "token_classification": {"words": words, "tags": ["B-KEY" if w in WORDS[:2] else "O" for w in words]},
         "question_answering": {
             "question": "user",
