@@ -11,10 +11,11 @@ from transformers import PreTrainedModel
 
 from model_code.config.fine_tuning import FineTuningRun
 from model_code.data.padding import padded_length
-from model_code.data.vocabulary import Vocabulary, save_described
+from model_code.data.vocabulary import TEMPLATE, Vocabulary, save_described
 from model_code.errors import TrainingError
 from model_code.models.architectures import freeze_lowest, layer_weights, positions_of, require_entries
 from model_code.models.families import FAMILIES
+from model_code.models.folder import TEMPLATES
 from model_code.task_types.task import Settings, TaskType, write_settings
 from model_code.task_types.texts import tells_texts_apart
 
@@ -93,5 +94,10 @@ def save_task_model(
     elif (described := source / "tokenizer_config.json").is_file():
         (directory / described.name).write_bytes(described.read_bytes())
     for name, text in getattr(task, "FILES", {}).items():
-        (directory / name).write_text(text, encoding="utf-8")
+        if not (name == TEMPLATE and vocabulary.template):
+            (directory / name).write_text(text, encoding="utf-8")
+    for template in sorted([*source.glob(TEMPLATE), *source.glob(f"{TEMPLATES}/*.jinja")]):
+        kept = directory / template.relative_to(source)
+        kept.parent.mkdir(exist_ok=True)
+        kept.write_bytes(template.read_bytes())
     write_settings(settings, directory)

@@ -6,7 +6,7 @@ A conversation is its turns end to end, each a role and what was said, both clos
 
 Nobody can forge a turn: special tokens in a text are text here, so that the end token comes from this module
 alone. It is also the one token that every causal model has, so no vocabulary grows, and an adapter fits the
-model that it was made for as it stands.
+model that it was made for as it stands. A checkpoint with a chat template of its own keeps to that.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from model_code.data.chat_template import ChatTemplate
 from model_code.data.conversations import Conversations, Questions
-from model_code.data.vocabulary import Vocabulary
+from model_code.data.vocabulary import TEMPLATE, Vocabulary
 from model_code.errors import TrainingError
 from model_code.models.architectures import writers
 from model_code.models.checkpoints import load_model
@@ -52,7 +53,7 @@ METRICS = ("exact_match", *seq2seq.METRICS)
 FILES = {
     # The same text by transformers' `apply_chat_template`. What others then encode takes an end token in a
     # text for a real one, so there it is taken out.
-    "chat_template.jinja": "{{ bos_token }}"
+    TEMPLATE: "{{ bos_token }}"
     "{% for message in messages %}"
     "{{ message['role'] + eos_token + message['content'] | replace(eos_token, '') + eos_token }}"
     "{% endfor %}"
@@ -123,8 +124,10 @@ def encode(
     Raises TrainingError when a system message alone is too long.
     """
     assert vocabulary.eos is not None  # `load` needs it
+    if vocabulary.template not in ("", FILES[TEMPLATE]):
+        return _as_its_template_says(examples, tokenizer, vocabulary, settings)
     begin = [] if vocabulary.bos is None else [vocabulary.bos]
-    ids, learnt, asked = [], [], []
+    ids, learnt, questions = [], [], []
     for example, turns in zip(examples, _turns(examples, tokenizer, vocabulary.eos), strict=True):
         *before, reply = turns
         room = settings.max_length - settings.options.max_reply - len(begin) - len(reply.head)
@@ -135,8 +138,20 @@ def encode(
             to_learn += [False] * len(turn.head) + [turn.learnt] * len(turn.said)
         ids.append(tokens[: settings.max_length])
         learnt.append(to_learn[: settings.max_length])
-        asked.append(len(tokens) - len(reply.said))
-    return Conversations(ids, learnt, asked, settings.max_length, tokenizer, vocabulary)
+        questions.append(tokens[: len(tokens) - len(reply.said)])
+    return Conversations(ids, learnt, questions, vocabulary.eos, settings.max_length, tokenizer, vocabulary)
+
+
+def _as_its_template_says(
+    examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
+) -> Conversations:
+    template, length = ChatTemplate(tokenizer, vocabulary), settings.max_length
+    told = [
+        template.told(_messages(example), length, settings.options.max_reply, example.get("id", "?"))
+        for example in examples
+    ]
+    columns = zip(*told, strict=True)
+    return Conversations(*columns, template.end, length, tokenizer, vocabulary)
 
 
 @dataclass(frozen=True)
@@ -219,7 +234,8 @@ def predict(
             attention_mask=batch.tensors["attention_mask"],
             max_new_tokens=settings.options.max_reply,
             do_sample=False,
-            eos_token_id=data.vocabulary.eos,
+            repetition_penalty=1.0,  # as the checkpoint may have it
+            eos_token_id=data.end,
             pad_token_id=data.pad,
         )
         return ids[:, asked.shape[1] :].tolist()
