@@ -61,7 +61,7 @@ class ChatTemplate:
         longest_first = sorted(self._spelled, key=len, reverse=True)
         self._spelling = re.compile("|".join(map(re.escape, longest_first)))
         named = {role: getattr(vocabulary, role) for role in ROLES}
-        self._named = {
+        self._named: dict[str, Any] = {
             f"{role}_token": tokenizer.id_to_token(token)
             for role, token in named.items()
             if token is not None
@@ -126,7 +126,7 @@ class ChatTemplate:
         if not ends:
             raise TrainingError(
                 "the checkpoint's chat template ends a reply with no special token, so no reply would come "
-                f"to an end; put a {TEMPLATE} that ends it with the end token into the folder of the checkpoint"
+                f"to an end; put a {TEMPLATE} that ends it with the end token into the checkpoint's folder"
             )
         return ends[-1]
 
@@ -153,7 +153,7 @@ class ChatTemplate:
             for one in messages
         ]
         try:
-            (written,), spans = render_jinja_template(
+            rendered: Any = render_jinja_template(
                 [given],
                 chat_template=self._template,
                 add_generation_prompt=asks,
@@ -166,6 +166,7 @@ class ChatTemplate:
                 f"example {id}: the checkpoint's chat template refuses its messages ({roles}): "
                 f"{' '.join(str(error).split())}; write the examples as it wants them, {_WAY_OUT}"
             ) from error
+        (written,), spans = rendered
         return written, spans[0] if spans else []
 
     def _number(self, spelled: re.Match[str]) -> str:

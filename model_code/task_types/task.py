@@ -34,6 +34,7 @@ from model_code.task_types.baselines import Baselines
 
 Example = Mapping[str, Any]
 Prediction = Any
+REFERENCE = "reference"  # the folder in that of a model
 """What is said about one example, as JSON: a label, a list of tags, an answer, a text, a vector."""
 
 Kind = Literal["text", "label", "labels", "words", "tags", "answers", "score", "messages"]
@@ -103,6 +104,8 @@ class TaskType(Protocol):
     an example depends on the others of its batch, so that privacy, which bounds what each example does alone,
     is refused; and `check(settings, positions)`, which raises TrainingError for settings that can't be used,
     before anything is trained (`positions` of the model, None where they have no end or are not known);
+    `begun(model, data, runtime, batch_size)`, which adds to encoded examples what the model finds of them
+    before its first step; KEEPS_REFERENCE where what is saved holds the model that it began as;
     OUR_OWN, options for a model that was pretrained here where these are others than for public checkpoints.
     """
 
