@@ -1,8 +1,8 @@
 """Low-rank adapters (LoRA, Hu et al. 2021, arXiv 2106.09685) through peft: few weights learn, most rest.
 
-To every linear layer of the pretrained model, whatever its architecture, the product of two narrow matrices is
-added; the head of a task, and whatever else begins at random, is trained as it is. `quantize: nf4` keeps the
-resting matrices in four bits a number (QLoRA, Dettmers et al. 2023, arXiv 2305.14314) through bitsandbytes.
+To every linear layer of the pretrained model, whatever its architecture, the product of two narrow matrices
+is added; the head of a task, and whatever else begins at random, is trained as it is. `quantize: nf4` keeps
+the resting matrices in four bits a number (QLoRA, Dettmers et al. 2023, arXiv 2305.14314), by bitsandbytes.
 """
 
 from __future__ import annotations

@@ -126,6 +126,11 @@ def encode(
 
     Raises TrainingError when an example can't be encoded, with its id.
     """
+    for example in examples:
+        if lacking := [side for side in ("chosen", "rejected") if side not in example]:
+            raise TrainingError(
+                f"example {example.get('id', '?')}: it has no {lacking[0]} reply; two are compared, give both"
+            )
     conversations = [
         {
             "id": example.get("id", "?"),

@@ -182,5 +182,7 @@ def test_settings_that_make_no_sense_are_refused(start: Path, tmp_path: Path) ->
         preference.Options(beta=0)
     with pytest.raises(TrainingError, match="label_smoothing is not for the task preference"):
         preference.check(replace(SETTINGS, label_smoothing=0.1), None)
+    with pytest.raises(TrainingError, match="example x: it has no rejected reply"):
+        encoded(start, [{"id": "x", "prompt": "bara", "chosen": "kete"}])
     with pytest.raises(TrainingError, match="leave privacy out"):
         fine_tune(job_of(start, tmp_path, privacy={"epsilon": 8}), quiet_reporter())
