@@ -99,12 +99,15 @@ def _quantize(model: Any, whole: list[str]) -> None:
     """Put layers with weights of four bits in the place of the linear ones that rest."""
     from bitsandbytes.nn.modules import Linear4bit
 
+    # T5 casts what goes into such a layer to the type of its weights, which would be that of packed bytes.
+    kept = {*(model._keep_in_fp32_modules or ()), *(model._keep_in_fp32_modules_strict or ())}
     resting = [
         (name, layer)
         for name, layer in model.named_modules()
         if isinstance(layer, nn.Linear | Conv1D)
         and layer is not model.get_output_embeddings()
         and not _is_within(name, whole)
+        and kept.isdisjoint(name.split("."))
     ]
     for name, layer in resting:
         if isinstance(layer, Conv1D):

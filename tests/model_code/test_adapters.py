@@ -138,8 +138,8 @@ def test_every_linear_layer_of_any_architecture_has_an_adapter(name: str, kind: 
     adapter = Adapter(model, LoraConfig(rank=4, quantize="none" if name == "gpt2" else "nf4"))
     adapted = {n for n, layer in model.named_modules() if isinstance(layer, LoraLayer)}
     assert adapted == layers - set(whole)
-    resting = [layer.get_base_layer().weight for layer in model.modules() if isinstance(layer, LoraLayer)]
-    assert {weight.dtype for weight in resting} == {torch.float32 if name == "gpt2" else torch.uint8}
+    rounded = {n for n in adapted if model.get_submodule(n).get_base_layer().weight.dtype is torch.uint8}
+    assert rounded == {n for n in adapted if name != "gpt2" and not n.endswith(".wo")}
     labels = torch.tensor([0, 1, 0, 1]) if whole else IDS
     learnt = trained(model)
     model(input_ids=IDS, labels=labels).loss.backward()

@@ -21,6 +21,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
+    PreTrainedTokenizerFast,
 )
 
 from model_code.data.vocabulary import vocabulary_of
@@ -241,7 +242,9 @@ def test_a_chat_template_is_used_and_kept(tmp_path: Path) -> None:
     (checkpoint / "chat_template.jinja").write_text(template, encoding="utf-8")
     fine_tune(job_of(checkpoint, tmp_path, "instructions", epochs=2), quiet_reporter())
     directory = tmp_path / "output" / "model"
-    read, plain = AutoTokenizer.from_pretrained(directory), AutoModelForCausalLM.from_pretrained(directory)
+    # AutoTokenizer would take Qwen's class, which is for its own kind of vocabulary.
+    read = PreTrainedTokenizerFast.from_pretrained(directory)
+    plain = AutoModelForCausalLM.from_pretrained(directory)
     assert read.chat_template == template
     asked = [{"role": "user", "content": " ".join(WORDS[1:5])}]
     given = read.apply_chat_template(asked, add_generation_prompt=True, return_tensors="pt")

@@ -90,8 +90,8 @@ def test_the_loss_is_that_of_the_paper_and_of_trl(start: Path) -> None:
         ]
         margins.append(0.3 * (gains[0] - gains[1]))
     paper = sum(-math.log(1 / (1 + math.exp(-margin))) for margin in margins) / 5
-    assert float(score.loss) / 5 == pytest.approx(paper, abs=1e-5)
-    assert float(score.loss) / 5 == pytest.approx(FROM_TRL[start.name], abs=1e-5)
+    assert score.loss.item() / 5 == pytest.approx(paper, abs=1e-5)
+    assert score.loss.item() / 5 == pytest.approx(FROM_TRL[start.name], abs=1e-5)
     assert int(score.hits) == sum(margin > 0 for margin in margins)
     alone = preference.scores(after, data.unpacked().batch(np.arange(5)).tensors, SETTINGS)["preference"]
     assert torch.allclose(alone.loss, score.loss, atol=1e-5)
