@@ -95,6 +95,8 @@ def fine_tune(job: Job, reporter: Reporter) -> dict[str, Any]:
         random, left = (getattr(model, f"{which}_weights", []) for which in ("random", "left"))
         adapter = None if config.lora is None else Adapter(model, config.lora)
         model.to(runtime.device)  # type: ignore[arg-type]
+        if begun := getattr(task, "begun", None):
+            train, held_out = (begun(model, data, runtime, config.batch_size) for data in (train, held_out))
         module = _module(model, task, settings, tokenizer, config).to(runtime.device)
         validation = Validation(task, plain, model, held_out_examples, held_out, config.batch_size)
         batches = BucketedBatches(train, config.batch_size, config.seed)

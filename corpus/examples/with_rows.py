@@ -42,11 +42,12 @@ class ExampleWithRow:
         return _digest(self._parts(target=True))
 
     def _parts(self, *, target: bool) -> Iterator[object]:
-        """What its fields ask, or what they answer; a conversation answers with its last message."""
+        """What its fields ask, or what they answer; a conversation answers with its last reply."""
         for name in sorted(self.example):
             value, field = self.example[name], self.fields[name]
             if field.kind == "messages":
-                yield value[-1] if target else value[:-1]
+                questions = len(value) - (value[-1]["role"] == "assistant")
+                yield value[questions:] if target else value[:questions]
             elif field.target == target:
                 yield value
 

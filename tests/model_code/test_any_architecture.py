@@ -20,6 +20,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
     AutoTokenizer,
+    PreTrainedTokenizerFast,
 )
 
 from model_code.data.vocabulary import vocabulary_of
@@ -231,6 +232,26 @@ def test_packed_rows_score_like_the_stock_forward(
     for term, score in packed.items():
         assert torch.allclose(score.loss, stock[term].loss, rtol=1e-5)
         assert torch.allclose(score.penalty, stock[term].penalty, rtol=1e-4, atol=1e-4)
+
+
+def test_a_chat_template_is_used_and_kept(tmp_path: Path) -> None:
+    checkpoint = published("qwen2", tmp_path / "published")
+    template = (
+        "{% for message in messages %}{{ message.role + ' ' + message.content + '<|endoftext|>' }}"
+        "{% endfor %}{% if add_generation_prompt %}{{ 'assistant ' }}{% endif %}"
+    )
+    (checkpoint / "chat_template.jinja").write_text(template, encoding="utf-8")
+    fine_tune(job_of(checkpoint, tmp_path, "instructions", epochs=2), quiet_reporter())
+    directory = tmp_path / "output" / "model"
+    # AutoTokenizer would take Qwen's class, which is for its own kind of vocabulary.
+    read = PreTrainedTokenizerFast.from_pretrained(directory)
+    plain = AutoModelForCausalLM.from_pretrained(directory)
+    assert read.chat_template == template
+    asked = [{"role": "user", "content": " ".join(WORDS[1:5])}]
+    given = read.apply_chat_template(asked, add_generation_prompt=True, return_tensors="pt")
+    written = plain.generate(**given, max_new_tokens=8, do_sample=False, eos_token_id=0, pad_token_id=0)
+    reply = read.decode(written[0, given["input_ids"].shape[1] :], skip_special_tokens=True).strip()
+    assert Predictor(directory).predict([{"messages": asked}]) == [reply]
 
 
 def test_a_decoder_is_read_at_the_last_token_that_is_no_padding(tmp_path: Path) -> None:

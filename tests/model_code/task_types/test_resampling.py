@@ -37,6 +37,7 @@ MAKERS: dict[str, Callable[[random.Random], Made]] = {
     ),
     "seq2seq": lambda r: ({"target": text(r)}, text(r)),
     "instructions": lambda r: ({"prompt": "?", "response": text(r)}, text(r)),
+    "preference": lambda r: ({}, r.choice([-1.5, 0.0, 0.2, 3.0])),
     "similarity": lambda r: ({"score": r.randint(0, 4)}, r.randint(0, 9) / 10),
 }
 SETTINGS = {
