@@ -10,6 +10,7 @@ from collections.abc import Collection
 from importlib.util import find_spec
 
 from corpus.examples.same_file import also_collected
+from corpus.tokenizing.special_tokens import TOKENS_OF
 from flows import environment
 from flows.recipe import Recipe
 from tasks.checkpoints.start import Known, folder_of, known_start
@@ -75,6 +76,8 @@ def check_recipe(recipe: Recipe, skipped: Collection[str] = (), *, fetch: bool =
     if recipe.pretrain and "pretrain" not in skipped:
         start = _check_start("pretrain", recipe.pretrain.start_from, fetch)
         kind = start.kind if start else kind
+        if start and start.kind:
+            _check_token_family(recipe, start.kind)
         tokens = _check_own_tokenizer(recipe, fetch)
         positions = check_pretraining(recipe.pretrain, tokens, start and start.folder)
     elif recipe.collect and "tokenize" not in skipped:
@@ -102,6 +105,17 @@ def _check_engine(recipe: Recipe) -> None:
         raise RecipeError(
             f"clean.engine: Ray can't start its workers with {sys.executable}, whose path has blanks; "
             "install textmill in another folder, or set clean.engine to local"
+        )
+
+
+def _check_token_family(recipe: Recipe, kind: str) -> None:
+    """Refuse special tokens of another family than the checkpoint reads."""
+    named = recipe.tokenize.family
+    read = TOKENS_OF.get(kind, named)
+    if named not in ("own", read):
+        raise RecipeError(
+            f"tokenize.family is {named}, and the checkpoint of pretrain.start_from, a {kind}, reads {read}; "
+            "leave tokenize.family out"
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from corpus.tokenizing.config import TokenizeConfig
-from corpus.tokenizing.special_tokens import TOKENS_OF
 from model_code.config.pretraining import PretrainConfig
 from tasks.contract.errors import RecipeError
 from tasks.pretrain import processes_of
@@ -54,13 +53,7 @@ def _check_start(config: PretrainConfig, tokens: TokenizeConfig) -> int | None:
     from model_code.models.further import check_start, model_type_of, require_own_tokenizer
     from model_code.objectives.choice import objective_of
 
-    kind = model_type_of(config)
-    read = TOKENS_OF.get(kind, tokens.family)
-    if tokens.family not in ("own", read):
-        raise RecipeError(
-            f"tokenize.family is {tokens.family}, and the checkpoint of pretrain.start_from, a {kind}, reads "
-            f"{read}; leave tokenize.family out"
-        )
+    model_type_of(config)
     if not tokens.pretrained:  # not here yet
         return None
     tokenizer, vocabulary = load_own(tokens.pretrained)

@@ -69,6 +69,7 @@ def further(sections: dict[str, Any]) -> dict[str, Any]:
     """A corpus, a checkpoint that is pretrained further on it, and examples: the short form."""
     start = sections.pop("fine_tune")["start_from"]
     sections["collect"] = {"sources": [{"kind": "files", "path": "corpus"}]}
+    sections["fine_tune"] = {"max_length": 32}
     return sections | {"pretrain": {"start_from": start, "sequence_length": 32}}
 
 
@@ -115,9 +116,7 @@ def test_what_contradicts_its_checkpoint_is_refused(
 def test_the_tokenizer_of_another_checkpoint_is_refused(further: dict[str, Any], tmp_path: Path) -> None:
     other = write_checkpoint(tmp_path / "other", ("other", "words"))
     further["tokenize"] = {"pretrained": str(other)}
-    with pytest.raises(
-        RecipeError, match=r"tokenize.pretrained .*other has 'other' for the id .* start_from"
-    ):
+    with pytest.raises(RecipeError, match=r"tokenize.pretrained .*other has 'other' for the id "):
         check_recipe(Recipe.model_validate(further))
     further["tokenize"] = {"pretrained": str(write_checkpoint(tmp_path / "same"))}
     check_recipe(Recipe.model_validate(further))

@@ -20,7 +20,7 @@ from transformers import (
     AutoTokenizer,
 )
 
-from model_code.data.frames import frame_of
+from corpus.tokenizing.pretrained import around_own, load_own, save_own
 from model_code.data.vocabulary import load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
 from model_code.pretraining import held_out_metrics
@@ -69,19 +69,20 @@ def checkpoint(name: str, folder: Path) -> Path:
 
 def job_of(folder: Path, home: Path, **config: Any) -> dict[str, Any]:
     """A job whose tokens are those of the checkpoint's tokenizer, with a rate for random weights."""
-    tokenizer, vocabulary = load_tokenizer(folder), vocabulary_of(folder)
-    frame = frame_of(tokenizer, vocabulary)
-    end = frame.after or (vocabulary.eos,)
+    tokenizer, vocabulary = load_own(str(folder))
+    before, after = around_own(tokenizer, vocabulary, str(folder))
+    home.mkdir(exist_ok=True)
+    save_own(tokenizer, vocabulary, str(folder), home / "tokenizer")
     texts = sentences(200, seed=1)
     for split, part in (("train", texts[20:]), ("validation", texts[:20])):
         ids = [
-            [*frame.before, *encoding.ids, *end]
+            [*before, *encoding.ids, *after]
             for encoding in tokenizer.encode_batch(part, add_special_tokens=False)
         ]
         write_split(home / "tokens", split, ids, vocabulary.size)
     values = {"start_from": str(folder), "sequence_length": 16, "batch_size": 8, "steps": 40}
     values |= {"learning_rate": 5e-3, "checkpoint_every": 10, "precision": "float32"}
-    paths = {"tokens": home / "tokens", "tokenizer": folder, "output": home / "output"}
+    paths = {"tokens": home / "tokens", "tokenizer": home / "tokenizer", "output": home / "output"}
     paths["scratch"] = home / "scratch"
     return {name: str(path) for name, path in paths.items()} | {"config": values | config}
 
