@@ -1,4 +1,4 @@
-"""Ratios against peers: what the served model and the training loop cost beside the direct way."""
+"""Ratios against peers: cleaning, tokenizing, training, fine-tuning and serving beside the direct way."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Who is told how the listing of a source goes: a person at a terminal, or nobody."""
+"""Progress callbacks for the listing of a source; by default nobody listens."""
 
 from __future__ import annotations
 

@@ -63,15 +63,18 @@ def _section(title: str, model: Schema, models: dict[str, Schema], written: dict
     rows, below = [], []
     for key, field in model["properties"].items():
         inner = _models(field)
-        if inner and written.keys() >= set(inner):
+        is_value_too = any(part.get("type", "null") != "null" for part in field.get("anyOf", ()))
+        if inner and not is_value_too and written.keys() >= set(inner):
             rows.append(f"| `{key}` | list | `[]` | {_meaning(field)}; entries as in `{written[inner[0]]}` |")
             continue
-        for name in inner:
+        for name in (name for name in inner if name not in written):
             kind = models[name]["properties"].get("kind", {}).get("const")
-            path = f"{title}.{key}".removeprefix(f"{TITLE}.") + (f", kind {kind}" if kind else "")
+            path = f"{title.partition(',')[0]}.{key}".removeprefix(f"{TITLE}.") + (
+                f", kind {kind}" if kind else ""
+            )
             written[name] = path.partition(",")[0]
             below += list(_section(path, models[name], models, written))
-        if not inner:
+        if not inner or is_value_too:
             default = _default(key, field, model)
             rows.append(f"| `{key}` | {_type(field)} | {default} | {_meaning(field)} |")
     if rows:
@@ -98,6 +101,8 @@ def _type(field: Schema) -> str:
         return f"`{field['const']}`"
     if "enum" in field:
         return " ".join(f"`{value}`" for value in field["enum"])
+    if "$ref" in field:
+        return "section"
     if "anyOf" in field:
         parts = [_type(part) for part in field["anyOf"] if part.get("type") != "null"]
         return " or ".join(["none"] * (len(parts) < len(field["anyOf"])) + parts)

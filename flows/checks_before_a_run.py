@@ -20,7 +20,12 @@ from tasks.contract.errors import CorpusError, RecipeError
 from tasks.contract.store import Store
 from tasks.examples import FilesExamples, read_examples
 from tasks.fine_tune import FineTuneConfig
-from tasks.fine_tuning.checks import check_against_task, check_examples, check_label_metrics
+from tasks.fine_tuning.checks import (
+    check_against_task,
+    check_examples,
+    check_label_metrics,
+    check_start_options,
+)
 from tasks.pretraining.checks import check_pretraining
 from tasks.tokenize import TokenizeConfig
 from tasks.tracking.registered_name import check_name
@@ -47,7 +52,9 @@ def check(recipe: Recipe, skipped: Collection[str] = (), *, fetch: bool = True) 
             if recipe.collect and "collect" not in skipped:
                 for sentence in also_collected(recipe.examples, _collected_here(recipe.collect)):
                     say(f"[yellow]examples: {plain(sentence)}[/]")
-            check_label_metrics(recipe.examples.task, recipe.evaluate.at_least, labels)
+            sizes = recipe.fine_tune.options.get("dimensions", ()) if recipe.fine_tune else ()
+            known = [*labels, *map(str, sizes)]
+            check_label_metrics(recipe.examples.task, recipe.evaluate.at_least, known)
 
 
 def _collected_here(config: CollectConfig) -> dict[str, str]:
@@ -88,6 +95,7 @@ def check_recipe(recipe: Recipe, skipped: Collection[str] = (), *, fetch: bool =
             return
         if start := _check_start("fine_tune", recipe.fine_tune.start_from, fetch):
             _check_positions(recipe.fine_tune, start.positions)
+            check_start_options(recipe.examples.task, start.folder)
             _check_task(recipe, start.kind, start.positions)
 
 

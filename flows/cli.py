@@ -68,6 +68,25 @@ def run(
 
 
 @app.command()
+def new(
+    files: Annotated[
+        list[str],
+        typer.Argument(help="Files of examples, two parallel ones, or a folder: CSV, JSON, CoNLL, SQuAD, …"),
+    ],
+    start_from: Annotated[
+        str, typer.Option(help="The checkpoint: a folder, id@commit of the hub, models:/NAME@alias.")
+    ] = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing, take the guesses.")] = False,
+    force: Annotated[bool, typer.Option(help="Write over a recipe of this name.")] = False,
+) -> None:
+    """Look at labelled files and write a recipe for them, with what was seen and guessed in comments."""
+    with _errors():
+        from flows import new_recipe
+
+        new_recipe.new(files, start_from=start_from, yes=yes, force=force)
+
+
+@app.command()
 def plan(
     recipe: RecipeArgument, overrides: Overrides = None, refresh: Stages = None, smoke: Smoke = False
 ) -> None:

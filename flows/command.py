@@ -1,4 +1,4 @@
-"""What the command's verbs do: run, plan, list and clear away; `cli.py` is their face."""
+"""What the command's verbs do: run, plan, list and clear away; their arguments are read in `cli.py`."""
 
 from __future__ import annotations
 

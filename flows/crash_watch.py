@@ -1,4 +1,4 @@
-"""A run that is killed gets its end in Prefect within seconds.
+"""A run that is killed is marked as crashed in Prefect within seconds.
 
 Who kills a run's process (a worker that is told to end, the kernel for want of memory) says nothing to the
 server: the run would stay Running there, and hold the one place of its deployment, for minutes. So a small

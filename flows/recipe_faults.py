@@ -136,4 +136,4 @@ def _tag(choice: Any) -> str:
     """How pydantic names one of several types in a location: by the `kind` of a section, else by the type."""
     if isinstance(choice, type) and issubclass(choice, BaseModel):
         return str(choice.model_fields["kind"].default) if "kind" in choice.model_fields else choice.__name__
-    return str(getattr(get_origin(choice) or choice, "__name__", choice))
+    return str(getattr(get_origin(choice) or choice, "__name__", choice)).lower()

@@ -99,6 +99,7 @@ def _content(record: RunRecord, store: Store) -> dict[str, Any]:
         "funnel": _funnel(manifests.get("clean")),
         "bars": corpus_bars(files.json("clean", "report.json") or {}),
         "checkpoints": _checkpoints(record, store),
+        "examples": files.json("examples", "report.json") or {},
         "curves": [(name, curve) for name, curve in curves if curve],
         "pretrained": pretrained,
         "starts": {s: m.external["start_from"] for s, m in manifests.items() if "start_from" in m.external},

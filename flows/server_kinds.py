@@ -21,6 +21,7 @@ from tasks.contract.errors import ServerError
 
 Name = Literal["prefect", "mlflow", "triton"]
 READY_SECONDS = 120.0
+ANSWER_SECONDS = 5.0  # on a busy machine a healthy server may take a second and more
 LOG_LINES = 15
 
 
@@ -262,8 +263,8 @@ def folder() -> Path:
 
 
 def _page(port: int, path: str) -> str | None:
-    """The body of a page of one of our servers, None unless it answers 200 within a second."""
-    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=1.0)
+    """The body of a page of one of our servers, None unless it answers 200 in time."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=ANSWER_SECONDS)
     try:
         connection.request("GET", path, headers=login.header(environment.home()))
         response = connection.getresponse()

@@ -1,8 +1,8 @@
 """Low-rank adapters (LoRA, Hu et al. 2021, arXiv 2106.09685) through peft: few weights learn, most rest.
 
-To every linear layer of the pretrained model the product of two narrow matrices is added; the head of a task
-is trained as it is. `quantize: nf4` keeps the resting matrices in four bits a number (QLoRA, Dettmers et al.
-2023, arXiv 2305.14314) through bitsandbytes.
+To every linear layer of the pretrained model, whatever its architecture, the product of two narrow matrices
+is added; the head of a task, and whatever else begins at random, is trained as it is. `quantize: nf4` keeps
+the resting matrices in four bits a number (QLoRA, Dettmers et al. 2023, arXiv 2305.14314), by bitsandbytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Adapter:
     """The adapter of a model, put into its layers in place: the model is used as it was before."""
 
     def __init__(self, model: PreTrainedModel, lora: LoraConfig) -> None:
-        """From here on only the adapter and the heads require gradients.
+        """From here on only the adapter and what begins at random require gradients.
 
         It begins as a product of zero, by the global random numbers of torch. Raises TrainingError when the
         model can't be quantized.
@@ -35,15 +35,15 @@ class Adapter:
         from peft import LoraConfig as PeftConfig
         from peft import get_peft_model
 
-        heads = heads_of(model)
+        whole = trained_whole(model)
         if lora.quantize == "nf4":
-            _quantize(model, heads)
+            _quantize(model, whole)
         config: Any = PeftConfig(
             r=lora.rank,
             lora_alpha=lora.alpha,  # type: ignore[arg-type]
             lora_dropout=lora.dropout,
             target_modules="all-linear",  # but for the output embeddings and the heads
-            modules_to_save=heads or None,
+            modules_to_save=whole or None,
         )
         self._model = model
         self._peft: Any = get_peft_model(model, config)
@@ -53,7 +53,9 @@ class Adapter:
         from peft import get_peft_model_state_dict
 
         directory.mkdir(parents=True, exist_ok=True)
-        weights = get_peft_model_state_dict(self._peft, save_embedding_layers=False)
+        # Entries that the task added are in no other checkpoint.
+        grown = bool(getattr(self._model, "new_rows", ()))
+        weights = get_peft_model_state_dict(self._peft, save_embedding_layers=grown)
         on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         save_file(on_cpu, directory / "adapter_model.safetensors", {"format": "pt"})
         # peft itself would write sets in any order, and where on this machine the model was.
@@ -84,22 +86,36 @@ def heads_of(model: Any) -> list[str]:
     ]
 
 
-def _quantize(model: Any, heads: list[str]) -> None:
+def trained_whole(model: Any) -> list[str]:
+    """The names of the modules that no adapter suits: the heads, and a pooler that the checkpoint lacks."""
+    heads = heads_of(model)
+    random = {name.rpartition(".")[0] for name in getattr(model, "random_weights", ())}
+    return heads + sorted(name for name in random if name and not _is_within(name, heads))
+
+
+def _is_within(name: str, modules: list[str]) -> bool:
+    return any(f"{name}.".startswith(f"{module}.") for module in modules)
+
+
+def _quantize(model: Any, whole: list[str]) -> None:
     """Put layers with weights of four bits in the place of the linear ones that rest."""
     from bitsandbytes.nn.modules import Linear4bit
 
+    # T5 casts what goes into such a layer to the type of its weights, which would be that of packed bytes.
+    kept = {*(model._keep_in_fp32_modules or ()), *(model._keep_in_fp32_modules_strict or ())}
     resting = [
         (name, layer)
         for name, layer in model.named_modules()
         if isinstance(layer, nn.Linear | Conv1D)
         and layer is not model.get_output_embeddings()
-        and name.split(".")[0] not in heads
+        and not _is_within(name, whole)
+        and kept.isdisjoint(name.split("."))
     ]
     for name, layer in resting:
         if isinstance(layer, Conv1D):
             raise TrainingError(
                 f"lora.quantize nf4 is for linear layers, and {name} of {type(model).__name__} is a Conv1D; "
-                "leave it out or pretrain another family"
+                "leave it out or choose another architecture"
             )
         rounded: Any = Linear4bit(  # type: ignore[no-untyped-call]
             layer.in_features,

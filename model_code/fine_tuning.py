@@ -77,7 +77,7 @@ def fine_tune(job: Job, reporter: Reporter) -> dict[str, Any]:
     examples, held_out_examples = (
         read_examples(job.paths["data"] / f"{split}.jsonl") for split in ("train", "validation")
     )
-    settings = _settings(task, examples, config)
+    settings = _settings(task, examples, config, job.paths["model"])
     plain = replace(settings, label_smoothing=0.0, label_weights=())  # what the figures are measured with
 
     with machine_faults_told(job.paths["scratch"]):
@@ -95,6 +95,8 @@ def fine_tune(job: Job, reporter: Reporter) -> dict[str, Any]:
         random, left = (getattr(model, f"{which}_weights", []) for which in ("random", "left"))
         adapter = None if config.lora is None else Adapter(model, config.lora)
         model.to(runtime.device)  # type: ignore[arg-type]
+        if begun := getattr(task, "begun", None):
+            train, held_out = (begun(model, data, runtime, config.batch_size) for data in (train, held_out))
         module = _module(model, task, settings, tokenizer, config).to(runtime.device)
         validation = Validation(task, plain, model, held_out_examples, held_out, config.batch_size)
         batches = BucketedBatches(train, config.batch_size, config.seed)
@@ -201,9 +203,11 @@ def read_examples(path: Path) -> list[Example]:
     return examples
 
 
-def _settings(task: TaskType, examples: Sequence[Example], config: FineTuningRun) -> Settings:
+def _settings(task: TaskType, examples: Sequence[Example], config: FineTuningRun, start: Path) -> Settings:
     labels = task.labels_of(examples)
     usual = {} if config.start_from else getattr(task, "OUR_OWN", {})
+    if hasattr(task, "options_in"):
+        usual = usual | task.options_in(start)
     return Settings(
         task=config.task,
         labels=tuple(labels),

@@ -1,4 +1,4 @@
-"""Differential privacy: how much noise a promise costs, and the chance that it rests on.
+"""Differential privacy: how much noise a promise costs, and the randomness that it rests on.
 
 DP-SGD (Abadi et al. 2016, arXiv 1607.00133): every step draws each training example with the same
 probability, clips the gradient of each, and adds Gaussian noise to their sum. What is promised holds for

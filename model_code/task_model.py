@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
@@ -11,11 +12,12 @@ from transformers import PreTrainedModel
 
 from model_code.config.fine_tuning import FineTuningRun
 from model_code.data.padding import padded_length
-from model_code.data.vocabulary import Vocabulary, save_described
+from model_code.data.vocabulary import TEMPLATE, Vocabulary, save_described
 from model_code.errors import TrainingError
 from model_code.models.architectures import freeze_lowest, layer_weights, positions_of, require_entries
 from model_code.models.families import FAMILIES
-from model_code.task_types.task import Settings, TaskType, write_settings
+from model_code.models.folder import CONFIG, INDEX, TEMPLATES, files_in, weights_of
+from model_code.task_types.task import REFERENCE, Settings, TaskType, write_settings
 from model_code.task_types.texts import names_of_inputs
 
 # The names that configurations have for dropout, the first that one has for all the others.
@@ -90,6 +92,21 @@ def save_task_model(
         save_described(tokenizer, source, vocabulary, directory, names_of_inputs(model.config))
     elif (described := source / "tokenizer_config.json").is_file():
         (directory / described.name).write_bytes(described.read_bytes())
-    for name, text in getattr(task, "FILES", {}).items():
-        (directory / name).write_text(text, encoding="utf-8")
+    files: dict[str, str] = dict(getattr(task, "FILES", {}))
+    if hasattr(task, "files"):
+        files |= task.files(model, settings, source)
+    for name, text in files.items():
+        if not (name == TEMPLATE and vocabulary.template):
+            (directory / name).parent.mkdir(exist_ok=True)
+            (directory / name).write_text(text, encoding="utf-8")
+    for template in sorted([*source.glob(TEMPLATE), *source.glob(f"{TEMPLATES}/*.jinja")]):
+        kept = directory / template.relative_to(source)
+        kept.parent.mkdir(exist_ok=True)
+        kept.write_bytes(template.read_bytes())
+    if getattr(task, "KEEPS_REFERENCE", False):
+        (directory / REFERENCE).mkdir()
+        for name in (CONFIG, *weights_of(source, files_in(source), str(source))):
+            shutil.copyfile(source / name, directory / REFERENCE / name)
+        if (source / INDEX).is_file():
+            shutil.copyfile(source / INDEX, directory / REFERENCE / INDEX)
     write_settings(settings, directory)

@@ -1,4 +1,4 @@
-"""The finders: how many sequences at once, and which learning rate, before a long run.
+"""What `textmill tune` tries: how many sequences at once, and which learning rate, before a long run.
 
     python -m model_code.tuning JOB.json
 

@@ -242,7 +242,7 @@ def _show(evaluation: dict[str, Any], workspace: Workspace) -> None:
     rivals = {"textmill": model, **evaluation["baselines"]}
     if evaluation["champion"]:
         rivals["champion"] = evaluation["champion"]
-    rows = [(rival, *(figures[name] for name in model)) for rival, figures in rivals.items()]
+    rows = [(rival, *(figures.get(name, "") for name in model)) for rival, figures in rivals.items()]
     workspace.table("Against the baselines", ["", *model], rows)
     if seeds := evaluation["seeds"]:
         figures = ("mean", "standard_deviation")

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
 from corpus.examples.config import DocumentsExamples, ExamplesConfig, FilesExamples
 from corpus.examples.from_documents import document_examples
 from corpus.examples.from_files import read_examples
+from corpus.examples.label_counts import CountsBySplit, counted, entities
 from corpus.examples.same_file import check_apart
-from corpus.examples.splits import SPLITS, Split, Splits
+from corpus.examples.splits import SPLITS, Splits
 from corpus.reading.example_files import digest_of
 from corpus.reading.formats import library_versions
 from tasks.contract.artifact import Artifact
 from tasks.contract.console import plain
 from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
-
-if TYPE_CHECKING:  # it imports torch
-    from model_code.task_types.task import TaskType
 
 __all__ = [
     "DocumentsExamples",
@@ -36,8 +31,6 @@ __all__ = [
 
 MOST_LABELS = 50
 EXAMPLES_SHOWN = 5
-
-LabelCounts = dict[str, dict[Split, int]]
 
 
 class ExampleFiles(BaseModel):
@@ -92,21 +85,16 @@ def examples(
             config,
             workspace.manifest(tokens).config.get("group_by", ""),
         )
-    counts = _label_counts(splits, task_named(config.task))
-    _write(splits, counts, config.task, workspace)
-    _show(splits, counts, workspace)
+    task = task_named(config.task)
+    counts = counted(splits, task)
+    of_type = entities(counts, task)
+    _write(splits, counts, of_type, config.task, workspace)
+    _show(splits, counts, of_type, workspace)
 
 
-def _label_counts(splits: Splits, task: TaskType) -> LabelCounts:
-    """Examples that have a label, by label and split."""
-    counted: dict[Split, Counter[str]] = {
-        split: Counter(label for example in examples for label in task.labels_of([example]))
-        for split, examples in splits.examples.items()
-    }
-    return {label: {split: counted[split][label] for split in SPLITS} for label in splits.labels}
-
-
-def _write(splits: Splits, counts: LabelCounts, task: str, workspace: Workspace) -> None:
+def _write(
+    splits: Splits, counts: CountsBySplit, of_type: CountsBySplit, task: str, workspace: Workspace
+) -> None:
     for split, examples in splits.examples.items():
         with (workspace.directory / f"{split}.jsonl").open("w", encoding="utf-8") as file:
             file.writelines(json.dumps(example, ensure_ascii=False) + "\n" for example in examples)
@@ -115,6 +103,7 @@ def _write(splits: Splits, counts: LabelCounts, task: str, workspace: Workspace)
         "labels": splits.labels,
         "counts": {split: len(examples) for split, examples in splits.examples.items()},
         "label_counts": counts,
+        **({"entity_counts": of_type} if of_type else {}),
         "remarks": splits.remarks,
         "left_out": splits.left_out,
     }
@@ -122,14 +111,22 @@ def _write(splits: Splits, counts: LabelCounts, task: str, workspace: Workspace)
     (workspace.directory / "report.json").write_text(text, encoding="utf-8")
 
 
-def _show(splits: Splits, counts: LabelCounts, workspace: Workspace) -> None:
+def _show(splits: Splits, counts: CountsBySplit, of_type: CountsBySplit, workspace: Workspace) -> None:
     sizes = {split: len(splits.examples[split]) for split in SPLITS}
     workspace.counts |= {f"{split} examples": size for split, size in sizes.items()}
     workspace.counts |= {"labels": len(splits.labels), "labels left out": len(splits.left_out)}
-    rows = [("all", *sizes.values())]
-    rows += [(label, *counts[label].values()) for label in splits.labels[:MOST_LABELS]]
-    workspace.table("Examples", ["label", *SPLITS], rows)
-    workspace.say(", ".join(f"{size:,} {split} examples" for split, size in sizes.items()) + _labels(counts))
+    all_examples = [("all", *sizes.values())]
+    if of_type:
+        workspace.counts |= {
+            f"{split} entities": sum(of[split] for of in of_type.values()) for split in SPLITS
+        }
+        workspace.table("Examples", ["", *SPLITS], all_examples)
+        workspace.table("Entities", ["type", *SPLITS], _rows(of_type))
+        workspace.table("Words by tag", ["tag", *SPLITS], _rows(counts))
+    else:
+        workspace.table("Examples", ["label", *SPLITS], [*all_examples, *_rows(counts)])
+    said = _totals("entities", of_type) if of_type else _totals("labels", counts)
+    workspace.say(", ".join(f"{size:,} {split} examples" for split, size in sizes.items()) + said)
     remarks = {remark: count for remark, count in splits.remarks.items() if count}
     if remarks:
         workspace.table("To know", ["what", "how many"], list(remarks.items()))
@@ -145,12 +142,16 @@ def _show(splits: Splits, counts: LabelCounts, workspace: Workspace) -> None:
     workspace.table("Some training examples, in characters", ["id", *fields], cells)
 
 
-def _labels(counts: Mapping[str, Mapping[Split, int]]) -> str:
+def _rows(counts: CountsBySplit) -> list[tuple[object, ...]]:
+    return [(label, *by_split.values()) for label, by_split in list(counts.items())[:MOST_LABELS]]
+
+
+def _totals(what: str, counts: CountsBySplit) -> str:
     if not counts:
         return ""
     sizes = [f"{label} ({sum(by_split.values()):,})" for label, by_split in counts.items()]
     more = f", … {len(sizes)} in all" if len(sizes) > MOST_LABELS else ""
-    return plain(f"; labels: {', '.join(sizes[:MOST_LABELS])}{more}")
+    return plain(f"; {what}: {', '.join(sizes[:MOST_LABELS])}{more}")
 
 
 def _size(value: object) -> int:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from corpus.cleaning.filters.rule_sets import check_thresholds
 from model_code.config.strict import OUTSIDE_KEY, Config
 
 Language = Literal["ar", "de", "en", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "uk", "zh"]
+ANY, NONE = "any", "none"
 RuleSet = Literal["basic", "gopher_quality", "gopher_repetition", "c4", "fineweb"]
 PersonalData = Literal[
     "email",
@@ -60,6 +61,17 @@ class FiltersConfig(Config):
     def _exist(cls, thresholds: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
         check_thresholds(thresholds)
         return thresholds
+
+
+def _without_rules(values: Any) -> Any:
+    if values != NONE and not isinstance(values, dict | FiltersConfig):
+        raise ValueError(f"give {NONE}, or a section with sets and thresholds")
+    return {"sets": ()} if values == NONE else values
+
+
+Filters = Annotated[
+    FiltersConfig, BeforeValidator(_without_rules, json_schema_input_type=FiltersConfig | Literal["none"])
+]
 
 
 class PersonalDataConfig(Config):
@@ -146,12 +158,15 @@ class MixConfig(Config):
 class CleanConfig(Config):
     """Everything that cleaning does, and on what it runs."""
 
-    languages: tuple[Language, ...] = Field(
-        default=("en", "zh"), min_length=1, description="languages kept (ISO 639-1)"
+    languages: Annotated[tuple[Language, ...], Field(min_length=1)] | Literal["any"] = Field(
+        default=("en", "zh"),
+        description="languages kept (ISO 639-1); any: all, and texts of which nobody can tell it",
     )
     boilerplate: BoilerplateConfig = BoilerplateConfig()
     repair: RepairConfig = RepairConfig()
-    filters: FiltersConfig = FiltersConfig()
+    filters: Filters = Field(
+        default=FiltersConfig(), description="what a document has to pass; none: nothing, as with no sets"
+    )
     personal_data: PersonalDataConfig = PersonalDataConfig()
     word_lists: WordListsConfig = WordListsConfig()
     decontaminate: DecontaminateConfig = DecontaminateConfig()

@@ -53,7 +53,7 @@ def document_examples(documents: Path, splits: Path, config: DocumentsExamples, 
     from model_code.task_types.task import task_named
 
     task = task_named(config.task)
-    fields = Fields(task.FIELDS, config.columns, config.separator)
+    fields = Fields(task.FIELDS, config.columns, config.separator, names=config.names)
     fields.check(config.min_words, "min_words")
     fields.check(config.max_words, "max_words")
     found, left_out = list(_found(documents, task, fields, config)), dict[str, str]()
@@ -113,16 +113,17 @@ def _rows(documents: Path) -> Iterator[Row]:
 def _unfit(parts: Parts, fields: Fields, config: DocumentsExamples) -> str:
     """Why no example can be made of a document; empty when one can."""
     for name, field in fields.fields.items():
-        for column in fields.columns_of(name):
+        words, columns = 0, fields.columns_of(name)
+        for column in columns:
             part = _part(parts, column)
             nothing = is_missing(part) or (part == "" and field.kind != "labels")
             if nothing and (field.required or name in config.columns):
                 return f"documents without {column}"
-            words = len(str("" if nothing else part).split())
-            if words < config.min_words.get(name, 0):
-                return f"documents with fewer than {config.min_words[name]} words in {column}"
-            if words > config.max_words.get(name, words):
-                return f"documents with more than {config.max_words[name]} words in {column}"
+            words += len(str("" if nothing else part).split())
+        if words < config.min_words.get(name, 0):
+            return f"documents with fewer than {config.min_words[name]} words in {', '.join(columns)}"
+        if words > config.max_words.get(name, words):
+            return f"documents with more than {config.max_words[name]} words in {', '.join(columns)}"
     return ""
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from corpus.errors import CorpusError
 from corpus.examples.config import FilesExamples
 from corpus.examples.from_row import Fields
 from corpus.examples.label_checks import check_labels, check_spellings
+from corpus.examples.path_labels import field_from_path, label_of_path
 from corpus.examples.same_file import Contents, check_apart
 from corpus.examples.splits import SPLITS, Split, Splits
 from corpus.examples.stratified import strata_of, stratified_splits
@@ -19,7 +21,7 @@ from corpus.reading import parallel
 from corpus.reading.delimited import Dialect
 from corpus.reading.dotted_paths import value_at
 from corpus.reading.example_files import MOST_BYTES, File, files_of
-from corpus.reading.formats import format_of, row_formats, suffixes_of
+from corpus.reading.formats import RowFormat, format_of, row_formats, suffixes_of
 from corpus.reading.rows import Row, RowOptions, wrong
 from corpus.reading.skipped import Skipped
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:  # it imports torch
 
 EMPTY = "files without an example"
 QUOTED = "files of TSV read with quotes around their fields"
+TEXT = "text"  # the format of which a file is one example
 _FEWEST_LABELS = {"label": 2, "tags": 2, "labels": 1}
 
 
@@ -40,22 +43,42 @@ def read_examples(config: FilesExamples) -> Splits:
     """
     from model_code.task_types.task import task_named
 
-    task = task_named(config.task)
-    fields = Fields(task.FIELDS, config.columns, config.separator)
+    task, remarks = task_named(config.task), Counter[str]()
+    fields = {split: _fields(config, split, task, remarks) for split in config.files}
     check_apart(config)
-    rows = _Rows(config, fields.remarks, fields.wanted)
-    found = {split: _found(rows, split, fields, task) for split in config.files}
-    check_spellings([one for split in found.values() for one in split], fields.remarks)
+    rows = _Rows(config, fields, remarks)
+    found = {split: _found(rows, split, task) for split in config.files}
+    check_spellings([one for split in found.values() for one in split], remarks)
     splits = chosen(_divided(found, config), config)
-    labels = check_labels(splits, _fewest_labels(task))
+    labels = check_labels(splits, _fewest_labels(task), "label_from" if config.label_from else "columns")
     return assembled(
-        splits, labels, fields.remarks, {}, lambda one: _group(one, config) if config.group_by else None
+        splits, labels, remarks, {}, lambda one: _group(one, config) if config.group_by else None
     )
 
 
-def _found(rows: _Rows, split: Split, fields: Fields, task: TaskType) -> list[ExampleWithRow]:
+def _fields(config: FilesExamples, split: Split, task: TaskType, remarks: Counter[str]) -> Fields:
+    """The fields of a split's examples, which are those of the others in perhaps other columns.
+
+    Raises:
+        CorpusError: they can't be what the recipe says.
+    """
+    others = config.other_columns(split)
+    key = "columns" if split == "train" else f"{split}.columns"
+    from_path = field_from_path(config.label_from, task.FIELDS, config.columns | others)
+    fields = Fields(
+        task.FIELDS, config.columns | others, config.separator, remarks, config.names, from_path, key
+    )
+    if added := [name for name in others.keys() - config.columns.keys() if task.FIELDS[name].named]:
+        raise CorpusError(
+            f"examples: {key} names {added[0]!r}, which columns does not, so the training examples "
+            "have none; name it there too, or leave it out"
+        )
+    return fields
+
+
+def _found(rows: _Rows, split: Split, task: TaskType) -> list[ExampleWithRow]:
     """The examples of the files that are named for a split."""
-    found = [example_in(row, fields, task) for row in rows.of(split)]
+    found = [example_in(row, rows.fields[split], task) for row in rows.of(split)]
     if not found:
         raise CorpusError(
             f"examples: {_named(rows.config.files[split])}: no example in it; {split} needs some"
@@ -68,8 +91,8 @@ class _Rows:
     """The rows of the files of each split; counts in `remarks` what is unusual about files."""
 
     config: FilesExamples
+    fields: Mapping[Split, Fields]
     remarks: Counter[str]
-    wanted: Sequence[str]
     contents: Contents = field(default_factory=Contents)
 
     def of(self, split: Split) -> Iterator[Row]:
@@ -77,7 +100,7 @@ class _Rows:
         named = self.config.files[split]
         if isinstance(named, str):
             for file in self._files(named, split):
-                yield from self._counted(self._rows_of(file))
+                yield from self._counted(self._rows_of(file, self.fields[split]))
             return
         read = {name: list(self._files(path, split)) for name, path in named.items()}
         if len({len(several) for several in read.values()}) > 1:
@@ -88,7 +111,9 @@ class _Rows:
 
     def _files(self, path: str, split: Split) -> Iterator[File]:
         for file in files_of(path):
-            self.contents.check(file, split)
+            # Where a file is an example, one that is there twice is counted as such, as in tables.
+            if self._format_of(file) != TEXT:
+                self.contents.check(file, split)
             if file.encoding != "utf-8":
                 self.remarks[f"files of examples in {file.encoding}"] += 1
             yield file
@@ -101,17 +126,24 @@ class _Rows:
         if is_empty:
             self.remarks[EMPTY] += 1
 
-    def _rows_of(self, file: File) -> Iterator[Row]:
-        known = row_formats()
-        name = format_of(file.name, self.config.format, known)
+    @cached_property
+    def _known(self) -> dict[str, RowFormat]:
+        """The formats of files: text has a label in its path alone."""
+        return {name: one for name, one in row_formats().items() if name != TEXT or self.config.label_from}
+
+    def _format_of(self, file: File) -> str | None:
+        return format_of(file.name, self.config.format, self._known)
+
+    def _rows_of(self, file: File, fields: Fields) -> Iterator[Row]:
+        config, name = self.config, self._format_of(file)
         if name is None:
             raise CorpusError(
                 f"examples: {file.uri}: its name does not say what it holds (known are "
-                f"{' '.join(suffixes_of(known))}); set examples.format"
+                f"{' '.join(suffixes_of(self._known))}); set examples.format"
             )
-        config = self.config
+        told = {fields.from_path: label_of_path(file, config.label_from)} if fields.from_path else {}
         options = RowOptions(
-            {"columns": self.wanted},
+            {"columns": fields.wanted},
             MOST_BYTES,
             name,
             config.header,
@@ -120,7 +152,8 @@ class _Rows:
             self._on_dialect,
         )
         try:
-            yield from known[name].rows(file.entry, options, None)
+            for row in self._known[name].rows(file.entry, options, None):
+                yield replace(row, values={**row.values, **told}) if told else row
         except Skipped as problem:
             raise wrong(file.uri, problem.line, problem.detail) from problem
 

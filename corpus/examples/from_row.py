@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from corpus.errors import CorpusError
 from corpus.examples.answers import answers_in, trimmed, with_position
 from corpus.examples.bio_tags import as_bio
-from corpus.examples.labels import LabelRule
+from corpus.examples.labels import LabelRule, is_missing
 from corpus.examples.printed_lists import list_in
+from corpus.examples.spans import span_in
 from corpus.examples.splits import Example
 from corpus.reading.dotted_paths import value_at
 from corpus.reading.rows import Row
@@ -24,9 +25,12 @@ if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import Field
 
 ROLES = ("system", "user", "assistant")
+LABELLED = ("label", "labels", "tags")  # kinds of fields
 TAGS_REWRITTEN = "sentences with tags rewritten as BIO"
 ANSWERS_MOVED = "answers moved to where their text stands"
 ANSWERS_TRIMMED = "answers without the blanks around them"
+PARTS_EMPTY = "texts joined without a column that is empty"
+JOINT = "\n"  # between the columns of a text
 
 Columns = Mapping[str, str | int | Sequence[str | int]]
 
@@ -38,25 +42,40 @@ _BLANKS = re.compile(r"[ \t\r\n]+")
 class Fields:
     """The fields of a task and the columns that they are in; counts in `remarks` what it puts right.
 
-    Several columns are for labels alone: one for each, that holds 0 or 1.
+    Several columns are joined into a text; labels have one each, that holds 0 or 1. `names` are those of the
+    labels, by how they are written. `from_path` is the field that the path of a file tells. `key` is where
+    the recipe names the columns.
 
     Raises:
-        CorpusError: a column is named for a field that the task doesn't have, or several for one text.
+        CorpusError: a column is named for a field that the task doesn't have, or several for one that is in
+            one alone.
     """
 
     fields: Mapping[str, Field]
     columns: Columns
     separator: str = ","
     remarks: Counter[str] = field(default_factory=Counter)
+    names: Mapping[str, str] = field(default_factory=dict)
+    from_path: str = ""
+    key: str = "columns"
 
     def __post_init__(self) -> None:
-        self.check(self.columns, "columns")
-        self.labels = LabelRule(self.separator, self.remarks)
+        self.check(self.columns, self.key)
+        self.labels = LabelRule(self.separator, self.remarks, self.names)
+        if self.names and not any(asked.kind in LABELLED for asked in self.fields.values()):
+            raise CorpusError("examples: label_names is for tasks with labels; leave it out")
         for name, column in self.columns.items():
-            if not isinstance(column, str | int) and self.fields[name].kind != "labels":
+            if isinstance(column, str | int):
+                continue
+            if self.fields[name].kind not in ("labels", "text"):
                 raise CorpusError(
-                    f"examples: columns names several columns for {name!r}; only labels (multi_label) may "
-                    "be in several, each with 0 or 1"
+                    f"examples: {self.key} names several columns for {name!r}; a text may be in several, "
+                    "which are joined, and labels (multi_label), each with 0 or 1"
+                )
+            if len(set(map(str, column))) < max(1, len(column)):
+                raise CorpusError(
+                    f"examples: {self.key} names {list(column)} for {name!r}; name each column once, and "
+                    "one at least"
                 )
 
     def check(self, names: Iterable[str], key: str) -> None:
@@ -75,7 +94,8 @@ class Fields:
     def wanted(self) -> list[str]:
         """The columns that every row has to have."""
         names = [name for name, one in self.fields.items() if one.required and not one.named]
-        return [column for name in {*names, *self.columns} for column in self.columns_of(name)]
+        wanted = {*names, *self.columns} - {self.from_path}
+        return [column for name in wanted for column in self.columns_of(name)]
 
     def columns_of(self, name: str) -> list[str]:
         """The columns that a field is in: those that the recipe names, or one of its own name."""
@@ -95,8 +115,8 @@ class Fields:
             columns = self.columns_of(name)
             try:
                 if not isinstance(self.columns.get(name, name), str | int):
-                    marks = {column: self._value(row, name, column) for column in columns}
-                    example[name] = self.labels.marked(marks)
+                    found = {column: self._value(row, name, column) for column in columns}
+                    example[name] = (self._joined if self._is_joined(name) else self.labels.marked)(found)
                 elif (value := self._value(row, name, columns[0])) is not None:
                     example[name] = _CONVERTERS[asked.kind](value, self.labels)
             except ValueError as error:
@@ -105,6 +125,18 @@ class Fields:
                 raise row.wrong(f"{name!r} {error}", columns[0]) from error
         self._fit_together(example, row)
         return example
+
+    def _is_joined(self, name: str) -> bool:
+        return self.fields[name].kind == "text" and not isinstance(self.columns.get(name, name), str | int)
+
+    def _joined(self, parts: Mapping[str, Any]) -> str:
+        """The texts of several columns as one; a column may be empty, which is counted, but not all."""
+        for column, part in parts.items():
+            if not isinstance(part, str) and not is_missing(part):
+                raise ValueError(f"holds {type(part).__name__} in the column {column!r}, not text")
+        texts = [part for part in parts.values() if not is_missing(part) and spelled(part)]
+        self.remarks[PARTS_EMPTY] += len(texts) < len(parts)
+        return _text(JOINT.join(texts), self.labels)
 
     def _value(self, row: Row, name: str, column: str) -> Any:
         """What a column of a field holds; None where a field that may be absent is."""
@@ -121,15 +153,18 @@ class Fields:
             )
             raise row.wrong(
                 f"no column {column!r} for {name}; there are {', '.join(row.values)[:300]}; "
-                f"name the right one in examples.columns, or set examples.header{several}"
+                f"name the right one in examples.{self.key}, or set examples.header{several}"
             ) from None
-        if value is None and needed:
+        if value is None and needed and not self._is_joined(name):
             raise row.wrong(f"{name!r} is null; fill it in or remove the example")
         return value
 
     def _fit_together(self, example: Example, row: Row) -> None:
-        """Tags belong to words, and answers to a context."""
+        """Tags belong to words, answers to a context, and spans to a text, of which they have their part."""
         kinds = {asked.kind: name for name, asked in self.fields.items() if name in example}
+        for name in [name for name in example if self.fields[name].kind == "span"]:
+            start, end = (max(0, example[name][border]) for border in ("start", "end"))
+            example[name] = {"text": example[kinds["text"]][start:end]} | example[name]
         if "words" in kinds and "tags" in kinds:
             words, tags = example[kinds["words"]], example[kinds["tags"]]
             if len(words) != len(tags):
@@ -154,6 +189,13 @@ def _text(value: Any, labels: LabelRule) -> str:
     if not spelled(value[:100]) and not spelled(value):
         raise ValueError("is empty; fill it in or remove the example")
     return value
+
+
+def _texts(value: Any, labels: LabelRule) -> list[str]:
+    """One text, several in a list, or none in an empty cell."""
+    if value == "":
+        return []
+    return [_text(one, labels) for one in value] if isinstance(value, list) else [_text(value, labels)]
 
 
 def _label(value: Any, labels: LabelRule) -> str:
@@ -188,7 +230,9 @@ def _parted(text: str) -> list[str]:
 
 
 def _tags(value: Any, labels: LabelRule) -> list[str]:
-    return [labels.one(tag) for tag in _words(value, labels)]
+    # Numbers are tags where they have names.
+    tags = value if labels.names and isinstance(value, list) and value else _words(value, labels)
+    return [labels.one(tag) for tag in tags]
 
 
 def _score(value: Any, labels: LabelRule) -> float:
@@ -216,8 +260,13 @@ def _messages(value: Any, labels: LabelRule) -> list[dict[str, str]]:
     return [{"role": message["role"], "content": message["content"]} for message in value]
 
 
+def _span(value: Any, labels: LabelRule) -> dict[str, Any]:
+    return span_in(value)
+
+
 _CONVERTERS: Mapping[str, Callable[[Any, LabelRule], Any]] = {
     "text": _text,
+    "texts": _texts,
     "label": _label,
     "labels": _labels,
     "words": _words,
@@ -225,4 +274,5 @@ _CONVERTERS: Mapping[str, Callable[[Any, LabelRule], Any]] = {
     "score": _score,
     "answers": _answers,
     "messages": _messages,
+    "span": _span,
 }

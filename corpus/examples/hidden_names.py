@@ -1,4 +1,4 @@
-"""Hides the labels' names in texts that would give the answer away, or would by not having them.
+"""Hides the labels' names in texts that would give the answer away, whether they hold one or lack it.
 
 Every name of every label is replaced by the tokenizer's mask token, in all texts.
 """

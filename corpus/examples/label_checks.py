@@ -14,11 +14,14 @@ from corpus.examples.with_rows import ExampleWithRow
 SHOWN = 10
 
 
-def check_labels(splits: Mapping[Split, Sequence[ExampleWithRow]], fewest: int) -> list[str]:
+def check_labels(
+    splits: Mapping[Split, Sequence[ExampleWithRow]], fewest: int, key: str = "columns"
+) -> list[str]:
     """The labels of the training examples, sorted.
 
     Args:
         fewest: how many there have to be; 0 for a task without any.
+        key: what the recipe says of where labels are.
 
     Raises:
         CorpusError: there are fewer, or a held-out example has a label that no training example has.
@@ -28,9 +31,9 @@ def check_labels(splits: Mapping[Split, Sequence[ExampleWithRow]], fewest: int) 
         first = splits["train"][0].row
         raise CorpusError(
             f"examples: {first.file}: every training example has the label {labels[0]!r}; two are needed. "
-            "Is examples.columns right?"
+            f"Is examples.{key} right?"
             if labels
-            else f"examples: {first.file}: no training example has a label. Is examples.columns right?"
+            else f"examples: {first.file}: no training example has a label. Is examples.{key} right?"
         )
     for split in ("validation", "test"):
         for example in splits[split]:

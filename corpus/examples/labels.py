@@ -39,21 +39,34 @@ _TRUE, _FALSE = frozenset(["1", "1.0", "true"]), frozenset(["0", "0.0", "false"]
 
 @dataclass
 class LabelRule:
-    """Labels of values; counts in `remarks` those that it spells otherwise than they are written."""
+    """Labels of values; counts in `remarks` those that it spells otherwise than they are written.
+
+    `names` are what labels are called, by how they are written; empty: as they are written.
+    """
 
     separator: str = ","
     remarks: Counter[str] = field(default_factory=Counter)
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._names = {likeness(written): name for written, name in self.names.items()}
 
     def one(self, value: Any) -> str:
         """The label of a value.
 
         Raises:
-            ValueError: it is missing, a list, a date, or may mean several things.
+            ValueError: it is missing, a list, a date, may mean several things, or has no name.
         """
         label = label_of(value)
         if isinstance(value, str) and value.strip(" \t\r\n") != label:
             self.remarks[RESPELT] += 1
-        return label
+        if not self._names:
+            return label
+        if (name := self._names.get(likeness(label))) is None:
+            raise ValueError(
+                f"holds {label!r}, which label_names does not name; it names {', '.join(self.names)[:200]}"
+            )
+        return name
 
     def several(self, value: Any) -> list[str]:
         """The labels of a list, of a list that is printed in a text, or between separators; sorted.

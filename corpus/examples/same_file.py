@@ -31,9 +31,9 @@ class Contents:
             CorpusError: one with the same text is in another split.
         """
         text = file.text.replace("\r\n", "\n").strip()
-        if not text:
+        if not (held := file.raw or text.encode("utf-8", "surrogatepass")):
             return
-        digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        digest = blake2b(held, digest_size=16).digest()
         uri, other = self._seen.setdefault(digest, (file.uri, split))
         if other != split:
             raise CorpusError(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from corpus.examples.config import DocumentsExamples, FilesExamples
 from corpus.examples.from_row import Fields
+from corpus.examples.label_counts import occurrences
 from corpus.examples.splits import SPLITS, Example, Split, Splits
 from corpus.examples.stratified import limited, strata_of
 from corpus.examples.written_examples import IN_TRAINING
@@ -41,11 +42,12 @@ class ExampleWithRow:
         return _digest(self._parts(target=True))
 
     def _parts(self, *, target: bool) -> Iterator[object]:
-        """What its fields ask, or what they answer; a conversation answers with its last message."""
+        """What its fields ask, or what they answer; a conversation answers with its last reply."""
         for name in sorted(self.example):
             value, field = self.example[name], self.fields[name]
             if field.kind == "messages":
-                yield value[-1] if target else value[:-1]
+                questions = len(value) - (value[-1]["role"] == "assistant")
+                yield value[questions:] if target else value[:questions]
             elif field.target == target:
                 yield value
 
@@ -86,14 +88,14 @@ def assembled(
 ) -> Splits:
     """The examples with their ids, and remarks on what occurs twice and on labels that can't be judged.
 
-    An id is the file's own name for the example, or else its file and line. Where `group_of` tells what an
-    example shares with others, such as its author, it has a `group`, a digest of that.
+    An id is the file's own name for the example, or else its file and, if it has one, line. Where `group_of`
+    tells what an example shares with others, such as its author, it has a `group`, a digest of that.
     """
     start = len(_folder([one.row.file for split in SPLITS for one in splits[split]]))
     examples = {
         split: [
             {
-                "id": one.row.id or f"{one.row.file[start:]}:{one.row.line}",
+                "id": one.row.id or one.row.file[start:] + (f":{one.row.line}" if one.row.line else ""),
                 **one.example,
                 **_group(group_of(one)),
             }
@@ -101,7 +103,7 @@ def assembled(
         ]
         for split, found in splits.items()
     }
-    judged = {label for one in splits["test"] for label in one.labels}
+    judged = {label for one in splits["test"] for label in occurrences(one.example, one.fields, one.labels)}
     unjudged = {"labels that no test example has": len(set(labels) - judged)}
     return Splits(examples, list(labels), {**_repetitions(splits), **unjudged, **remarks}, left_out)
 

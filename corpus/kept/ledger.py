@@ -1,4 +1,4 @@
-"""The books of a collection: every item with what became of it, and every record that was left out."""
+"""The ledger of a collection: every item with what became of it, and every record that was left out."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -45,6 +46,7 @@ _STORES = (
     "AZURE_STORAGE_ACCOUNT_NAME",
 )
 _ADDRESS = ("endpoint_url", "client_kwargs", "account_name", "host", "port")
+_MAGIC = re.compile(r"[*?[]")
 _TIMES = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
 
 
@@ -136,6 +138,19 @@ def identity_of(uri: str) -> object:
     except (OSError, ValueError):
         return uri  # a URL, or a name that is no longer there
     return found.st_dev, found.st_ino
+
+
+def path_below(uri: str, pattern: str) -> str:
+    """The path of a listed file from the folder on that its pattern names or begins with: `pos/1.txt`."""
+    path = uri.partition("://")[2] if is_url(pattern) else uri
+    if is_url(pattern):
+        spelt = pattern.partition("://")[2].rstrip("/")
+        fixed = _MAGIC.split(spelt)[0]
+        folder = spelt if fixed == spelt != path else fixed.rpartition("/")[0]
+    else:
+        named = Path(pattern).expanduser()
+        folder = str(named if named.is_dir() else _fixed_part(pattern))
+    return path.removeprefix(f"{folder.rstrip('/')}/")
 
 
 def _local_items(pattern: str) -> list[Item]:

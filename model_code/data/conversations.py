@@ -16,14 +16,15 @@ from model_code.objectives.objective import Batch
 
 @dataclass(frozen=True)
 class Conversations:
-    """Token ids of each conversation, which of them are to be learnt, how many come before the last reply.
+    """Token ids of each conversation, which of them are to be learnt, and those that ask for its last reply.
 
-    Several conversations share a row of `row` tokens, as long as they fit.
+    Several conversations share a row of `row` tokens, as long as they fit. `end` is what ends a reply.
     """
 
     ids: Sequence[Sequence[int]]
     learnt: Sequence[Sequence[bool]]
-    asked: Sequence[int]
+    questions: Sequence[Sequence[int]]
+    end: int
     row: int
     tokenizer: Tokenizer
     vocabulary: Vocabulary
@@ -35,24 +36,26 @@ class Conversations:
 
     def batch(self, items: np.ndarray) -> Batch:
         """Conversations packed into rows, `ids`, `documents` and `positions` [R, S]; the flat `places` [N] of
-        the tokens before those to be learnt, and these, `targets` [N].
+        the tokens before those to be learnt, these, `targets` [N], and of which item they are, `owners` [N].
         """
         rows = packed([len(self.ids[i]) for i in items], self.row)
         longest = max(sum(len(self.ids[items[k]]) for k in row) for row in rows)
         shape = (len(rows), padded_length(longest))
-        ids, documents, positions = (np.full(shape, fill, np.int64) for fill in (self.pad, -1, 0))
+        ids, documents, positions, owners = (np.full(shape, n, np.int64) for n in (self.pad, -1, 0, 0))
         learnt = np.zeros(shape, bool)
         for number, row in enumerate(rows):
             end = 0
-            for document, item in enumerate(items[row]):
+            for document, (owner, item) in enumerate(zip(row, items[row], strict=True)):
                 start, end = end, end + len(self.ids[item])
                 ids[number, start:end] = self.ids[item]
                 learnt[number, start:end] = self.learnt[item]
                 documents[number, start:end] = document
+                owners[number, start:end] = owner
                 positions[number, start:end] = np.arange(end - start)
         # No conversation begins with a token to be learnt, so the one before it belongs to the same.
         places = np.flatnonzero(learnt) - 1
         arrays = {"ids": ids, "documents": documents, "positions": positions, "places": places}
+        arrays["owners"] = owners.flatten()[places]
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         tensors["targets"] = tensors["ids"].flatten()[tensors["places"] + 1]
         return Batch(tensors, {"reply": float(len(places))}, int((documents >= 0).sum()))
@@ -76,7 +79,7 @@ class Questions:
     @property
     def lengths(self) -> np.ndarray:
         """Tokens of each question, int64 [questions]."""
-        return np.array(self.conversations.asked, np.int64)
+        return np.array([len(ids) for ids in self.conversations.questions], np.int64)
 
     def batch(self, items: np.ndarray) -> Batch:
         """`input_ids` and `attention_mask` [B, S], filled up on the left: replies go on at the right."""
@@ -84,7 +87,7 @@ class Questions:
         ids = torch.full((len(items), int(lengths.max())), given.pad)
         mask = torch.zeros_like(ids)
         for row, (item, length) in enumerate(zip(items, lengths, strict=True)):
-            ids[row, -length:] = torch.tensor(given.ids[item][:length])
+            ids[row, -length:] = torch.tensor(given.questions[item])
             mask[row, -length:] = 1
         return Batch({"input_ids": ids, "attention_mask": mask}, {}, int(mask.sum()))
 

@@ -53,6 +53,7 @@ def converted(directory: Path, file: str) -> Tokenizer:
     )
     try:
         loaded: Any = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        older = _older(directory, file, loaded)
     except Exception as error:  # transformers, tokenizers and sentencepiece share no base class
         raise TrainingError(f"{directory / file}: transformers can't read it ({error}); {way_out}") from error
     tokenizer = getattr(loaded, "backend_tokenizer", None)
@@ -61,7 +62,6 @@ def converted(directory: Path, file: str) -> Tokenizer:
             f"{directory / file}: there is no conversion of a {type(loaded).__name__} to a tokenizer.json; "
             f"{way_out}"
         )
-    older = _older(directory, file, loaded)
     for text in SAMPLES:
         found, wanted = tokenizer.encode(text, add_special_tokens=False), older(text)
         if wanted is None:  # bytes alone: what is read has to be what was written

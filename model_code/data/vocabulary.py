@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ _KEPT = (
     "extra_special_tokens",
     "chat_template",
 )
+TEMPLATE = "chat_template.jinja"
 _SENTINEL = re.compile(r"<extra_id_(\d+)>")
 # The names that tokenizers usually give to roles, for directories without a description.
 _USUAL = {
@@ -40,11 +41,15 @@ _USUAL = {
 }
 
 
+ROLES = tuple(_USUAL)
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """Size of a vocabulary and the ids of its special tokens; None where it has no such token.
 
-    `sentinels` are the ids of `<extra_id_0>`, `<extra_id_1>`, ... in this order.
+    `sentinels` are the ids of `<extra_id_0>`, `<extra_id_1>`, ... in this order. `template` is the chat
+    template that comes with it, "" where there is none.
     """
 
     size: int
@@ -56,10 +61,11 @@ class Vocabulary:
     bos: int | None = None
     eos: int | None = None
     sentinels: tuple[int, ...] = ()
+    template: str = ""
 
     def special(self) -> npt.NDArray[np.int64]:
         """The ids of all special tokens but the unknown one, which stands for text; int64 [n], sorted."""
-        single = [getattr(self, field.name) for field in fields(self)[1:-1] if field.name != "unk"]
+        single = [getattr(self, role) for role in ROLES if role != "unk"]
         found = {token for token in single if token is not None} | set(self.sentinels)
         return np.array(sorted(found), np.int64)
 
@@ -120,7 +126,22 @@ def vocabulary_of(directory: Path) -> Vocabulary:
     sentinels = sorted(
         (int(match[1]), token) for name, token in entries if (match := _SENTINEL.fullmatch(name))
     )
-    return Vocabulary(size_of(tokenizer), **roles, sentinels=tuple(token for _, token in sentinels))
+    return Vocabulary(
+        size_of(tokenizer),
+        **roles,
+        sentinels=tuple(token for _, token in sentinels),
+        template=_template_in(directory, names),
+    )
+
+
+def _template_in(directory: Path, names: dict[str, Any]) -> str:
+    """The chat template of a folder: a file of its own, or part of the description, the one by default."""
+    if (file := directory / TEMPLATE).is_file():
+        return file.read_text(encoding="utf-8")
+    found = names.get("chat_template") or ""
+    if isinstance(found, list):
+        found = {one["name"]: one["template"] for one in found}.get("default", "")
+    return str(found)
 
 
 def save_described(

@@ -121,7 +121,9 @@ def body_lacks(model: Any, info: dict[str, Any]) -> list[str]:
     auto: Any = AutoModel  # it carries no types
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         plain = auto.from_config(model.config)
-    names = [name for name, _ in plain.named_parameters() if "pooler" not in name]
+    # Positions that are computed, as Marian's and Pegasus's, are no part of a checkpoint.
+    learnt = (name for name, weight in plain.named_parameters() if weight.requires_grad)
+    names = [name for name in learnt if "pooler" not in name]
     body = {prefix + name for name in names for prefix in ("", f"{model.base_model_prefix}.")}
     return [name for name in random if name in body]
 

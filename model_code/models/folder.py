@@ -23,7 +23,7 @@ _ENDINGS = (".json", ".model", ".spm", ".jinja")
 _TOKENIZERS = frozenset({"tokenizer.json", "vocab.txt", "vocab.json"})
 # sentence-transformers: `1_Pooling/config.json`, `2_Dense/model.safetensors`.
 _MODULE = re.compile(r"\d+_\w+")
-_TEMPLATES = "additional_chat_templates"
+TEMPLATES = "additional_chat_templates"
 _LFS = b"version https://git-lfs"
 _LENGTH = 8  # bytes that tell how long the header of a safetensors file is
 _LONGEST_HEADER = 100_000_000  # bytes, as the library has it
@@ -32,7 +32,7 @@ _LONGEST_HEADER = 100_000_000  # bytes, as the library has it
 def is_used(name: str) -> bool:
     """Whether a file, by its path in the folder, may be read: weights, JSON, vocabularies and templates."""
     *folders, file = name.split("/")
-    if not all(folder == _TEMPLATES or _MODULE.fullmatch(folder) for folder in folders):
+    if not all(folder == TEMPLATES or _MODULE.fullmatch(folder) for folder in folders):
         return False
     return len(folders) < 2 and (file.endswith((*_ENDINGS, ".safetensors")) or file in _VOCABULARIES)
 

@@ -1,4 +1,7 @@
-"""Baselines, each made by itself: what one of them can't do takes nothing from the others, nor ends a run."""
+"""How the baselines, which each task type makes in its `baselines()`, are tried one by one.
+
+What one of them can't do takes nothing from the others, nor ends a run.
+"""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ A conversation is its turns end to end, each a role and what was said, both clos
 
 Nobody can forge a turn: special tokens in a text are text here, so that the end token comes from this module
 alone. It is also the one token that every causal model has, so no vocabulary grows, and an adapter fits the
-model that it was made for as it stands.
+model that it was made for as it stands. A checkpoint with a chat template of its own keeps to that.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from model_code.data.chat_template import ChatTemplate
 from model_code.data.conversations import Conversations, Questions
-from model_code.data.vocabulary import Vocabulary
+from model_code.data.vocabulary import TEMPLATE, Vocabulary
 from model_code.errors import TrainingError
 from model_code.models.architectures import writers
 from model_code.models.checkpoints import load_model
 from model_code.models.families import DECODERS
-from model_code.objectives.causal import Causal
-from model_code.objectives.cross_entropy import scored
+from model_code.objectives.cross_entropy import Decode, scored
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types import seq2seq
@@ -52,7 +52,7 @@ METRICS = ("exact_match", *seq2seq.METRICS)
 FILES = {
     # The same text by transformers' `apply_chat_template`. What others then encode takes an end token in a
     # text for a real one, so there it is taken out.
-    "chat_template.jinja": "{{ bos_token }}"
+    TEMPLATE: "{{ bos_token }}"
     "{% for message in messages %}"
     "{{ message['role'] + eos_token + message['content'] | replace(eos_token, '') + eos_token }}"
     "{% endfor %}"
@@ -98,7 +98,7 @@ def labels_of(examples: Sequence[Example]) -> list[str]:
 def check(settings: Settings, positions: int | None) -> None:
     """Raises TrainingError for smoothed labels, which there are none, and for a reply that fills a row."""
     if settings.label_smoothing:
-        raise TrainingError("label_smoothing is not for the task instructions; leave it out")
+        raise TrainingError(f"label_smoothing is not for the task {settings.task}; leave it out")
     if settings.options.max_reply >= settings.max_length:
         raise TrainingError(
             f"max_reply {settings.options.max_reply} leaves no room for a question in a max_length of "
@@ -123,8 +123,10 @@ def encode(
     Raises TrainingError when a system message alone is too long.
     """
     assert vocabulary.eos is not None  # `load` needs it
+    if vocabulary.template not in ("", FILES[TEMPLATE]):
+        return _as_its_template_says(examples, tokenizer, vocabulary, settings)
     begin = [] if vocabulary.bos is None else [vocabulary.bos]
-    ids, learnt, asked = [], [], []
+    ids, learnt, questions = [], [], []
     for example, turns in zip(examples, _turns(examples, tokenizer, vocabulary.eos), strict=True):
         *before, reply = turns
         room = settings.max_length - settings.options.max_reply - len(begin) - len(reply.head)
@@ -135,8 +137,20 @@ def encode(
             to_learn += [False] * len(turn.head) + [turn.learnt] * len(turn.said)
         ids.append(tokens[: settings.max_length])
         learnt.append(to_learn[: settings.max_length])
-        asked.append(len(tokens) - len(reply.said))
-    return Conversations(ids, learnt, asked, settings.max_length, tokenizer, vocabulary)
+        questions.append(tokens[: len(tokens) - len(reply.said)])
+    return Conversations(ids, learnt, questions, vocabulary.eos, settings.max_length, tokenizer, vocabulary)
+
+
+def _as_its_template_says(
+    examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
+) -> Conversations:
+    template, length = ChatTemplate(tokenizer, vocabulary), settings.max_length
+    told = [
+        template.told(messages_of(example), length, settings.options.max_reply, example.get("id", "?"))
+        for example in examples
+    ]
+    ids, learnt, questions = ([*column] for column in zip(*told, strict=True))
+    return Conversations(ids, learnt, questions, template.end, length, tokenizer, vocabulary)
 
 
 @dataclass(frozen=True)
@@ -160,7 +174,7 @@ def _turns(examples: Sequence[Example], tokenizer: Tokenizer, end: int) -> Itera
     text.encode_special_tokens = True  # what spells a special token is text
     roles = dict(zip(ROLES, text.encode_batch(list(ROLES), add_special_tokens=False), strict=True))
     heads = {role: [*encoding.ids, end] for role, encoding in roles.items()}
-    conversations = [_messages(example) for example in examples]
+    conversations = [messages_of(example) for example in examples]
     contents = [message["content"] for messages in conversations for message in messages]
     encodings = iter(text.encode_batch(contents, add_special_tokens=False))
     for messages in conversations:
@@ -173,7 +187,7 @@ def _turns(examples: Sequence[Example], tokenizer: Tokenizer, end: int) -> Itera
         yield turns
 
 
-def _messages(example: Example) -> list[dict[str, str]]:
+def messages_of(example: Example) -> list[dict[str, str]]:
     """A conversation as it was, or as a prompt begins it and a response, if there is one, ends it."""
     if "messages" in example:
         return list(example["messages"])
@@ -200,11 +214,19 @@ def _newest(turns: list[_Turn], room: int, id: str) -> list[_Turn]:
 
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
     """Cross-entropy of the assistant's tokens, each given what was said before it."""
+    states, decode = token_states(model, tensors)
+    return {"reply": scored(states, tensors["targets"], decode)}
+
+
+def token_states(model: Any, tensors: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, Decode]:
+    """What the model knows where each token to be learnt follows, [N, D], and what makes logits of it."""
+    places = tensors["places"]
     if family := DECODERS.get(model.config.model_type):
-        return {"reply": Causal(family).scores(model, tensors)["causal"]}
+        states = family.hidden_states(model, tensors["ids"], tensors["documents"], tensors["positions"])
+        return states.flatten(0, 1).index_select(0, places), lambda states: family.logits(model, states)
     mask = (tensors["documents"] >= 0).long()  # of rows with one conversation each
     said = model(input_ids=tensors["ids"], attention_mask=mask, use_cache=False).logits.flatten(0, 1)
-    return {"reply": scored(said.index_select(0, tensors["places"]), tensors["targets"], lambda said: said)}
+    return said.index_select(0, places), lambda said: said
 
 
 def predict(
@@ -219,7 +241,8 @@ def predict(
             attention_mask=batch.tensors["attention_mask"],
             max_new_tokens=settings.options.max_reply,
             do_sample=False,
-            eos_token_id=data.vocabulary.eos,
+            repetition_penalty=1.0,  # as the checkpoint may have it
+            eos_token_id=data.end,
             pad_token_id=data.pad,
         )
         return ids[:, asked.shape[1] :].tolist()
@@ -238,7 +261,7 @@ def figures(examples: Sequence[Example], predictions: Sequence[str], settings: S
 
 def metrics(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> dict[str, float]:
     """The share of replies that are right to the letter, from 0 to 100, and the figures of written texts."""
-    references = [composed(_messages(example)[-1]["content"].strip()) for example in examples]
+    references = [composed(messages_of(example)[-1]["content"].strip()) for example in examples]
     written = map(composed, predictions)
     exact = np.mean([text == reference for text, reference in zip(written, references, strict=True)])
     pairs = [{"target": reference} for reference in references]
@@ -247,7 +270,7 @@ def metrics(examples: Sequence[Example], predictions: Sequence[str], settings: S
 
 def resampled(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> Resampled:
     """Mean ROUGE-L of samples of the examples."""
-    replies = [_messages(example)[-1]["content"].strip() for example in examples]
+    replies = [messages_of(example)[-1]["content"].strip() for example in examples]
     return mean(seq2seq.rouge(replies, predictions)["rouge_l"])
 
 
@@ -266,5 +289,5 @@ def baselines(train: Sequence[Example], test: Sequence[Example], settings: Setti
 
 def _exchange(example: Example) -> dict[str, str]:
     """The last question and its reply."""
-    question, reply = (message["content"] for message in _messages(example)[-2:])
+    question, reply = (message["content"] for message in messages_of(example)[-2:])
     return {"source": question, "target": reply}

@@ -3,7 +3,8 @@
 An encoder gives each text a vector, close to those of the texts that it belongs to (a bi-encoder: Reimers &
 Gurevych 2019, arXiv 1908.10084), so that a collection is encoded once and searched by dot products. It is
 trained on pairs alone: what does not belong to a text are the other texts of its batch (InfoNCE: van den Oord
-et al. 2018, arXiv 1807.03748), and the larger the batch, the better.
+et al. 2018, arXiv 1807.03748), and the larger the batch, the better. An example may name texts that seem to
+belong to its first one and don't, `negative`: hard negatives, or the third text of a triplet.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 from torch.nn.functional import cross_entropy, normalize
 from transformers import AutoModel, PreTrainedModel
 
@@ -23,21 +23,30 @@ from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
 from model_code.models.architectures import encoder_of, text_models
 from model_code.models.checkpoints import load_model
+from model_code.models.pooling import pooled, poolings_in
+from model_code.models.sentence_folder import files_for, options_in, tell_new_length
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.baselines import Baselines, attempted
+from model_code.task_types.pairs import ALONE, SIDES, Pairs, encode
 from model_code.task_types.resampling import Resampled, mean
 from model_code.task_types.task import Example, Field, Settings
-from model_code.task_types.texts import outputs, padded
+from model_code.task_types.texts import outputs
 from model_code.task_types.tfidf import tfidf
 
+__all__ = ["encode", "options_in"]
+
 FAMILIES = text_models()
-SIDES = ("first", "second")
 # Only one text is given where its vector is asked for.
-FIELDS = {"first": Field("text"), "second": Field("text", required=False)}
+FIELDS = {
+    "first": Field("text"),
+    "second": Field("text", required=False),
+    "negative": Field("texts", required=False, named=True),
+}
 METRIC = "recall_at_10"
 SELECTION = "mrr"
 METRICS = ("recall_at_1", "recall_at_5", "recall_at_10", "mrr")
+BY_DIMENSION = ("recall_at_10", "mrr")
 COMPARES_EXAMPLES = True
 
 Vectors = Mapping[str, Sequence[float] | np.ndarray]
@@ -49,18 +58,38 @@ ROWS = 1024  # texts that are compared with all candidates at once
 
 @dataclass(frozen=True)
 class Options:
-    """Cosines are divided by the `temperature`: the smaller, the more the closest wrong texts count."""
+    """How vectors are made and compared.
+
+    Cosines are divided by the `temperature`: the smaller, the more the closest wrong texts count. `pooling`
+    is how the states of tokens become one vector, `cls+mean` both next to each other; the prompts stand
+    before each first and each second text. All three are the checkpoint's own where a recipe leaves them out.
+    The first numbers of a vector, as many as one of the `dimensions`, are a good vector too (Matryoshka:
+    Kusupati et al. 2022, arXiv 2205.13147).
+    """
 
     temperature: float = 0.05
+    pooling: str = "mean"
+    first_prompt: str = ""
+    second_prompt: str = ""
+    dimensions: Sequence[int] = ()
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:
             raise TrainingError(f"the temperature is {self.temperature}, but cosines are divided by it")
+        try:
+            poolings_in(self.pooling)
+        except ValueError as error:
+            raise TrainingError(f"pooling is {error}") from error
+        sizes = self.dimensions
+        is_list = isinstance(sizes, list | tuple) and all(type(size) is int and size > 0 for size in sizes)
+        if not is_list or len(set(sizes)) < len(sizes):
+            raise TrainingError(f"dimensions is {sizes!r}; give different sizes, such as [384, 128, 64]")
+        object.__setattr__(self, "dimensions", tuple(sizes))  # JSON has lists
 
 
 def fault(example: Example) -> str:
     """A text alone teaches nothing."""
-    return "" if "second" in example else "it has no second text that belongs to the first"
+    return "" if "second" in example else ALONE
 
 
 def labels_of(examples: Sequence[Example]) -> list[str]:
@@ -69,92 +98,74 @@ def labels_of(examples: Sequence[Example]) -> list[str]:
 
 
 def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrainedModel:
-    """The encoder alone, which nothing is added to."""
+    """The encoder alone, which nothing is added to.
+
+    Raises TrainingError when its vectors are shorter than one of the `dimensions`.
+    """
     model = load_model(directory, AutoModel)
     if hasattr(model, "pooler"):
         model.pooler = None  # BERT's reads the first token, and would get no gradient here
     if model.config.is_encoder_decoder:
         model.requires_grad_(False)
         encoder_of(model).requires_grad_(True)
+    size = model.config.hidden_size * len(poolings_in(settings.options.pooling))
+    if (largest := max(settings.options.dimensions, default=0)) > size:
+        raise TrainingError(f"dimensions names {largest}, and the vectors of the model have {size}; lower it")
+    tell_new_length(directory)
     found: PreTrainedModel = model
     return found
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Token ids of the texts by field, and numbers that are equal where texts are, int64 [pairs]."""
-
-    ids: Mapping[str, Sequence[Sequence[int]]]
-    texts: Mapping[str, np.ndarray]
-    pad: int
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Tokens of the longer text of each pair, int64 [pairs]."""
-        counts = [[len(ids) for ids in side] for side in self.ids.values()]
-        longest: np.ndarray = np.array(counts, np.int64).max(axis=0)
-        return longest
-
-    def batch(self, items: np.ndarray) -> Batch:
-        """`first_ids`, `first_mask`, `second_ids` and `second_mask` [B, S]; `excluded` [B, B].
-
-        Excluded are the combinations that nobody chose but that belong together, since one of the two texts
-        is the same as in a pair.
-        """
-        tensors = {}
-        for side, ids in self.ids.items():
-            tensors[f"{side}_ids"], tensors[f"{side}_mask"] = padded([ids[i] for i in items], self.pad)
-        tokens = sum(int(tensors[f"{side}_mask"].sum()) for side in self.ids)
-        numbers = np.stack([side[items] for side in self.texts.values()])
-        same = (numbers[:, :, None] == numbers[:, None, :]).any(axis=0)
-        np.fill_diagonal(same, False)
-        tensors["excluded"] = torch.from_numpy(same)
-        return Batch(tensors, {"pair": len(items)}, tokens)
+def files(model: PreTrainedModel, settings: Settings, source: Path) -> dict[str, str]:
+    """What sentence-transformers reads beside the model, by path."""
+    options = settings.options
+    prompts = options.first_prompt, options.second_prompt
+    return files_for(model.config, options.pooling, *prompts, settings.max_length, source)
 
 
-def encode(
-    examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
-) -> Pairs:
-    """Both texts, each with its special tokens and of `max_length` tokens at most.
-
-    Raises TrainingError when some examples have a second text and others don't.
-    """
-    sides = [side for side in SIDES if any(side in example for example in examples)]
-    if alone := [example for example in examples if any(side not in example for side in sides)]:
-        raise TrainingError(f"example {alone[0].get('id')}: {fault(alone[0])}, as others have")
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(settings.max_length)
-    texts = {side: [example[side] for example in examples] for side in sides}
-    return Pairs(
-        {side: [encoding.ids for encoding in tokenizer.encode_batch(found)] for side, found in texts.items()},
-        {side: _numbers(found) for side, found in texts.items()},
-        vocabulary.filler,
-    )
-
-
-def _numbers(texts: Sequence[str]) -> np.ndarray:
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(text, len(numbers)) for text in texts])
-
-
-def vectors(model: Any, tensors: Mapping[str, torch.Tensor], side: str) -> torch.Tensor:
-    """The direction of the mean of the last hidden states, float32 [B, D], of length 1."""
+def vectors(model: Any, tensors: Mapping[str, torch.Tensor], side: str, settings: Settings) -> torch.Tensor:
+    """The direction of what is pooled of the last hidden states, float32 [B, D], of length 1."""
     mask = tensors[f"{side}_mask"]
     states = encoder_of(model)(input_ids=tensors[f"{side}_ids"], attention_mask=mask).last_hidden_state
-    # The mean points where the sum does.
-    return normalize((states.float() * mask[:, :, None]).sum(dim=1), dim=-1)
+    return normalize(pooled(states.float(), mask, settings.options.pooling), dim=-1)
+
+
+def cut(whole: torch.Tensor, settings: Settings) -> list[torch.Tensor]:
+    """Vectors cut to each of the `dimensions` and of length 1 again; as they are where none is named."""
+    sizes = settings.options.dimensions
+    return [normalize(whole[:, :size], dim=-1) for size in sizes] if sizes else [whole]
 
 
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
-    """InfoNCE: which second text belongs to each first one, and which first one to each second."""
-    first, second = (vectors(model, tensors, side) for side in SIDES)
+    """InfoNCE: which second text belongs to each first one, and which first one to each second.
+
+    Negatives are further wrong answers of every first text of the batch. The losses of several dimensions are
+    added up, and the hits are those of the one that is named first.
+    """
+    sides = [*SIDES, "negative"] if "negative_ids" in tensors else SIDES
+    found = [cut(vectors(model, tensors, side, settings), settings) for side in sides]
+    losses, hits = zip(
+        *(_info_nce(each, tensors, settings) for each in zip(*found, strict=True)), strict=True
+    )
+    loss = sum(losses[1:], losses[0])
+    return {"pair": Score(loss, torch.zeros_like(loss), hits[0])}
+
+
+def _info_nce(
+    sides: Sequence[torch.Tensor], tensors: Mapping[str, torch.Tensor], settings: Settings
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss and the hits of vectors [B, D] of both sides, and of negatives [N, D] where there are any."""
+    first, second, *negatives = sides
     with torch.autocast(first.device.type, enabled=False):
         cosines = (first @ second.T).masked_fill(tensors["excluded"], -torch.inf)
-    logits = cosines / settings.options.temperature
-    own = torch.arange(len(logits), device=logits.device)
-    loss = sum(cross_entropy(each, own, reduction="sum") for each in (logits, logits.T)) / 2
+        answers = backwards = cosines / settings.options.temperature
+        for wrong in negatives:
+            further = (first @ wrong.T).masked_fill(tensors["excluded_negatives"], -torch.inf)
+            answers = torch.cat([answers, further / settings.options.temperature], dim=1)
+    own = torch.arange(len(first), device=first.device)
+    loss = sum(cross_entropy(each, own, reduction="sum") for each in (answers, backwards.T)) / 2
     assert isinstance(loss, torch.Tensor)
-    return {"pair": Score(loss, torch.zeros_like(loss), (logits.argmax(-1) == own).sum())}
+    return loss, (answers.argmax(-1) == own).sum()
 
 
 def predict(model: Any, data: Pairs, runtime: Runtime, batch_size: int, settings: Settings) -> list[Vectors]:
@@ -162,7 +173,7 @@ def predict(model: Any, data: Pairs, runtime: Runtime, batch_size: int, settings
     found: dict[int, Vectors] = {}
 
     def of_sides(batch: Batch) -> list[torch.Tensor]:
-        return [vectors(model, batch.tensors, side) for side in data.ids]
+        return [vectors(model, batch.tensors, side, settings) for side in data.ids]
 
     for items, sides in outputs(of_sides, model, data, runtime, batch_size):
         for item, *both in zip(items.tolist(), *(side.tolist() for side in sides), strict=True):
@@ -173,10 +184,27 @@ def predict(model: Any, data: Pairs, runtime: Runtime, batch_size: int, settings
 def figures(
     examples: Sequence[Example], predictions: Sequence[Vectors], settings: Settings
 ) -> dict[str, float]:
-    """Recall at 1, 5 and 10 and the mean reciprocal rank, as `ranks` counts."""
-    found = ranks(examples, predictions)
+    """Recall at 1, 5 and 10 and the mean reciprocal rank, as `ranks` counts; some of each dimension.
+
+    A baseline's vectors are arrays with axes of their own, which can't be cut.
+    """
+    found = _figures(ranks(examples, predictions))
+    sizes = settings.options.dimensions if isinstance(predictions[0]["first"], list) else ()
+    for size in sizes:
+        of_size = _figures(ranks(examples, [_shortened(vectors, size) for vectors in predictions]))
+        found |= {f"{name}_{size}": of_size[name] for name in BY_DIMENSION}
+    return found
+
+
+def _figures(found: np.ndarray) -> dict[str, float]:
     recalls = {f"recall_at_{k}": float((found <= k).mean()) for k in (1, 5, 10)}
     return recalls | {"mrr": float((1 / found).mean())}
+
+
+def _shortened(whole: Vectors, size: int) -> Vectors:
+    """The first `size` numbers of each vector, of length 1 again."""
+    parts = {side: np.array(vector[:size]) for side, vector in whole.items()}
+    return {side: part / max(float(np.linalg.norm(part)), 1e-12) for side, part in parts.items()}
 
 
 def metrics(

@@ -19,12 +19,14 @@ from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types import matching
 from model_code.task_types.baselines import Baselines, attempted
-from model_code.task_types.matching import FAMILIES, SIDES, Options, labels_of, load
+from model_code.task_types.matching import FAMILIES, Options, files, labels_of, load, options_in
+from model_code.task_types.pairs import SIDES, Pairs
+from model_code.task_types.pairs import encode as encode_pairs
 from model_code.task_types.resampling import Resampled
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs
 
-__all__ = ["FAMILIES", "Options", "labels_of", "load"]
+__all__ = ["FAMILIES", "Options", "files", "labels_of", "load", "options_in"]
 
 FIELDS = {"first": Field("text"), "second": Field("text"), "score": Field("score", target=True)}
 METRIC = SELECTION = "spearman"
@@ -41,7 +43,7 @@ def fault(example: Example) -> str:
 class GradedPairs:
     """Pairs, and their scores, float32 [pairs], where they are known."""
 
-    pairs: matching.Pairs
+    pairs: Pairs
     grades: np.ndarray | None
 
     @property
@@ -50,7 +52,7 @@ class GradedPairs:
         return self.pairs.lengths
 
     def batch(self, items: np.ndarray) -> Batch:
-        """The tensors of `matching.Pairs`, and `grades` [B]."""
+        """The tensors of `Pairs`, and `grades` [B]."""
         batch = self.pairs.batch(items)
         if self.grades is None:
             return batch
@@ -61,26 +63,33 @@ def encode(
     examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
 ) -> GradedPairs:
     """Both texts, each with its special tokens and of `max_length` tokens at most."""
-    pairs = matching.encode(examples, tokenizer, vocabulary, settings)
+    pairs = encode_pairs(examples, tokenizer, vocabulary, settings)
     graded = "score" in examples[0]
     return GradedPairs(pairs, np.array([e["score"] for e in examples], np.float32) if graded else None)
 
 
-def cosines(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    """The cosine of the two texts of each pair, float32 [B]."""
-    first, second = (matching.vectors(model, tensors, side) for side in SIDES)
-    return (first * second).sum(dim=-1)
+def cosines(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> list[torch.Tensor]:
+    """The cosine of the two texts of each pair, float32 [B], by each dimension where some are named."""
+    both = (matching.vectors(model, tensors, side, settings) for side in SIDES)
+    return [
+        (first * second).sum(dim=-1)
+        for first, second in zip(*(matching.cut(side, settings) for side in both), strict=True)
+    ]
 
 
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
-    """CoSENT: no pair should be closer than one with a higher score."""
-    found, grades = cosines(model, tensors), tensors["grades"]
+    """CoSENT: no pair should be closer than one with a higher score; added up over the dimensions."""
+    losses = [_cosent(found, tensors["grades"], settings) for found in cosines(model, tensors, settings)]
+    loss = sum(losses[1:], losses[0])
+    return {"pair": Score(loss, torch.zeros_like(loss), torch.zeros_like(loss))}
+
+
+def _cosent(found: torch.Tensor, grades: torch.Tensor, settings: Settings) -> torch.Tensor:
     closer = (found[:, None] - found[None, :]) / settings.options.temperature
     lower = grades[:, None] < grades[None, :]
     wrong = closer.masked_fill(~lower, -torch.inf).flatten()
     # The loss is one for the whole batch, and counts once for each of its pairs.
-    loss = len(found) * torch.logsumexp(torch.cat([wrong.new_zeros(1), wrong]), dim=0)
-    return {"pair": Score(loss, torch.zeros_like(loss), torch.zeros_like(loss))}
+    return len(found) * torch.logsumexp(torch.cat([wrong.new_zeros(1), wrong]), dim=0)
 
 
 def predict(
@@ -88,7 +97,10 @@ def predict(
 ) -> list[float]:
     """The cosine of the two texts of each example, from -1 to 1."""
     found = np.zeros(len(data.lengths), np.float32)
-    for items, near in outputs(lambda b: cosines(model, b.tensors), model, data, runtime, batch_size):
+    whole = replace(settings, options=replace(settings.options, dimensions=()))
+    for items, (near,) in outputs(
+        lambda b: cosines(model, b.tensors, whole), model, data, runtime, batch_size
+    ):
         found[items] = near.cpu().numpy()
     return [float(cosine) for cosine in found]
 

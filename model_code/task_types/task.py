@@ -35,13 +35,16 @@ from model_code.task_types.baselines import Baselines
 Example = Mapping[str, Any]
 Prediction = Any
 """What is said about one example, as JSON: a label, a list of tags, an answer, a text, a vector."""
+REFERENCE = "reference"  # the folder in that of a model
 
-Kind = Literal["text", "label", "labels", "words", "tags", "answers", "score", "messages"]
+Kind = Literal["text", "texts", "label", "labels", "words", "tags", "answers", "score", "messages", "span"]
 """What a field of an example holds.
 
-text: str. label: str. labels: list[str], may be empty. words, tags: list[str] of one length. score: float.
+text: str. texts: list[str], may be empty. label: str. labels: list[str], may be empty.
+words, tags: list[str] of one length. score: float.
 answers: list of {"text": str, "start": int}, character positions in the context.
 messages: list of {"role": "system" | "user" | "assistant", "content": str}.
+span: {"start": int, "end": int, "text": str}, characters of the text, the end behind the last one.
 """
 
 
@@ -103,7 +106,11 @@ class TaskType(Protocol):
     an example depends on the others of its batch, so that privacy, which bounds what each example does alone,
     is refused; and `check(settings, positions)`, which raises TrainingError for settings that can't be used,
     before anything is trained (`positions` of the model, None where they have no end or are not known);
-    OUR_OWN, options for a model that was pretrained here where these are others than for public checkpoints.
+    `begun(model, data, runtime, batch_size)`, which adds to encoded examples what the model finds of them
+    before its first step; KEEPS_REFERENCE where what is saved holds the model that it began as;
+    OUR_OWN, options for a model that was pretrained here where these are others than for public checkpoints;
+    `options_in(folder)`, the options that a checkpoint's folder itself tells, where a recipe does not; and
+    `files(model, settings, source)`, texts to write beside the model that began with the folder `source`.
     """
 
     FAMILIES: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The fingerprint of a stage's code: its module and every project module it imports.
+"""The fingerprint of a stage's code, one part of its key (`stage.py`): its module and all it imports of ours.
 
 Prefect's own TASK_SOURCE policy sees the text of one function; a change in a helper would go unnoticed.
 Here the syntax trees of all modules reached by imports are hashed, so that a helper counts, and comments,

@@ -9,6 +9,8 @@ It is called as `clean(corpus, recipe.clean, run)`. The decorator computes the k
 artifact with that key, and only when there is none lets the function write one: under a lock, in a
 directory of its own that becomes visible in one step. Inside a Prefect flow the call is a Prefect task
 with the same cache key; elsewhere (`clean.fn(...)`, tests, `--only`) it is a plain call.
+
+A stage is never tried again by itself: the next run goes on from what is there.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def judge_model(evaluation: Mapping[str, Any], config: EvaluateConfig) -> dict[s
 def reasons(gate: Mapping[str, Any]) -> str:
     """Why the gate refused a model, in one line."""
     return "; ".join(
-        f"{d['name']} is {'unknown' if d['found'] is None else format(d['found'], '.4f')}, "
+        f"{d['name']} is {'unknown' if d['actual'] is None else format(d['actual'], '.4f')}, "
         f"demanded {d['demand']}"
         for d in gate["demands"]
         if not d["passed"]

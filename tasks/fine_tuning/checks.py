@@ -116,6 +116,24 @@ def _check_metrics(task: TaskType, name: str, demanded: Iterable[str]) -> None:
             )
 
 
+def check_start_options(task_type: str, folder: Path | None) -> None:
+    """Refuse a checkpoint that tells of itself what the task can't do; None is one that is not here yet.
+
+    Raises:
+        RecipeError: it does.
+    """
+    from model_code.errors import TrainingError
+    from model_code.task_types.task import task_named
+
+    options_in = getattr(task_named(task_type), "options_in", None)
+    if folder is None or options_in is None:
+        return
+    try:
+        options_in(folder)
+    except TrainingError as error:
+        raise RecipeError(f"fine_tune.start_from: {error}") from error
+
+
 def check_label_metrics(task_type: str, demanded: Iterable[str], labels: Collection[str]) -> None:
     """Refuse a demand on the figure of a label that no example has, such as `f1_LOC`.
 
@@ -148,7 +166,9 @@ def check_examples(config: FilesExamples | DocumentsExamples, offered: Mapping[s
 
     fields = task_named(config.task).FIELDS
     named: dict[str, Mapping[str, Any]] = {"columns": config.columns}
-    if isinstance(config, DocumentsExamples):
+    if isinstance(config, FilesExamples):
+        named |= {f"{split}.columns": config.other_columns(split) for split in config.files}
+    else:
         named |= {"min_words": config.min_words, "max_words": config.max_words}
     for key, of_fields in named.items():
         if unknown := sorted(set(of_fields) - fields.keys()):
@@ -161,11 +181,12 @@ def check_examples(config: FilesExamples | DocumentsExamples, offered: Mapping[s
     known = {*PARTS, *(key for keys in offered.values() for key in keys)}
     for name, field in fields.items():
         column = config.columns.get(name, name)
-        if (name in config.columns or (field.required and not field.named)) and column not in known:
+        missing = sorted(set([column] if isinstance(column, str) else column) - known)
+        if (name in config.columns or (field.required and not field.named)) and missing:
             raise RecipeError(
-                f"examples.columns: {name} is to be {column!r}, and no source gives its documents that; they "
-                f"have {', '.join(sorted(known))}. Correct examples.columns, or add {column!r} to the "
-                "meta_fields of a source"
+                f"examples.columns: {name} is to be {missing[0]!r}, and no source gives its documents that; "
+                f"they have {', '.join(sorted(known))}. Correct examples.columns, or add {missing[0]!r} to "
+                "the meta_fields of a source"
             )
     labels = [name for name, field in fields.items() if field.kind == "label"]
     if labels and len(set(config.only)) == 1:

@@ -37,7 +37,7 @@ def model_card(name: str, manifests: Mapping[str, Manifest], evaluation: Mapping
         markdown_table(
             ["", *evaluation["model"]],
             [
-                (rival.replace("_", " "), *figures.values())
+                (rival.replace("_", " "), *(figures.get(name, "") for name in evaluation["model"]))
                 for rival, figures in [("this model", evaluation["model"]), *evaluation["baselines"].items()]
             ],
         ),

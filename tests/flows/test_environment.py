@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from flows.environment import Ports, external_url, home, process_variables
+from flows.environment import Ports, external_url, home, port_variable, process_variables
 from tasks.contract.errors import ServerError
 
 HOME = Path("/srv/textmill")
@@ -19,6 +20,8 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_ports_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for field in fields(Ports):
+        monkeypatch.delenv(port_variable(field.name), raising=False)
     assert Ports.from_environment() == Ports()
     monkeypatch.setenv("TEXTMILL_MLFLOW_PORT", "5050")
     assert Ports.from_environment() == Ports(mlflow=5050)

@@ -115,8 +115,22 @@ def test_defaults_and_the_name_of_the_model(small: Path) -> None:
             "evaluate.over_baseline",
             "found true; Input should be a valid number",
         ),
-        ("clean.languages=en", "clean.languages", "found 'en'; Input should be a list, such as [en]"),
+        (
+            "clean.languages=en",
+            "clean.languages",
+            "found 'en'; Input should be a list or 'any', such as [en]",
+        ),
         ("clean.languages=[no]", "clean.languages.0", "found 'no'; Input should be 'ar', 'de', 'en'"),
+        (
+            "clean.filters=all",
+            "clean.filters",
+            "found 'all'; give none, or a section with sets and thresholds",
+        ),
+        (
+            "examples={kind: files, task: classification, train: a, test: {path: b}}",
+            "examples",
+            "test is named otherwise than train; name one file for both (where it has other columns with",
+        ),
         ("clean.mix.caps={files: 1.5}", "clean.mix.caps.files", "found 1.5; Input should be a valid integer"),
         (
             "examples.columns={label: 1}",

@@ -113,11 +113,22 @@ def files(passed: bool = True, labels: list[str] = LABELS) -> dict[str, dict[str
         "opset": 20,
         "onnx_bytes": 5_840_212,
     }
+    sizes = {"train": 16, "validation": 2, "test": 2}
+    examples = {
+        "task": "token_classification",
+        "labels": ["B-LOC", "I-LOC", "O"],
+        "counts": sizes,
+        "label_counts": dict.fromkeys(["B-LOC", "I-LOC", "O"], sizes),
+        "entity_counts": {"LOC": {"train": 31, "validation": 4, "test": 5}},
+        "remarks": {"training examples that repeat another": 3, "labels that no test example has": 0},
+        "left_out": {"RARE": "4 documents, fewer than 100"},
+    }
     deployment = {"model": "python-docs", "version": 3, "compared": 64}
     deployment |= {"max_abs_difference": 2.4e-6, "same_labels": True}
     return {
         "clean": {"report.json": json.dumps(cleaning)},
         "validate_clean": {"validation.json": json.dumps(rules)},
+        "examples": {"report.json": json.dumps(examples)},
         "pretrain": {"history.jsonl": history(9.01, 3.4, 1500, every=1501)},
         "fine_tune": {"history.jsonl": history(2.6, 0.32, 1350, every=450)},
         "evaluate": {"evaluation.json": json.dumps(evaluation(passed, labels))},
@@ -220,6 +231,11 @@ def test_complete_run_shows_every_part(store: Store, tmp_path: Path) -> None:
     assert "kept of collected 32 to 63 5 of 9 64 to 127 0 of 0 128 to 255 0 of 4" in page.text
     assert "cluster of duplicates 2 to 3 940 4 to 7 0 8 to 15 0 16 to 31 2" in page.text
     assert "Masked personal data email 212" in page.text
+    assert "For token classification: 16 train, 2 validation, 2 test. entities of type" in page.text
+    assert "entities of type train validation test LOC 31 4 5" in page.text
+    assert "3 training examples that repeat another" in page.text
+    assert "labels that no test example has" not in page.text
+    assert "left out: RARE (4 documents, fewer than 100)" in page.text
     assert page.tags.count("svg") == 2
     assert page.tags.count("path") == 4
     assert "champion, version 2 0.905 0.873 0.866 0.869" in page.text

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
 from model_code.job import write_json
@@ -98,15 +98,29 @@ ARCHITECTURES: dict[str, tuple[str, Any, dict[str, Any]]] = {
     ),
     "llama": ("llama", AutoModelForCausalLM, LLAMA | BYTES),
     "mistral": ("llama", AutoModelForCausalLM, LLAMA | BYTES),
-    "qwen2": ("gpt2", AutoModelForCausalLM, LLAMA | GPT),
+    "qwen2": ("bytes", AutoModelForCausalLM, LLAMA | GPT),
     "qwen3": ("gpt2", AutoModelForCausalLM, LLAMA | GPT),
     "gemma": ("llama", AutoModelForCausalLM, LLAMA | BYTES | {"pad_token_id": 0}),
     "phi": ("gpt2", AutoModelForCausalLM, SIZES | GPT),
 }
 
 
+def bytes_and_merges() -> Tokenizer:
+    """What transformers takes for every Qwen2, whatever the folder says."""
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    special = ["<|endoftext|>"]
+    trainer = trainers.BpeTrainer(vocab_size=500, special_tokens=special, initial_alphabet=alphabet)
+    made.train_from_iterator([" ".join(WORDS)] * 2, trainer)
+    return made
+
+
 def tokenizer_of(style: str) -> Tokenizer:
     """Words as tokens, with the special tokens of a style; it pads and cuts, as some published ones do."""
+    if style == "bytes":
+        return bytes_and_merges()
     special, single, pair = STYLES[style]
     names = [*special, *WORDS, "user", "assistant"]
     unknown = next((token for token in special if "unk" in token.lower()), special[0])

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from peft import PeftModel
+from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
+from torch import nn
 from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     GPT2Config,
     GPT2LMHeadModel,
@@ -20,12 +25,15 @@ from transformers import (
     T5Config,
     T5ForConditionalGeneration,
 )
+from transformers.pytorch_utils import Conv1D
 
-from model_code.adapters import Adapter, heads_of
+from model_code.adapters import Adapter, heads_of, trained_whole
 from model_code.config.fine_tuning import LoraConfig
 from model_code.errors import TrainingError
 from model_code.fine_tuning import fine_tune
+from model_code.models.checkpoints import load_model
 from model_code.training.checkpoint import trained
+from tests.model_code.checkpoints import published
 from tests.model_code.conftest import fine_tune_job, quiet_reporter
 
 LORA = {"lora": {"rank": 4}, "learning_rate": 2e-2}
@@ -107,6 +115,41 @@ def test_weights_of_four_bits_rest_and_merge_as_they_were_rounded() -> None:
     adapter.merge()
     assert torch.allclose(logits(model), learnt, atol=1e-5)
     assert [*model.state_dict()] == [*llama().state_dict()]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("qwen2", AutoModelForCausalLM),
+        ("opt", AutoModelForCausalLM),
+        ("gpt2", AutoModelForSequenceClassification),
+        ("bert", AutoModelForSequenceClassification),
+        ("t5", AutoModelForSeq2SeqLM),
+    ],
+)
+def test_every_linear_layer_of_any_architecture_has_an_adapter(name: str, kind: Any, tmp_path: Path) -> None:
+    """In four bits too, where it is no Conv1D; merged, plain transformers reads the same model."""
+    model = load_model(published(name, tmp_path / "published"), kind)
+    model.config.pad_token_id = 0  # a classifier of GPT-2's kind looks for the last token that is none
+    layers = {n for n, layer in model.named_modules() if isinstance(layer, nn.Linear | Conv1D)}
+    layers -= {n for n, layer in model.named_modules() if layer is model.get_output_embeddings()}
+    whole = trained_whole(model)
+    assert whole == {"gpt2": ["score"], "bert": ["classifier", "bert.pooler.dense"]}.get(name, [])
+    adapter = Adapter(model, LoraConfig(rank=4, quantize="none" if name == "gpt2" else "nf4"))
+    adapted = {n for n, layer in model.named_modules() if isinstance(layer, LoraLayer)}
+    assert adapted == layers - set(whole)
+    rounded = {n for n in adapted if model.get_submodule(n).get_base_layer().weight.dtype is torch.uint8}
+    assert rounded == {n for n in adapted if name != "gpt2" and not n.endswith(".wo")}
+    labels = torch.tensor([0, 1, 0, 1]) if whole else IDS
+    learnt = trained(model)
+    model(input_ids=IDS, labels=labels).loss.backward()
+    assert all(weight.grad is not None for weight in learnt.values())
+    torch.optim.AdamW(learnt.values(), lr=1e-2).step()
+    said = logits(model)
+    adapter.merge()
+    assert torch.allclose(logits(model), said, atol=1e-4)
+    model.save_pretrained(tmp_path / "merged")
+    assert torch.allclose(logits(kind.from_pretrained(tmp_path / "merged")), said, atol=1e-4)
 
 
 def test_what_can_not_be_quantized_is_said() -> None:

@@ -64,6 +64,29 @@ def test_files_become_splits_and_a_report(tmp_path: Path, capsys: pytest.Capture
     assert "repeat" not in said
 
 
+def test_tags_are_counted_by_word_and_entities_by_type(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sentence = "New B-LOC\nYork I-LOC\nmet O\nAnn B-PER\nin O\nRome B-LOC\n{n} O\n\n"
+    (tmp_path / "train.conll").write_text("".join(sentence.format(n=n) for n in range(10)), encoding="utf-8")
+    run = Run(tmp_path / "home")
+    made_of_tags = made(FilesExamples(task="token_classification", train="train.conll"), run)
+    report = json.loads((run.store.path(made_of_tags) / "report.json").read_text(encoding="utf-8"))
+    assert {tag: sum(of.values()) for tag, of in report["label_counts"].items()} == {
+        "B-LOC": 20,
+        "B-PER": 10,
+        "I-LOC": 10,
+        "I-PER": 0,
+        "O": 30,
+    }
+    assert report["entity_counts"]["LOC"] == {"train": 16, "validation": 2, "test": 2}
+    assert report["remarks"]["labels that no test example has"] == 1
+    manifest = run.store.manifest("examples", made_of_tags.key)
+    assert manifest is not None
+    assert (manifest.counts["train entities"], manifest.counts["test entities"]) == (24, 3)
+    assert "1 test examples; entities: LOC (20), PER (10)" in capsys.readouterr().out
+
+
 def test_a_changed_file_makes_it_run_anew(tmp_path: Path) -> None:
     run = Run(tmp_path / "home")
     first = made(CONFIG, run)

@@ -1,5 +1,6 @@
 """What goes together in a fine-tuning, said before anything starts."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 import tasks.fine_tuning.trials
 from tasks.contract.errors import RecipeError
 from tasks.fine_tune import FineTuneConfig, teacher_in
-from tasks.fine_tuning.checks import check_against_task, check_label_metrics
+from tasks.fine_tuning.checks import check_against_task, check_label_metrics, check_start_options
 from tasks.fine_tuning.trials import Trainings
 
 
@@ -121,6 +122,19 @@ def test_a_demand_on_a_label_that_no_example_has_is_refused() -> None:
         RecipeError, match=r"at_least\.f1_PER: no example has the label 'PER'; they have B-LOC"
     ):
         check_label_metrics("token_classification", ["f1_PER"], labels)
+
+
+def test_a_module_that_is_not_trained_here_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    kinds = ("Transformer", "Pooling", "Dense")
+    modules = [
+        {"idx": n, "path": kind, "type": f"sentence_transformers.models.{kind}"}
+        for n, kind in enumerate(kinds)
+    ]
+    (tmp_path / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    with pytest.raises(RecipeError, match=r"fine_tune\.start_from: .* has a Dense \(Dense\) as module 3"):
+        check_start_options("matching", tmp_path)
+    check_start_options("classification", tmp_path)
+    check_start_options("matching", None)
 
 
 def test_a_finished_training_is_never_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

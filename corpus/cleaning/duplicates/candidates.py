@@ -1,4 +1,4 @@
-"""Groups of documents among which duplicates are looked for: locality-sensitive hashing, band by band.
+"""Candidates: documents among which duplicates are looked for, by locality-sensitive hashing, band by band.
 
 A band is some places of a signature; documents that agree in all places of a band share a bucket
 (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, ch. 3). Those of a bucket that agree in enough

@@ -1,4 +1,4 @@
-"""Documents that say the same, found without holding the corpus in memory.
+"""Verified duplicates: documents that say the same, found without holding the corpus in memory.
 
 Documents with equal ids come together first, then those with similar signatures (`candidates.py`).
 That only proposes groups. In a group documents are visited from the most preferred to the least; one

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.cleaning.config import CleanConfig, PersonalData
+from corpus.cleaning.config import ANY, CleanConfig, PersonalData
 from corpus.cleaning.duplicates.decontamination import Index
 from corpus.cleaning.duplicates.minhash import signatures
 from corpus.cleaning.filters import boilerplate
@@ -66,8 +66,9 @@ class Kernel:
 
         verdicts = _Dropped(batch.num_rows)
         verdicts.drop("empty", np.flatnonzero(words == 0).tolist(), "0")
-        unknown = [row for row, language in enumerate(languages) if language == UNKNOWN]
-        verdicts.drop("language", unknown, UNKNOWN)
+        if self.config.languages != ANY:
+            unknown = [row for row, language in enumerate(languages) if language == UNKNOWN]
+            verdicts.drop("language", unknown, UNKNOWN)
         rows = verdicts.left
         chosen = [languages[row] for row in rows]
         verdicts.judge(rows, *first_failures(_rows(texts, rows), chosen, self.config.filters))

@@ -7,12 +7,15 @@ neighbour in the list.
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from numba import njit
 
+from corpus.cleaning.config import ANY, Language
 from corpus.cleaning.text.utf8 import code_point, utf8_buffers
 
 UNKNOWN = "und"
@@ -49,18 +52,21 @@ _ENGLISH = ("the", "and", "that", "this", "with", "which", "from", "are", "have"
 _ENGLISH_SHARE = 1 / 16
 
 
-def languages_of(texts: pa.StringArray, allowed: tuple[str, ...]) -> list[str]:
+def languages_of(texts: pa.StringArray, allowed: tuple[str, ...] | Literal["any"]) -> list[str]:
     """The ISO 639-1 code among `allowed` that each text is written in, `und` for none of them.
 
     The script must be one of the recipe's languages; among languages of one script CLD2 decides. Where it
-    is not sure (short texts, code), the text counts as the recipe's first language of that script.
+    is not sure (short texts, code), the text counts as the recipe's first language of that script. Where the
+    recipe takes any, it is what CLD2 holds for likeliest, or `und`.
     """
+    is_any = allowed == ANY
+    codes = get_args(Language) if is_any else allowed
     samples = pc.utf8_slice_codeunits(texts, 0, _SAMPLE)
     data, offsets = utf8_buffers(samples)
     scripts = _scripts(data, offsets, _BLOCKS)
     english = _is_english(data, offsets, _packed(_ENGLISH), _ENGLISH_SHARE).tolist()
     written_in = {
-        script: [code for code in allowed if _SCRIPT_OF.get(code, LATIN) == script]
+        script: [code for code in codes if _SCRIPT_OF.get(code, LATIN) == script]
         for script in range(-1, OTHER + 1)
     }
     languages = []
@@ -75,20 +81,20 @@ def languages_of(texts: pa.StringArray, allowed: tuple[str, ...]) -> list[str]:
             languages.append("en")
         else:
             sample = data[offsets[row] : offsets[row + 1]].tobytes()
-            languages.append(_detected(sample, candidates))
+            languages.append(_detected(sample, candidates, UNKNOWN if is_any else candidates[0]))
     return languages
 
 
-def _detected(sample: bytes, candidates: list[str]) -> str:
+def _detected(sample: bytes, candidates: list[str], unsure: str) -> str:
     import pycld2
 
     try:
         sure, _, [(_, code, _, _), *_] = pycld2.detect(sample, isPlainText=True, bestEffort=True)
     except pycld2.error:  # it refuses some code points that are valid UTF-8
-        return candidates[0]
+        return unsure
     if code in candidates:
         return str(code)
-    return UNKNOWN if sure and code != "un" else candidates[0]
+    return UNKNOWN if sure and code != "un" else unsure
 
 
 def _packed(words: tuple[str, ...]) -> npt.NDArray[np.uint64]:

@@ -7,6 +7,8 @@ names. It has one of these, or both, which read one file as a stream:
     rows(entry, options, on_skipped)    records with fields, for examples; `read = documents_of(rows)` makes
                                         documents of them too (rows.py)
 
+A format whose files are no text says IS_TEXT = False, and its reader gets their bytes.
+
 META are the keys of `meta` that its records bring by themselves, where they do. It is imported with every
 recipe, so what takes long to load is imported in its functions. Which libraries decide about the text shows
 in what is imported (libraries.py).
@@ -74,6 +76,12 @@ def suffixes_of(known: Mapping[str, Format] | Mapping[str, RowFormat]) -> dict[s
 def format_of(name: str, stated: str, known: Mapping[str, Format] | Mapping[str, RowFormat]) -> str | None:
     """The format that the recipe states, or, where that is `auto`, the one of the file's name, if any."""
     return stated if stated != "auto" else suffixes_of(known).get(PurePath(f"x{name}").suffix.lower())
+
+
+def holds_text(name: str) -> bool:
+    """Whether files of such a name, without the suffix of a compression, are text as far as is known."""
+    known = format_of(name, "auto", row_formats())
+    return known is None or getattr(row_formats()[known], "IS_TEXT", True)
 
 
 def library_versions() -> str:

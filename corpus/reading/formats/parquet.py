@@ -16,13 +16,16 @@ from corpus.reading.record import OnSkipped
 from corpus.reading.rows import Row, RowOptions, documents_of
 
 SUFFIXES = {"parquet": (".parquet",)}
+IS_TEXT = False
 
 _BATCH_BYTES = 16_000_000
 _BATCH_ROWS = 1024
 
 
-def _rows(entry: Entry, options: RowOptions, on_skipped: OnSkipped | None = None) -> Iterator[Row]:
-    """A row per row; its position is its number, from 1.
+def rows(entry: Entry, options: RowOptions, on_skipped: OnSkipped | None = None) -> Iterator[Row]:
+    """A row per row; its position and its line are its number, from 1.
+
+    A strict reader gives all columns, a lenient one those that are wanted.
 
     Raises:
         SourceError: a wanted column is not there.
@@ -31,16 +34,16 @@ def _rows(entry: Entry, options: RowOptions, on_skipped: OnSkipped | None = None
         names = file.schema_arrow.names
         options.check(entry.uri, names, nested=True)
         paths = (path if path in names else path.partition(".")[0] for path in options.columns)
-        wanted = list(dict.fromkeys(paths))
+        wanted = names if on_skipped is None else list(dict.fromkeys(paths))
         classes = classes_in(_features(file.schema_arrow.metadata))
         number = 0
         for batch in file.iter_batches(_rows_at_once(file, wanted), columns=wanted):
             for values in batch.to_pylist():
                 number += 1
-                yield Row(entry.uri, 0, with_class_names(values, classes), position=str(number))
+                yield Row(entry.uri, number, with_class_names(values, classes), position=str(number))
 
 
-read = documents_of(_rows)
+read = documents_of(rows)
 
 
 def _features(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Plain text: the whole file, or each of its lines, paragraphs or parts with a heading, is a record."""
+"""Plain text: the whole file, or each of its lines, paragraphs or parts with a heading, is a record.
+
+An example is always the whole file.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from corpus.reading.containers import Entry
 from corpus.reading.decoding import Line, decode, decoded_lines, encoding_of
 from corpus.reading.options import Division, ReadingOptions
 from corpus.reading.record import OnSkipped, Record, too_large
+from corpus.reading.rows import Row, RowOptions
 
 SUFFIXES = {"text": (".txt", ".text", ".md")}
 
@@ -46,6 +50,12 @@ def divided(record: Record, options: ReadingOptions, on_skipped: OnSkipped) -> I
 
     for part in _parts(lines, options, lambda position, problem: on_skipped(place(position), problem)):
         yield replace(record, position=place(part.position), text=part.text, raw=part.raw)
+
+
+def rows(entry: Entry, options: RowOptions, on_skipped: OnSkipped | None = None) -> Iterator[Row]:
+    """One row: the `text` of the file, without the blanks around it."""
+    text, encoding = decode(entry.stream.read())
+    yield Row(entry.uri, 0, {"text": text.strip()}, encoding=encoding)
 
 
 class _Peekable(BytesIO):

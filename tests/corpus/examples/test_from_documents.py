@@ -242,3 +242,20 @@ def test_values_of_meta_are_labels_as_those_of_files_are(tmp_path: Path) -> None
 def test_what_is_no_label_names_its_document(tmp_path: Path, values: list[Any], message: str) -> None:
     with pytest.raises(CorpusError, match=message):
         tagged(tmp_path, values, "classification", "label")
+
+
+def test_a_text_of_several_parts_counts_as_one_and_needs_all(tmp_path: Path) -> None:
+    metas = [{"topic": n % 2} | ({"title": "A b"} if n else {}) for n in range(20)]
+    found = made_of(
+        tmp_path,
+        [Document(f"One two {n}.", "s", f"u{n}", meta=meta) for n, meta in enumerate(metas)],
+        task="classification",
+        columns={"text": ["title", "text"], "label": "topic"},
+        label_names={"0": "even", "1": "odd"},
+        min_words={"text": 5},
+        min_documents=4,
+        min_held_out=1,
+    )
+    assert {text.partition("\n")[0] for text in texts(found)} == {"A b"}
+    assert (len(texts(found)), found.labels) == (19, ["even", "odd"])
+    assert found.remarks["documents without title"] == 1

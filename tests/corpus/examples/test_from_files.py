@@ -56,6 +56,22 @@ def test_quotes_are_text_in_tsv_and_hold_lines_together_in_csv(tmp_path: Path) -
     assert examples["a.csv:4"] == 'text 0 of bad,\nand "more"'
 
 
+def test_negatives_are_read_where_they_are_named(tmp_path: Path) -> None:
+    given: list[Any] = ["one", ["two", "three"], []] * 4
+    rows = [{"first": f"f{n}", "second": f"s{n}", "negative": wrong} for n, wrong in enumerate(given)]
+    write(tmp_path, a__jsonl="".join(json.dumps(row) + "\n" for row in rows))
+    assert not [example for example in all_of("matching", "a.jsonl") if "negative" in example]
+    named = all_of("matching", "a.jsonl", columns={"negative": "negative"})
+    found = {example["first"]: example["negative"] for example in named}
+    assert [found[f"f{n}"] for n in range(3)] == [["one"], ["two", "three"], []]
+    write(
+        tmp_path, a__csv="first,second,wrong\n" + "".join(f"f{n},s{n},{'no' * (n % 2)}\n" for n in range(12))
+    )
+    cells = all_of("matching", "a.csv", columns={"negative": "wrong"})
+    assert {example["first"]: example["negative"] for example in cells}["f1"] == ["no"]
+    assert {example["first"]: example["negative"] for example in cells}["f2"] == []
+
+
 def test_ids_are_the_place_in_the_file(tmp_path: Path) -> None:
     for folder in ("train", "test"):
         (tmp_path / "set" / folder).mkdir(parents=True)

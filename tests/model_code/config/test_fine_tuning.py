@@ -60,7 +60,15 @@ def test_a_job_names_its_task() -> None:
 
 
 def test_how_a_training_is_carried_out_is_no_part_of_its_name() -> None:
-    how = {"micro_batch", "checkpoint_every", "keep_every", "activation_checkpointing", "parallel", "devices"}
+    how = {
+        "start_from",
+        "micro_batch",
+        "checkpoint_every",
+        "keep_every",
+        "activation_checkpointing",
+        "parallel",
+        "devices",
+    }
     assert PretrainConfig.outside_key() == how
     usual = PretrainConfig().what_counts()
     other = PretrainConfig(micro_batch=4, devices=2, parallel="ddp", checkpoint_every=7).what_counts()

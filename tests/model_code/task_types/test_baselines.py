@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from model_code.task_types import multi_label, seq2seq, task_types
+from model_code.task_types import seq2seq, task_types
 from model_code.task_types.baselines import NotAvailable, attempted
 from model_code.task_types.task import Settings, task_named
 
@@ -24,6 +24,9 @@ def examples_of(task: str, texts: list[str]) -> list[dict[str, Any]]:
     return {
         "classification": [{"text": t, "label": "ab"[n % 2]} for n, t in enumerate(texts)],
         "multi_label": [{"text": t, "labels": ["a", "b"][: n % 2]} for n, t in enumerate(texts)],
+        "relations": [
+            {"text": f"<e1>…</e1>{t}<e2>…</e2>", "label": "ab"[n % 2]} for n, t in enumerate(texts)
+        ],
         "token_classification": [{"words": [t], "tags": ["O"]} for t in texts],
         "question_answering": [
             {"question": t, "context": f"{t} .", "answers": [{"text": t, "start": 0}]} for t in texts
@@ -39,7 +42,7 @@ def examples_of(task: str, texts: list[str]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("name", task_types())
 def test_no_text_ends_a_run(name: str, texts: list[str]) -> None:
     task, examples = task_named(name), examples_of(name, texts)
-    options = {"multi_label": multi_label.Options(), "seq2seq": seq2seq.Options()}.get(name)
+    options = task.Options()
     settings = Settings(name, LABELS if name != "token_classification" else ("O",), options=options)
     found = task.baselines(examples, examples, settings)
     trivial, *others = found

@@ -14,6 +14,7 @@ from model_code.fine_tuning import fine_tune
 from model_code.job import Job
 from model_code.predict import Predictor
 from model_code.task_types import matching
+from model_code.task_types.pairs import SIDES, Pairs
 from model_code.task_types.task import Settings, options_of, task_named
 from tests.model_code.conftest import WORDS, quiet_reporter
 
@@ -31,7 +32,7 @@ def toy_pairs(count: int, seed: int) -> list[dict[str, str]]:
     ]
 
 
-def encoded(model: Path, examples: list[dict[str, str]]) -> matching.Pairs:
+def encoded(model: Path, examples: list[dict[str, Any]]) -> Pairs:
     return matching.encode(examples, load_tokenizer(model), vocabulary_of(model), SETTINGS)
 
 
@@ -91,13 +92,15 @@ def fixed(**vectors: list[list[float]]) -> dict[str, torch.Tensor]:
     """Tensors for a model that gives each token, of which a text has one, the vector of its number."""
     rows = [row for side in vectors.values() for row in side]
     tensors = {"table": torch.tensor(rows)}
-    for number, side in enumerate(matching.SIDES):
+    for number, side in enumerate(SIDES):
         tensors[f"{side}_ids"] = torch.arange(len(rows) // 2)[:, None] + number * len(rows) // 2
         tensors[f"{side}_mask"] = torch.ones(len(rows) // 2, 1, dtype=torch.int64)
     return tensors
 
 
 class Table(torch.nn.Module):
+    config = BertConfig()
+
     def __init__(self, table: torch.Tensor) -> None:
         super().__init__()
         self.table = table
@@ -135,6 +138,64 @@ def test_equal_texts_do_not_count_as_wrong_answers(pretrained: Path) -> None:
     twins = fixed(first=[[1.0, 0.0], [1.0, 0.0]], second=[[1.0, 0.0], [1.0, 0.0]])
     twins["excluded"] = ~torch.eye(2, dtype=torch.bool)
     assert matching.scores(Table(twins["table"]), twins, SETTINGS)["pair"].loss.item() == 0
+
+
+def test_negatives_are_wrong_answers_unless_they_belong(pretrained: Path) -> None:
+    pairs: list[dict[str, Any]] = [
+        {"first": "bara", "second": "kete", "negative": ["nuvi", "mozo"]},
+        {"first": "bara", "second": "nuvi", "negative": []},
+        {"first": "sodu", "second": "riri", "negative": ["kete"]},
+    ]
+    data = encoded(pretrained / "model", pairs)
+    tensors = data.batch(np.array([0, 1, 2])).tensors
+    assert tensors["negative_ids"].shape[0] == 3
+    # nuvi belongs to bara by the second pair, and kete by the first one.
+    assert tensors["excluded_negatives"].tolist() == [[True, False, True], [True, False, True], [False] * 3]
+    assert "negative_ids" not in data.batch(np.array([1])).tensors
+    longer = encoded(pretrained / "model", [pairs[0] | {"negative": ["bara kete nuvi riri sodu"]}])
+    assert longer.lengths[0] > encoded(pretrained / "model", [pairs[1]]).lengths[0]
+
+
+def test_the_loss_counts_negatives_for_the_first_texts_alone() -> None:
+    tensors = fixed(first=[[1.0, 0.0], [0.0, 1.0]], second=[[1.0, 0.0], [0.0, 1.0]])
+    tensors["table"] = torch.cat([tensors["table"], torch.tensor([[0.6, 0.8]])])
+    tensors |= {"negative_ids": torch.tensor([[4]]), "negative_mask": torch.ones(1, 1, dtype=torch.int64)}
+    tensors["excluded"] = torch.zeros(2, 2, dtype=torch.bool)
+    tensors["excluded_negatives"] = torch.tensor([[False], [True]])
+    settings = Settings("matching", options=matching.Options(temperature=1.0))
+    score = matching.scores(Table(tensors["table"]), tensors, settings)["pair"]
+    e = np.exp
+    forwards = -np.log(e(1) / (e(1) + e(0) + e(0.6))) - np.log(e(1) / (e(1) + e(0)))
+    backwards = -2 * np.log(e(1) / (e(1) + e(0)))
+    assert score.loss.item() == pytest.approx((forwards + backwards) / 2, abs=1e-5)
+
+
+def test_dimensions_add_the_losses_of_shorter_vectors() -> None:
+    tensors = fixed(first=[[3.0, 1.0], [1.0, 4.0]], second=[[1.0, 0.0], [3.0, 3.0]])
+    tensors["excluded"] = torch.zeros(2, 2, dtype=torch.bool)
+
+    def loss(table: torch.Tensor, *dimensions: int) -> float:
+        options = matching.Options(temperature=0.5, dimensions=dimensions)
+        settings = Settings("matching", options=options)
+        return float(matching.scores(Table(table), tensors, settings)["pair"].loss)
+
+    alone = loss(tensors["table"]) + loss(tensors["table"][:, :1])
+    assert loss(tensors["table"], 2, 1) == pytest.approx(alone, rel=1e-5)
+
+
+def test_figures_of_each_dimension_are_of_the_models_vectors_alone() -> None:
+    examples = [{"first": "a", "second": "x"}, {"first": "b", "second": "y"}]
+    predictions = [
+        {"first": [0.6, 0.8], "second": [0.6, 0.8]},
+        {"first": [0.8, 0.6], "second": [1.0, 0.0]},
+    ]
+    settings = Settings("matching", options=matching.Options(dimensions=(2, 1)))
+    found = matching.figures(examples, predictions, settings)
+    assert found["mrr"] == found["mrr_2"] == pytest.approx(0.75)
+    assert found["mrr_1"] == 0.5  # of one number only the sign is left, so all are equally close
+    assert {"recall_at_10_2", "recall_at_10_1"} <= found.keys()
+    arrays = [{side: np.array(vector) for side, vector in one.items()} for one in predictions]
+    assert matching.figures(examples, arrays, settings).keys() == set(matching.METRICS)
 
 
 def test_ranks_count_distinct_texts_and_ties_against_the_model() -> None:
@@ -181,6 +242,22 @@ def test_a_text_without_a_partner_is_refused(pretrained: Path) -> None:
         )
 
 
-def test_an_impossible_temperature_is_refused() -> None:
-    with pytest.raises(TrainingError, match="the temperature is 0"):
-        options_of(task_named("matching"), {"temperature": 0})
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"temperature": 0}, "the temperature is 0"),
+        ({"pooling": "first"}, "pooling is 'first' names 'first'; join some of"),
+        ({"dimensions": 64}, r"dimensions is 64; give different sizes, such as \[384, 128, 64\]"),
+        ({"dimensions": [64, 64]}, "give different sizes"),
+        ({"dimensions": [0]}, "give different sizes"),
+    ],
+)
+def test_impossible_options_are_refused(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(TrainingError, match=said):
+        options_of(task_named("matching"), options)
+
+
+def test_dimensions_beyond_the_models_are_refused(pretrained: Path) -> None:
+    settings = Settings("matching", options=matching.Options(dimensions=(33,)))
+    with pytest.raises(TrainingError, match="dimensions names 33, and the vectors of the model have 32"):
+        matching.load(pretrained / "model", vocabulary_of(pretrained / "model"), settings)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model_code.task_types import multi_label, seq2seq, task_types
+from model_code.task_types import multi_label, relations, seq2seq, task_types
 from model_code.task_types.task import Settings, task_named
 
 LABELS = ("a", "b", "c")
@@ -25,6 +25,7 @@ def answer(labels: list[str]) -> dict[str, Any]:
 Made = tuple[dict[str, Any], Any]
 MAKERS: dict[str, Callable[[random.Random], Made]] = {
     "classification": lambda r: ({"label": r.choice("aab")}, r.choice("aaab")),
+    "relations": lambda r: ({"label": r.choice("aabc")}, r.choice("aabc")),
     "multi_label": lambda r: ({"labels": r.sample("ab", r.randint(0, 2))}, answer(r.sample("abc", 1))),
     "token_classification": lambda r: (
         {"tags": r.choice([["B-X", "I-X", "O"], ["O", "B-Y", "O"], ["O", "O", "O"]])},
@@ -36,10 +37,12 @@ MAKERS: dict[str, Callable[[random.Random], Made]] = {
     ),
     "seq2seq": lambda r: ({"target": text(r)}, text(r)),
     "instructions": lambda r: ({"prompt": "?", "response": text(r)}, text(r)),
+    "preference": lambda r: ({}, r.choice([-1.5, 0.0, 0.2, 3.0])),
     "similarity": lambda r: ({"score": r.randint(0, 4)}, r.randint(0, 9) / 10),
 }
 SETTINGS = {
     "multi_label": Settings("multi_label", LABELS, options=multi_label.Options()),
+    "relations": Settings("relations", LABELS, options=relations.Options("a")),
     "seq2seq": Settings("seq2seq", options=seq2seq.Options()),
     "token_classification": Settings("token_classification", TAGS),
 }

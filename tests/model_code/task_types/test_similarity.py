@@ -44,7 +44,7 @@ def test_training_puts_pairs_in_the_order_of_their_scores(pretrained: Path) -> N
 
 def test_the_loss_counts_each_pair_of_pairs_in_the_wrong_order(monkeypatch: pytest.MonkeyPatch) -> None:
     found = torch.tensor([0.9, 0.1, 0.4])
-    monkeypatch.setattr(similarity, "cosines", lambda model, tensors: found)
+    monkeypatch.setattr(similarity, "cosines", lambda model, tensors, settings: [found])
     settings = Settings("similarity", options=similarity.Options(temperature=0.5))
     loss = similarity.scores(None, {"grades": torch.tensor([1.0, 2.0, 2.0])}, settings)["pair"].loss
     expected = math.log(1 + math.exp((0.9 - 0.1) / 0.5) + math.exp((0.9 - 0.4) / 0.5))
@@ -74,3 +74,14 @@ def test_the_baselines_are_a_constant_and_common_words() -> None:
     said = similarity.baselines(PAIRS + test, test, SETTINGS)
     assert said["constant"] == [0, 0]
     assert said["tfidf"][0] > said["tfidf"][1] == 0
+
+
+def test_dimensions_add_their_losses(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, short = torch.tensor([0.9, 0.1]), torch.tensor([0.2, 0.3])
+    grades = {"grades": torch.tensor([1.0, 2.0])}
+
+    def loss(*found: torch.Tensor) -> float:
+        monkeypatch.setattr(similarity, "cosines", lambda model, tensors, settings: list(found))
+        return float(similarity.scores(None, grades, SETTINGS)["pair"].loss)
+
+    assert loss(whole, short) == pytest.approx(loss(whole) + loss(short))

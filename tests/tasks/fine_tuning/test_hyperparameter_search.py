@@ -46,7 +46,8 @@ for epoch in range(1, values["epochs"] + 1):
         with log.open("a") as lines:
             print(f"{values['learning_rate']:.6g} {epoch}", file=lines)
     say(event="evaluation", step=10 * epoch, epoch=epoch, score=quality + epoch / 100)
-    checkpoint.write_text(str(epoch))
+    (scratch / "new").write_text(str(epoch))
+    (scratch / "new").replace(checkpoint)
 (pathlib.Path(job["output"]) / "model").write_text(repr(quality))
 say(event="done", metrics={"score": quality + values["epochs"] / 100})
 """

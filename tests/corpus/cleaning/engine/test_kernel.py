@@ -33,6 +33,13 @@ def kernel(config: CleanConfig = CONFIG) -> Kernel:
     return Kernel(config, LineTable(config.boilerplate), index)
 
 
+def test_short_texts_in_any_language_stay_where_the_recipe_says_so() -> None:
+    texts = ["short", "Привет", "2 x 4", "Ωραία", " \n"]
+    config = CleanConfig.model_validate({"filters": "none", "languages": "any"})
+    rows = kernel(config).clean(batch_of(texts))[0].to_pylist()
+    assert [row["filter"] for row in rows] == [None, None, None, None, "empty"]
+
+
 def test_every_step_leaves_its_trace() -> None:
     cleaned, signatures = kernel().clean(batch_of(TEXTS))
     rows = cleaned.to_pylist()

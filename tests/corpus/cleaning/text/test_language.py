@@ -1,10 +1,14 @@
 """Languages by script, and by CLD2 where the script does not settle it."""
 
+from typing import Literal
+
 import pyarrow as pa
 import pytest
 
+from corpus.cleaning.config import ANY
 from corpus.cleaning.text.language import UNKNOWN, languages_of
 
+SWEDISH = "En liten hund springer över gatan medan barnen leker i trädgården."
 GERMAN = "Ein kleiner Hund läuft über die Straße, während die Kinder im Garten spielen."
 
 QUOTING = (
@@ -36,9 +40,14 @@ QUOTING = (
         ("thé andré thatß with-out which", ("en", "fr"), "en"),
         ("12345 67 -- 89", ("en", "zh"), UNKNOWN),
         ("", ("en",), UNKNOWN),
+        ("Good film.", ANY, "en"),
+        ("这个耳机", ANY, "zh"),
+        ("Αυτό είναι ένα ελληνικό κείμενο.", ANY, UNKNOWN),
+        (SWEDISH, ANY, UNKNOWN),
+        ("12 34", ANY, UNKNOWN),
     ],
 )
-def test_language(text: str, languages: tuple[str, ...], expected: str) -> None:
+def test_language(text: str, languages: tuple[str, ...] | Literal["any"], expected: str) -> None:
     assert languages_of(pa.array([text]), languages) == [expected]
 
 

@@ -1,0 +1,1 @@
+"""What is in people's files of examples, looked at before there is a recipe; nothing here is certain."""
