@@ -79,7 +79,8 @@ def check_recipe(recipe: Recipe, skipped: Collection[str] = (), *, fetch: bool =
         _check_engine(recipe)
     if recipe.collect and "tokenize" not in skipped:
         _check_tokenizer(recipe, recipe.collect)
-    positions, kind, tokens = None, recipe.pretrain and recipe.pretrain.family, recipe.tokenize
+    kind: str | None = recipe.pretrain.family if recipe.pretrain else None
+    positions, tokens = None, recipe.tokenize
     if recipe.pretrain and "pretrain" not in skipped:
         start = _check_start("pretrain", recipe.pretrain.start_from, fetch)
         kind = start.kind if start else kind
