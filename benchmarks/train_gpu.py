@@ -146,6 +146,7 @@ def _plain(config: PretrainConfig, job: Job) -> list[float]:
     torch.use_deterministic_algorithms(False)
     torch.set_float32_matmul_precision("high")
     model = _model(config, job).to(runtime.device)
+    assert config.learning_rate is not None  # it is left open only where a training starts from a checkpoint
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, betas=(0.9, 0.95), fused=True)
     run = torch.compile(model) if runtime.device.type == "cuda" else model
     rows = _slices(config, job)
@@ -177,6 +178,7 @@ def _trainer(config: PretrainConfig, job: Job) -> list[float]:
 
     gpu = torch.cuda.is_available()
     torch.use_deterministic_algorithms(False)
+    assert config.learning_rate is not None
     trainer = Trainer(
         model=_model(config, job),
         args=TrainingArguments(

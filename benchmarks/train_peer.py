@@ -113,6 +113,7 @@ class _Clock(TrainerCallback):
 
 
 def _arguments(config: PretrainConfig, peer: Mapping[str, Any], output: Path) -> TrainingArguments:
+    assert config.learning_rate is not None  # it is left open only where a training starts from a checkpoint
     return TrainingArguments(
         output_dir=str(output),
         max_steps=config.steps,

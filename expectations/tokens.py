@@ -67,6 +67,8 @@ def read_frame(tokenizer: Path) -> Frame:
 
     text = tokenizer.read_text(encoding="utf-8")
     loaded: Any = Tokenizer.from_str(text)
+    loaded.no_padding()
+    loaded.no_truncation()
     plain = loaded.encode("a", add_special_tokens=False).ids
     framed = loaded.encode("a", add_special_tokens=True).ids
     start = next(i for i in range(len(framed)) if framed[i : i + len(plain)] == plain)

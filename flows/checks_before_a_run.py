@@ -10,9 +10,10 @@ from collections.abc import Collection
 from importlib.util import find_spec
 
 from corpus.examples.same_file import also_collected
+from corpus.tokenizing.special_tokens import TOKENS_OF
 from flows import environment
 from flows.recipe import Recipe
-from tasks.checkpoints.start import Known, known_start
+from tasks.checkpoints.start import Known, folder_of, known_start
 from tasks.collect import CollectConfig
 from tasks.contract.console import plain, say
 from tasks.contract.errors import CorpusError, RecipeError
@@ -26,6 +27,7 @@ from tasks.fine_tuning.checks import (
     check_start_options,
 )
 from tasks.pretraining.checks import check_pretraining
+from tasks.tokenize import TokenizeConfig
 from tasks.tracking.registered_name import check_name
 from tasks.tracking.registry import reachable
 
@@ -77,15 +79,25 @@ def check_recipe(recipe: Recipe, skipped: Collection[str] = (), *, fetch: bool =
         _check_engine(recipe)
     if recipe.collect and "tokenize" not in skipped:
         _check_tokenizer(recipe, recipe.collect)
-    positions = None
+    kind: str | None = recipe.pretrain.family if recipe.pretrain else None
+    positions, tokens = None, recipe.tokenize
     if recipe.pretrain and "pretrain" not in skipped:
         start = _check_start("pretrain", recipe.pretrain.start_from, fetch)
-        positions = check_pretraining(recipe.pretrain, recipe.tokenize, start and start.folder)
+        kind = start.kind if start else kind
+        if start and start.kind:
+            _check_token_family(recipe, start.kind)
+        tokens = _check_own_tokenizer(recipe, fetch)
+        positions = check_pretraining(recipe.pretrain, tokens, start and start.folder)
+    elif recipe.collect and "tokenize" not in skipped:
+        _check_own_tokenizer(recipe, fetch)
     if recipe.examples and recipe.fine_tune and "fine_tune" not in skipped:
-        _check_task(recipe, positions)
+        _check_task(recipe, kind, positions)
+        if recipe.pretrain:
+            return
         if start := _check_start("fine_tune", recipe.fine_tune.start_from, fetch):
             _check_positions(recipe.fine_tune, start.positions)
             check_start_options(recipe.examples.task, start.folder)
+            _check_task(recipe, start.kind, start.positions)
 
 
 def _check_start(stage: str, reference: str, fetch: bool) -> Known | None:
@@ -105,14 +117,38 @@ def _check_engine(recipe: Recipe) -> None:
         )
 
 
-def _check_tokenizer(recipe: Recipe, collected: CollectConfig) -> None:
-    if recipe.tokenize.pretrained:
+def _check_token_family(recipe: Recipe, kind: str) -> None:
+    """Refuse special tokens of another family than the checkpoint reads."""
+    named = recipe.tokenize.family
+    read = TOKENS_OF.get(kind, named)
+    if named not in ("own", read):
+        raise RecipeError(
+            f"tokenize.family is {named}, and the checkpoint of pretrain.start_from, a {kind}, reads {read}; "
+            "leave tokenize.family out"
+        )
+
+
+def _check_own_tokenizer(recipe: Recipe, fetch: bool) -> TokenizeConfig:
+    """How to tokenize, with the folder of the tokenizer where one is named that is here."""
+    named, store = recipe.tokenize.pretrained, Store(environment.home())
+    if not named:
+        return recipe.tokenize
+    folder = folder_of(named, "tokenize.pretrained", store, fetch=fetch)
+    found = recipe.tokenize.model_copy(update={"pretrained": folder or ""})
+    if folder:
         from corpus.tokenizing import pretrained
 
         try:
-            pretrained.load(recipe.tokenize)
+            if found.family == "own":
+                pretrained.around_own(*pretrained.load_own(folder), folder)
+            else:
+                pretrained.load(found)
         except CorpusError as error:
             raise RecipeError(str(error)) from error
+    return found
+
+
+def _check_tokenizer(recipe: Recipe, collected: CollectConfig) -> None:
     if key := recipe.tokenize.group_by:
         for source in collected.sources:
             if key not in source.meta_keys:
@@ -123,13 +159,12 @@ def _check_tokenizer(recipe: Recipe, collected: CollectConfig) -> None:
                 )
 
 
-def _check_task(recipe: Recipe, positions: int | None) -> None:
+def _check_task(recipe: Recipe, family: str | None, positions: int | None) -> None:
     assert recipe.examples is not None
     assert recipe.fine_tune is not None
     sources = recipe.collect.sources if recipe.collect else ()
     check_examples(recipe.examples, {source.name: source.meta_keys for source in sources})
     _check_positions(recipe.fine_tune, positions)
-    family = recipe.pretrain.family if recipe.pretrain else None
     check_against_task(recipe.examples.task, family, recipe.fine_tune, recipe.evaluate.at_least, positions)
 
 

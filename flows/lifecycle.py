@@ -31,7 +31,7 @@ from flows.stages import (
     last_stage,
     needs,
 )
-from tasks.checkpoints.start import Start, start_of
+from tasks.checkpoints.start import Start, folder_of, start_of
 from tasks.clean import clean
 from tasks.collect import collect, snapshot
 from tasks.contract.artifact import Artifact
@@ -43,7 +43,7 @@ from tasks.export import export
 from tasks.fine_tune import fine_tune, teacher_in
 from tasks.pretrain import pretrain
 from tasks.register import register
-from tasks.tokenize import tokenize
+from tasks.tokenize import TokenizeConfig, tokenize
 from tasks.tracking.registry import ModelVersion, champion_before, reachable
 from tasks.tracking.runs import log_pretraining
 from tasks.validate import validate_clean, validate_raw, validate_tokens
@@ -115,9 +115,18 @@ def corpus(recipe: Recipe, run: Run) -> Corpus:
     cleaned = clean(collected, recipe.clean, run)
     previous = None if cleaned.digest == PENDING else verdict_before(run.store, recipe.name, cleaned)
     validate_clean(cleaned, previous, recipe.validation.clean, run)
-    tokens = tokenize(cleaned, recipe.tokenize, run)
+    tokens = tokenize(cleaned, _with_tokenizer(recipe, run), run)
     validate_tokens(collected, cleaned, tokens, recipe.validation.tokens, run)
     return Corpus(collected, cleaned, tokens)
+
+
+def _with_tokenizer(recipe: Recipe, run: Run) -> TokenizeConfig:
+    """How to tokenize, with the folder of a tokenizer that is brought from elsewhere; a plan brings none."""
+    if "tokenize" in run.skipped or not recipe.tokenize.pretrained:
+        return recipe.tokenize
+    named = recipe.tokenize.pretrained
+    folder = folder_of(named, "tokenize.pretrained", run.store, fetch=not run.planning)
+    return recipe.tokenize.model_copy(update={"pretrained": folder or named})
 
 
 @flow(name="train", flow_run_name="training of {recipe.name}")

@@ -21,6 +21,7 @@ from pydantic import (
 from corpus.cleaning.config import CleanConfig
 from corpus.cleaning.personal_data import patterns
 from corpus.redaction import redacted, texts_in
+from corpus.tokenizing.special_tokens import TOKENS_OF
 from flows import recipe_file
 from flows.recipe_faults import faults
 from model_code.config.pretraining import PretrainConfig
@@ -47,9 +48,6 @@ PERSONAL = {
     "an identity number": patterns.chinese_id,
     "an IP address": patterns.ip_address,
 }
-# Whose special tokens a model family reads: tokenize.family by pretrain.family.
-TOKENS_OF = {"modernbert": "bert", "bert": "bert", "gpt2": "gpt", "llama": "llama"}
-TOKENS_OF |= dict.fromkeys(["t5", "marian"], "t5")
 
 
 def _what_may_be_left_out(schema: dict[str, Any]) -> None:
@@ -95,7 +93,8 @@ class Recipe(Config):
         """A deployment may name its recipe; a model is named after the recipe unless that says otherwise.
 
         Examples are for fine-tuning, and what is fine-tuned has been pretrained, by the defaults if there is
-        nothing to say about it, or is a published checkpoint.
+        nothing to say about it, or is a published checkpoint. One that is pretrained further brings its
+        tokenizer, and is fine-tuned with the values for a published one.
         """
         if isinstance(values, str):
             values = recipe_file.read(recipe_file.find(values))
@@ -110,6 +109,16 @@ class Recipe(Config):
         published = isinstance(tuning, dict) and tuning.get("start_from")
         if tuning is not None and not published and completed.get("pretrain") is None:
             completed["pretrain"] = {}
+        pretraining = completed.get("pretrain")
+        if isinstance(pretraining, dict) and (start := pretraining.get("start_from")):
+            usual: dict[str, dict[str, Any]] = {
+                "tokenize": {"pretrained": start, "family": "own"},
+                "fine_tune": {"start_from": start},
+            }
+            completed["tokenize"] = values.get("tokenize") or {}
+            for section, unset in usual.items():
+                if isinstance(said := completed.get(section), dict):
+                    completed[section] = said | {k: v for k, v in unset.items() if not said.get(k)}
         return completed
 
     @property
@@ -131,6 +140,13 @@ class Recipe(Config):
     @model_validator(mode="after")
     def _it_starts_from_text_or_a_checkpoint(self) -> Self:
         published = self.fine_tune.start_from if self.fine_tune else ""
+        if published and self.pretrain and (further := self.pretrain.start_from):
+            if published != further:
+                raise ValueError(
+                    f"fine_tune.start_from is {published}, pretrain.start_from {further}: what is fine-tuned "
+                    "is the checkpoint that was pretrained further; leave out fine_tune.start_from"
+                )
+            published = ""
         if published and self.pretrain:
             raise ValueError(
                 "fine_tune.start_from starts from a published checkpoint, so nothing is pretrained: leave "
@@ -196,7 +212,9 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _the_tokenizer_fits(self) -> Self:
-        if self.pretrain is None:
+        if self.pretrain is None or not self.pretrain.family:
+            return self
+        if self.pretrain.start_from and self.tokenize.family == "own":
             return self
         family, needed = self.tokenize.family, TOKENS_OF[self.pretrain.family]
         if family != needed:

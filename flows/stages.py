@@ -50,6 +50,8 @@ def needs(recipe: Recipe, stages: Collection[str]) -> tuple[Name, ...]:
     talking = [name for stage in stages_of(recipe) if stage in stages for name in NEEDS.get(stage, ())]
     if asks_registry(recipe.start_from) and {"pretrain", "fine_tune"}.intersection(stages):
         talking.append("mlflow")
+    if recipe.collect and asks_registry(recipe.tokenize.pretrained) and "tokenize" in stages:
+        talking.append("mlflow")
     return tuple(dict.fromkeys(talking))
 
 

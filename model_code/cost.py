@@ -30,7 +30,8 @@ from model_code.data.batches import Rows
 from model_code.data.noise import Noise
 from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
-from model_code.models.checkpoints import unloaded_model
+from model_code.models.families import FAMILIES
+from model_code.models.further import unloaded_model
 from model_code.models.kernels import recompute_activations
 from model_code.objectives.objective import Batch, Objective
 from model_code.runtime import Runtime
@@ -116,9 +117,11 @@ def step_cost(
     sequences = min(per_pass, max(2, TRACED_TOKENS // config.sequence_length))
     fake = FakeTensorMode()
     with fake, no_init_weights():
-        model = unloaded_model(config.family, config.shape, vocabulary, config.start_from)
+        model = unloaded_model(config, vocabulary)
     model.tie_weights()
-    model.set_attn_implementation("eager" if runtime.device.type == "cpu" else "sdpa")
+    # Before sdpa many an architecture looks at its mask, and fake tensors have nothing to look at.
+    plain = runtime.device.type == "cpu" or model.config.model_type not in FAMILIES
+    model.set_attn_implementation("eager" if plain else "sdpa")
     if config.activation_checkpointing:
         recompute_activations(model)
     batch = sample_batch(objective, vocabulary, config.sequence_length, sequences)
@@ -203,7 +206,7 @@ def _trace(
 def _outside_windows(config: Any, length: int) -> int:
     """Operations per sequence on pairs outside the window of local attention: computed, then masked."""
     local = list(getattr(config, "layer_types", None) or ()).count("sliding_attention")
-    if not local:
+    if not local or not hasattr(config, "local_attention"):
         return 0
     reach = min(config.local_attention // 2, length - 1)
     inside = length + 2 * reach * length - reach * (reach + 1)

@@ -25,6 +25,8 @@ from model_code.cost import (
 from model_code.data.shards import open_split
 from model_code.data.vocabulary import Vocabulary, vocabulary_of
 from model_code.job import Job, Reporter, main
+from model_code.models.families import FAMILIES
+from model_code.models.further import model_type_of, with_rates
 from model_code.objectives.choice import objective_of
 from model_code.objectives.objective import Objective
 from model_code.probe import pass_seconds, probe, step_seconds
@@ -47,6 +49,7 @@ def plan(job: Job, reporter: Reporter) -> dict[str, Any]:
     vocabulary = (
         vocabulary_of(job.paths["tokenizer"]) if "tokenizer" in job.paths else placeholder(int(entries))
     )
+    config = with_rates(config, vocabulary)
     objective = objective_of(config, vocabulary, job.paths.get("tokenizer"))
     ranks = config.devices or torch.cuda.device_count() or 1
     cost = step_cost(config, vocabulary, objective, runtime, ranks)
@@ -94,9 +97,10 @@ def _seconds_per_step(
     per_pass = min(config.micro_batch or config.batch_size, config.batch_size)
     sequences = max(1, min(per_pass, int(affordable / per_sequence)))
     part = config.model_copy(update={"batch_size": sequences, "micro_batch": 0, "parallel": "none"})
-    if per_sequence > affordable or cost.memory.total > free_memory(runtime):
+    kind = model_type_of(config)
+    if kind in FAMILIES and (per_sequence > affordable or cost.memory.total > free_memory(runtime)):
         length = min(PROBED_LENGTH, config.sequence_length)
-        one = {"start_from": "", "layers": 1, "sequence_length": length, "batch_size": 1}
+        one = {"family": kind, "start_from": "", "layers": 1, "sequence_length": length, "batch_size": 1}
         part = part.model_copy(update=one)
         operations = step_cost(part, vocabulary, objective, runtime).flops
         with probe(part, vocabulary, objective, runtime) as step:

@@ -28,15 +28,16 @@ def evaluate(
     sequence_length: int,
     batch_size: int,
     runtime: Runtime,
+    filler: int | None = None,
 ) -> dict[str, Any]:
     """Loss (nats), accuracy and number of targets of each term; the first one's perplexity on top.
 
     `module` is a TrainingModule, or what wraps it for many ranks, each of which measures the whole split.
-    Raises TrainingError when the split is shorter than one sequence.
+    `filler` is as for `slices`. Raises TrainingError when the split is shorter than one sequence.
     """
     module.train(False)
     losses, hits, targets = Counter[str](), Counter[str](), Counter[str]()
-    for rows in held_out(split, sequence_length, batch_size):
+    for rows in held_out(split, sequence_length, batch_size, filler):
         batch = objective.batch(rows, Noise(NOISE_SEED, 0, rows.places)).to(runtime.device)
         targets.update(batch.targets)
         with runtime.autocast():

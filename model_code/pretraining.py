@@ -24,15 +24,31 @@ from model_code.data.ahead import Ahead
 from model_code.data.batches import PackedBatches
 from model_code.data.noise import Noise
 from model_code.data.shards import Split, open_split
-from model_code.data.vocabulary import require_vocabulary, vocabulary_of
+from model_code.data.vocabulary import (
+    Vocabulary,
+    load_tokenizer,
+    require_vocabulary,
+    save_described,
+    vocabulary_of,
+)
 from model_code.held_out import evaluate
 from model_code.job import Job, Reporter, fingerprint, main, write_json, write_json_lines
-from model_code.models.checkpoints import digest_of, initial_model, load_model, require_positions
+from model_code.models.architectures import layer_weights
+from model_code.models.checkpoints import digest_of, load_model
+from model_code.models.further import (
+    initial_model,
+    objective_name,
+    require_own_tokenizer,
+    require_positions,
+    with_rates,
+)
 from model_code.models.kernels import fast_attention, recompute_activations
-from model_code.objectives.choice import objective_of
+from model_code.objectives.choice import filler_of, objective_of
 from model_code.objectives.objective import Batch
+from model_code.probe import compiled_by
 from model_code.runtime import prepare
 from model_code.samples import samples
+from model_code.task_types.texts import names_of_inputs
 from model_code.training.average import Average
 from model_code.training.checkpoint import Checkpoints
 from model_code.training.faults import machine_faults_told
@@ -59,9 +75,13 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
     train, validation = (open_split(job.paths["tokens"], split) for split in ("train", "validation"))
     for split in (train, validation):
         require_vocabulary(split, vocabulary)
+    if config.start_from:
+        require_own_tokenizer(config.start_from, load_tokenizer(job.paths["tokenizer"]))
+    config = with_rates(config, vocabulary)
     objective = objective_of(config, vocabulary, job.paths["tokenizer"])
+    filler = filler_of(config, vocabulary)
     batches = PackedBatches(
-        train, config.sequence_length, config.batch_size, config.seed, ranks.rank, ranks.count
+        train, config.sequence_length, config.batch_size, config.seed, ranks.rank, ranks.count, filler
     )
     per_pass = min(config.micro_batch or config.batch_size, config.batch_size // ranks.count)
     cost = step_cost(config, vocabulary, objective, runtime, ranks.count)
@@ -73,7 +93,7 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
 
     with machine_faults_told(job.paths["scratch"]):
         torch.manual_seed(config.seed)
-        model = initial_model(config.family, config.shape, vocabulary, config.start_from)
+        model = initial_model(config, vocabulary)
         require_positions(model, config.sequence_length)
         model.to(runtime.device)  # type: ignore[arg-type]
         if config.activation_checkpointing:
@@ -98,22 +118,33 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
 
         def measure() -> None:
             with average.in_place() if average else nullcontext():
-                found = evaluate(module, objective, validation, config.sequence_length, per_pass, runtime)
+                found = evaluate(
+                    module, objective, validation, config.sequence_length, per_pass, runtime, filler
+                )
             _note(loop, found)
 
-        with fast_attention(model, runtime, config.compile, packed=True):
+        with fast_attention(model, runtime, compiled_by(config, model), packed=True):
             # On a CPU the second thread would take from the training what it saves.
             loop.run(Ahead(batches_of) if runtime.device.type == "cuda" else batches_of, measure)
         with average.in_place() if average else nullcontext():
             weights = whole_weights(model)
     metrics: dict[str, Any] = loop.notes["metrics"] | {
         "parameters": sum(p.numel() for p in model.parameters()),
-        "train_tokens": config.steps * config.batch_size * config.sequence_length,
+        "train_tokens": batches.tokens(config.steps),
         "train_loss": next(row["loss"] for row in reversed(loop.history) if "loss" in row),
     }
+    if config.start_from:
+        metrics |= {name: value for name, value in _chosen(config, model).items() if value is not None}
     if ranks.is_main:
-        _write(job, model, weights, metrics, loop.history)
+        _write(job, config, vocabulary, model, weights, metrics, loop.history)
     return metrics | loop.timings()
+
+
+def _chosen(config: PretrainConfig, model: PreTrainedModel) -> dict[str, float | None]:
+    """The values that a checkpoint learnt with, which a recipe may leave open."""
+    muon = config.muon_learning_rate if config.optimizer == "muon" else None
+    rates = {"learning_rate": config.learning_rate, "muon_learning_rate": muon}
+    return rates | {"layer_weights": float(layer_weights(model))}
 
 
 def _inputs(job: Job, config: PretrainConfig, *splits: Split) -> list[str]:
@@ -130,6 +161,7 @@ def _plan(config: PretrainConfig, steps_per_epoch: int) -> Plan:
             step, config.steps, config.warmup_fraction, config.decay_fraction, config.final_fraction
         )
 
+    assert config.learning_rate is not None  # by `with_rates`
     return Plan(
         total_steps=config.steps,
         steps_per_epoch=steps_per_epoch,
@@ -142,6 +174,7 @@ def _plan(config: PretrainConfig, steps_per_epoch: int) -> Plan:
 
 
 def _optimizer(config: PretrainConfig, model: PreTrainedModel) -> MixedOptimizer:
+    assert config.learning_rate is not None  # by `with_rates`
     muon_rate = config.muon_learning_rate if config.optimizer == "muon" else None
     return MixedOptimizer(model, config.learning_rate, config.weight_decay, muon_rate, config.beta2)
 
@@ -159,21 +192,29 @@ def _note(loop: Loop, metrics: dict[str, Any]) -> None:
 
 def _write(
     job: Job,
+    config: PretrainConfig,
+    vocabulary: Vocabulary,
     model: PreTrainedModel,
     weights: dict[str, torch.Tensor],
     metrics: dict[str, Any],
     history: list[dict[str, Any]],
 ) -> None:
-    output, family = job.paths["output"], model.config.model_type
+    output, source = job.paths["output"], job.paths["tokenizer"]
     model.save_pretrained(output / "model", state_dict=weights)
-    shutil.copytree(job.paths["tokenizer"], output / "model", dirs_exist_ok=True)
+    shutil.copytree(source, output / "model", dirs_exist_ok=True)
+    if config.start_from:
+        inputs = names_of_inputs(model.config)
+        save_described(load_tokenizer(source), source, vocabulary, output / "model", inputs)
     write_json(output / "metrics.json", metrics)
     write_json_lines(output / "history.jsonl", history)
-    write_json(output / "samples.json", samples(output / "model", job.paths["tokens"], family, model.device))
+    name = objective_name(config)
+    write_json(output / "samples.json", samples(output / "model", job.paths["tokens"], name, model.device))
 
 
 def held_out_metrics(model_dir: Path, tokens_dir: Path, split: str, values: dict[str, Any]) -> dict[str, Any]:
     """What `evaluate` finds for a saved model on a split, in float32; `values` is the config it had."""
+    if values.get("start_from"):
+        values = values | {"start_from": str(model_dir)}  # of the same kind
     config = settings_from(PretrainConfig, values)
     runtime = prepare("float32")
     vocabulary = vocabulary_of(model_dir)
@@ -181,7 +222,8 @@ def held_out_metrics(model_dir: Path, tokens_dir: Path, split: str, values: dict
     require_vocabulary(held_out, vocabulary)
     objective = objective_of(config, vocabulary, model_dir)
     module = TrainingModule(load_model(model_dir).to(runtime.device), objective)
-    return evaluate(module, objective, held_out, config.sequence_length, config.batch_size, runtime)
+    filler = filler_of(config, vocabulary)
+    return evaluate(module, objective, held_out, config.sequence_length, config.batch_size, runtime, filler)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
+from transformers import PreTrainedModel
 
 from model_code.cost import sample_batch
 from model_code.data.vocabulary import Vocabulary
-from model_code.models.checkpoints import initial_model
+from model_code.models.families import FAMILIES
+from model_code.models.further import initial_model
 from model_code.models.kernels import fast_attention, recompute_activations
 from model_code.objectives.objective import Objective
 from model_code.runtime import Runtime
@@ -32,15 +34,22 @@ def probe(
 ) -> Iterator[Step]:
     """Steps on one device, as training would take them, from the weights with which it would begin."""
     torch.manual_seed(config.seed)
-    model = initial_model(config.family, config.shape, vocabulary, config.start_from)
+    model = initial_model(config, vocabulary)
     model.to(runtime.device)  # type: ignore[arg-type]
     if config.activation_checkpointing:
         recompute_activations(model)
     muon = config.muon_learning_rate if config.optimizer == "muon" else None
+    assert config.learning_rate is not None  # by `with_rates`
     optimizer = MixedOptimizer(model, config.learning_rate, config.weight_decay, muon, config.beta2)
     module = TrainingModule(model, objective).train()
-    with fast_attention(model, runtime, config.compile, packed=True):
+    with fast_attention(model, runtime, compiled_by(config, model), packed=True):
         yield Step(module, optimizer, runtime, Ranks(), config.clip)
+
+
+def compiled_by(config: PretrainConfig, model: PreTrainedModel) -> str:
+    """What is said of compiling; not every architecture can be, so those that are no family ask for it."""
+    known = model.config.model_type in FAMILIES
+    return config.compile if known or config.compile == "on" else "off"
 
 
 def pass_seconds(

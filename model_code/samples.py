@@ -14,6 +14,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
+from model_code.data.frames import frame_of
 from model_code.data.shards import Split, open_split
 from model_code.data.vocabulary import Vocabulary, load_tokenizer, vocabulary_of
 from model_code.models.checkpoints import load_model
@@ -25,13 +26,13 @@ GAP = "[…]"
 TEMPERATURE, TOP_K = 0.8, 50
 
 
-def samples(model_dir: Path, tokens_dir: Path, family: str, device: torch.device) -> list[dict[str, str]]:
+def samples(model_dir: Path, tokens_dir: Path, objective: str, device: torch.device) -> list[dict[str, str]]:
     """A few documents of the validation split: what was `given`, what the `model` made of it, the `original`.
 
-    `family` is the model type in the checkpoint's config. What is drawn has a fixed seed. Raises
-    TrainingError when model or tokens can't be read.
+    `objective` is the name of what it was trained for. What is drawn has a fixed seed. Raises TrainingError
+    when model or tokens can't be read.
     """
-    kind, sample = _KINDS.get(family, (AutoModelForMaskedLM, _fill))
+    kind, sample = _KINDS.get(objective, (AutoModelForMaskedLM, _fill))
     model = load_model(model_dir, kind).to(device).train(False)
     tokenizer, vocabulary = load_tokenizer(model_dir), vocabulary_of(model_dir)
     torch.manual_seed(0)
@@ -80,9 +81,10 @@ def _fill(model: Any, document: torch.Tensor, tokenizer: Tokenizer, vocabulary: 
     text = document[:GIVEN]
     # Of a text that is shorter than that the last token.
     hidden = torch.arange(max(0, min(EVERY, len(text)) - 1), len(text), EVERY)
-    ids = torch.cat([text.new_tensor([vocabulary.cls]), text, text.new_tensor([vocabulary.sep])])
-    ids[hidden + 1] = vocabulary.mask
-    found = model(input_ids=ids[None], attention_mask=torch.ones_like(ids[None])).logits[0, hidden + 1]
+    frame = frame_of(tokenizer, vocabulary)
+    ids, places = text.new_tensor(frame.around(text.tolist())[0]), hidden + len(frame.before)
+    ids[places] = vocabulary.mask
+    found = model(input_ids=ids[None], attention_mask=torch.ones_like(ids[None])).logits[0, places]
     words = [
         ", ".join(tokenizer.decode([token]).strip() for token in tokens.tolist())
         for tokens in (found.argmax(-1), text[hidden])
@@ -112,8 +114,6 @@ def _shown(given: str, model: str, original: str) -> dict[str, str]:
 
 
 _KINDS: dict[str, tuple[Any, Callable[..., Any]]] = {
-    "gpt2": (AutoModelForCausalLM, _continue),
-    "llama": (AutoModelForCausalLM, _continue),
-    "t5": (AutoModelForSeq2SeqLM, _infill),
-    "marian": (AutoModelForSeq2SeqLM, _infill),
+    "causal": (AutoModelForCausalLM, _continue),
+    "span_corruption": (AutoModelForSeq2SeqLM, _infill),
 }

@@ -18,7 +18,7 @@ from model_code.models.architectures import freeze_lowest, layer_weights, positi
 from model_code.models.families import FAMILIES
 from model_code.models.folder import CONFIG, INDEX, TEMPLATES, files_in, weights_of
 from model_code.task_types.task import REFERENCE, Settings, TaskType, write_settings
-from model_code.task_types.texts import tells_texts_apart
+from model_code.task_types.texts import names_of_inputs
 
 # The names that configurations have for dropout, the first that one has for all the others.
 DROPOUT = (
@@ -89,9 +89,7 @@ def save_task_model(
     model.save_pretrained(directory)
     tokenizer.save(str(directory / "tokenizer.json"))
     if config.start_from:
-        types = ["token_type_ids"] if tells_texts_apart(model.config) else []
-        inputs = ["input_ids", *types, "attention_mask"]
-        save_described(tokenizer, source, vocabulary, directory, inputs)
+        save_described(tokenizer, source, vocabulary, directory, names_of_inputs(model.config))
     elif (described := source / "tokenizer_config.json").is_file():
         (directory / described.name).write_bytes(described.read_bytes())
     files: dict[str, str] = dict(getattr(task, "FILES", {}))

@@ -22,7 +22,8 @@ from model_code.data.shards import open_split
 from model_code.data.vocabulary import Vocabulary, require_vocabulary, vocabulary_of
 from model_code.errors import TrainingError
 from model_code.job import Job, Reporter, main
-from model_code.objectives.choice import objective_of
+from model_code.models.further import with_rates
+from model_code.objectives.choice import filler_of, objective_of
 from model_code.objectives.objective import Objective
 from model_code.probe import pass_seconds, probe
 from model_code.runtime import Runtime, prepare
@@ -47,8 +48,15 @@ def find(job: Job, reporter: Reporter) -> dict[str, Any]:
     vocabulary = vocabulary_of(job.paths["tokenizer"])
     train = open_split(job.paths["tokens"], "train")
     require_vocabulary(train, vocabulary)
+    config = with_rates(config, vocabulary)
     objective = objective_of(config, vocabulary, job.paths["tokenizer"])
-    batches = PackedBatches(train, config.sequence_length, config.batch_size, config.seed)
+    batches = PackedBatches(
+        train,
+        config.sequence_length,
+        config.batch_size,
+        config.seed,
+        filler=filler_of(config, vocabulary),
+    )
     sizes = _try_sizes(config, vocabulary, objective, runtime, reporter)
     per_pass = _quickest(sizes)
     curve = _try_rates(config, vocabulary, objective, runtime, batches, per_pass, reporter)
@@ -64,6 +72,8 @@ def find(job: Job, reporter: Reporter) -> dict[str, Any]:
         "learning_rate": rate,
     }
     if config.optimizer == "muon":  # both rates were moved together
+        assert config.learning_rate is not None
+        assert config.muon_learning_rate is not None
         found["muon_learning_rate"] = min(1.0, rate * config.muon_learning_rate / config.learning_rate)
     return found
 
@@ -117,6 +127,8 @@ def _try_rates(
     reporter: Reporter,
 ) -> list[dict[str, float]]:
     """Rate (of AdamW) and smoothed loss of each step; ends early where the loss diverges."""
+    usual = config.learning_rate
+    assert usual is not None  # by `with_rates`
     curve: list[dict[str, float]] = []
     average = 0.0
     with probe(config, vocabulary, objective, runtime) as step:
@@ -127,7 +139,7 @@ def _try_rates(
             measured = step.gradients([objective.batch(*pair) for pair in zip(parts, noise, strict=True)])
             if not math.isfinite(measured.loss) or not math.isfinite(measured.gradient_norm):
                 break
-            step.apply(rate / config.learning_rate)
+            step.apply(rate / usual)
             average = SMOOTHING * average + (1 - SMOOTHING) * measured.loss
             loss = average / (1 - SMOOTHING ** (number + 1))
             curve.append({"rate": rate, "loss": loss})

@@ -14,6 +14,7 @@ from corpus.tokenizing import pretrained
 from corpus.tokenizing.config import TokenizeConfig
 from corpus.tokenizing.document_splits import SPLITS, SplitOfDocuments, divide
 from corpus.tokenizing.fertility import Integers, words_of
+from corpus.tokenizing.packing import SpecialIds
 from corpus.tokenizing.special_tokens import Role
 from tasks.contract.artifact import Artifact, Manifest
 from tasks.contract.run import Run
@@ -43,24 +44,32 @@ def tokenize(cleaned: Artifact, config: TokenizeConfig, workspace: Workspace) ->
     """
     corpus = workspace.path(cleaned)
     division = divide(corpus / "documents", config, workspace.directory / "splits.parquet")
-    tokenizer, roles = _tokenizer(division, config, workspace)
-    _encode(division, words_of(corpus / "statistics"), tokenizer, roles, config, workspace)
+    tokenizer, special = _tokenizer(division, config, workspace)
+    _encode(division, words_of(corpus / "statistics"), tokenizer, special, workspace)
     _show_scripts(tokenizer, workspace)
 
 
 def _tokenizer(
     division: SplitOfDocuments, config: TokenizeConfig, workspace: Workspace
-) -> tuple[Any, Mapping[Role, str]]:
-    """The tokenizer and its special tokens by role; its files are in `tokenizer/` afterwards."""
+) -> tuple[Any, SpecialIds]:
+    """The tokenizer and the ids around a document; its files are in `tokenizer/` afterwards."""
     from corpus.tokenizing.training import train
 
     directory = workspace.directory / "tokenizer"
+    if config.pretrained and config.family == "own":
+        tokenizer, vocabulary = pretrained.load_own(config.pretrained)
+        workspace.external["pretrained"] = pretrained.digest(config.pretrained)
+        pretrained.save_own(tokenizer, vocabulary, config.pretrained, directory)
+        unknown = vocabulary.unk if vocabulary.unk != vocabulary.eos else None
+        return tokenizer, SpecialIds(
+            *pretrained.around_own(tokenizer, vocabulary, config.pretrained), unknown
+        )
     if config.pretrained:
         tokenizer, roles = pretrained.load(config)
         workspace.external["pretrained"] = pretrained.digest(config.pretrained)
         if not pretrained.copy(config.pretrained, directory):
             _save(tokenizer, roles, directory)
-        return tokenizer, roles
+        return tokenizer, _special(tokenizer, roles, config)
     size = sum(map(_text_bytes, shard_paths(division.documents)))
     stride = max(1, -(-size // TRAINING_BYTES))
     if stride > 1:
@@ -70,7 +79,18 @@ def _tokenizer(
     with workspace.progress("training the tokenizer", sum(division.sizes().values())) as advance:
         tokenizer = train(lambda: _training_texts(division, stride, advance), config)
     _save(tokenizer, config.conventions.tokens, directory)
-    return tokenizer, config.conventions.tokens
+    return tokenizer, _special(tokenizer, config.conventions.tokens, config)
+
+
+def _special(tokenizer: Any, roles: Mapping[Role, str], config: TokenizeConfig) -> SpecialIds:
+    """The ids around a document as the family has them."""
+
+    def ids(role: Role | None) -> tuple[int, ...]:
+        return (tokenizer.token_to_id(roles[role]),) if role is not None and role in roles else ()
+
+    # In GPT-2 one token is both the end and the unknown, and it never stands for the unknown.
+    unknown = next(iter(ids("unk")), None) if roles.get("unk") != roles.get("eos") else None
+    return SpecialIds(ids(config.conventions.begin), ids(config.conventions.end), unknown)
 
 
 def _text_bytes(shard: Path) -> int:
@@ -105,21 +125,14 @@ def _encode(
     division: SplitOfDocuments,
     words: Integers,
     tokenizer: Any,
-    roles: Mapping[Role, str],
-    config: TokenizeConfig,
+    special: SpecialIds,
     workspace: Workspace,
 ) -> None:
     from corpus.tokenizing.encoding import Encoder, EncodingDiffers
-    from corpus.tokenizing.packing import SpecialIds, pack
+    from corpus.tokenizing.packing import pack
     from model_code.data.vocabulary import size_of
 
-    def ids(role: Role | None) -> tuple[int, ...]:
-        return (tokenizer.token_to_id(roles[role]),) if role is not None and role in roles else ()
-
-    family, size = config.conventions, size_of(tokenizer)
-    # In GPT-2 one token is both the end and the unknown, and it never stands for the unknown.
-    unknown = next(iter(ids("unk")), None) if roles.get("unk") != roles.get("eos") else None
-    special = SpecialIds(ids(family.begin), ids(family.end), unknown)
+    size = size_of(tokenizer)
 
     def packed(encoder: Encoder) -> Any:
         with workspace.progress("encoding", len(words)) as advance:

@@ -23,11 +23,14 @@ class TokenizeConfig(Config):
     )
     pretrained: str = Field(
         "",
-        description="An existing tokenizer instead: a `tokenizer.json` or the folder of one; "
-        "`model` and `vocabulary` do not count then.",
+        description="An existing tokenizer instead: a `tokenizer.json`, the folder of one, or what "
+        "`pretrain.start_from` may be, whose own it is when this is empty; `model` and `vocabulary` do not "
+        "count then.",
     )
     family: FamilyName = Field(
-        "bert", description="Whose special tokens, and what surrounds a document: bert, gpt, t5 or llama."
+        "bert",
+        description="Whose special tokens, and what surrounds a document: bert, gpt, t5 or llama; own: as "
+        "an existing tokenizer does it, which is usual with `pretrain.start_from`.",
     )
     vocabulary: int = Field(8192, ge=LEAST_VOCABULARY, le=262_144, description="Entries of the vocabulary.")
     group_by: str = Field(
@@ -48,6 +51,11 @@ class TokenizeConfig(Config):
     def _fit_together(self) -> Self:
         if self.pretrained:
             return self
+        if self.family == "own":
+            raise ValueError(
+                "family own is that of an existing tokenizer: name it in pretrained, or set family to "
+                f"{', '.join(FAMILIES)}"
+            )
         if self.model == "wordpiece" and self.family != "bert":
             raise ValueError(
                 f"wordpiece is BERT's: it can't write every text, which family {self.family} needs; "

@@ -1,4 +1,7 @@
-"""An existing tokenizer: a `tokenizer.json`, alone or in the folder that `save_pretrained` writes."""
+"""An existing tokenizer: a `tokenizer.json`, alone or in the folder that `save_pretrained` writes.
+
+Of a checkpoint it may also be an older one, and is taken with whatever special tokens it has (family `own`).
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,27 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from corpus.errors import CorpusError
 from corpus.tokenizing.config import TokenizeConfig
 from corpus.tokenizing.special_tokens import Role
 
+if TYPE_CHECKING:
+    from model_code.data.vocabulary import Vocabulary
+
 # What belongs to a tokenizer in such a folder; a model may lie beside it.
 _COMPANIONS = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "chat_template.jinja")
+# What older ones consist of.
+_OLDER = (
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tokenizer.model",
+    "spm.model",
+)
 
 
 def load(config: TokenizeConfig) -> tuple[Any, dict[Role, str]]:
@@ -47,6 +63,64 @@ def load(config: TokenizeConfig) -> tuple[Any, dict[Role, str]]:
     return tokenizer, roles
 
 
+def load_own(name: str) -> tuple[Any, Vocabulary]:
+    """The tokenizer of a checkpoint, of whatever kind, and the ids that have a meaning of their own.
+
+    Raises:
+        CorpusError: there is none, or it can't be used.
+    """
+    from model_code.data.vocabulary import load_tokenizer, vocabulary_of
+    from model_code.errors import TrainingError
+
+    folder = _folder(name)
+    if not folder.is_dir():
+        tokenizer_file(name)
+    try:
+        tokenizer = load_tokenizer(folder)
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return tokenizer, vocabulary_of(folder)
+    except TrainingError as error:
+        raise CorpusError(f"tokenize: {error}") from error
+
+
+def around_own(tokenizer: Any, vocabulary: Vocabulary, name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The ids before and after a document: those that the tokenizer puts around a text, or its end token.
+
+    Raises:
+        CorpusError: a document would have no end.
+    """
+    from model_code.data.frames import frame_of
+
+    frame = frame_of(tokenizer, vocabulary)
+    if frame.after:
+        return frame.before, frame.after
+    if vocabulary.eos is None:
+        raise CorpusError(
+            f"tokenize: the tokenizer in {name} puts nothing behind a text and names no eos_token, so that "
+            "documents would run into each other; name one in its tokenizer_config.json"
+        )
+    return frame.before, (vocabulary.eos,)
+
+
+def save_own(tokenizer: Any, vocabulary: Vocabulary, name: str, directory: Path) -> None:
+    """Save it in the layout that `AutoTokenizer.from_pretrained` reads; it neither pads nor cuts any more."""
+    from model_code.data.vocabulary import described, save_described
+
+    folder = _folder(name)
+    directory.mkdir()
+    tokenizer.save(str(directory / "tokenizer.json"))
+    inputs = described(folder).get("model_input_names", ["input_ids", "attention_mask"])
+    save_described(tokenizer, folder, vocabulary, directory, inputs)
+    if (template := folder / "chat_template.jinja").is_file():
+        shutil.copyfile(template, directory / template.name)
+
+
+def _folder(name: str) -> Path:
+    path = Path(name).expanduser()
+    return path.parent if path.is_file() else path
+
+
 def copy(name: str, directory: Path) -> bool:
     """Copy the tokenizer's files as they are; False where there is only a `tokenizer.json` to copy."""
     path = tokenizer_file(name)
@@ -64,9 +138,10 @@ def digest(name: str) -> str:
     """sha256 of the tokenizer's files, which the recipe only names; empty where there is none."""
     path = Path(name).expanduser()
     path = path / "tokenizer.json" if path.is_dir() else path
-    if not path.is_file():
+    own = [path] if path.is_file() else [*filter(Path.is_file, map(path.with_name, _OLDER))]
+    if not own:
         return ""
-    files = [path, *filter(Path.is_file, map(path.with_name, _COMPANIONS))]
+    files = [*own, *filter(Path.is_file, map(path.with_name, _COMPANIONS))]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

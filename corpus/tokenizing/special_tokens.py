@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-FamilyName = Literal["bert", "gpt", "t5", "llama"]
+FamilyName = Literal["bert", "gpt", "t5", "llama", "own"]
 Role = Literal["pad", "unk", "cls", "sep", "mask", "bos", "eos"]
 
 
@@ -64,6 +64,17 @@ FAMILIES: Mapping[FamilyName, Conventions] = {
         end="eos",
         template=("bos", None),
     ),
+}
+
+
+# Whose special tokens a model family reads.
+TOKENS_OF: Mapping[str, FamilyName] = {
+    "modernbert": "bert",
+    "bert": "bert",
+    "gpt2": "gpt",
+    "llama": "llama",
+    "t5": "t5",
+    "marian": "t5",
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -16,13 +16,26 @@ SIZES = tuple(field.name for field in fields(Shape) if field.name != "dropout")
 # Sizes that one family alone has.
 OWN_SIZES = {"kv_heads": "llama", "local_attention": "modernbert"}
 ROTARY = ("modernbert", "llama")
+# What random weights learn with, and what a checkpoint does: full rates would undo what it knows.
+AT_RANDOM = {
+    "family": "modernbert",
+    "dropout": 0.0,
+    "optimizer": "muon",
+    "learning_rate": 0.002,
+    "muon_learning_rate": 0.006,
+    "schedule": "warmup_stable_decay",
+}
+FURTHER = {"optimizer": "adamw", "schedule": "linear"}
+BASE_RATE, BASE_WEIGHTS, LARGEST_RATE = 1e-4, 86_000_000, 5e-4
 
 
 class PretrainConfig(Config):
     """The model, what it is trained for, and how; sizes that are left out are those of the preset."""
 
-    family: Literal["modernbert", "bert", "gpt2", "llama", "t5", "marian"] = Field(
-        "modernbert", description="Architecture; the checkpoint is one of transformers' own classes."
+    family: Literal["", "modernbert", "bert", "gpt2", "llama", "t5", "marian"] = Field(
+        "",
+        description="Architecture; what is saved is one of transformers' own classes. Empty: modernbert, "
+        "or with `start_from` that of the checkpoint, which may be any.",
     )
     preset: str = Field(
         "tiny", description="Its size: tiny, mini, small, base; in some families larger ones."
@@ -47,15 +60,20 @@ class PretrainConfig(Config):
         le=131_072,
         description="Window of the layers with local attention, in tokens (modernbert).",
     )
-    dropout: float = Field(0.0, ge=0, lt=1, description="Wherever the family has it.")
+    dropout: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Wherever the family has it. Unset: 0; from `start_from` the checkpoint's own.",
+    )
     start_from: Annotated[str, OUTSIDE_KEY] = Field(
         "",
-        description="Go on from a checkpoint instead of random weights: a folder, hub-id@commit, or "
-        "models:/NAME@ALIAS (or /VERSION) of the registry. "
-        "Its tokenizer has to be that of the corpus (tokenize.pretrained).",
+        description="Go on from a checkpoint instead of random weights, any that transformers loads: a "
+        "folder, hub-id@commit, or models:/NAME@ALIAS (or /VERSION) of the registry. Its tokenizer is that "
+        "of the corpus.",
     )
     objective: Literal["", "masked", "masked_next_sentence", "causal", "span_corruption"] = Field(
-        "", description="Empty: the family's usual one."
+        "", description="Empty: the usual one of the family or the checkpoint."
     )
     mask_rate: float = Field(0.3, gt=0, lt=1, description="Share of tokens to be guessed (masked).")
     whole_words: bool = Field(False, description="Hide whole words, never pieces of them (masked).")
@@ -73,16 +91,28 @@ class PretrainConfig(Config):
         le=1_000_000_000,
         description="Optimizer steps; tokens = steps x batch_size x sequence_length.",
     )
-    optimizer: Literal["muon", "adamw"] = Field(
-        "muon", description="muon: Muon for the hidden matrices, AdamW for the rest. adamw: AdamW for all."
+    optimizer: Literal["", "muon", "adamw"] = Field(
+        "",
+        description="muon: Muon for the hidden matrices, AdamW for the rest. adamw: AdamW for all. "
+        "Empty: muon; from `start_from` adamw.",
     )
-    learning_rate: float = Field(0.002, gt=0, le=1, description="Highest rate of AdamW.")
-    muon_learning_rate: float = Field(0.006, gt=0, le=1, description="Highest rate of Muon.")
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Highest rate of AdamW. Unset: 0.002; from `start_from` by its size, 0.0001 for 86 "
+        "million weights and less for more.",
+    )
+    muon_learning_rate: float | None = Field(
+        None, gt=0, le=1, description="Highest rate of Muon. Unset: 0.006; from `start_from` 5 times AdamW's."
+    )
     beta2: float = Field(0.98, ge=0, lt=1, description="Of AdamW: how slowly its second moment moves.")
     weight_decay: float = Field(0.01, ge=0, lt=1, description="On matrices; never on norms and biases.")
     clip: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
-    schedule: Literal["warmup_stable_decay", "cosine", "linear"] = Field(
-        "warmup_stable_decay", description="How the rates move after the warm-up."
+    schedule: Literal["", "warmup_stable_decay", "cosine", "linear"] = Field(
+        "",
+        description="How the rates move after the warm-up. Empty: warmup_stable_decay; from `start_from` "
+        "linear.",
     )
     warmup_fraction: float = Field(
         0.05, ge=0, lt=1, description="The first part of the steps, with rising rate."
@@ -125,14 +155,36 @@ class PretrainConfig(Config):
         0, ge=0, description="Keep a checkpoint of every so many steps until the end; 0: last and best."
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_values(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        usual = FURTHER if values.get("start_from") else AT_RANDOM
+        return {**values, **{name: value for name, value in usual.items() if values.get(name) in (None, "")}}
+
     @property
     def shape(self) -> Shape:
-        """The preset's sizes and, in their place, those that the recipe names."""
-        own = {field.name: getattr(self, field.name) for field in fields(Shape)}
+        """The preset's sizes and, in their place, those that the recipe names; a checkpoint has its own."""
+        own = {name: getattr(self, name) for name in SIZES} | {"dropout": self.dropout or 0.0}
         return preset_shape(self.family, self.preset, own)
+
+    def settled(self, weights: int) -> Self:
+        """The same with a value for each rate that is left open; `weights` are those of the model's layers.
+
+        Texts like those of a new corpus are learnt at a fraction of the rate that random weights bear, the
+        less the more weights there are: 1e-4 for BERT-base is what Gururangan et al. 2020 (arXiv 2004.10964)
+        went on with on small corpora.
+        """
+        by_size = min(LARGEST_RATE, BASE_RATE * (BASE_WEIGHTS / max(1, weights)) ** 0.5)
+        rate = self.learning_rate or by_size
+        rates = {"learning_rate": rate, "muon_learning_rate": self.muon_learning_rate or min(1.0, 5 * rate)}
+        return self.model_copy(update=rates)
 
     @model_validator(mode="after")
     def _objective_fits(self) -> Self:
+        if not self.family:  # the checkpoint decides
+            return self
         if self.objective and self.objective not in OBJECTIVES[self.family]:
             raise ValueError(
                 f"family {self.family} can't be trained for objective {self.objective}; "
@@ -144,10 +196,12 @@ class PretrainConfig(Config):
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
-        shape = self.shape
         named = [name for name in SIZES if getattr(self, name) is not None]
         if self.start_from and named:
             raise ValueError(f"start_from brings its own sizes: leave out {', '.join(named)}")
+        if not self.family:
+            return self
+        shape = self.shape
         for name, family in OWN_SIZES.items():
             if name in named and family != self.family:
                 raise ValueError(f"{name} is a size of family {family}, not of {self.family}")

@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from model_code.data.padding import padded_length
 from model_code.data.permutation import permuted
 from model_code.data.shards import Split
 from model_code.errors import TrainingError
 
 # 262,144 tokens at a length of 128: the standard error of a masked loss is then below 0.01 nats.
 EVALUATED_SEQUENCES = 2048
+NO_DOCUMENT = -1  # what fills up a row is of
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,9 @@ class Rows:
     """Packed sequences, int64 [R, S] each, and their places in the whole batch of the step, int64 [R].
 
     Several documents, or parts of them, lie end to end in a row: `documents` counts them from 0 within the
-    row, `positions` counts the tokens of each from 0. `source` [tokens] is the whole split that they are cut
-    from, for an objective that needs text from elsewhere; rows that were made by hand have none.
+    row, `positions` counts the tokens of each from 0; what fills up a row is of NO_DOCUMENT. `source`
+    [tokens] is the whole split that they are cut from, for an objective that needs text from elsewhere; rows
+    that were made by hand have none.
     """
 
     ids: torch.Tensor
@@ -31,6 +34,11 @@ class Rows:
     positions: torch.Tensor
     places: npt.NDArray[np.int64]
     source: npt.NDArray[np.integer] | None = None
+
+    @property
+    def tokens(self) -> int:
+        """How many there are, without what fills up rows."""
+        return int((self.documents != NO_DOCUMENT).sum())
 
     def parts(self, shortest: int = 1) -> list[tuple[int, int, int]]:
         """(row, first column, column behind the last) of every part with at least `shortest` tokens."""
@@ -42,7 +50,7 @@ class Rows:
         return [
             (begin // columns, begin % columns, (end - 1) % columns + 1)
             for begin, end in zip(begins, ends, strict=True)
-            if end - begin >= shortest
+            if end - begin >= shortest and self.documents[begin // columns, begin % columns] != NO_DOCUMENT
         ]
 
     def split(self, size: int) -> list[Rows]:
@@ -72,8 +80,9 @@ class PackedBatches:
         seed: int,
         rank: int = 0,
         ranks: int = 1,
+        filler: int | None = None,
     ) -> None:
-        """`batch_size` is that of all ranks together.
+        """`batch_size` is that of all ranks together; `filler` is as for `slices`.
 
         Raises TrainingError when the split does not fill one batch or the ranks can't share it evenly.
         """
@@ -82,15 +91,18 @@ class PackedBatches:
                 f"batch_size {batch_size} can't be shared evenly by {ranks} ranks; "
                 f"make it a multiple of {ranks}"
             )
-        self.chunks = split.info.tokens // sequence_length
+        self._slices = slices(split, sequence_length, filler)
+        self.chunks = len(self._slices)
         self.steps_per_epoch = self.chunks // batch_size
         if not self.steps_per_epoch:
-            raise TrainingError(
-                f"{split.path}: {split.info.tokens} tokens, one batch needs {sequence_length * batch_size} "
-                f"(sequence_length {sequence_length} x batch_size {batch_size}); "
-                "collect more text or lower one of the two"
+            needed = (
+                f"{split.info.tokens} tokens, one batch needs {sequence_length * batch_size} "
+                f"(sequence_length {sequence_length} x batch_size {batch_size})"
+                if filler is None
+                else f"{self.chunks} parts of documents of up to {sequence_length} tokens, one batch needs "
+                f"{batch_size} (batch_size)"
             )
-        self._split, self._length = split, sequence_length
+            raise TrainingError(f"{split.path}: {needed}; collect more text or lower one of the two")
         self._batch_size, self._seed = batch_size, seed
         self._mine = np.arange(batch_size).reshape(ranks, -1)[rank]
 
@@ -98,15 +110,30 @@ class PackedBatches:
         """This rank's rows of step `step` (0-based)."""
         epoch, index = divmod(step, self.steps_per_epoch)
         chunks = permuted(index * self._batch_size + self._mine, self.chunks, (self._seed, epoch))
-        return read_rows(self._split, chunks, self._length, self._mine)
+        return self._slices.rows(chunks, self._mine)
+
+    def tokens(self, steps: int) -> int:
+        """The tokens of the first `steps` batches, of all ranks; what rows are filled up with is none."""
+        if isinstance(self._slices, Packed):
+            return steps * self._batch_size * self._slices.length
+        epochs, rest = divmod(steps, self.steps_per_epoch)
+        total = 0
+        for epoch in range(epochs + 1):
+            batches = self.steps_per_epoch if epoch < epochs else rest
+            chosen = permuted(np.arange(batches * self._batch_size), self.chunks, (self._seed, epoch))
+            total += self._slices.tokens(chosen)
+        return total
 
 
-def held_out(split: Split, sequence_length: int, batch_size: int) -> Iterator[Rows]:
+def held_out(
+    split: Split, sequence_length: int, batch_size: int, filler: int | None = None
+) -> Iterator[Rows]:
     """A split in its own order, for measuring; a long one is represented by evenly spread sequences.
 
-    Raises TrainingError when the split is shorter than one sequence.
+    `filler` is as for `slices`. Raises TrainingError when the split is shorter than one sequence.
     """
-    chunks = split.info.tokens // sequence_length
+    cut = slices(split, sequence_length, filler)
+    chunks = len(cut)
     if not chunks:
         raise TrainingError(
             f"{split.path}: {split.info.tokens} tokens, one sequence needs {sequence_length}; "
@@ -115,7 +142,65 @@ def held_out(split: Split, sequence_length: int, batch_size: int) -> Iterator[Ro
     chosen = np.unique(np.linspace(0, chunks - 1, EVALUATED_SEQUENCES).astype(np.int64))
     for start in range(0, len(chosen), batch_size):
         part = chosen[start : start + batch_size]
-        yield read_rows(split, part, sequence_length, np.arange(start, start + len(part)))
+        yield cut.rows(part, np.arange(start, start + len(part)))
+
+
+def slices(split: Split, length: int, filler: int | None) -> Packed | PartsOfDocuments:
+    """Slices of `length` tokens, wherever documents end; with a `filler` parts of one document each.
+
+    Parts have at most `length` tokens, and rows are filled up with that id to the longest of them.
+    """
+    return Packed(split, length) if filler is None else PartsOfDocuments(split, length, filler)
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A split cut every `length` tokens."""
+
+    split: Split
+    length: int
+
+    def __len__(self) -> int:
+        return self.split.info.tokens // self.length
+
+    def rows(self, chosen: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> Rows:
+        """Documents end to end, int64 [R, length]."""
+        return read_rows(self.split, chosen, self.length, places)
+
+
+class PartsOfDocuments:
+    """A split whose documents are divided evenly into as few parts as have at most `length` tokens."""
+
+    def __init__(self, split: Split, length: int, filler: int) -> None:
+        offsets = np.asarray(split.offsets)
+        lengths = np.diff(offsets)
+        parts = -(-lengths // length)
+        sizes = -(-lengths // np.maximum(1, parts))
+        document = np.repeat(np.arange(len(lengths)), parts)
+        number = np.arange(len(document)) - np.repeat(np.cumsum(parts) - parts, parts)
+        self._starts = offsets[document] + number * sizes[document]
+        self._ends = np.minimum(self._starts + sizes[document], offsets[document + 1])
+        self._split, self._length, self._filler = split, length, filler
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def tokens(self, chosen: npt.NDArray[np.int64]) -> int:
+        """What the parts have, without what rows are filled up with."""
+        return int((self._ends[chosen] - self._starts[chosen]).sum())
+
+    def rows(self, chosen: npt.NDArray[np.int64], places: npt.NDArray[np.int64]) -> Rows:
+        """One part a row, int64 [R, S]; S is the longest of them, rounded up."""
+        spans = list(zip(self._starts[chosen], self._ends[chosen], strict=True))
+        width = min(self._length, padded_length(max(end - start for start, end in spans)))
+        ids = np.full((len(spans), width), self._filler, np.int64)
+        documents = np.full_like(ids, NO_DOCUMENT)
+        for row, (start, end) in enumerate(spans):
+            ids[row, : end - start] = self._split.ids[start:end]
+            documents[row, : end - start] = 0
+        positions = np.tile(np.arange(width), (len(spans), 1))
+        filled, theirs, counted = map(torch.from_numpy, (ids, documents, positions))
+        return Rows(filled, theirs, counted, places, self._split.ids)
 
 
 def read_rows(

@@ -17,7 +17,6 @@ from model_code.models.attention import document_mask
 from model_code.models.shape import Shape
 
 PRETRAINED: type[PreTrainedModel] = BertForPreTraining
-HEADS: tuple[str, ...] = ("cls.", "bert.pooler.")
 DROPOUT: tuple[str, ...] = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 PRESETS = presets.PRESETS["bert"]
 

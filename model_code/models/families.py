@@ -20,12 +20,11 @@ from model_code.models.shape import Shape
 class Family(Protocol):
     """What a module of a family offers; how it is run depends on whether it has one stack or two.
 
-    PRETRAINED is the class with the heads of pretraining. HEADS begin the names of the weights that a
-    checkpoint for another purpose may lack, DROPOUT are the names that its configuration has for dropout.
+    PRETRAINED is the class with the heads of pretraining, DROPOUT are the names that its configuration has
+    for dropout.
     """
 
     PRETRAINED: type[PreTrainedModel]
-    HEADS: tuple[str, ...]
     DROPOUT: tuple[str, ...]
 
     def build(self, shape: Shape, vocabulary: Vocabulary) -> PreTrainedModel:
@@ -35,13 +34,20 @@ class Family(Protocol):
         """Logits [N, vocabulary] of hidden states [N, D]."""
 
 
-class SingleStack(Family, Protocol):
-    """An encoder or a decoder alone."""
+class Stack(Protocol):
+    """An encoder or a decoder alone, however it is run."""
+
+    def logits(self, model: PreTrainedModel, hidden: torch.Tensor) -> torch.Tensor:
+        """Logits [N, vocabulary] of hidden states [N, D]."""
 
     def hidden_states(
         self, model: PreTrainedModel, ids: torch.Tensor, documents: torch.Tensor, positions: torch.Tensor
     ) -> torch.Tensor:
         """The last hidden states [B, S, D] of packed rows [B, S]; no token sees another document."""
+
+
+class SingleStack(Family, Stack, Protocol):
+    """A family of one stack."""
 
 
 class EncoderDecoder(Family, Protocol):

@@ -13,7 +13,6 @@ from model_code.models.attention import FLEX, document_mask
 from model_code.models.shape import Shape
 
 PRETRAINED: type[PreTrainedModel] = GPT2LMHeadModel
-HEADS: tuple[str, ...] = ("lm_head.",)
 DROPOUT: tuple[str, ...] = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
 PRESETS = presets.PRESETS["gpt2"]
 

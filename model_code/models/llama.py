@@ -16,7 +16,6 @@ from model_code.models.attention import document_mask
 from model_code.models.shape import Shape
 
 PRETRAINED: type[PreTrainedModel] = LlamaForCausalLM
-HEADS: tuple[str, ...] = ("lm_head.",)
 DROPOUT: tuple[str, ...] = ("attention_dropout",)
 PRESETS = presets.PRESETS["llama"]
 

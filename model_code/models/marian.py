@@ -19,7 +19,6 @@ from model_code.models.attention import document_mask
 from model_code.models.shape import Shape
 
 PRETRAINED: type[PreTrainedModel] = MarianMTModel
-HEADS: tuple[str, ...] = ("lm_head.",)
 DROPOUT: tuple[str, ...] = ("dropout", "attention_dropout", "activation_dropout")
 PRESETS = presets.PRESETS["marian"]
 

@@ -18,7 +18,6 @@ from model_code.models.attention import document_mask
 from model_code.models.shape import Shape
 
 PRETRAINED: type[PreTrainedModel] = ModernBertForMaskedLM
-HEADS: tuple[str, ...] = ("head.", "decoder.")
 DROPOUT: tuple[str, ...] = ("embedding_dropout", "mlp_dropout", "attention_dropout")
 PRESETS = presets.PRESETS["modernbert"]
 

@@ -17,7 +17,6 @@ from model_code.models.attention import document_mask
 from model_code.models.shape import Shape
 
 PRETRAINED: type[PreTrainedModel] = T5ForConditionalGeneration
-HEADS: tuple[str, ...] = ("lm_head.",)
 DROPOUT: tuple[str, ...] = ("dropout_rate",)
 PRESETS = presets.PRESETS["t5"]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedModel
 
-from model_code.data.batches import Rows
+from model_code.data.batches import NO_DOCUMENT, Rows
 from model_code.data.noise import Noise
-from model_code.models.families import SingleStack
+from model_code.models.families import Stack
 from model_code.objectives.cross_entropy import scored
 from model_code.objectives.objective import Batch, Score
 
@@ -19,13 +19,14 @@ from model_code.objectives.objective import Batch, Score
 class Causal:
     """Every token but the first of a document, or of its part in a row, is a target."""
 
-    family: SingleStack
+    family: Stack
     z_loss: float = 0.0
 
     def batch(self, rows: Rows, noise: Noise) -> Batch:
         """The rows [R, S] as they are, flat positions [N] of tokens with a successor, and these [N]."""
         followed = torch.zeros_like(rows.ids, dtype=torch.bool)
         followed[:, :-1] = rows.documents[:, 1:] == rows.documents[:, :-1]
+        followed &= rows.documents != NO_DOCUMENT
         places = followed.flatten().nonzero().squeeze(1)
         tensors = {
             "ids": rows.ids,
@@ -34,7 +35,7 @@ class Causal:
             "places": places,
             "targets": rows.ids.flatten()[places + 1],
         }
-        return Batch(tensors, {"causal": len(places)}, rows.ids.numel())
+        return Batch(tensors, {"causal": len(places)}, rows.tokens)
 
     def scores(self, model: PreTrainedModel, tensors: Mapping[str, torch.Tensor]) -> dict[str, Score]:
         """The loss on the next tokens."""

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from model_code.data.vocabulary import Vocabulary, load_tokenizer
 from model_code.data.words import words_of
 from model_code.errors import TrainingError
-from model_code.models.families import DECODERS, ENCODERS
+from model_code.models.families import DECODERS, ENCODERS, FAMILIES
+from model_code.models.further import model_type_of, objective_name
+from model_code.models.stock import StockStack
 from model_code.objectives.causal import Causal
 from model_code.objectives.masked import Masked
-from model_code.objectives.names import OBJECTIVES
 from model_code.objectives.next_sentence import MaskedNextSentence
 from model_code.objectives.objective import Objective
 from model_code.objectives.span_corruption import SpanCorruption, span_counts
@@ -25,17 +26,26 @@ def objective_of(config: PretrainConfig, vocabulary: Vocabulary, tokenizer: Path
 
     Without it tokens are hidden one by one, which is enough where only the cost of a step counts.
 
-    Raises TrainingError when the vocabulary lacks a token for it.
+    Raises TrainingError when the vocabulary lacks a token for it, or a checkpoint can't be trained for it.
     """
-    name = config.objective or OBJECTIVES[config.family][0]
+    name, kind = objective_name(config), model_type_of(config)
     if name == "causal":
-        return Causal(DECODERS[config.family], config.z_loss)
+        return Causal(DECODERS.get(kind) or StockStack(), config.z_loss)
     if name == "span_corruption":
         return _span_corruption(config, vocabulary)
-    vocabulary.need("mask", "cls", "sep", why="masked language modelling")
+    surround = ("cls", "sep") if kind in ENCODERS else ()
+    vocabulary.need("mask", *surround, why="masked language modelling")
     words = words_of(load_tokenizer(tokenizer)) if config.whole_words and tokenizer else None
-    masked = Masked(ENCODERS[config.family], vocabulary, config.mask_rate, words, config.z_loss)
+    masked = Masked(ENCODERS.get(kind) or StockStack(), vocabulary, config.mask_rate, words, config.z_loss)
     return MaskedNextSentence(masked) if name == "masked_next_sentence" else masked
+
+
+def filler_of(config: PretrainConfig, vocabulary: Vocabulary) -> int | None:
+    """What fills up rows of one document each; None for a family, whose rows are packed.
+
+    Raises TrainingError when the vocabulary has no token that could.
+    """
+    return None if model_type_of(config) in FAMILIES else vocabulary.filler
 
 
 def _span_corruption(config: PretrainConfig, vocabulary: Vocabulary) -> SpanCorruption:

@@ -18,7 +18,7 @@ from model_code.data.batches import Rows
 from model_code.data.noise import Noise
 from model_code.data.vocabulary import Vocabulary
 from model_code.data.words import Words
-from model_code.models.families import SingleStack
+from model_code.models.families import Stack
 from model_code.objectives.cross_entropy import scored
 from model_code.objectives.objective import Batch, Score
 
@@ -27,7 +27,7 @@ from model_code.objectives.objective import Batch, Score
 class Masked:
     """Hides each ordinary token, or with `words` each word, with probability `rate`."""
 
-    family: SingleStack
+    family: Stack
     vocabulary: Vocabulary
     rate: float
     words: Words | None = None
@@ -55,7 +55,7 @@ class Masked:
             "places": places,
             "targets": rows.ids.flatten()[places],
         }
-        return Batch(tensors, {"masked": len(places)}, rows.ids.numel())
+        return Batch(tensors, {"masked": len(places)}, rows.tokens)
 
     def scores(self, model: PreTrainedModel, tensors: Mapping[str, torch.Tensor]) -> dict[str, Score]:
         """The loss on the hidden tokens."""

@@ -18,17 +18,16 @@ import numpy.typing as npt
 import torch
 from transformers import PreTrainedModel
 
-from model_code.data.batches import Rows
+from model_code.data.batches import NO_DOCUMENT, Rows
 from model_code.data.noise import Noise
 from model_code.data.padding import padded_length
 from model_code.data.vocabulary import Vocabulary
 from model_code.models.families import ENCODER_DECODERS
+from model_code.models.stock import StockEncoderDecoder
 from model_code.objectives.cross_entropy import scored
 from model_code.objectives.objective import Batch, Score
 
 Ids = npt.NDArray[np.int64]
-# A number of no document, for padding.
-NO_DOCUMENT = -1
 
 
 def span_counts(length: int, noise_density: float, mean_span: float) -> tuple[int, int]:
@@ -77,11 +76,11 @@ class SpanCorruption:
             "targets": target_ids.flatten()[places],
         }
         moved = {name: torch.from_numpy(array) for name, array in tensors.items()}
-        return Batch(moved, {"span_corruption": len(places)}, rows.ids.numel())
+        return Batch(moved, {"span_corruption": len(places)}, rows.tokens)
 
     def scores(self, model: PreTrainedModel, tensors: Mapping[str, torch.Tensor]) -> dict[str, Score]:
         """The loss on the targets; padding has no part in it."""
-        family = ENCODER_DECODERS[model.config.model_type]
+        family = ENCODER_DECODERS.get(model.config.model_type) or StockEncoderDecoder()
         states = family.hidden_states(
             model,
             tensors["ids"],

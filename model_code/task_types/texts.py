@@ -61,6 +61,11 @@ def inputs_of(model: Any, tensors: Mapping[str, torch.Tensor]) -> dict[str, torc
     return {name: tensors[name] for name in known if name in tensors}
 
 
+def names_of_inputs(config: Any) -> list[str]:
+    """What a model reads, by the names that transformers has for it."""
+    return ["input_ids", *(["token_type_ids"] if tells_texts_apart(config) else []), "attention_mask"]
+
+
 def tells_texts_apart(config: Any) -> bool:
     """Whether a model has an embedding for each of the two texts of a pair."""
     return getattr(config, "type_vocab_size", 0) > 1

@@ -76,13 +76,14 @@ def start_of(reference: str, key: str, store: Store, *, fetch: bool) -> Start | 
 
 
 class Known(NamedTuple):
-    """What is known of a checkpoint before anything starts: where it is, and the positions that it can read.
+    """What is known of a checkpoint before anything starts: where it is, its positions, its model type.
 
     None where it is not here yet; positions also where they have no end.
     """
 
     folder: Path | None
     positions: int | None
+    kind: str | None
 
 
 def known_start(reference: str, key: str, store: Store, *, fetch: bool) -> Known | None:
@@ -97,13 +98,25 @@ def known_start(reference: str, key: str, store: Store, *, fetch: bool) -> Known
     if start.folder is None:
         if isinstance(model := _meant(reference, key), HubModel):
             hub.look(model, key)
-        return Known(None, None)
+        return Known(None, None, None)
     try:
         config = check_folder(start.folder, start.name)
     except TrainingError as error:
         raise RecipeError(f"{key}: {error}") from error
     positions = config.get("max_position_embeddings")
-    return Known(start.folder, positions if isinstance(positions, int) else None)
+    return Known(start.folder, positions if isinstance(positions, int) else None, config["model_type"])
+
+
+def folder_of(reference: str, key: str, store: Store, *, fetch: bool) -> str | None:
+    """A path as it is written, or the folder of a model of the hub or the registry; None: not here yet.
+
+    Raises:
+        RecipeError, StageError, ServerError: as `start_of`.
+    """
+    if not asks_registry(reference) and not _HUB.fullmatch(reference):
+        return reference
+    start = start_of(reference, key, store, fetch=fetch)
+    return str(start.folder) if start and start.folder else None
 
 
 def asks_registry(reference: str) -> bool:

@@ -32,7 +32,7 @@ def check_against_task(
     """Refuse a family, an option, a method or a metric that is not for the task.
 
     Args:
-        family: that of the pretrained model, None where it is not known yet.
+        family: that of the model that learns it, None where it is not known yet.
         demanded: the metrics that the gate names.
         positions: of the pretrained model, None where they are not known yet or have no end.
 
@@ -48,7 +48,10 @@ def check_against_task(
     if family and family not in task.FAMILIES:
         ours = ", ".join(name for name in FAMILIES if name in task.FAMILIES)
         raise RecipeError(
-            f"fine_tune: the task {task_type} is for the families {ours}, "
+            f"fine_tune: the task {task_type} is for the families {ours} and others that transformers has a "
+            f"model for it of, the checkpoint in start_from is a {family}; name another one"
+            if config.start_from
+            else f"fine_tune: the task {task_type} is for the families {ours}, "
             f"pretrain.family is {family}; set it to one of them, and tokenize.family to what it reads"
         )
     try:

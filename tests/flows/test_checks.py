@@ -62,3 +62,73 @@ def test_pretraining_takes_the_same_three_forms(sections: dict[str, Any], tmp_pa
         sections["pretrain"] = {"family": "bert", "start_from": wrong}
         with pytest.raises(RecipeError, match=said):
             check_recipe(Recipe.model_validate(sections))
+
+
+@pytest.fixture
+def further(sections: dict[str, Any]) -> dict[str, Any]:
+    """A corpus, a checkpoint that is pretrained further on it, and examples: the short form."""
+    start = sections.pop("fine_tune")["start_from"]
+    sections["collect"] = {"sources": [{"kind": "files", "path": "corpus"}]}
+    sections["fine_tune"] = {"max_length": 32}
+    return sections | {"pretrain": {"start_from": start, "sequence_length": 32}}
+
+
+def test_a_checkpoint_that_is_pretrained_further_brings_all_that_it_needs(further: dict[str, Any]) -> None:
+    recipe = Recipe.model_validate(further)
+    start = further["pretrain"]["start_from"]
+    assert (recipe.tokenize.pretrained, recipe.tokenize.family) == (start, "own")
+    assert recipe.pretrain
+    assert (recipe.pretrain.optimizer, recipe.pretrain.schedule) == ("adamw", "linear")
+    assert recipe.pretrain.learning_rate is None
+    assert recipe.fine_tune
+    assert (recipe.fine_tune.start_from, recipe.fine_tune.learning_rate) == (start, None)
+    assert Recipe.model_validate(recipe.model_dump(by_alias=True)) == recipe
+    check_recipe(recipe)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "said"),
+    [
+        ("pretrain", {"family": "gpt2"}, "is a model of the family bert, family is gpt2; leave family out"),
+        ("tokenize", {"family": "gpt"}, "tokenize.family is gpt, and the checkpoint of pretrain.start_from"),
+        ("pretrain", {"objective": "causal"}, "a bert, which can't be trained for objective causal; it can"),
+        (
+            "pretrain",
+            {"sequence_length": 65},
+            "sequence_length 65 is more than the 64 positions of the model",
+        ),
+        ("fine_tune", {"max_length": 128}, r"max_length 128 .* is more than the 64 positions of the model"),
+        (
+            "examples",
+            {"task": "seq2seq"},
+            "the task seq2seq is for the families t5, marian and others .* bert",
+        ),
+    ],
+)
+def test_what_contradicts_its_checkpoint_is_refused(
+    further: dict[str, Any], section: str, values: dict[str, Any], said: str
+) -> None:
+    further[section] = further.get(section, {}) | values
+    with pytest.raises(RecipeError, match=said):
+        check_recipe(Recipe.model_validate(further))
+
+
+def test_the_tokenizer_of_another_checkpoint_is_refused(further: dict[str, Any], tmp_path: Path) -> None:
+    other = write_checkpoint(tmp_path / "other", ("other", "words"))
+    further["tokenize"] = {"pretrained": str(other)}
+    with pytest.raises(RecipeError, match=r"tokenize.pretrained .*other has 'other' for the id "):
+        check_recipe(Recipe.model_validate(further))
+    further["tokenize"] = {"pretrained": str(write_checkpoint(tmp_path / "same"))}
+    check_recipe(Recipe.model_validate(further))
+
+
+def test_two_checkpoints_to_start_from_are_refused(further: dict[str, Any]) -> None:
+    further["fine_tune"] = {"start_from": "elsewhere"}
+    with pytest.raises(ValueError, match=r"fine_tune.start_from is elsewhere, pretrain.start_from "):
+        Recipe.model_validate(further)
+
+
+def test_a_task_that_the_checkpoint_can_not_do_is_refused(sections: dict[str, Any]) -> None:
+    sections["examples"]["task"] = "seq2seq"
+    with pytest.raises(RecipeError, match="the checkpoint in start_from is a bert; name another one"):
+        check_recipe(Recipe.model_validate(sections))

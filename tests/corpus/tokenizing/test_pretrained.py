@@ -10,6 +10,9 @@ from tokenizers import Tokenizer, models
 from corpus.errors import CorpusError
 from corpus.tokenizing import pretrained
 from corpus.tokenizing.config import TokenizeConfig
+from expectations.tokens import read_frame
+from tests.checkpoints import write_checkpoint
+from tests.model_code.checkpoints import tokenizer_of
 
 
 def saved(folder: Path, tokens: list[str], **settings: Any) -> Path:
@@ -68,3 +71,38 @@ def test_its_digest_follows_its_content(tmp_path: Path) -> None:
     (folder / "tokenizer_config.json").write_text("{}", encoding="utf-8")
     assert pretrained.digest(str(folder)) != before
     assert pretrained.digest(str(folder / "nowhere")) == ""
+
+
+@pytest.mark.parametrize(
+    ("style", "before", "after"),
+    [
+        ("bert", ["[CLS]"], ["[SEP]"]),
+        ("roberta", ["<s>"], ["</s>"]),
+        ("gpt2", [], ["<|endoftext|>"]),
+        ("llama", ["<s>"], ["</s>"]),
+        ("t5", [], ["</s>"]),
+    ],
+)
+def test_a_checkpoint_frames_documents_as_its_tokenizer_does(
+    style: str, before: list[str], after: list[str], tmp_path: Path
+) -> None:
+    tokenizer_of(style).save(str(tmp_path / "tokenizer.json"))  # it pads and cuts
+    tokenizer, vocabulary = pretrained.load_own(str(tmp_path))
+    around = pretrained.around_own(tokenizer, vocabulary, str(tmp_path))
+    assert [[tokenizer.id_to_token(id) for id in ids] for ids in around] == [before, after]
+    pretrained.save_own(tokenizer, vocabulary, str(tmp_path), tmp_path / "saved")
+    saved = tmp_path / "saved" / "tokenizer.json"
+    assert {json.loads(saved.read_text(encoding="utf-8"))[key] for key in ("padding", "truncation")} == {None}
+    for file in (saved, tmp_path / "tokenizer.json"):
+        assert read_frame(file).before == around[0]
+
+
+def test_an_older_tokenizer_is_a_checkpoints_own(tmp_path: Path) -> None:
+    folder = write_checkpoint(tmp_path / "older")
+    modern = pretrained.digest(str(folder))
+    (folder / "tokenizer.json").unlink()
+    _, vocabulary = pretrained.load_own(str(folder))
+    assert vocabulary.mask == 4
+    assert pretrained.digest(str(folder)) not in ("", modern)
+    with pytest.raises(CorpusError, match="'nowhere' is no file or folder here"):
+        pretrained.load_own("nowhere")
