@@ -273,7 +273,7 @@ def test_a_server_of_the_users_own_is_used_and_never_started(
     empty_home: Ports, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "https://prefect.example.com/api")
-    monkeypatch.setattr(servers.own_servers, "fault", lambda server, url: None)
+    monkeypatch.setattr(servers.own_servers, "server_fault", lambda server, url: None)
     prefect = servers.start("prefect")
     assert (prefect.state, prefect.url, prefect.pid) == ("external", "https://prefect.example.com", None)
     assert servers.SERVERS["prefect"].stop() is False

@@ -159,7 +159,7 @@ def test_what_is_damaged_is_refused(vocabulary: Vocabulary, shape: Shape, tmp_pa
     save_file({n: t for n, t in tensors.items() if "layers.1." not in n}, weights, {"format": "pt"})
     refused("lacks 9 weights of the model, layers.1.input_layernorm.weight among them")
     save_file(tensors | {"model.norm.weight": torch.ones(7)}, weights, {"format": "pt"})
-    refused("lacks 1 weights of the model, model.norm.weight among them")
+    refused("lacks 1 weights of the model, norm.weight among them")
     save_file(tensors | {"model.norm.weight": torch.full((32,), math.nan)}, weights, {"format": "pt"})
     refused("model.norm.weight holds numbers that are not finite")
     weights.rename(tmp_path / "pytorch_model.bin")

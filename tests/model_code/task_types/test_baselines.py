@@ -33,6 +33,7 @@ def examples_of(task: str, texts: list[str]) -> list[dict[str, Any]]:
         ],
         "seq2seq": [{"source": t, "target": t} for t in texts],
         "instructions": [{"prompt": t, "response": t} for t in texts],
+        "preference": [{"prompt": t, "chosen": t, "rejected": f"{t} {t}"} for t in texts],
         "similarity": [{"first": t, "second": t, "score": 1.0} for t in texts],
         "matching": [{"first": t, "second": t} for t in texts],
     }[task]
