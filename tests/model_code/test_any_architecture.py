@@ -49,7 +49,7 @@ KINDS: dict[str, Any] = {
 }
 # What is written may not be longer than the tiny models have positions.
 LENGTHS: dict[str, dict[str, int]] = {"instructions": {"max_reply": 8}, "seq2seq": {"max_target_length": 32}}
-# One for each way in which an architecture or a tokenizer is unlike the others; all the rest are slow.
+# One for each way in which an architecture or a tokenizer is unlike the others; all the rest run with `make smoke`.
 QUICK = {
     ("bert", "question_answering"),
     ("roberta", "classification"),
@@ -68,7 +68,7 @@ def pairs() -> Iterator[Any]:
     for name in ARCHITECTURES:
         for task in KINDS:
             if name in task_named(task).FAMILIES:
-                marks = () if (name, task) in QUICK else pytest.mark.slow
+                marks = () if (name, task) in QUICK else pytest.mark.smoke
                 yield pytest.param(name, task, marks=marks)
 
 
