@@ -49,7 +49,7 @@ KINDS: dict[str, Any] = {
 }
 # What is written may not be longer than the tiny models have positions.
 LENGTHS: dict[str, dict[str, int]] = {"instructions": {"max_reply": 8}, "seq2seq": {"max_target_length": 32}}
-# One for each way in which an architecture or a tokenizer is unlike the others; all the rest run with `make smoke`.
+# One for each way in which an architecture or a tokenizer is unlike the others; `make smoke` runs the rest.
 QUICK = {
     ("bert", "question_answering"),
     ("roberta", "classification"),
