@@ -97,13 +97,13 @@ def test_a_version_of_the_registry_is_a_start(home: Any, made: str, published: P
     start = ("--set", "fine_tune.start_from=models:/published@champion", "--until", "fine_tune")
     output = home("run", published, *start, "--set", "fine_tune.epochs=1")
     assert "from models:/published/1 (bert," in output
-    assert home.outcomes("state") == {"examples": "cached", "fine_tune": "made"}
+    assert home.outcomes("state") == {"examples": "cached", "fine_tune": "made", "evaluate": "skipped"}
     (kept,) = (home.home / "checkpoints" / "registry").glob("published-1-*")
     home("run", published, *start, "--set", "fine_tune.epochs=1")
-    assert home.outcomes("state") == {"examples": "cached", "fine_tune": "cached"}
+    assert home.outcomes("state") == {"examples": "cached", "fine_tune": "cached", "evaluate": "skipped"}
     (kept / "config.json").write_text("{}", encoding="utf-8")  # what was changed here comes again
     home("run", published, *start, "--set", "fine_tune.epochs=1")
-    assert home.outcomes("state") == {"examples": "cached", "fine_tune": "cached"}
+    assert home.outcomes("state") == {"examples": "cached", "fine_tune": "cached", "evaluate": "skipped"}
     assert "model_type" in (kept / "config.json").read_text(encoding="utf-8")
     for reference in ("models:/published@gold", "models:/published/77", "models:/nobody@champion"):
         refused = home("run", published, "--set", f"fine_tune.start_from={reference}", code=2)
