@@ -83,13 +83,15 @@ def test_what_may_be_found_in_the_model_is_said() -> None:
     )
     private = model_card("router", manifests(epsilon=3.5, delta=1e-5, noise_multiplier=0.75), evaluation())
     assert "epsilon 3.5, delta 1e-05, noise multiplier 0.75. This holds for the examples" in private
-    assert "It does not cover the corpus of the pretraining" in private
+    assert "It does not cover what the model was pretrained on" in private
 
 
 def test_a_model_of_a_published_checkpoint_has_neither_corpus_nor_pretraining() -> None:
     of_stages = manifests()
     made = {stage: of_stages[stage] for stage in ("examples", "fine_tune")}
-    made["fine_tune"] = made["fine_tune"].model_copy(update={"external": {"start_from": "someone/tiny@0123"}})
+    made["fine_tune"] = made["fine_tune"].model_copy(
+        update={"external": {"start_from": "someone/tiny@0123"}, "counts": {"parameters at the start": 9}}
+    )
     card = model_card("reviews", made, evaluation())
     assert "A model for classification, fine-tuned from someone/tiny@0123, labels: garden" in card
     assert ["test examples", "5"] in rows(card)
