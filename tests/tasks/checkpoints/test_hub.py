@@ -13,7 +13,7 @@ import pytest
 
 from tasks.checkpoints.hub import HubModel, look
 from tasks.checkpoints.kept import forget_unused
-from tasks.checkpoints.start import known_start, start_of
+from tasks.checkpoints.start import Known, known_start, start_of
 from tasks.contract.artifact import Artifact
 from tasks.contract.errors import RecipeError, StageError
 from tasks.contract.run import PENDING
@@ -106,7 +106,7 @@ def test_a_plan_asks_and_fetches_nothing(hub: Hub, store: Store) -> None:
     assert (start.digest, start.folder) == (PENDING, None)
     assert hub.asked == []
     known = known_start(TINY, "fine_tune.start_from", store, fetch=False)
-    assert known == (None, None)
+    assert known == Known(None, None, None)
     assert hub.fetched() == []
     assert not store.home.exists()
 

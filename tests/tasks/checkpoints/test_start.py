@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.checkpoints.start import Start, asks_registry, known_start, start_of
+from tasks.checkpoints.start import Known, Start, asks_registry, known_start, start_of
 from tasks.contract.errors import RecipeError
 from tasks.contract.run import PENDING
 from tasks.contract.store import Store
@@ -56,7 +56,7 @@ def test_a_folder_is_known_by_what_a_training_reads(tmp_path: Path) -> None:
         (folder / "vocab.txt").write_text("another", encoding="utf-8")
     assert now().digest != first.digest
     assert len(keys) == 2
-    assert known_start(str(folder), "key", store, fetch=False) == (folder, 64)
+    assert known_start(str(folder), "key", store, fetch=False) == Known(folder, 64, "bert")
     assert known_start("", "key", store, fetch=False) is None
     assert start_of("", "key", store, fetch=True) is None
 
