@@ -76,10 +76,7 @@ def load_own(name: str) -> tuple[Any, Vocabulary]:
     if not folder.is_dir():
         tokenizer_file(name)
     try:
-        tokenizer = load_tokenizer(folder)
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        return tokenizer, vocabulary_of(folder)
+        return load_tokenizer(folder), vocabulary_of(folder)
     except TrainingError as error:
         raise CorpusError(f"tokenize: {error}") from error
 

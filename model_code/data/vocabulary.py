@@ -91,16 +91,23 @@ class Vocabulary:
 
 
 def load_tokenizer(directory: Path) -> Tokenizer:
-    """Read `tokenizer.json` of a tokenizer or model directory. Raise TrainingError when there is none."""
+    """Read `tokenizer.json` of a tokenizer or model directory. Raise TrainingError when there is none.
+
+    What some published ones do besides, pad and cut each text to a fixed length, is switched off.
+    """
     path = directory / "tokenizer.json"
-    if not path.is_file():
-        if older := older_files(directory):
-            return converted(directory, older)
+    if path.is_file():
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the Rust side raises plain Exception
+            raise TrainingError(f"{path}: not a tokenizer ({error}); run the tokenize stage again") from error
+    elif older := older_files(directory):
+        tokenizer = converted(directory, older)
+    else:
         raise TrainingError(f"{path}: no such file; name a directory that the tokenize stage wrote")
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # the Rust side raises plain Exception
-        raise TrainingError(f"{path}: not a tokenizer ({error}); run the tokenize stage again") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return tokenizer
 
 
 def size_of(tokenizer: Tokenizer) -> int:

@@ -99,7 +99,6 @@ def encode(
     pairs = any("second" in example for example in examples)
     if pairs and (alone := [example for example in examples if "second" not in example]):
         raise TrainingError(f"example {alone[0].get('id', '?')} has no second text, as others have")
-    tokenizer.no_padding()
     tokenizer.enable_truncation(settings.max_length)
     encodings = tokenizer.encode_batch(
         [(e["text"], e["second"]) if pairs else e["text"] for e in examples], add_special_tokens=True

@@ -98,7 +98,6 @@ def encode(
     examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
 ) -> Texts:
     """Texts with their special tokens, of `max_length` tokens at most."""
-    tokenizer.no_padding()
     tokenizer.enable_truncation(settings.max_length)
     encodings = tokenizer.encode_batch([example["text"] for example in examples])
     ids = [encoding.ids for encoding in encodings]

@@ -77,7 +77,6 @@ def encode(
     sides = [side for side in SIDES if any(side in example for example in examples)]
     if alone := [example for example in examples if any(side not in example for side in sides)]:
         raise TrainingError(f"example {alone[0].get('id')}: {ALONE}, as others have")
-    tokenizer.no_padding()
     tokenizer.enable_truncation(settings.max_length)
     prompts = {"first": settings.options.first_prompt, "second": settings.options.second_prompt}
     texts = {side: [example[side] for example in examples] for side in sides}
