@@ -15,7 +15,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.bench import machine
-from benchmarks.fine_tune_stages import ChangedRecipe, Evaluated, options, outcomes, prepare, spread
+from benchmarks.fine_tune_stages import (
+    ChangedRecipe,
+    Evaluated,
+    evaluated,
+    options,
+    outcomes,
+    prepare,
+    spread,
+)
 
 SEEDS = 3
 METRIC = "accuracy"
@@ -58,7 +66,7 @@ def measure(arguments: argparse.Namespace) -> list[str]:
     trials = {trial: name for name in METHODS if name in arguments.only for trial in _trials(name)}
     found: dict[str, list[Evaluated]] = {}
     faults = []
-    for trial, outcome in outcomes(list(trials), arguments.work):
+    for trial, outcome in outcomes(list(trials), arguments.work, evaluated):
         if isinstance(outcome, str):
             faults.append(f"short fine_tune_methods {trials[trial]}: {outcome}")
         else:

@@ -18,7 +18,16 @@ from pathlib import Path
 from statistics import mean
 
 from benchmarks.bench import machine
-from benchmarks.fine_tune_stages import RANDOM, ChangedRecipe, Evaluated, options, outcomes, prepare, spread
+from benchmarks.fine_tune_stages import (
+    RANDOM,
+    ChangedRecipe,
+    Evaluated,
+    evaluated,
+    options,
+    outcomes,
+    prepare,
+    spread,
+)
 
 SEEDS = 3
 FEW = 1000
@@ -106,7 +115,7 @@ def _found(cells: Sequence[Cell], arguments: argparse.Namespace) -> tuple[Outcom
     """What came of the cells, and by recipe why something is missing."""
     trials = {cell.trial(_epochs(cell.of.recipe), arguments.quick): cell for cell in cells}
     found, faults = {}, {}
-    for trial, outcome in outcomes(list(trials), arguments.work):
+    for trial, outcome in outcomes(list(trials), arguments.work, evaluated):
         cell = trials[trial]
         if isinstance(outcome, str):
             faults[cell.of.recipe] = outcome

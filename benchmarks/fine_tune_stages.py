@@ -10,7 +10,7 @@ import argparse
 import json
 import os
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import chdir, redirect_stdout
 from dataclasses import dataclass
@@ -19,12 +19,15 @@ from multiprocessing import get_context
 from multiprocessing.queues import Queue
 from pathlib import Path
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from flows.recipe import Recipe
     from tasks.contract.artifact import Artifact
     from tasks.contract.run import Run
+
+Trial = TypeVar("Trial")
+Outcome = TypeVar("Outcome")
 
 SIDE_BY_SIDE = 2
 # Random weights as a checkpoint: one step at next to no rate.
@@ -81,8 +84,10 @@ def prepare(work: Path, data: Path) -> None:
     link.symlink_to(data.absolute())
 
 
-def outcomes(trials: Sequence[ChangedRecipe], work: Path) -> Iterator[tuple[ChangedRecipe, Evaluated | str]]:
-    """The outcome of each trial, or why it has none, as they end; each on one core."""
+def outcomes(
+    trials: Sequence[Trial], work: Path, measured: Callable[[Trial, Path], Outcome]
+) -> Iterator[tuple[Trial, Outcome | str]]:
+    """What was measured of each trial, or why nothing was, as they end; each on one core."""
     context = get_context("spawn")
     cores = context.Queue()
     for _, core in zip(range(SIDE_BY_SIDE), cycle(sorted(os.sched_getaffinity(0))), strict=False):
@@ -90,7 +95,7 @@ def outcomes(trials: Sequence[ChangedRecipe], work: Path) -> Iterator[tuple[Chan
     with ProcessPoolExecutor(
         SIDE_BY_SIDE, mp_context=context, initializer=_take_core, initargs=(cores,)
     ) as pool:
-        running = {pool.submit(_in_process, trial, work): trial for trial in trials}
+        running = {pool.submit(_in_process, measured, trial, work): trial for trial in trials}
         for done in as_completed(running):
             yield running[done], done.result()
 
@@ -100,13 +105,13 @@ def _take_core(cores: Queue[int]) -> None:
     os.sched_setaffinity(0, {cores.get()})
 
 
-def _in_process(trial: ChangedRecipe, work: Path) -> Evaluated | str:
+def _in_process(measured: Callable[[Trial, Path], Outcome], trial: Trial, work: Path) -> Outcome | str:
     from tasks.contract.errors import TextmillError
 
     log = work.absolute() / f"trials-{os.getpid()}.log"
     with log.open("a", encoding="utf-8") as words, redirect_stdout(words):
         try:
-            return outcome(trial, work)
+            return measured(trial, work)
         except TextmillError as error:
             return str(error)
         except Exception as error:
@@ -114,7 +119,7 @@ def _in_process(trial: ChangedRecipe, work: Path) -> Evaluated | str:
             return f"{type(error).__name__}: {error}; the whole traceback is in {log}"
 
 
-def outcome(trial: ChangedRecipe, work: Path) -> Evaluated:
+def evaluated(trial: ChangedRecipe, work: Path) -> Evaluated:
     """Walk from the raw files to the evaluation; the corpus passes its checkpoints, nothing is registered.
 
     Raises:

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import fine_tune_methods, fine_tune_quality, fine_tune_speed
 from benchmarks.fine_tune_quality import FEW, SETS, BenchmarkSet, Cell
-from benchmarks.fine_tune_stages import ChangedRecipe, Evaluated, outcome, prepare
+from benchmarks.fine_tune_stages import ChangedRecipe, Evaluated, evaluated, prepare
 from benchmarks.train_worker import TrainingMeasured
 from corpus.errors import CorpusError
 from flows.recipe import load_recipe
@@ -73,7 +73,7 @@ def test_the_table_has_a_place_for_each_start_and_size() -> None:
 def test_without_data_the_file_is_named(tmp_path: Path) -> None:
     prepare(tmp_path / "work", tmp_path / "nothing")
     with pytest.raises(CorpusError, match=r"data/sst2/train\.tsv"):
-        outcome(ChangedRecipe("sst2", smoke=True), tmp_path / "work")
+        evaluated(ChangedRecipe("sst2", smoke=True), tmp_path / "work")
 
 
 class Paced:
