@@ -29,7 +29,7 @@ from model_code.models.architectures import (
 )
 from model_code.models.checkpoints import described_in, load_model
 from model_code.models.families import FAMILIES, family_named
-from model_code.models.folder import check_config
+from model_code.models.folder import check_folder
 from model_code.objectives.names import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def model_type_of(config: PretrainConfig) -> str:
     """
     if not config.start_from:
         return config.family
-    found = str(check_config(Path(config.start_from), f"start_from {config.start_from}")["model_type"])
+    found = str(check_folder(Path(config.start_from), f"start_from {config.start_from}")["model_type"])
     if config.family and config.family != found:
         raise TrainingError(
             f"start_from {config.start_from} is a model of the family {found}, family is {config.family}; "
