@@ -91,6 +91,7 @@ def test_a_checkpoint_that_is_pretrained_further_brings_all_that_it_needs(furthe
     [
         ("pretrain", {"family": "gpt2"}, "is a model of the family bert, family is gpt2; leave family out"),
         ("tokenize", {"family": "gpt"}, "tokenize.family is gpt, and the checkpoint of pretrain.start_from"),
+        ("pretrain", {"mean_span": 4.0}, "mean_span changes nothing for objective masked, which the check"),
         ("pretrain", {"objective": "causal"}, "a bert, which can't be trained for objective causal; it can"),
         (
             "pretrain",
@@ -111,6 +112,14 @@ def test_what_contradicts_its_checkpoint_is_refused(
     further[section] = further.get(section, {}) | values
     with pytest.raises(RecipeError, match=said):
         check_recipe(Recipe.model_validate(further))
+
+
+def test_what_a_tokenizer_would_be_trained_by_is_refused(further: dict[str, Any]) -> None:
+    further["tokenize"] = {"vocabulary": 32000}
+    with pytest.raises(ValueError, match=r"vocabulary 32000 is for a tokenizer .* start_from that of the"):
+        Recipe.model_validate(further)
+    further["tokenize"] = {"validation": 0.2}
+    assert Recipe.model_validate(further).tokenize.validation == 0.2
 
 
 def test_the_tokenizer_of_another_checkpoint_is_refused(further: dict[str, Any], tmp_path: Path) -> None:
