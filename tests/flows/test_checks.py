@@ -137,6 +137,15 @@ def test_two_checkpoints_to_start_from_are_refused(further: dict[str, Any]) -> N
         Recipe.model_validate(further)
 
 
+def test_a_corpus_of_examples_is_read_by_the_checkpoint_that_learns_them(sections: dict[str, Any]) -> None:
+    sections["collect"] = {"sources": [{"kind": "files", "path": "corpus", "meta_fields": ["topic"]}]}
+    sections["examples"] = {"kind": "documents", "task": "classification", "columns": {"label": "topic"}}
+    check_recipe(Recipe.model_validate(sections))
+    sections["fine_tune"]["start_from"] = "nowhere"
+    with pytest.raises(RecipeError, match=r"fine_tune\.start_from: 'nowhere' is neither a folder"):
+        check_recipe(Recipe.model_validate(sections))
+
+
 def test_a_task_that_the_checkpoint_can_not_do_is_refused(sections: dict[str, Any]) -> None:
     sections["examples"]["task"] = "seq2seq"
     with pytest.raises(RecipeError, match="the checkpoint in start_from is a bert; name another one"):
