@@ -25,7 +25,8 @@ if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import Field
 
 ROLES = ("system", "user", "assistant")
-LABELLED = ("label", "labels", "tags")  # kinds of fields
+TEXTS = ("text", "said")  # kinds of fields
+LABELLED = ("label", "labels", "tags")
 TAGS_REWRITTEN = "sentences with tags rewritten as BIO"
 ANSWERS_MOVED = "answers moved to where their text stands"
 ANSWERS_TRIMMED = "answers without the blanks around them"
@@ -67,7 +68,7 @@ class Fields:
         for name, column in self.columns.items():
             if isinstance(column, str | int):
                 continue
-            if self.fields[name].kind not in ("labels", "text"):
+            if self.fields[name].kind not in ("labels", *TEXTS):
                 raise CorpusError(
                     f"examples: {self.key} names several columns for {name!r}; a text may be in several, "
                     "which are joined, and labels (multi_label), each with 0 or 1"
@@ -127,7 +128,7 @@ class Fields:
         return example
 
     def _is_joined(self, name: str) -> bool:
-        return self.fields[name].kind == "text" and not isinstance(self.columns.get(name, name), str | int)
+        return self.fields[name].kind in TEXTS and not isinstance(self.columns.get(name, name), str | int)
 
     def _joined(self, parts: Mapping[str, Any]) -> str:
         """The texts of several columns as one; a column may be empty, which is counted, but not all."""
@@ -260,6 +261,10 @@ def _messages(value: Any, labels: LabelRule) -> list[dict[str, str]]:
     return [{"role": message["role"], "content": message["content"]} for message in value]
 
 
+def _said(value: Any, labels: LabelRule) -> str | list[dict[str, str]]:
+    return _messages(value, labels) if isinstance(value, list) else _text(value, labels)
+
+
 def _span(value: Any, labels: LabelRule) -> dict[str, Any]:
     return span_in(value)
 
@@ -274,5 +279,6 @@ _CONVERTERS: Mapping[str, Callable[[Any, LabelRule], Any]] = {
     "score": _score,
     "answers": _answers,
     "messages": _messages,
+    "said": _said,
     "span": _span,
 }

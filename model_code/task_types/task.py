@@ -37,13 +37,16 @@ Prediction = Any
 """What is said about one example, as JSON: a label, a list of tags, an answer, a text, a vector."""
 REFERENCE = "reference"  # the folder in that of a model
 
-Kind = Literal["text", "texts", "label", "labels", "words", "tags", "answers", "score", "messages", "span"]
+Kind = Literal[
+    "text", "texts", "label", "labels", "words", "tags", "answers", "score", "messages", "said", "span"
+]
 """What a field of an example holds.
 
 text: str. texts: list[str], may be empty. label: str. labels: list[str], may be empty.
 words, tags: list[str] of one length. score: float.
 answers: list of {"text": str, "start": int}, character positions in the context.
 messages: list of {"role": "system" | "user" | "assistant", "content": str}.
+said: a text, or such messages.
 span: {"start": int, "end": int, "text": str}, characters of the text, the end behind the last one.
 """
 
@@ -108,6 +111,8 @@ class TaskType(Protocol):
     before anything is trained (`positions` of the model, None where they have no end or are not known);
     `begun(model, data, runtime, batch_size)`, which adds to encoded examples what the model finds of them
     before its first step; KEEPS_REFERENCE where what is saved holds the model that it began as;
+    `parted(example)`, of an example that may be written in several ways the one that is learnt from, which
+    raises ValueError with what is wrong;
     OUR_OWN, options for a model that was pretrained here where these are others than for public checkpoints;
     `options_in(folder)`, the options that a checkpoint's folder itself tells, where a recipe does not; and
     `files(model, settings, source)`, texts to write beside the model that began with the folder `source`.
