@@ -255,10 +255,10 @@ def _module(
 def _mechanism(
     task: TaskType, config: FineTuningRun, examples: int, total_steps: int, scratch: Path, run: str
 ) -> Mechanism:
-    if getattr(task, "COMPARES_EXAMPLES", False):
+    if compared := getattr(task, "UNBOUNDED", ""):
         raise TrainingError(
-            f"the task {config.task} compares examples with each other, so what one of them adds can't be "
-            "bounded; leave privacy out"
+            f"the task {config.task} {compared}, so that what one example adds can't be bounded; leave "
+            "privacy out"
         )
     assert config.privacy is not None
     key = key_of(config.privacy, config.seed, scratch, run)

@@ -48,7 +48,7 @@ METRIC = "accuracy"
 SELECTION = "loss"
 METRICS = ("accuracy", "margin", "loss")
 KEEPS_REFERENCE = True
-COMPARES_EXAMPLES = True  # the two replies of a pair are two rows
+UNBOUNDED = "compares two replies, and what is bounded is what a text does alone"
 
 
 @dataclass(frozen=True)
