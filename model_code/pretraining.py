@@ -144,7 +144,7 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
 
 
 def _chosen(config: PretrainConfig, model: PreTrainedModel) -> dict[str, float | None]:
-    """The values that a checkpoint learnt with, which a recipe may leave open."""
+    """The rates that a checkpoint learnt with; those that a recipe does not set follow from its size."""
     muon = config.muon_learning_rate if config.optimizer == "muon" else None
     rates = {"learning_rate": config.learning_rate, "muon_learning_rate": muon}
     return rates | {"layer_weights": float(layer_weights(model))}

@@ -119,7 +119,7 @@ class FineTuningConfig(Config):
         return {**values, **unset}
 
     def settled(self, weights: int) -> Self:
-        """The same with a value for each rate that is left open; `weights` are those of the model's layers.
+        """The same with a value for each rate that is not set; `weights` are those of the model's layers.
 
         The more weights there are, the smaller a step each may take: 5e-5 is usual for BERT-base (Devlin et
         al. 2019) and 2e-5 to 3e-5 for models of three times its size. Adapters bear ten times the rate of

@@ -172,7 +172,7 @@ class PretrainConfig(Config):
         return preset_shape(self.family, self.preset, own)
 
     def settled(self, weights: int) -> Self:
-        """The same with a value for each rate that is left open; `weights` are those of the model's layers.
+        """The same with a value for each rate that is not set; `weights` are those of the model's layers.
 
         Texts like those of a new corpus are learnt at a fraction of the rate that random weights bear, the
         less the more weights there are: 1e-4 for BERT-base is what Gururangan et al. 2020 (arXiv 2004.10964)

@@ -162,7 +162,7 @@ def _class_and_changes(config: PretrainConfig) -> tuple[Any, dict[str, Any]]:
 
 
 def with_rates(config: PretrainConfig, vocabulary: Vocabulary) -> PretrainConfig:
-    """The config with a value for each rate that is left open, by the size of the model."""
+    """The config with a value for each rate that is not set, by the size of the model."""
     if config.learning_rate and config.muon_learning_rate:
         return config
     with torch.device("meta"):
