@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import Counter
@@ -34,6 +35,8 @@ PARTS_EMPTY = "texts joined without a column that is empty"
 JOINT = "\n"  # between the columns of a text
 
 Columns = Mapping[str, str | int | Sequence[str | int]]
+
+_PRINTED_MESSAGES = re.compile(r"""\s*\[\s*\{\s*['"](role|content)['"]\s*:""")
 
 # str.split() also parts words at no-break and ideographic spaces, which stand inside them: 10 000.
 _BLANKS = re.compile(r"[ \t\r\n]+")
@@ -262,6 +265,15 @@ def _messages(value: Any, labels: LabelRule) -> list[dict[str, str]]:
 
 
 def _said(value: Any, labels: LabelRule) -> str | list[dict[str, str]]:
+    """A text, or messages, which in a cell of a table are printed as JSON."""
+    if isinstance(value, str) and _PRINTED_MESSAGES.match(value):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise ValueError(
+                "holds messages that are not printed as JSON, so where they end can't be told; write them as "
+                "JSON, or the reply alone"
+            ) from None
     return _messages(value, labels) if isinstance(value, list) else _text(value, labels)
 
 

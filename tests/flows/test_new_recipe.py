@@ -259,6 +259,7 @@ def test_tables_that_are_no_text_are_read_too(here: Path) -> None:
     assert values["examples"]["columns"] == {"text": "body"}
     splits = read_examples(FilesExamples.model_validate(values["examples"]))
     assert splits.labels == sorted(TOPICS)
+    assert not [remark for remark in splits.remarks if remark.startswith("files of examples in")]
 
 
 def test_folders_of_texts_are_labels(here: Path) -> None:

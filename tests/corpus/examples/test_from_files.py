@@ -310,6 +310,20 @@ def test_what_occurs_twice_is_counted_and_stops_nobody(tmp_path: Path) -> None:
     }
 
 
+def test_conversations_in_a_table_are_printed_as_json(tmp_path: Path) -> None:
+    asked = {"role": "user", "content": "What, then?"}
+    said = [json.dumps([asked, {"role": "assistant", "content": word}]) for word in ("It", "No")]
+    rows = [["chosen", "rejected"], *([said[0], said[1].replace("No", f"No {n}")] for n in range(9))]
+    cells = [",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in rows]
+    write(tmp_path, a__csv="\n".join(cells))
+    found = all_of("preference", "a.csv")
+    assert [(one["messages"], one["chosen"]) for one in found] == [([asked], "It")] * 9
+    python = cells[1].replace('""role""', "'role'")
+    write(tmp_path, a__csv="\n".join([cells[0], python, *cells[2:]]))
+    with pytest.raises(CorpusError, match=r"a\.csv, line 2: 'chosen' holds messages that are not printed as"):
+        read("preference", "a.csv")
+
+
 def test_pairs_of_replies_are_read_as_they_are_published(tmp_path: Path) -> None:
     lines = []
     for n in range(9):
