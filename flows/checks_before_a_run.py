@@ -88,16 +88,16 @@ def check_recipe(recipe: Recipe, skipped: Collection[str] = (), *, fetch: bool =
             _check_token_family(recipe, start.kind)
         tokens = _check_own_tokenizer(recipe, fetch)
         positions = check_pretraining(recipe.pretrain, tokens, start and start.folder)
-    elif recipe.collect and "tokenize" not in skipped:
-        _check_own_tokenizer(recipe, fetch)
     if recipe.examples and recipe.fine_tune and "fine_tune" not in skipped:
         _check_task(recipe, kind, positions)
-        if recipe.pretrain:
-            return
-        if start := _check_start("fine_tune", recipe.fine_tune.start_from, fetch):
+        published = "" if recipe.pretrain else recipe.fine_tune.start_from
+        if start := _check_start("fine_tune", published, fetch):
             _check_positions(recipe.fine_tune, start.positions)
             check_start_options(recipe.examples.task, start.folder)
             _check_task(recipe, start.kind, start.positions)
+    without = recipe.pretrain is None or "pretrain" in skipped
+    if recipe.collect and without and "tokenize" not in skipped:
+        _check_own_tokenizer(recipe, fetch)
 
 
 def _check_start(stage: str, reference: str, fetch: bool) -> Known | None:

@@ -93,8 +93,8 @@ class Recipe(Config):
         """A deployment may name its recipe; a model is named after the recipe unless that says otherwise.
 
         Examples are for fine-tuning, and what is fine-tuned has been pretrained, by the defaults if there is
-        nothing to say about it, or is a published checkpoint. One that is pretrained further brings its
-        tokenizer, and is fine-tuned with the values for a published one.
+        nothing to say about it, or is a published checkpoint. One that reads a corpus brings its tokenizer;
+        what was pretrained further is fine-tuned with the values for a published one.
         """
         if isinstance(values, str):
             values = recipe_file.read(recipe_file.find(values))
@@ -110,11 +110,11 @@ class Recipe(Config):
         if tuning is not None and not published and completed.get("pretrain") is None:
             completed["pretrain"] = {}
         pretraining = completed.get("pretrain")
-        if isinstance(pretraining, dict) and (start := pretraining.get("start_from")):
-            usual: dict[str, dict[str, Any]] = {
-                "tokenize": {"pretrained": start, "family": "own"},
-                "fine_tune": {"start_from": start},
-            }
+        further = isinstance(pretraining, dict) and pretraining.get("start_from")
+        if start := further or (completed.get("collect") is not None and published):
+            usual: dict[str, dict[str, Any]] = {"tokenize": {"pretrained": start, "family": "own"}}
+            if further:
+                usual["fine_tune"] = {"start_from": start}
             completed["tokenize"] = values.get("tokenize") or {}
             for section, unset in usual.items():
                 if isinstance(said := completed.get(section), dict):

@@ -31,7 +31,8 @@ CUT = (
 )  # others read long texts in windows
 # Small ones with safetensors; that of English, that of any language, and those of tasks that write.
 ENGLISH, ANY_LANGUAGE = "sentence-transformers/all-MiniLM-L6-v2", "intfloat/multilingual-e5-small"
-WRITES = {"seq2seq": "google-t5/t5-small", "instructions": "HuggingFaceTB/SmolLM2-135M-Instruct"}
+CHAT = "HuggingFaceTB/SmolLM2-135M-Instruct"
+WRITES = {"seq2seq": "google-t5/t5-small", "instructions": CHAT, "preference": CHAT}
 KINDS = {
     **{"text": "short texts", "whole": "whole numbers", "number": "numbers", "truth": "true or false"},
     **{"list": "lists of texts", "numbers": "lists of numbers", "messages": "conversations"},
@@ -183,13 +184,14 @@ def _column_lines(draft: Draft) -> Iterator[str]:
     if named:
         yield "  columns:"
     for field, column in named.items():
+        doubts = [doubt for doubt in guess.doubts if doubt.key == field]
+        instead = [shown(one) for doubt in doubts for one in doubt.choices if one != doubt.taken]
+        others = f"; or {', '.join(instead)}" if instead else ""
         if isinstance(column, str):
-            instead = [one for doubt in guess.doubts if doubt.key == field for one in doubt.choices]
-            others = ", ".join(shown(one) for one in instead if one != column)
-            why = f"? {described(seen[column])}{f'; or {others}' if others else ''}"
-            yield _with(f"    {field}: {_number_or(column)}", why)
+            yield _with(f"    {field}: {_number_or(column)}", f"? {described(seen[column])}{others}")
         else:
-            yield _with(f"    {field}: [{', '.join(map(_number_or, column))}]", "? each holds 0 or 1")
+            why = "each holds 0 or 1" if field == "labels" else f"joined into one text{others}"
+            yield _with(f"    {field}: [{', '.join(map(_number_or, column))}]", f"? {why}")
 
 
 def _number_or(column: str) -> str:

@@ -9,6 +9,7 @@ and tokens (the directory with the shards). The figures are those of the `done` 
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -46,9 +47,7 @@ def plan(job: Job, reporter: Reporter) -> dict[str, Any]:
     entries = values.pop("vocabulary", 0)
     config = settings_from(PretrainConfig, values)
     runtime = prepare(config.precision, config.deterministic)
-    vocabulary = (
-        vocabulary_of(job.paths["tokenizer"]) if "tokenizer" in job.paths else placeholder(int(entries))
-    )
+    vocabulary = _vocabulary(config, job.paths.get("tokenizer"), int(entries))
     config = with_rates(config, vocabulary)
     objective = objective_of(config, vocabulary, job.paths.get("tokenizer"))
     ranks = config.devices or torch.cuda.device_count() or 1
@@ -76,6 +75,14 @@ def plan(job: Job, reporter: Reporter) -> dict[str, Any]:
         "mfu": cost.mfu(cost.tokens / seconds, peak_flops(runtime)),
         "seconds": config.steps * seconds / side_by_side,
     }
+
+
+def _vocabulary(config: PretrainConfig, tokenizer: Path | None, entries: int) -> Vocabulary:
+    """That of the corpus; where it is not there yet, that of the checkpoint, which it will have."""
+    if tokenizer is None and config.start_from:
+        model_type_of(config)  # before anything in its folder is read
+        tokenizer = Path(config.start_from)
+    return placeholder(entries) if tokenizer is None else vocabulary_of(tokenizer)
 
 
 def placeholder(size: int) -> Vocabulary:

@@ -30,6 +30,7 @@ from model_code.errors import TrainingError
 from model_code.job import Job, Reporter, fingerprint, main, write_json, write_json_lines
 from model_code.models.architectures import layer_weights
 from model_code.models.families import FAMILIES
+from model_code.models.folder import check_folder
 from model_code.models.kernels import fast_attention
 from model_code.objectives.objective import Score
 from model_code.privacy import Mechanism, key_of, mechanism_of
@@ -66,10 +67,11 @@ UNCUT = 2**31 - 1  # a length that no text has
 def fine_tune(job: Job, reporter: Reporter) -> dict[str, Any]:
     """Train, keep the epoch that does best on the validation split, write the model and its figures.
 
-    Returns the metrics with timings. Raises TrainingError when data or model don't fit together
-    or the loss stops being a number.
+    Returns the metrics with timings. Raises TrainingError when the model can't be started from, data and
+    model don't fit together, or the loss stops being a number.
     """
     config = settings_from(FineTuningRun, job.values)
+    check_folder(job.paths["model"])
     run = fingerprint(config, *_digests(job))
     runtime = prepare(config.precision)
     task = task_named(config.task)
@@ -253,10 +255,10 @@ def _module(
 def _mechanism(
     task: TaskType, config: FineTuningRun, examples: int, total_steps: int, scratch: Path, run: str
 ) -> Mechanism:
-    if getattr(task, "COMPARES_EXAMPLES", False):
+    if compared := getattr(task, "UNBOUNDED", ""):
         raise TrainingError(
-            f"the task {config.task} compares examples with each other, so what one of them adds can't be "
-            "bounded; leave privacy out"
+            f"the task {config.task} {compared}, so that what one example adds can't be bounded; leave "
+            "privacy out"
         )
     assert config.privacy is not None
     key = key_of(config.privacy, config.seed, scratch, run)

@@ -37,6 +37,7 @@ from model_code.models.architectures import layer_weights
 from model_code.models.checkpoints import digest_of, load_model
 from model_code.models.further import (
     initial_model,
+    model_type_of,
     objective_name,
     require_own_tokenizer,
     require_positions,
@@ -71,6 +72,8 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
     config = settings_from(PretrainConfig, job.values)
     ranks = join_ranks()
     runtime = prepare(config.precision, config.deterministic)
+    if config.start_from:
+        model_type_of(config)  # before anything in its folder is read
     vocabulary = vocabulary_of(job.paths["tokenizer"])
     train, validation = (open_split(job.paths["tokens"], split) for split in ("train", "validation"))
     for split in (train, validation):
@@ -141,7 +144,7 @@ def pretrain(job: Job, reporter: Reporter) -> dict[str, Any]:
 
 
 def _chosen(config: PretrainConfig, model: PreTrainedModel) -> dict[str, float | None]:
-    """The values that a checkpoint learnt with, which a recipe may leave open."""
+    """The rates that a checkpoint learnt with; those that a recipe does not set follow from its size."""
     muon = config.muon_learning_rate if config.optimizer == "muon" else None
     rates = {"learning_rate": config.learning_rate, "muon_learning_rate": muon}
     return rates | {"layer_weights": float(layer_weights(model))}

@@ -54,7 +54,7 @@ def starting_model(
 
 
 def chosen_values(model: PreTrainedModel, config: FineTuningRun) -> dict[str, float]:
-    """The values that were left open, as they were chosen by the checkpoint."""
+    """The rates and the dropout of the training; what a recipe does not set follows from the checkpoint."""
     found = {"learning_rate": config.learning_rate, "layer_weights": layer_weights(model)}
     if config.optimizer == "muon":
         found["muon_learning_rate"] = config.muon_learning_rate

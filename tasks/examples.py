@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from corpus.examples.config import DocumentsExamples, ExamplesConfig, FilesExamples
 from corpus.examples.from_documents import document_examples
 from corpus.examples.from_files import read_examples
+from corpus.examples.hidden_names import mask_of
 from corpus.examples.label_counts import CountsBySplit, counted, entities
 from corpus.examples.same_file import check_apart
 from corpus.examples.splits import SPLITS, Splits
@@ -79,11 +80,13 @@ def examples(
     else:
         assert cleaned is not None
         assert tokens is not None
+        made = workspace.path(tokens)
         splits = document_examples(
             workspace.path(cleaned) / "documents",
-            workspace.path(tokens) / "splits.parquet",
+            made / "splits.parquet",
             config,
             workspace.manifest(tokens).config.get("group_by", ""),
+            mask_of(made / "tokenizer") if config.mask_names else "",
         )
     task = task_named(config.task)
     counts = counted(splits, task)

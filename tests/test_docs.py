@@ -24,6 +24,7 @@ from flows.environment import Ports, port_variable
 from flows.home import FOLDERS
 from flows.recipe import Recipe, load_recipe
 from flows.stages import STAGES
+from tasks.fine_tuning.checks import check_against_task
 from tasks.tracking import door
 from tasks.validate import ValidateConfig
 
@@ -125,6 +126,10 @@ def test_recipes_in_pages_are_valid(page: Path, tmp_path: Path) -> None:
         file.write_text(f"{block}\n{yaml.safe_dump(missing) if missing else ''}", encoding="utf-8")
         recipe = load_recipe(str(file))
         assert recipe.start_from if published else recipe.collect
+        if recipe.examples and recipe.fine_tune:
+            family = None if recipe.start_from else recipe.pretrain and recipe.pretrain.family
+            tuning = recipe.fine_tune.model_copy(update={"distill": None})  # there is no such teacher here
+            check_against_task(recipe.examples.task, family, tuning, recipe.evaluate.at_least)
 
 
 def test_the_recipe_page_has_an_example_of_everything() -> None:

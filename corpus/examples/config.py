@@ -259,7 +259,7 @@ class DocumentsExamples(_Examples):
         description="Most words (by white space) of a text, by field of the task; longer ones are left out.",
     )
     only: tuple[str, ...] = Field((), description="Labels to use; empty: all with enough documents.")
-    mask_names: bool = Field(False, description="Replace the labels' names in the texts.")
+    mask_names: bool = Field(False, description="Replace the labels' names in the texts by the mask token.")
     aliases: dict[str, tuple[Annotated[str, Field(pattern=r"\S")], ...]] = Field(
         {}, description="Other names of a label, masked too."
     )

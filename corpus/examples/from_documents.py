@@ -17,7 +17,7 @@ from corpus.documents import read_documents
 from corpus.errors import CorpusError
 from corpus.examples.config import FEWEST_DOCUMENTS, FEWEST_HELD_OUT, DocumentsExamples
 from corpus.examples.from_row import Fields
-from corpus.examples.hidden_names import hider
+from corpus.examples.hidden_names import MASK, hider
 from corpus.examples.label_checks import check_spellings
 from corpus.examples.labels import is_missing
 from corpus.examples.splits import SPLITS, Split, Splits
@@ -38,13 +38,16 @@ _LOWER = (
 )
 
 
-def document_examples(documents: Path, splits: Path, config: DocumentsExamples, group_by: str = "") -> Splits:
+def document_examples(
+    documents: Path, splits: Path, config: DocumentsExamples, group_by: str = "", mask: str = MASK
+) -> Splits:
     """The examples of cleaned documents, sorted by the documents' ids.
 
     Args:
         documents: a folder of shards.
         splits: the Parquet file of (id, split) that the corpus was divided by.
         group_by: the key of `meta` that it was not divided within; empty for none.
+        mask: what stands for a name that is hidden.
 
     Raises:
         CorpusError: no document has what the recipe asks for, fewer than two labels are left, or one that
@@ -62,7 +65,7 @@ def document_examples(documents: Path, splits: Path, config: DocumentsExamples, 
         check_spellings(found, fields.remarks)
         found, left_out = _learnable(found, label, split_of, config)
     labels = task.labels_of([one.example for one in found])
-    hide = hider(labels, config.aliases) if config.mask_names and labels else str
+    hide = hider(labels, config.aliases, mask) if config.mask_names and labels else str
     texts = [name for name, field in task.FIELDS.items() if field.kind == "text"]
     divided: dict[Split, list[ExampleWithRow]] = {split: [] for split in SPLITS}
     for one in sorted(found, key=lambda one: one.row.id):

@@ -114,7 +114,7 @@ class _Rows:
             # Where a file is an example, one that is there twice is counted as such, as in tables.
             if self._format_of(file) != TEXT:
                 self.contents.check(file, split)
-            if file.encoding != "utf-8":
+            if file.encoding not in ("", "utf-8"):  # Parquet has none
                 self.remarks[f"files of examples in {file.encoding}"] += 1
             yield file
 

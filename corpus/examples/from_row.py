@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import Counter
@@ -25,7 +26,8 @@ if TYPE_CHECKING:  # it imports torch
     from model_code.task_types.task import Field
 
 ROLES = ("system", "user", "assistant")
-LABELLED = ("label", "labels", "tags")  # kinds of fields
+TEXTS = ("text", "said")  # kinds of fields
+LABELLED = ("label", "labels", "tags")
 TAGS_REWRITTEN = "sentences with tags rewritten as BIO"
 ANSWERS_MOVED = "answers moved to where their text stands"
 ANSWERS_TRIMMED = "answers without the blanks around them"
@@ -33,6 +35,8 @@ PARTS_EMPTY = "texts joined without a column that is empty"
 JOINT = "\n"  # between the columns of a text
 
 Columns = Mapping[str, str | int | Sequence[str | int]]
+
+_PRINTED_MESSAGES = re.compile(r"""\s*\[\s*\{\s*['"](role|content)['"]\s*:""")
 
 # str.split() also parts words at no-break and ideographic spaces, which stand inside them: 10 000.
 _BLANKS = re.compile(r"[ \t\r\n]+")
@@ -67,7 +71,7 @@ class Fields:
         for name, column in self.columns.items():
             if isinstance(column, str | int):
                 continue
-            if self.fields[name].kind not in ("labels", "text"):
+            if self.fields[name].kind not in ("labels", *TEXTS):
                 raise CorpusError(
                     f"examples: {self.key} names several columns for {name!r}; a text may be in several, "
                     "which are joined, and labels (multi_label), each with 0 or 1"
@@ -127,7 +131,7 @@ class Fields:
         return example
 
     def _is_joined(self, name: str) -> bool:
-        return self.fields[name].kind == "text" and not isinstance(self.columns.get(name, name), str | int)
+        return self.fields[name].kind in TEXTS and not isinstance(self.columns.get(name, name), str | int)
 
     def _joined(self, parts: Mapping[str, Any]) -> str:
         """The texts of several columns as one; a column may be empty, which is counted, but not all."""
@@ -260,6 +264,19 @@ def _messages(value: Any, labels: LabelRule) -> list[dict[str, str]]:
     return [{"role": message["role"], "content": message["content"]} for message in value]
 
 
+def _said(value: Any, labels: LabelRule) -> str | list[dict[str, str]]:
+    """A text, or messages, which in a cell of a table are printed as JSON."""
+    if isinstance(value, str) and _PRINTED_MESSAGES.match(value):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            raise ValueError(
+                "holds messages that are not printed as JSON, so where they end can't be told; write them as "
+                "JSON, or the reply alone"
+            ) from None
+    return _messages(value, labels) if isinstance(value, list) else _text(value, labels)
+
+
 def _span(value: Any, labels: LabelRule) -> dict[str, Any]:
     return span_in(value)
 
@@ -274,5 +291,6 @@ _CONVERTERS: Mapping[str, Callable[[Any, LabelRule], Any]] = {
     "score": _score,
     "answers": _answers,
     "messages": _messages,
+    "said": _said,
     "span": _span,
 }

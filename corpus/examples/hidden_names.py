@@ -1,6 +1,7 @@
 """Hides the labels' names in texts that would give the answer away, whether they hold one or lack it.
 
-Every name of every label is replaced by the tokenizer's mask token, in all texts.
+Every name of every label is replaced in all texts by the mask token of the corpus' tokenizer, which is that
+of the model that reads them.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from itertools import starmap
+from pathlib import Path
 
 import regex
 
-MASK = "[MASK]"
+MASK = "[MASK]"  # what stands for a name where the tokenizer has no token for what is hidden
 
 # Scripts that write words without spaces, or (Hangul) endings without one: a name is one wherever it stands.
 _JOINED = r"\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Bopomofo}" + (
@@ -26,10 +28,23 @@ _PART_BEGINS = r"(?<=\p{Ll})(?=\p{Lu})|(?<=\p{Lu})(?=\p{Lu}\p{Ll})"
 _PART_ENDS = r"(?=\p{Lu}\p{Ll})|(?<=\p{Ll})(?=\p{Lu})"
 
 
-def hider(labels: Sequence[str], aliases: Mapping[str, Sequence[str]]) -> Callable[[str], str]:
+def mask_of(tokenizer: Path) -> str:
+    """What the tokenizer in a folder calls its mask token; `MASK` where it has none.
+
+    Raises TrainingError when there is no tokenizer.
+    """
+    from model_code.data.vocabulary import load_tokenizer, vocabulary_of
+
+    number = vocabulary_of(tokenizer).mask
+    return MASK if number is None else load_tokenizer(tokenizer).id_to_token(number) or MASK
+
+
+def hider(
+    labels: Sequence[str], aliases: Mapping[str, Sequence[str]], mask: str = MASK
+) -> Callable[[str], str]:
     """Replaces the labels and their other names in a text."""
     pattern = names_pattern({name for label in labels for name in (label, *aliases.get(label, ()))})
-    return lambda text: pattern.sub(MASK, text)
+    return lambda text: pattern.sub(lambda _: mask, text)
 
 
 def names_pattern(names: set[str]) -> regex.Pattern[str]:

@@ -59,6 +59,11 @@ def example_in(row: Row, fields: Fields, task: TaskType) -> ExampleWithRow:
         CorpusError: there is none, or the task can't use it.
     """
     example = fields.example(row)
+    if hasattr(task, "parted"):
+        try:
+            example = task.parted(example)
+        except ValueError as error:
+            raise row.wrong(str(error)) from error
     if fault := task.fault(example):
         raise row.wrong(fault)
     try:

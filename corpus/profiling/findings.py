@@ -61,7 +61,7 @@ def findings(rows: Sequence[Values], guess: Guess) -> Findings:
     written = [name for name in guess.columns if name in ("target", "response")]
     inputs = [name for name in guess.columns if name not in TARGETS]
     for row in rows:
-        given = [_text(_value(row, guess.columns[name])) for name in inputs]
+        given = [_given(row, guess.columns[name]) for name in inputs]
         if any(not text.strip() for text in given):
             no_text += 1
             continue
@@ -116,6 +116,12 @@ def _labels(row: Values, guess: Guess, rule: LabelRule) -> list[str]:
     if any(is_empty(_value(row, columns[name])) for name in columns if name in TARGETS and name != "answers"):
         raise ValueError
     return []
+
+
+def _given(row: Values, columns: str | list[str]) -> str:
+    """The text of a column, or those of several as one."""
+    parts = [_text(_value(row, one)) for one in ([columns] if isinstance(columns, str) else columns)]
+    return "\n".join(part for part in parts if part.strip())
 
 
 def _value(row: Values, column: str | list[str]) -> Any:

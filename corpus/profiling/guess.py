@@ -61,6 +61,9 @@ _PASSAGES = [
 ]
 _PROMPTS = ["prompt", "instruction", "instructions"]
 _RESPONSES = ["response", "output", "completion", "answer", "reply"]
+_REPLIES = ("chosen", "rejected")
+# What stands above a text and belongs to it.
+_HEADINGS = {"title", "headline", "summary", "标题"}
 _WORDS, _TAGS = ("words", "tokens"), ("tags", "ner_tags", "ner", "labels", "pos_tags", "pos")
 _TAG = re.compile(r"O|[BIESLUM]-\S+")
 _SEPARATORS = (";", "|", ",")
@@ -128,7 +131,20 @@ def _token_classification(table: Table) -> Guess | None:
     return Guess("token_classification", "a tag for each word", columns, CONTENT)
 
 
+def _preference(table: Table) -> Guess | None:
+    for kind in ("messages", "text"):
+        replies = [table.called([name], kind) for name in _REPLIES]
+        found = {name: column.name for name, column in zip(_REPLIES, replies, strict=True) if column}
+        asked = table.called(_PROMPTS, "messages") or table.called(_PROMPTS)
+        before = {"prompt": asked.name} if asked else {}
+        if len(found) == len(_REPLIES) and (asked or kind == "messages"):
+            return Guess("preference", "which of two replies is the better one", before | found, CONTENT)
+    return None
+
+
 def _instructions(table: Table) -> Guess | None:
+    if _preference(table):
+        return None
     if messages := table.of_kind("messages"):
         return Guess("instructions", "conversations", {"messages": messages[0].name}, CONTENT)
     prompt, response = table.called(_PROMPTS), table.called(_RESPONSES)
@@ -188,15 +204,19 @@ def _classification(table: Table) -> Guess | None:
         return Guess(task, "a label for each pair of texts", columns, NAMES)
     if len(texts) == 1:
         return Guess(task, "a label for each text", {"text": texts[0].name, "label": label.name}, NAMES)
-    in_order = [column.name for column in table.columns if column in texts[:2]]
-    both = " + ".join(in_order)
+    heading = next((column for column in texts if is_called(column, _HEADINGS)), texts[0])
+    body = next(column for column in texts if column is not heading)
+    in_order = [column.name for column in table.columns if column in (heading, body)]
+    joined, both = " and ".join(in_order), " + ".join(in_order)
     choices = {column.name: described(column) for column in texts}
-    choices[both] = "both, as a pair of texts"
-    chosen = table.ask(task, Doubt("text", "Which column holds the text?", choices, texts[0].name))
+    choices |= {joined: "both, joined into one text", both: "both, as a pair of texts"}
+    likely = joined if is_called(heading, _HEADINGS) else texts[0].name
+    chosen = table.ask(task, Doubt("text", "Which column holds the text?", choices, likely))
     if chosen == both:
         columns = {"text": in_order[0], "second": in_order[1], "label": label.name}
         return Guess(task, "a label for each pair of texts", columns, NAMES)
-    return Guess(task, "a label for each text", {"text": chosen, "label": label.name}, NAMES)
+    text: str | list[str] = in_order if chosen == joined else chosen
+    return Guess(task, "a label for each text", {"text": text, "label": label.name}, NAMES)
 
 
 def _seq2seq(table: Table) -> Guess | None:
@@ -223,6 +243,7 @@ def _matching(table: Table) -> Guess | None:
 _RULES: Sequence[Callable[[Table], Guess | None]] = (
     _question_answering,
     _token_classification,
+    _preference,
     _instructions,
     _multi_label,
     _similarity,

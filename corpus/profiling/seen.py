@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from corpus.errors import CorpusError
 from corpus.examples.splits import Split
@@ -13,10 +14,13 @@ from corpus.profiling.given import Given, given
 from corpus.profiling.guess import CONTENT, NAMES, Guess, guessed
 from corpus.profiling.sample import MOST_BYTES, MOST_ROWS, TEXT, Advance, Sample, Values, sampled
 from corpus.profiling.table import Doubt
+from corpus.reading.containers import is_archive
 from corpus.reading.example_files import files_of
+from corpus.reading.formats import format_of, row_formats
 
 LABELLED_FOLDERS = "folders"
 PARALLEL = "parallel"
+SHARES = 8  # of what is read of an archive, for each label
 _FIELDS = {"seq2seq": ("source", "target"), "matching": ("first", "second")}
 
 
@@ -81,7 +85,7 @@ def look(paths: Sequence[str], advance: Advance = lambda rows: None) -> Seen:
         if found.labels:
             samples[split] = _of_folders(files[0], advance)
         elif len(files) == 1:
-            samples[split] = sampled(files[0], advance)
+            samples[split] = _of_archive(files[0], advance) or sampled(files[0], advance)
         else:
             samples[split] = _of_several(files, split)
     if samples["train"].format == TEXT:
@@ -142,6 +146,35 @@ def _of_folders(folder: str, advance: Advance) -> Sample:
     if not rows:
         raise CorpusError(f"{folder}: its folders are empty")
     return Sample(folder, LABELLED_FOLDERS, False, tuple(encodings), rows, has_more, files=len(rows))
+
+
+def _of_archive(path: str, advance: Advance) -> Sample | None:
+    """A row for each member of an archive of texts in folders, with the name of the one that it is in.
+
+    None of what is no such archive: all its members have to be in folders, of two names at least.
+    """
+    if not is_archive(path):
+        return None
+    rows: list[Values] = []
+    encodings: dict[str, None] = {}
+    read, has_more = Counter[str](), False
+    for file in files_of(path, MOST_BYTES):
+        label = PurePosixPath(file.member).parent.name
+        if not label or format_of(file.name, "auto", row_formats()) not in (TEXT, None):
+            return None
+        if len(rows) >= MOST_ROWS:
+            has_more = True
+            break
+        if read[label] > MOST_BYTES // SHARES:  # members of one label mostly lie together
+            has_more = True
+            continue
+        encodings[file.encoding] = None
+        read[label] += len(file.text)
+        rows.append({"text": file.text, "label": label})
+        advance(len(rows))
+    if len(read) < 2:
+        return None
+    return Sample(path, LABELLED_FOLDERS, False, tuple(encodings), rows, has_more, files=len(rows))
 
 
 def _labelled(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -146,6 +146,11 @@ def entries(uri: str, stream: BinaryIO, size: int, most: int, on_member: OnMembe
             return
 
 
+def is_archive(name: str) -> bool:
+    """Whether a file of this name holds others."""
+    return _split(name)[0].lower().endswith(_ARCHIVES)
+
+
 def _split(name: str) -> tuple[str, str]:
     """A name without the suffix of its compression, and that suffix."""
     for short, long in _SHORT_NAMES.items():

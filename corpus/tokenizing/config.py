@@ -24,8 +24,8 @@ class TokenizeConfig(Config):
     pretrained: str = Field(
         "",
         description="An existing tokenizer instead: a `tokenizer.json`, the folder of one, or what "
-        "`pretrain.start_from` may be, whose own it is when this is empty; `model` and `vocabulary` do not "
-        "count then.",
+        "`pretrain.start_from` may be, whose own it is when this is empty; without `model` and "
+        "`vocabulary`.",
     )
     family: FamilyName = Field(
         "bert",
@@ -47,10 +47,21 @@ class TokenizeConfig(Config):
         """The special tokens of the recipe's family."""
         return FAMILIES[self.family]
 
+    def _taken_as_it_is(self) -> Self:
+        usual = type(self).model_fields
+        for name in ("model", "vocabulary"):
+            if (value := getattr(self, name)) != usual[name].default:
+                raise ValueError(
+                    f"{name} {value} is for a tokenizer that is trained here, and one is taken over as it is "
+                    f"(pretrained {self.pretrained}; with start_from that of the checkpoint): leave {name} "
+                    "out, or name no pretrained and no start_from"
+                )
+        return self
+
     @model_validator(mode="after")
     def _fit_together(self) -> Self:
         if self.pretrained:
-            return self
+            return self._taken_as_it_is()
         if self.family == "own":
             raise ValueError(
                 "family own is that of an existing tokenizer: name it in pretrained, or set family to "

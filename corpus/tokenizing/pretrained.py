@@ -159,8 +159,8 @@ def tokenizer_file(name: str) -> Path:
             "`AutoTokenizer.from_pretrained(...).save_pretrained(...)`, or correct tokenize.pretrained"
         )
     raise CorpusError(
-        f"tokenize: pretrained: {name!r} is no file or folder here, and nothing is downloaded during a "
-        "run. Fetch a tokenizer of the hub with `hf download NAME --include 'tokenizer*' 'special*' "
+        f"tokenize: pretrained: {name!r} is no file or folder here. Of the hub write id@commit with all "
+        "40 digits, or fetch it with `hf download NAME --include 'tokenizer*' --include 'special*' "
         "--local-dir FOLDER` and set tokenize.pretrained to FOLDER"
     )
 

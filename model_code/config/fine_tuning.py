@@ -119,7 +119,7 @@ class FineTuningConfig(Config):
         return {**values, **unset}
 
     def settled(self, weights: int) -> Self:
-        """The same with a value for each rate that is left open; `weights` are those of the model's layers.
+        """The same with a value for each rate that is not set; `weights` are those of the model's layers.
 
         The more weights there are, the smaller a step each may take: 5e-5 is usual for BERT-base (Devlin et
         al. 2019) and 2e-5 to 3e-5 for models of three times its size. Adapters bear ten times the rate of
@@ -148,6 +148,11 @@ class FineTuningConfig(Config):
     def _methods_fit_together(self) -> Self:
         if self.r_drop and self.distill:
             raise ValueError("r_drop and distill each replace the loss; leave one of them out")
+        if self.start_from and self.muon_learning_rate is not None and self.optimizer != "muon":
+            raise ValueError(
+                f"muon_learning_rate changes nothing with optimizer {self.optimizer}; leave it out, or set "
+                "optimizer to muon"
+            )
         if self.lora and self.freeze is not None:
             raise ValueError("lora leaves all of the model's own weights as they are; leave freeze out")
         if self.privacy and (leaks := self.leaks()):

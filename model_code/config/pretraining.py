@@ -16,6 +16,8 @@ SIZES = tuple(field.name for field in fields(Shape) if field.name != "dropout")
 # Sizes that one family alone has.
 OWN_SIZES = {"kv_heads": "llama", "local_attention": "modernbert"}
 ROTARY = ("modernbert", "llama")
+PRESET = "tiny"
+DECAY = 0.5
 # What random weights learn with, and what a checkpoint does: full rates would undo what it knows.
 AT_RANDOM = {
     "family": "modernbert",
@@ -38,7 +40,7 @@ class PretrainConfig(Config):
         "or with `start_from` that of the checkpoint, which may be any.",
     )
     preset: str = Field(
-        "tiny", description="Its size: tiny, mini, small, base; in some families larger ones."
+        PRESET, description="Its size: tiny, mini, small, base; in some families larger ones."
     )
     layers: int | None = Field(
         None, ge=1, le=96, description="Transformer layers; of T5 and Marian: on each side."
@@ -118,7 +120,7 @@ class PretrainConfig(Config):
         0.05, ge=0, lt=1, description="The first part of the steps, with rising rate."
     )
     decay_fraction: float = Field(
-        0.5, gt=0, le=1, description="The last part of the steps, with falling rate (warmup_stable_decay)."
+        DECAY, gt=0, le=1, description="The last part of the steps, with falling rate (warmup_stable_decay)."
     )
     final_fraction: float = Field(0.0, ge=0, le=1, description="Where the rates end, as part of the highest.")
     z_loss: float = Field(
@@ -170,7 +172,7 @@ class PretrainConfig(Config):
         return preset_shape(self.family, self.preset, own)
 
     def settled(self, weights: int) -> Self:
-        """The same with a value for each rate that is left open; `weights` are those of the model's layers.
+        """The same with a value for each rate that is not set; `weights` are those of the model's layers.
 
         Texts like those of a new corpus are learnt at a fraction of the rate that random weights bear, the
         less the more weights there are: 1e-4 for BERT-base is what Gururangan et al. 2020 (arXiv 2004.10964)
@@ -197,6 +199,8 @@ class PretrainConfig(Config):
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
         named = [name for name in SIZES if getattr(self, name) is not None]
+        if self.start_from and self.preset != PRESET:
+            named.insert(0, "preset")
         if self.start_from and named:
             raise ValueError(f"start_from brings its own sizes: leave out {', '.join(named)}")
         if not self.family:
@@ -212,6 +216,23 @@ class PretrainConfig(Config):
                     f"sequence_length {self.sequence_length} is more than max_positions "
                     f"{shape.max_positions}; lower it or raise max_positions"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _rates_have_an_effect(self) -> Self:
+        """Beside a checkpoint, whose optimizer and schedule are others than those of random weights."""
+        if not self.start_from:
+            return self
+        if self.muon_learning_rate is not None and self.optimizer != "muon":
+            raise ValueError(
+                f"muon_learning_rate changes nothing with optimizer {self.optimizer}, which is usual with "
+                "start_from; leave it out, or set optimizer to muon"
+            )
+        if self.decay_fraction != DECAY and self.schedule != "warmup_stable_decay":
+            raise ValueError(
+                f"decay_fraction changes nothing with schedule {self.schedule}; leave it out, or set "
+                "schedule to warmup_stable_decay"
+            )
         return self
 
     @model_validator(mode="after")

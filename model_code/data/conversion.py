@@ -14,6 +14,7 @@ from typing import Any
 from tokenizers import Tokenizer
 
 from model_code.errors import TrainingError
+from model_code.models.folder import check_tokenizer_code
 
 _WORD_PIECE = ("do_lower_case", "tokenize_chinese_chars", "strip_accents", "unk_token")
 # Files that older tokenizers consist of; of each folder the first one that is there names its kind.
@@ -43,8 +44,10 @@ def older_files(directory: Path) -> str:
 def converted(directory: Path, file: str) -> Tokenizer:
     """The tokenizer of a folder without a `tokenizer.json`, where `file` is what it has instead.
 
-    Raises TrainingError when it can't be converted, or reads a text otherwise than the older one.
+    Raises TrainingError when it needs code of its own, can't be converted, or reads a text otherwise than
+    the older one.
     """
+    check_tokenizer_code(directory, str(directory))
     from transformers import AutoTokenizer
 
     way_out = (
@@ -52,7 +55,7 @@ def converted(directory: Path, file: str) -> Tokenizer:
         "`AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)` writes beside it"
     )
     try:
-        loaded: Any = AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        loaded: Any = AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
         older = _older(directory, file, loaded)
     except Exception as error:  # transformers, tokenizers and sentencepiece share no base class
         raise TrainingError(f"{directory / file}: transformers can't read it ({error}); {way_out}") from error

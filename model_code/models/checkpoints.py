@@ -41,6 +41,7 @@ def _loaded(directory: Path, kind: Any, **config: Any) -> Any:
     return kind.from_pretrained(
         directory,
         local_files_only=True,
+        trust_remote_code=False,  # unset, transformers would ask on a terminal, and run it after a yes
         use_safetensors=True,
         dtype=torch.float32,
         ignore_mismatched_sizes=True,
@@ -54,7 +55,9 @@ def described_in(directory: Path) -> Any:
     if not (directory / "config.json").is_file():
         raise TrainingError(f"{directory}: no config.json; name the model directory of a finished training")
     try:
-        return transformers.AutoConfig.from_pretrained(directory, local_files_only=True)
+        return transformers.AutoConfig.from_pretrained(
+            directory, local_files_only=True, trust_remote_code=False
+        )
     except Exception as error:  # transformers and the hub's client share no base class
         raise TrainingError(f"{directory}: the model can't be loaded ({error}); train it again") from error
 

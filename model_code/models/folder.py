@@ -129,13 +129,8 @@ def check_config(folder: Path, place: str) -> dict[str, Any]:
             f"{place}: the architecture {kind} {needs}, and transformers {__version__} has none of this "
             "name; choose a model of one that it has"
         )
-    described = folder / "tokenizer_config.json"
-    is_slow = described.is_file() and not (folder / "tokenizer.json").is_file()
-    if is_slow and "auto_map" in _read(described, f"{place}: {described.name}"):
-        raise TrainingError(
-            f"{place}: its tokenizer needs code of its own (auto_map), which is never run; put a "
-            "tokenizer.json into it, or choose another model"
-        )
+    if not (folder / "tokenizer.json").is_file():
+        check_tokenizer_code(folder, place)
     quantized = config.get("quantization_config") or config.get("compression_config")
     if quantized:
         method = quantized.get("quant_method", "unknown") if isinstance(quantized, dict) else "unknown"
@@ -144,6 +139,19 @@ def check_config(folder: Path, place: str) -> dict[str, Any]:
             "it was made from (fine_tune.lora.quantize makes four-bit weights of that)"
         )
     return config
+
+
+def check_tokenizer_code(folder: Path, place: str) -> None:
+    """Refuse a tokenizer without a `tokenizer.json` that transformers would run a file of the folder for.
+
+    Raises TrainingError when its description names such code, or can't be read.
+    """
+    described = folder / "tokenizer_config.json"
+    if described.is_file() and "auto_map" in _read(described, f"{place}: {described.name}"):
+        raise TrainingError(
+            f"{place}: its tokenizer needs code of its own (auto_map), which is never run; put a "
+            "tokenizer.json into it, or choose another model"
+        )
 
 
 def weights_of(folder: Path, names: Collection[str], place: str) -> list[str]:

@@ -29,7 +29,7 @@ from model_code.models.architectures import (
 )
 from model_code.models.checkpoints import described_in, load_model
 from model_code.models.families import FAMILIES, family_named
-from model_code.models.folder import check_config
+from model_code.models.folder import check_folder
 from model_code.objectives.names import OBJECTIVES
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ STOCK: dict[str, Any] = {
     "causal": AutoModelForCausalLM,
     "span_corruption": AutoModelForSeq2SeqLM,
 }
+# Settings that only one kind of objective looks at.
+OF_OBJECTIVE = {"masked": ("mask_rate", "whole_words"), "span_corruption": ("noise_density", "mean_span")}
 # The names that configurations have for dropout between layers and in attention.
 DROPOUT = (
     "hidden_dropout_prob",
@@ -62,7 +64,7 @@ def model_type_of(config: PretrainConfig) -> str:
     """
     if not config.start_from:
         return config.family
-    found = str(check_config(Path(config.start_from), f"start_from {config.start_from}")["model_type"])
+    found = str(check_folder(Path(config.start_from), f"start_from {config.start_from}")["model_type"])
     if config.family and config.family != found:
         raise TrainingError(
             f"start_from {config.start_from} is a model of the family {found}, family is {config.family}; "
@@ -85,7 +87,21 @@ def objective_name(config: PretrainConfig) -> str:
             f"start_from {config.start_from} is a {kind}, which can't be trained for objective "
             f"{config.objective}; it can for {', '.join(possible)}"
         )
-    return config.objective or possible[0]
+    objective = config.objective or possible[0]
+    if config.start_from and (idle := _idle(config, objective)):
+        raise TrainingError(
+            f"{idle} changes nothing for objective {objective}, which the checkpoint in start_from "
+            f"{config.start_from} is trained for; leave it out"
+        )
+    return objective
+
+
+def _idle(config: PretrainConfig, objective: str) -> str:
+    """A setting of another objective that has another value than usual; "" where there is none."""
+    usual = type(config).model_fields
+    others = (names for name, names in OF_OBJECTIVE.items() if not objective.startswith(name))
+    named = (name for names in others for name in names)
+    return next((name for name in named if getattr(config, name) != usual[name].default), "")
 
 
 def _of_stock(kind: str) -> tuple[str, ...]:
@@ -137,11 +153,16 @@ def _class_and_changes(config: PretrainConfig) -> tuple[Any, dict[str, Any]]:
         described = described_in(Path(config.start_from))
         names = tuple(known for known in DROPOUT if hasattr(described, known))
         kind, changed = STOCK[objective], {}
+        if config.dropout and not names:
+            raise TrainingError(
+                f"dropout {config.dropout} changes nothing: a {name} ({config.start_from}) has none; leave "
+                "it out"
+            )
     return kind, changed | ({} if config.dropout is None else dict.fromkeys(names, config.dropout))
 
 
 def with_rates(config: PretrainConfig, vocabulary: Vocabulary) -> PretrainConfig:
-    """The config with a value for each rate that is left open, by the size of the model."""
+    """The config with a value for each rate that is not set, by the size of the model."""
     if config.learning_rate and config.muon_learning_rate:
         return config
     with torch.device("meta"):

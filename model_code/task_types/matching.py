@@ -47,7 +47,7 @@ METRIC = "recall_at_10"
 SELECTION = "mrr"
 METRICS = ("recall_at_1", "recall_at_5", "recall_at_10", "mrr")
 BY_DIMENSION = ("recall_at_10", "mrr")
-COMPARES_EXAMPLES = True
+UNBOUNDED = "compares examples with each other"
 
 Vectors = Mapping[str, Sequence[float] | np.ndarray]
 """The vector of each text of an example by its field, of length 1: the dot product is the cosine."""

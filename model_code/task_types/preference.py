@@ -20,6 +20,8 @@ from torch.nn.functional import cross_entropy, logsigmoid
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from model_code.data.conversations import Conversations
+from model_code.data.reply_pairs import SIDES
+from model_code.data.reply_pairs import parted as parted
 from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
 from model_code.models.checkpoints import load_model
@@ -38,15 +40,15 @@ from model_code.task_types.texts import outputs
 # What was asked, as a conversation or a text, and two replies to it.
 FIELDS = {
     "messages": Field("messages", required=False),
-    "prompt": Field("text", required=False),
-    "chosen": Field("text"),
-    "rejected": Field("text"),
+    "prompt": Field("said", required=False),
+    "chosen": Field("said"),
+    "rejected": Field("said"),
 }
 METRIC = "accuracy"
 SELECTION = "loss"
 METRICS = ("accuracy", "margin", "loss")
 KEEPS_REFERENCE = True
-COMPARES_EXAMPLES = True  # the two replies of a pair are two rows
+UNBOUNDED = "compares two replies, and what is bounded is what a text does alone"
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,8 @@ def fault(example: Example) -> str:
     if example["chosen"] == example["rejected"]:
         return "its chosen and its rejected reply are the same; remove it"
     if "messages" not in example:
-        return "" if "prompt" in example else "it has neither messages nor a prompt"
+        nothing = "it has neither messages nor a prompt, nor conversations that begin with one"
+        return "" if "prompt" in example else nothing
     roles = [message["role"] for message in example["messages"]]
     if roles[-1:] != ["user"]:
         return "its last message is not by the user; the replies to that are chosen and rejected"
@@ -127,21 +130,29 @@ def encode(
     Raises TrainingError when an example can't be encoded, with its id.
     """
     for example in examples:
-        if lacking := [side for side in ("chosen", "rejected") if side not in example]:
+        if lacking := [side for side in SIDES if side not in example]:
             raise TrainingError(
                 f"example {example.get('id', '?')}: it has no {lacking[0]} reply; two are compared, give both"
             )
+    examples = [_in_texts(example) for example in examples]
     conversations = [
         {
             "id": example.get("id", "?"),
             "messages": [*messages_of(example), {"role": "assistant", "content": example[side]}],
         }
         for example in examples
-        for side in ("chosen", "rejected")
+        for side in SIDES
     ]
     replies = instructions.encode(conversations, tokenizer, vocabulary, settings)
     last = [_last_alone(learnt) for learnt in replies.learnt]
     return Pairs(replace(replies, learnt=last), np.zeros((len(examples), 2), np.float32))
+
+
+def _in_texts(example: Example) -> Example:
+    try:
+        return parted(example)
+    except ValueError as error:
+        raise TrainingError(f"example {example.get('id', '?')}: {error}") from error
 
 
 def _last_alone(learnt: Sequence[bool]) -> list[bool]:

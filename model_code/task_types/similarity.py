@@ -31,7 +31,7 @@ __all__ = ["FAMILIES", "Options", "files", "labels_of", "load", "options_in"]
 FIELDS = {"first": Field("text"), "second": Field("text"), "score": Field("score", target=True)}
 METRIC = SELECTION = "spearman"
 METRICS = ("spearman", "pearson")
-COMPARES_EXAMPLES = True
+UNBOUNDED = "compares examples with each other"
 
 
 def fault(example: Example) -> str:

@@ -37,13 +37,16 @@ Prediction = Any
 """What is said about one example, as JSON: a label, a list of tags, an answer, a text, a vector."""
 REFERENCE = "reference"  # the folder in that of a model
 
-Kind = Literal["text", "texts", "label", "labels", "words", "tags", "answers", "score", "messages", "span"]
+Kind = Literal[
+    "text", "texts", "label", "labels", "words", "tags", "answers", "score", "messages", "said", "span"
+]
 """What a field of an example holds.
 
 text: str. texts: list[str], may be empty. label: str. labels: list[str], may be empty.
 words, tags: list[str] of one length. score: float.
 answers: list of {"text": str, "start": int}, character positions in the context.
 messages: list of {"role": "system" | "user" | "assistant", "content": str}.
+said: a text, or such messages.
 span: {"start": int, "end": int, "text": str}, characters of the text, the end behind the last one.
 """
 
@@ -102,12 +105,14 @@ class TaskType(Protocol):
     Options is a frozen dataclass with defaults: what only this task needs to be told.
 
     A module may also have `resampled` (resampling.py), which gives the gate its intervals quickly; FILES, the
-    texts to write beside its model by file name, such as a chat template; COMPARES_EXAMPLES where the loss of
-    an example depends on the others of its batch, so that privacy, which bounds what each example does alone,
-    is refused; and `check(settings, positions)`, which raises TrainingError for settings that can't be used,
+    texts to write beside its model by file name, such as a chat template; UNBOUNDED, what it does where the
+    loss of a row depends on the others of its batch, so that privacy, which bounds what each does alone, is
+    refused; and `check(settings, positions)`, which raises TrainingError for settings that can't be used,
     before anything is trained (`positions` of the model, None where they have no end or are not known);
     `begun(model, data, runtime, batch_size)`, which adds to encoded examples what the model finds of them
     before its first step; KEEPS_REFERENCE where what is saved holds the model that it began as;
+    `parted(example)`, of an example that may be written in several ways the one that is learnt from, which
+    raises ValueError with what is wrong;
     OUR_OWN, options for a model that was pretrained here where these are others than for public checkpoints;
     `options_in(folder)`, the options that a checkpoint's folder itself tells, where a recipe does not; and
     `files(model, settings, source)`, texts to write beside the model that began with the folder `source`.

@@ -111,7 +111,7 @@ def require_separable(module: nn.Module, data: Data, examples: int, runtime: Run
     """Raise TrainingError unless every example is one item, whose loss depends on nothing but itself.
 
     What a person's example adds to the sum is bounded only then. A few of them are tried, which may happen to
-    be alike: a task type that compares examples has to say so (COMPARES_EXAMPLES).
+    be alike: a task type that compares examples has to say so (UNBOUNDED).
     """
     if len(data.lengths) != examples:
         raise TrainingError(

@@ -79,10 +79,10 @@ def _check_methods(task: TaskType, name: str, family: str | None, config: FineTu
         field.target and field.kind in LABELLED for field in task.FIELDS.values()
     ):
         raise RecipeError(f"fine_tune: class_weights is for tasks with labels, not {name}; leave it out")
-    if config.privacy and getattr(task, "COMPARES_EXAMPLES", False):
+    if config.privacy and (compared := getattr(task, "UNBOUNDED", "")):
         raise RecipeError(
-            f"fine_tune: the task {name} compares examples with each other, so what one of them adds "
-            "can't be bounded; leave privacy out"
+            f"fine_tune: the task {name} {compared}, so that what one example adds can't be bounded; leave "
+            "privacy out"
         )
     if family == "gpt2" and config.lora and config.lora.quantize == "nf4":
         raise RecipeError(

@@ -221,7 +221,7 @@ def _distribution(name: str, bounds: tuple[Any, ...]) -> BaseDistribution:
 
 
 def _own_values(config: SearchConfig, recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """The recipe's own values, as far as they are among those that are searched and not left open."""
+    """The recipe's own values, as far as they are among those that are searched and set."""
     own = {name: (recipe[name], bounds) for name, bounds in config.space.items() if recipe[name] is not None}
     return {
         name: value

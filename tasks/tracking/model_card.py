@@ -54,6 +54,8 @@ def model_card(name: str, manifests: Mapping[str, Manifest], evaluation: Mapping
 
 def _origin(manifests: Mapping[str, Manifest]) -> str:
     if pretrained := manifests.get("pretrain"):
+        if start := pretrained.external.get("start_from"):
+            return f"pretrained further and fine-tuned from {start}"
         return f"family {pretrained.config['family']}"
     return f"fine-tuned from {manifests['fine_tune'].external['start_from']}"
 

@@ -91,6 +91,7 @@ def test_a_checkpoint_that_is_pretrained_further_brings_all_that_it_needs(furthe
     [
         ("pretrain", {"family": "gpt2"}, "is a model of the family bert, family is gpt2; leave family out"),
         ("tokenize", {"family": "gpt"}, "tokenize.family is gpt, and the checkpoint of pretrain.start_from"),
+        ("pretrain", {"mean_span": 4.0}, "mean_span changes nothing for objective masked, which the check"),
         ("pretrain", {"objective": "causal"}, "a bert, which can't be trained for objective causal; it can"),
         (
             "pretrain",
@@ -113,6 +114,14 @@ def test_what_contradicts_its_checkpoint_is_refused(
         check_recipe(Recipe.model_validate(further))
 
 
+def test_what_a_tokenizer_would_be_trained_by_is_refused(further: dict[str, Any]) -> None:
+    further["tokenize"] = {"vocabulary": 32000}
+    with pytest.raises(ValueError, match=r"vocabulary 32000 is for a tokenizer .* start_from that of the"):
+        Recipe.model_validate(further)
+    further["tokenize"] = {"validation": 0.2}
+    assert Recipe.model_validate(further).tokenize.validation == 0.2
+
+
 def test_the_tokenizer_of_another_checkpoint_is_refused(further: dict[str, Any], tmp_path: Path) -> None:
     other = write_checkpoint(tmp_path / "other", ("other", "words"))
     further["tokenize"] = {"pretrained": str(other)}
@@ -126,6 +135,15 @@ def test_two_checkpoints_to_start_from_are_refused(further: dict[str, Any]) -> N
     further["fine_tune"] = {"start_from": "elsewhere"}
     with pytest.raises(ValueError, match=r"fine_tune.start_from is elsewhere, pretrain.start_from "):
         Recipe.model_validate(further)
+
+
+def test_a_corpus_of_examples_is_read_by_the_checkpoint_that_learns_them(sections: dict[str, Any]) -> None:
+    sections["collect"] = {"sources": [{"kind": "files", "path": "corpus", "meta_fields": ["topic"]}]}
+    sections["examples"] = {"kind": "documents", "task": "classification", "columns": {"label": "topic"}}
+    check_recipe(Recipe.model_validate(sections))
+    sections["fine_tune"]["start_from"] = "nowhere"
+    with pytest.raises(RecipeError, match=r"fine_tune\.start_from: 'nowhere' is neither a folder"):
+        check_recipe(Recipe.model_validate(sections))
 
 
 def test_a_task_that_the_checkpoint_can_not_do_is_refused(sections: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -106,6 +107,12 @@ FILES = {
             )
             + "\n"
             for one, topic in ROWS
+        )
+    },
+    "preference": {
+        "pairs.jsonl": "".join(
+            json.dumps({"prompt": one, "chosen": f"{topic}, {number}", "rejected": "no"}) + "\n"
+            for number, (one, topic) in enumerate(ROWS)
         )
     },
     "matching": {
@@ -252,6 +259,7 @@ def test_tables_that_are_no_text_are_read_too(here: Path) -> None:
     assert values["examples"]["columns"] == {"text": "body"}
     splits = read_examples(FilesExamples.model_validate(values["examples"]))
     assert splits.labels == sorted(TOPICS)
+    assert not [remark for remark in splits.remarks if remark.startswith("files of examples in")]
 
 
 def test_folders_of_texts_are_labels(here: Path) -> None:
@@ -264,6 +272,36 @@ def test_folders_of_texts_are_labels(here: Path) -> None:
         "format": "text",
         "label_from": "folder",
     }
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar.gz"])
+def test_folders_of_texts_in_an_archive_are_labels(suffix: str, here: Path) -> None:
+    put({f"films/{label}/{n}.txt": f"{text(n)}, {label}, so" for n in range(20) for label in ("pos", "neg")})
+    shutil.make_archive("films", {".zip": "zip", ".tar.gz": "gztar"}[suffix], ".", "films")
+    path = new([f"films{suffix}"], start_from="", yes=True, force=False)
+    assert "labels: neg (20), pos (20)" in path.read_text(encoding="utf-8")
+    values = read(path)["examples"]
+    told = {"kind": "files", "task": "classification", "format": "text", "label_from": "folder"}
+    assert values == told | {"train": f"films{suffix}"}
+    assert read_examples(FilesExamples.model_validate(values)).labels == ["neg", "pos"]
+
+
+def test_an_archive_of_a_table_stays_a_table(here: Path) -> None:
+    put({"set/a/tickets.csv": next(iter(FILES["classification"].values()))})
+    shutil.make_archive("tickets", "zip", "set")
+    values = read(new(["tickets.zip"], start_from="", yes=True, force=False))["examples"]
+    assert (values["task"], values["columns"]) == ("classification", {"label": "topic"})
+
+
+def test_a_title_and_its_text_are_joined_and_that_is_a_question(here: Path) -> None:
+    rows = "".join(f'"Order {n}","{one}",{topic}\n' for n, (one, topic) in enumerate(ROWS))
+    path = written({"news.csv": f"title,description,topic\n{rows}"})
+    assert read(path)["examples"]["columns"] == {"text": ["title", "description"], "label": "topic"}
+    said = path.read_text(encoding="utf-8")
+    assert "? joined into one text; or description, title, title + description" in said
+    assert "texts: 14 words" in said  # of both
+    found = read_examples(FilesExamples.model_validate(read(path)["examples"]))
+    assert found.examples["train"][0]["text"].startswith("Order ")
 
 
 def test_a_name_that_means_something_to_yaml_stays_a_name(here: Path) -> None:
@@ -334,7 +372,7 @@ def test_what_is_no_set_of_examples_is_one_error(here: Path) -> None:
 def test_on_a_terminal_it_asks_what_is_not_sure(checkpoint: str, here: Path) -> None:
     rows = [{"title": text(n), "body": text(n + 99), "label": n % 2} for n in NUMBERS]
     put({"mail.jsonl": "".join(f"{json.dumps(row)}\n" for row in rows)})
-    answers = ["9", "3", "minilm", checkpoint]
+    answers = ["9", "4", "minilm", checkpoint]
     said = "".join(_talk(["new", "mail.jsonl"], answers))
     assert "Which column holds the text?" in said
     assert "minilm: no folder here" in said

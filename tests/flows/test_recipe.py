@@ -344,6 +344,8 @@ def test_a_published_checkpoint_and_a_file_are_a_recipe(small: Path) -> None:
     both = load_recipe(str(small), [*of_documents, "collect={sources: [{kind: files, path: corpus}]}"])
     assert both.collect
     assert both.pretrain is None
+    assert (both.tokenize.pretrained, both.tokenize.family) == ("checkpoints/minilm", "own")
+    assert Recipe.model_validate(both.model_dump(by_alias=True)) == both
     hub = load_recipe(str(small), [f"fine_tune.start_from=someone/tiny@{'0' * 40}"])
     assert hub.start_from == f"someone/tiny@{'0' * 40}"  # which is no password
 

@@ -24,7 +24,7 @@ from corpus.tokenizing.pretrained import around_own, load_own, save_own
 from model_code.data.vocabulary import load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
 from model_code.pretraining import held_out_metrics
-from tests.model_code.checkpoints import published
+from tests.model_code.checkpoints import ARCHITECTURES, GPT, published
 from tests.model_code.conftest import run_pretrain, sentences, written_history
 from tests.token_shards import write_split
 
@@ -161,11 +161,23 @@ def test_rates_that_are_left_open_are_those_of_its_size(tmp_path: Path) -> None:
         ("roberta", {"family": "bert"}, "is a model of the family roberta, family is bert; leave family out"),
         ("roberta", {"sequence_length": 65}, "sequence_length 65 is more than the 64 positions"),
         ("qwen2", {"objective": "masked"}, "is a qwen2, which can't be trained for objective masked"),
+        ("qwen2", {"whole_words": True}, "whole_words changes nothing for objective causal, which the che"),
+        ("roberta", {"noise_density": 0.3}, "noise_density changes nothing for objective masked"),
     ],
 )
 def test_what_can_not_be_is_one_error(name: str, config: dict[str, Any], said: str, tmp_path: Path) -> None:
     job = job_of(checkpoint(name, tmp_path / "published"), tmp_path, **config)
     with pytest.raises(TrainingError, match=said):
+        run_pretrain(job)
+
+
+def test_dropout_that_an_architecture_has_not_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "state_size": 4} | GPT
+    monkeypatch.setitem(ARCHITECTURES, "mamba", ("gpt2", AutoModelForCausalLM, sizes))
+    job = job_of(published("mamba", tmp_path / "published"), tmp_path, dropout=0.1)
+    with pytest.raises(TrainingError, match=r"dropout 0\.1 changes nothing: a mamba .* has none; leave"):
         run_pretrain(job)
 
 

@@ -132,8 +132,7 @@ def test_what_would_break_the_promise_is_refused(
 def test_a_task_that_compares_examples_is_refused(
     pretrained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert matching.COMPARES_EXAMPLES
-    assert similarity.COMPARES_EXAMPLES
-    monkeypatch.setattr(classification, "COMPARES_EXAMPLES", True, raising=False)
+    assert matching.UNBOUNDED == similarity.UNBOUNDED
+    monkeypatch.setattr(classification, "UNBOUNDED", matching.UNBOUNDED, raising=False)
     with pytest.raises(TrainingError, match="task classification compares examples with each other"):
         fine_tune(private_job(pretrained, tmp_path, train=48), quiet_reporter())

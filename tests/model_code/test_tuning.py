@@ -7,6 +7,7 @@ import pytest
 from model_code.dry_run import plan
 from model_code.job import Job
 from model_code.tuning import find, has_diverged, suggested_rate
+from tests.model_code.checkpoints import published
 from tests.model_code.conftest import TINY, quiet_reporter
 
 
@@ -53,3 +54,13 @@ def test_a_model_too_large_to_be_timed_is_planned_all_the_same() -> None:
     assert found["parameters"] > 3e8
     assert found["seconds"] > 3600
     assert sum(found["memory"].values()) > 5e9
+
+
+@pytest.mark.parametrize("name", ["bert", "qwen2"])
+def test_a_checkpoint_is_planned_with_its_own_vocabulary(name: str, tmp_path: Path) -> None:
+    """It has fewer rows than a tokenizer that the recipe would train; its corpus is not there yet."""
+    checkpoint = published(name, tmp_path / "published")
+    config = {"start_from": str(checkpoint), "sequence_length": 32, "batch_size": 8, "steps": 10}
+    found = plan(Job({}, {"vocabulary": 8192, **config}), quiet_reporter())
+    assert found["tokens"] == 10 * 8 * 32
+    assert found["parameters"] < 200_000

@@ -14,6 +14,7 @@ from tasks.contract.artifact import Artifact
 from tasks.contract.run import Run
 from tasks.contract.store import Store
 from tasks.examples import example_files, examples
+from tests.model_code.checkpoints import tokenizer_of
 from tests.published import publish
 
 CONFIG = FilesExamples(
@@ -104,24 +105,45 @@ def test_a_file_that_is_gone_is_said_before_anything_runs() -> None:
         example_files(CONFIG.model_copy(update={"test": "no.tsv"}))
 
 
-def test_documents_become_examples_in_the_division_of_the_corpus(tmp_path: Path) -> None:
-    run = Run(tmp_path / "home")
-    documents = [Document(f"Return the mean of {n}. Then take it.", "s", f"u{n}") for n in range(10)]
-    store = Store(tmp_path / "home")
+def corpus_of(documents: list[Document], splits: list[str], store: Store) -> tuple[Artifact, Artifact]:
+    """A cleaned corpus, and its division with RoBERTa's tokenizer."""
     directory = store.begin("clean", "c" * 64)
     write_shards(to_batches(documents), directory / "documents")
     cleaned = publish(store, directory, "clean", "c" * 64)
     directory = store.begin("tokenize", "d" * 64)
-    splits = [*["train"] * 8, "validation", "test"]
     ids = [document_id(document.text) for document in documents]
+    (directory / "tokenizer").mkdir()
+    tokenizer_of("roberta").save(str(directory / "tokenizer" / "tokenizer.json"))
     pq.write_table(pa.table({"id": ids, "split": splits}), directory / "splits.parquet")
-    tokens = publish(store, directory, "tokenize", "d" * 64)
+    return cleaned, publish(store, directory, "tokenize", "d" * 64)
+
+
+def test_documents_become_examples_in_the_division_of_the_corpus(tmp_path: Path) -> None:
+    run = Run(tmp_path / "home")
+    documents = [Document(f"Return the mean of {n}. Then take it.", "s", f"u{n}") for n in range(10)]
+    cleaned, tokens = corpus_of(documents, [*["train"] * 8, "validation", "test"], Store(tmp_path / "home"))
     columns = {"source": "rest", "target": "first_sentence"}
     config = DocumentsExamples(task="seq2seq", columns=columns)
     assert example_files(config) is None
     folder = run.store.path(examples.fn(None, cleaned, tokens, config, run))
     assert json.loads((folder / "test.jsonl").read_text(encoding="utf-8")) == {
-        "id": ids[9],
+        "id": document_id(documents[9].text),
         "source": "Then take it.",
         "target": "Return the mean of 9.",
     }
+
+
+def test_names_are_hidden_by_the_mask_token_of_the_corpus_tokenizer(tmp_path: Path) -> None:
+    run, names = Run(tmp_path / "home"), ["numpy", "torch"]
+    documents = [
+        Document(f"Take {n} of {names[n % 2]}.", "s", "u", meta={"of": names[n % 2]}) for n in range(12)
+    ]
+    cleaned, tokens = corpus_of(
+        documents, [*["train"] * 8, *["validation"] * 2, *["test"] * 2], Store(tmp_path / "home")
+    )
+    config = DocumentsExamples(
+        task="classification", columns={"label": "of"}, mask_names=True, min_documents=4, min_held_out=1
+    )
+    folder = run.store.path(examples.fn(None, cleaned, tokens, config, run))
+    lines = (folder / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    assert sorted(json.loads(line)["text"] for line in lines) == ["Take 10 of <mask>.", "Take 11 of <mask>."]

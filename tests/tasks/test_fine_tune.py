@@ -71,7 +71,14 @@ def test_another_teacher_in_the_same_folder_is_another_input(tmp_path: Path) -> 
             "bert",
             {"privacy": {"epsilon": 8}},
             [],
-            "task matching compares examples with each other",
+            "task matching compares examples with each other, so that what one example adds can't be bounded",
+        ),
+        (
+            "preference",
+            "llama",
+            {"privacy": {"epsilon": 8}},
+            [],
+            "task preference compares two replies, and what is bounded is what a text does alone, so that",
         ),
         (
             "classification",

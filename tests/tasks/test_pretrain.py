@@ -26,6 +26,15 @@ from tasks.pretrain import pretrain
         ({"family": "bert", "kv_heads": 1}, "kv_heads is a size of family llama, not of bert"),
         ({"family": "gpt2", "sequence_length": 4096}, "sequence_length 4096 is more than max_positions 512"),
         ({"start_from": "somewhere", "layers": 3}, "start_from brings its own sizes: leave out layers"),
+        ({"start_from": "somewhere", "preset": "mini"}, "start_from brings its own sizes: leave out preset"),
+        (
+            {"start_from": "somewhere", "muon_learning_rate": 0.006},
+            "muon_learning_rate changes nothing with optimizer adamw, which is usual with start_from; leave",
+        ),
+        (
+            {"start_from": "somewhere", "decay_fraction": 0.2},
+            "decay_fraction changes nothing with schedule linear; leave it out, or set schedule to",
+        ),
         ({"parallel": "none", "devices": 2}, "parallel is none, devices is 2"),
         ({"devices": 8, "batch_size": 4}, "batch_size 4 leaves nothing for some of 8 devices"),
     ],

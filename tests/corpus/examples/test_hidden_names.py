@@ -1,8 +1,11 @@
 """The labels' names are found as people write them, and nowhere else."""
 
+from pathlib import Path
+
 import pytest
 
-from corpus.examples.hidden_names import MASK, hider, names_pattern
+from corpus.examples.hidden_names import MASK, hider, mask_of, names_pattern
+from tests.model_code.checkpoints import tokenizer_of
 
 
 def test_names_are_found_in_compounds_and_broken_lines_but_not_inside_words() -> None:
@@ -48,3 +51,12 @@ def test_names_are_found_in_compounds_and_broken_lines_but_not_inside_words() ->
 )
 def test_names_are_whole_words_in_every_script(labels: list[str], text: str, hidden: str) -> None:
     assert hider(labels, {})(text) == hidden.replace("*", MASK)
+
+
+@pytest.mark.parametrize(("style", "mask"), [("bert", "[MASK]"), ("roberta", "<mask>"), ("gpt2", MASK)])
+def test_a_name_becomes_what_the_tokenizer_has_for_what_is_hidden(
+    style: str, mask: str, tmp_path: Path
+) -> None:
+    tokenizer_of(style).save(str(tmp_path / "tokenizer.json"))
+    assert mask_of(tmp_path) == mask
+    assert hider(["numpy"], {}, mask)("Use NumPy, \\1.") == f"Use {mask}, \\1."

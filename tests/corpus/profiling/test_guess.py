@@ -55,6 +55,9 @@ def test_an_answer_settles_the_doubt() -> None:
     columns = {"title": TEXTS, "body": OTHERS, "label": LABELS}
     doubts = guess(**columns).doubts
     assert [one.key for one in doubts] == ["text"]
+    assert doubts[0].taken == "title and body"
+    assert guess(**columns).columns == {"text": ["title", "body"], "label": "label"}
+    assert guess({"text": "body"}, **columns).columns == {"text": "body", "label": "label"}
     told = {"text": "title + body"}
     assert told["text"] in doubts[0].choices
     both = guess(told, **columns)
@@ -116,6 +119,24 @@ def test_conversations() -> None:
         "prompt": "instruction",
         "response": "response",
     }
+
+
+def test_a_text_is_joined_to_its_heading_alone() -> None:
+    longer = [f"{one} and it is long and longer" for one in TEXTS]
+    found = guess(review=longer, description=OTHERS, title=TEXTS, label=LABELS)
+    assert found.columns == {"text": ["review", "title"], "label": "label"}
+    unnamed = guess({}, one=TEXTS, two=longer, label=LABELS)
+    assert unnamed.columns == {"text": "two", "label": "label"}
+    assert "one and two" in unnamed.doubts[0].choices
+
+
+def test_two_replies_to_one_prompt_are_a_preference() -> None:
+    found = guess(prompt=TEXTS, chosen=OTHERS, rejected=[text(n + 200) for n in range(40)])
+    assert (found.task, set(found.columns)) == ("preference", {"prompt", "chosen", "rejected"})
+    said = [[{"role": "user", "content": one}, {"role": "assistant", "content": "yes"}] for one in TEXTS]
+    found = guess(prompt_id=TEXTS, messages=said, chosen=said, rejected=said[::-1])
+    assert (found.task, set(found.columns)) == ("preference", {"chosen", "rejected"})
+    assert not found.doubts
 
 
 def test_two_texts_alone_may_be_written_or_found() -> None:

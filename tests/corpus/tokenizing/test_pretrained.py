@@ -53,7 +53,7 @@ def test_a_missing_special_token_is_named(tmp_path: Path, family: Any, tokens: l
 def test_what_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match=r"holds no tokenizer\.json; save it there"):
         pretrained.load(TokenizeConfig(pretrained=str(tmp_path)))
-    said = "'meta/llama' is no file or folder here, and nothing is downloaded"
+    said = "'meta/llama' is no file or folder here. Of the hub write id@commit with all 40 digits, or fetch"
     with pytest.raises(CorpusError, match=said):
         pretrained.load(TokenizeConfig(pretrained="meta/llama"))
     (tmp_path / "tokenizer.json").write_text("[]", encoding="utf-8")

@@ -126,6 +126,11 @@ def digest(model: str, family: str, vocabulary: int) -> str:
         ({"model": "wordpiece", "family": "gpt"}, "wordpiece is BERT's"),
         ({"model": "unigram", "family": "gpt"}, "unigram needs a token for the unknown"),
         ({"family": "t5", "vocabulary": 359}, "359 entries are bytes and special tokens of family t5"),
+        (
+            {"pretrained": "folder", "vocabulary": 32000},
+            r"vocabulary 32000 is for a tokenizer that is trained here, .* \(pretrained folder; .* leave voc",
+        ),
+        ({"pretrained": "folder", "family": "own", "model": "unigram"}, "model unigram is for a tokenizer t"),
     ],
 )
 def test_a_combination_that_makes_no_sense_is_refused(values: dict[str, object], said: str) -> None:

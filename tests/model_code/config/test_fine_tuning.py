@@ -39,6 +39,10 @@ def test_a_value_out_of_range_is_named(values: dict[str, Any], place: str) -> No
 @pytest.mark.parametrize(
     ("values", "said"),
     [
+        (
+            {"start_from": "folder", "muon_learning_rate": 0.01},
+            "muon_learning_rate changes nothing with opti",
+        ),
         ({"lora": {}, "freeze": 0}, "lora leaves all of the model's own weights as they are"),
         ({"r_drop": 5, "distill": {"teacher": "large"}}, "r_drop and distill each replace the loss"),
         ({"privacy": {"epsilon": 8}, "class_weights": True}, "class_weights, which counts labels"),
@@ -87,5 +91,7 @@ def test_what_is_left_open_follows_from_what_a_training_starts_from() -> None:
     assert public.settled(86_000_000).muon_learning_rate == pytest.approx(2.5e-4)
     adapters = FineTuningConfig.model_validate({"start_from": "folder", "lora": {}})
     assert adapters.settled(86_000_000).learning_rate == pytest.approx(5e-4)
-    asked = FineTuningConfig(start_from="folder", learning_rate=0.01, muon_learning_rate=0.02)
+    asked = FineTuningConfig(
+        start_from="folder", learning_rate=0.01, muon_learning_rate=0.02, optimizer="muon"
+    )
     assert asked.settled(86_000_000) == asked

@@ -47,6 +47,22 @@ def test_a_conversion_that_reads_otherwise_is_refused(
         load_tokenizer(tmp_path / "bert")
 
 
+def test_code_of_a_tokenizer_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even where somebody says yes to transformers, which asks."""
+    monkeypatch.setattr("builtins.input", lambda *asked: "y")
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+    named = {"AutoTokenizer": ["own.OwnTokenizer", None]}
+    word_pieces(folder(tmp_path / "own", "bert", auto_map=named, tokenizer_class="OwnTokenizer"))
+    trace = tmp_path / "was-run"
+    (tmp_path / "own" / "own.py").write_text(
+        f"open({str(trace)!r}, 'w').close()\nfrom transformers import BertTokenizer as OwnTokenizer\n",
+        encoding="utf-8",
+    )
+    with pytest.raises(TrainingError, match=r"own: its tokenizer needs code of its own \(auto_map\)"):
+        load_tokenizer(tmp_path / "own")
+    assert not trace.exists()
+
+
 def test_bytes_and_merges_give_back_what_was_written(tmp_path: Path) -> None:
     made = Tokenizer(models.BPE())
     made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

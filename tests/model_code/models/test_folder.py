@@ -7,14 +7,20 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from model_code.dry_run import plan
 from model_code.errors import TrainingError
+from model_code.fine_tuning import fine_tune
+from model_code.job import Job, Reporter
 from model_code.models.folder import check_folder, is_used, parameters_in, used_files
+from model_code.pretraining import pretrain
 from tests.checkpoints import write_checkpoint
+from tests.model_code.conftest import quiet_reporter
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +155,25 @@ def test_what_can_not_be_started_from_is_one_sentence(
         check_folder(folder, "checkpoints/tiny")
     assert str(caught.value).startswith("checkpoints/tiny: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("train", [fine_tune, pretrain, plan])
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [kind for kind in REFUSED if kind[0] in (only_pickle, gguf, adapter, missing_shard, no_tokenizer, cut)]
+    + [(code_of_the_tokenizer, "its tokenizer needs code of its own")],
+)
+def test_the_trainers_refuse_the_same_without_the_pipeline(
+    train: Callable[[Job, Reporter], object], spoil: Callable[[Path], object], said: str, folder: Path
+) -> None:
+    """Where they run alone, on a machine with nothing else; before any other file is looked for."""
+    spoil(folder)
+    values: dict[str, Any] = {"task": "classification"} if train is fine_tune else {"steps": 1}
+    paths = {name: folder.parent / name for name in ("data", "tokens", "tokenizer", "output", "scratch")}
+    if train is plan:
+        del paths["tokenizer"]
+    with pytest.raises(TrainingError, match=said):
+        train(Job(paths | {"model": folder}, values | {"start_from": str(folder)}), quiet_reporter())
 
 
 def test_what_can_be_started_from_is_described(folder: Path) -> None:

@@ -97,6 +97,16 @@ def test_the_loss_is_that_of_the_paper_and_of_trl(start: Path) -> None:
     assert torch.allclose(alone.loss, score.loss, atol=1e-5)
 
 
+def test_conversations_are_read_as_the_texts_that_they_end_with(start: Path) -> None:
+    pair = pairs(1, seed=1)[0]
+    asked = [{"role": "user", "content": pair["prompt"]}] if "prompt" in pair else pair["messages"]
+    lists = {side: [*asked, {"role": "assistant", "content": pair[side]}] for side in ("chosen", "rejected")}
+    texts, same = encoded(start, [pair]).replies, encoded(start, [lists]).replies
+    assert (texts.ids, texts.learnt) == (same.ids, same.learnt)
+    with pytest.raises(TrainingError, match=r"example x: of its two replies one is a text"):
+        encoded(start, [lists | {"id": "x", "chosen": "text"}])
+
+
 def test_the_last_reply_alone_counts(start: Path) -> None:
     (pair,) = (one for one in pairs(2, seed=1) if "messages" in one)
     data = encoded(start, [pair])

@@ -97,3 +97,12 @@ def test_a_model_of_a_published_checkpoint_has_neither_corpus_nor_pretraining() 
     assert ["test examples", "5"] in rows(card)
     assert "pretraining steps" not in card
     assert "documents of the corpus" not in card
+
+
+def test_a_checkpoint_that_was_pretrained_further_is_named() -> None:
+    made = manifests()
+    further = {"config": {"family": "", "steps": 500}, "external": {"start_from": "checkpoints/minilm"}}
+    made["pretrain"] = made["pretrain"].model_copy(update=further)
+    card = model_card("tickets", made, evaluation())
+    assert "A model for classification, pretrained further and fine-tuned from checkpoints/minilm, la" in card
+    assert ["pretraining steps", "500"] in rows(card)
