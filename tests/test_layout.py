@@ -123,7 +123,7 @@ def test_the_command_answers_without_loading_a_heavy_library() -> None:
     assert not HEAVY & set(loaded.stdout.split())
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
+@pytest.mark.parametrize("package", [*MAY_IMPORT, "benchmarks", "tests"])
 def test_files_stay_readable(package: str) -> None:
     for file in _files(package):
         assert file.read_text(encoding="utf-8").count("\n") <= MOST_LINES, file
