@@ -20,8 +20,8 @@ from model_code.models.architectures import architectures
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.baselines import Baselines, attempted
+from model_code.task_types.bootstrap_metrics import Resampled, macro_f1
 from model_code.task_types.labels import label_weights, load_labelled
-from model_code.task_types.resampling import Resampled, macro_f1
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import inputs_of, outputs, padded
 from model_code.task_types.tfidf import tfidf

@@ -27,11 +27,11 @@ from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types import instructions
 from model_code.task_types.baselines import Baselines, attempted
+from model_code.task_types.bootstrap_metrics import Resampled, mean
 from model_code.task_types.instructions import FAMILIES as FAMILIES
 from model_code.task_types.instructions import FILES as FILES
 from model_code.task_types.instructions import Options as InstructionsOptions
 from model_code.task_types.instructions import messages_of, token_states
-from model_code.task_types.resampling import Resampled, mean
 from model_code.task_types.task import REFERENCE, Example, Field, Settings
 from model_code.task_types.texts import outputs
 

@@ -33,8 +33,8 @@ from model_code.models.checkpoints import load_model
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.baselines import Baselines, attempted
+from model_code.task_types.bootstrap_metrics import Resampled, mean
 from model_code.task_types.labels import head_dropout
-from model_code.task_types.resampling import Resampled, mean
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import inputs_of, outputs, padded
 from model_code.task_types.words import OWN_SENTENCE_ENDS, SENTENCE_ENDS, composed, words

@@ -26,8 +26,8 @@ from model_code.errors import TrainingError
 from model_code.models.new_rows import add_entries
 from model_code.task_types import classification
 from model_code.task_types.baselines import Baselines, attempted
+from model_code.task_types.bootstrap_metrics import Resampled, micro_f1
 from model_code.task_types.classification import Texts, numbers_of
-from model_code.task_types.resampling import Resampled, micro_f1
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.tfidf import tfidf
 

@@ -24,7 +24,7 @@ from model_code.objectives.cross_entropy import scored
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.baselines import Baselines, attempted
-from model_code.task_types.resampling import Resampled
+from model_code.task_types.bootstrap_metrics import Resampled
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs, padded
 from model_code.task_types.tfidf import tfidf

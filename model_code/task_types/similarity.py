@@ -19,10 +19,10 @@ from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types import matching
 from model_code.task_types.baselines import Baselines, attempted
+from model_code.task_types.bootstrap_metrics import Resampled
 from model_code.task_types.matching import FAMILIES, Options, files, labels_of, load, options_in
 from model_code.task_types.pairs import SIDES, Pairs
 from model_code.task_types.pairs import encode as encode_pairs
-from model_code.task_types.resampling import Resampled
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs
 
