@@ -32,8 +32,6 @@ ANSWERS_TRIMMED = "answers without the blanks around them"
 PARTS_EMPTY = "texts joined without a column that is empty"
 JOINT = "\n"  # between the columns of a text
 
-Columns = Mapping[str, str | int | Sequence[str | int]]
-
 # str.split() also parts words at no-break and ideographic spaces, which stand inside them: 10 000.
 _BLANKS = re.compile(r"[ \t\r\n]+")
 
@@ -52,7 +50,7 @@ class Fields:
     """
 
     fields: Mapping[str, Field]
-    columns: Columns
+    columns: Mapping[str, str | int | Sequence[str | int]]
     separator: str = ","
     remarks: Counter[str] = field(default_factory=Counter)
     names: Mapping[str, str] = field(default_factory=dict)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from model_code.data.conversion import converted, older_files
-from model_code.data.shards import Split
+from model_code.data.shards import TokenSplit
 from model_code.errors import TrainingError
 from model_code.job import write_json
 
@@ -170,7 +170,7 @@ def described(directory: Path) -> dict[str, Any]:
     return found
 
 
-def require_vocabulary(split: Split, vocabulary: Vocabulary) -> None:
+def require_vocabulary(split: TokenSplit, vocabulary: Vocabulary) -> None:
     """Raise TrainingError when a split was encoded with a vocabulary of another size."""
     if split.info.vocabulary != vocabulary.size:
         raise TrainingError(

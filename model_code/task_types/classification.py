@@ -62,7 +62,7 @@ def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrai
 
 
 @dataclass(frozen=True)
-class Texts:
+class LabelledTexts:
     """Token ids of each text (or pair), whether they belong to its second text, and its label's number."""
 
     ids: Sequence[Sequence[int]]
@@ -91,7 +91,7 @@ class Texts:
 
 def encode(
     examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
-) -> Texts:
+) -> LabelledTexts:
     """Texts with their special tokens, of `max_length` tokens at most; of a pair the longer one is cut.
 
     Raises TrainingError when some examples have a second text and others don't.
@@ -104,7 +104,7 @@ def encode(
     encodings = tokenizer.encode_batch(
         [(e["text"], e["second"]) if pairs else e["text"] for e in examples], add_special_tokens=True
     )
-    return Texts(
+    return LabelledTexts(
         [encoding.ids for encoding in encodings],
         [encoding.type_ids for encoding in encodings] if pairs else None,
         numbers_of(examples, settings) if "label" in examples[0] else None,
@@ -140,7 +140,9 @@ def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) 
     return {"label": choice(found, tensors["targets"], settings)}
 
 
-def predict(model: Any, data: Texts, runtime: Runtime, batch_size: int, settings: Settings) -> list[str]:
+def predict(
+    model: Any, data: LabelledTexts, runtime: Runtime, batch_size: int, settings: Settings
+) -> list[str]:
     """The most probable label of each text."""
     found = np.zeros(len(data.ids), np.int64)
     said = outputs(lambda batch: logits(model, batch.tensors).argmax(-1), model, data, runtime, batch_size)

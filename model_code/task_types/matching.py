@@ -29,7 +29,7 @@ from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.baselines import Baselines, attempted
 from model_code.task_types.bootstrap_metrics import Resampled, mean
-from model_code.task_types.pairs import ALONE, SIDES, Pairs, encode
+from model_code.task_types.pairs import ALONE, SIDES, TextPairs, encode
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs
 from model_code.task_types.tfidf import tfidf
@@ -168,7 +168,9 @@ def _info_nce(
     return loss, (answers.argmax(-1) == own).sum()
 
 
-def predict(model: Any, data: Pairs, runtime: Runtime, batch_size: int, settings: Settings) -> list[Vectors]:
+def predict(
+    model: Any, data: TextPairs, runtime: Runtime, batch_size: int, settings: Settings
+) -> list[Vectors]:
     """The vectors of the texts of each example."""
     found: dict[int, Vectors] = {}
 

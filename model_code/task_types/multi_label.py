@@ -31,7 +31,7 @@ FIELDS = {"text": Field("text"), "labels": Field("labels", target=True)}
 METRIC = SELECTION = "f1_macro"
 METRICS = ("f1_micro", "f1_macro", "average_precision")
 
-Answer = Mapping[str, Any]
+ScoredLabels = Mapping[str, Any]
 """The `labels` of a text, a sorted list, and the `probabilities` of all labels, {label: float}."""
 
 
@@ -70,7 +70,7 @@ def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrai
 
 
 @dataclass(frozen=True)
-class Texts:
+class MultiLabelTexts:
     """Token ids of each text, which labels it has, float32 [texts, labels], and what each weighs."""
 
     ids: Sequence[Sequence[int]]
@@ -96,13 +96,13 @@ class Texts:
 
 def encode(
     examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
-) -> Texts:
+) -> MultiLabelTexts:
     """Texts with their special tokens, of `max_length` tokens at most."""
     tokenizer.no_padding()
     tokenizer.enable_truncation(settings.max_length)
     encodings = tokenizer.encode_batch([example["text"] for example in examples])
     ids = [encoding.ids for encoding in encodings]
-    return Texts(
+    return MultiLabelTexts(
         ids,
         _indicators(examples, settings) if "labels" in examples[0] else None,
         np.array(settings.label_weights or np.ones(len(settings.labels))),
@@ -134,7 +134,9 @@ def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) 
     return {"label": Score(loss, torch.zeros_like(loss), hits)}
 
 
-def predict(model: Any, data: Texts, runtime: Runtime, batch_size: int, settings: Settings) -> list[Answer]:
+def predict(
+    model: Any, data: MultiLabelTexts, runtime: Runtime, batch_size: int, settings: Settings
+) -> list[ScoredLabels]:
     """The labels that are probable enough, and the probabilities of all."""
     found = np.zeros((len(data.ids), len(settings.labels)), np.float32)
     for items, said in outputs(lambda b: label_logits(model, b.tensors), model, data, runtime, batch_size):
@@ -143,7 +145,7 @@ def predict(model: Any, data: Texts, runtime: Runtime, batch_size: int, settings
 
 
 def figures(
-    examples: Sequence[Example], predictions: Sequence[Answer], settings: Settings
+    examples: Sequence[Example], predictions: Sequence[ScoredLabels], settings: Settings
 ) -> dict[str, float]:
     """F1 over all labels together (micro) and the mean of that of each (macro); 0 where nothing is right."""
     truth, said = _indicators(examples, settings), _indicators(predictions, settings)
@@ -155,7 +157,7 @@ def figures(
 
 
 def metrics(
-    examples: Sequence[Example], predictions: Sequence[Answer], settings: Settings
+    examples: Sequence[Example], predictions: Sequence[ScoredLabels], settings: Settings
 ) -> dict[str, float]:
     """Micro and macro F1; and the mean of the average precision of labels that occur: no threshold counts.
 
@@ -180,7 +182,9 @@ def metrics(
     }
 
 
-def resampled(examples: Sequence[Example], predictions: Sequence[Answer], settings: Settings) -> Resampled:
+def resampled(
+    examples: Sequence[Example], predictions: Sequence[ScoredLabels], settings: Settings
+) -> Resampled:
     """Macro F1 of samples of the examples."""
     return macro_f1(_indicators(examples, settings), _indicators(_judged(predictions, settings), settings))
 
@@ -200,7 +204,7 @@ def baselines(train: Sequence[Example], test: Sequence[Example], settings: Setti
 
 def _counted_words(
     train: Sequence[Example], truth: np.ndarray, test: Sequence[Example], settings: Settings
-) -> list[Answer]:
+) -> list[ScoredLabels]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
     from sklearn.pipeline import make_pipeline
@@ -231,7 +235,7 @@ def _indicators(rows: Sequence[Mapping[str, Any]], settings: Settings) -> np.nda
     return found
 
 
-def _judged(predictions: Sequence[Answer], settings: Settings) -> list[Answer]:
+def _judged(predictions: Sequence[ScoredLabels], settings: Settings) -> list[ScoredLabels]:
     """The predictions without labels that another model knows and nobody is judged on here."""
     return [
         {
@@ -242,7 +246,7 @@ def _judged(predictions: Sequence[Answer], settings: Settings) -> list[Answer]:
     ]
 
 
-def _answers(probabilities: np.ndarray, settings: Settings, threshold: float) -> list[Answer]:
+def _answers(probabilities: np.ndarray, settings: Settings, threshold: float) -> list[ScoredLabels]:
     """What is said of texts whose labels have these probabilities, [texts, labels]."""
     return [
         {

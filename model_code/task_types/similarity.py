@@ -21,7 +21,7 @@ from model_code.task_types import matching
 from model_code.task_types.baselines import Baselines, attempted
 from model_code.task_types.bootstrap_metrics import Resampled
 from model_code.task_types.matching import FAMILIES, Options, files, labels_of, load, options_in
-from model_code.task_types.pairs import SIDES, Pairs
+from model_code.task_types.pairs import SIDES, TextPairs
 from model_code.task_types.pairs import encode as encode_pairs
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs
@@ -43,7 +43,7 @@ def fault(example: Example) -> str:
 class GradedPairs:
     """Pairs, and their scores, float32 [pairs], where they are known."""
 
-    pairs: Pairs
+    pairs: TextPairs
     grades: np.ndarray | None
 
     @property
@@ -52,7 +52,7 @@ class GradedPairs:
         return self.pairs.lengths
 
     def batch(self, items: np.ndarray) -> Batch:
-        """The tensors of `Pairs`, and `grades` [B]."""
+        """The tensors of `TextPairs`, and `grades` [B]."""
         batch = self.pairs.batch(items)
         if self.grades is None:
             return batch

@@ -37,7 +37,9 @@ Prediction = Any
 """What is said about one example, as JSON: a label, a list of tags, an answer, a text, a vector."""
 REFERENCE = "reference"  # the folder in that of a model
 
-Kind = Literal["text", "texts", "label", "labels", "words", "tags", "answers", "score", "messages", "span"]
+FieldKind = Literal[
+    "text", "texts", "label", "labels", "words", "tags", "answers", "score", "messages", "span"
+]
 """What a field of an example holds.
 
 text: str. texts: list[str], may be empty. label: str. labels: list[str], may be empty.
@@ -55,7 +57,7 @@ class Field:
     One that is `named` is read only where the recipe names a column for it, and then every example has it.
     """
 
-    kind: Kind
+    kind: FieldKind
     required: bool = True
     target: bool = False
     named: bool = False

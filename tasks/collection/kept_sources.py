@@ -22,7 +22,7 @@ from pydantic import Field
 
 from corpus.documents import Document, Item
 from corpus.kept.segments import Segments, SegmentWriter, last_listing
-from corpus.sources import Reader, keeps_files, reader_of, sources
+from corpus.sources import SourceReader, keeps_files, reader_of, sources
 from tasks.contract import console
 from tasks.contract.artifact import canonical, sha256_text
 from tasks.contract.code_fingerprint import code_fingerprint
@@ -74,7 +74,7 @@ class KeptSource:
         return self.home / "collected" / self.name
 
     @property
-    def reader(self) -> Reader:
+    def reader(self) -> SourceReader:
         """What reads the source."""
         return reader_of(self.source.kind, self.home / "downloads" / self.name)
 
