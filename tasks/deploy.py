@@ -35,7 +35,7 @@ from tasks.deployment.deployed import (
     write_down,
 )
 from tasks.register import registered_version
-from tasks.tracking.registry import CHAMPION, by_alias, client, reachable
+from tasks.tracking.registry import CHAMPION, by_alias, client, move_alias, reachable
 from tasks.tracking.version_files import loaded
 
 TRITON_HOME = "triton"
@@ -86,7 +86,7 @@ def deploy(
     questions = Canaries(texts, expected)
     with workspace.store.lock("endpoint", name):
         comparison = _go_live(server, name, version, onnx, questions, config, workspace)
-        mlflow.set_registered_model_alias(name, CHAMPION, str(version))
+        move_alias(mlflow, name, CHAMPION, version)
     endpoint = {"model": name, "version": version, "onnx": exported.digest}
     (workspace.directory / "endpoint.json").write_text(
         json.dumps(endpoint, indent=2) + "\n", encoding="utf-8"

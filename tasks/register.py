@@ -35,6 +35,7 @@ from tasks.tracking.registry import (
     client,
     keep_oldest,
     logged_model,
+    move_alias,
     point_challenger_at_newest,
     reachable,
 )
@@ -153,7 +154,7 @@ def register(
     point_challenger_at_newest(mlflow, config.model)
     alias = CHALLENGER if served else CHAMPION
     if not served:
-        mlflow.set_registered_model_alias(config.model, CHAMPION, str(version.version))
+        move_alias(mlflow, config.model, CHAMPION, version.version)
     mlflow.set_tag(run_id, "textmill.gate", "passed")
     mlflow.set_terminated(run_id, "FINISHED")
     content = {"model": config.model, "digest": model.digest}
