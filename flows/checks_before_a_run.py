@@ -15,7 +15,7 @@ from flows import environment
 from flows.recipe import Recipe
 from tasks.checkpoints.start import Known, folder_of, known_start
 from tasks.collect import CollectConfig
-from tasks.contract.console import plain, say
+from tasks.contract.console import escaped, say
 from tasks.contract.errors import CorpusError, RecipeError
 from tasks.contract.store import Store
 from tasks.examples import FilesExamples, read_examples
@@ -51,7 +51,7 @@ def check(recipe: Recipe, skipped: Collection[str] = (), *, fetch: bool = True) 
             labels = read_examples(recipe.examples).labels
             if recipe.collect and "collect" not in skipped:
                 for sentence in also_collected(recipe.examples, _collected_here(recipe.collect)):
-                    say(f"[yellow]examples: {plain(sentence)}[/]")
+                    say(f"[yellow]examples: {escaped(sentence)}[/]")
             sizes = recipe.fine_tune.options.get("dimensions", ()) if recipe.fine_tune else ()
             known = [*labels, *map(str, sizes)]
             check_label_metrics(recipe.examples.task, recipe.evaluate.at_least, known)

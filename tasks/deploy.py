@@ -18,7 +18,7 @@ from deploy import live, repository, triton_server
 from deploy.errors import TritonError
 from model_code.config.strict import Config
 from tasks.contract.artifact import Artifact, Manifest
-from tasks.contract.console import plain
+from tasks.contract.console import escaped
 from tasks.contract.errors import ParityError, ServerError
 from tasks.contract.run import Run
 from tasks.contract.stage import stage
@@ -161,7 +161,7 @@ def _go_on(
             wrong = str(error)
     if wrong is None:
         return comparison
-    workspace.say(plain(f"{name} version {version}: {wrong}; built again from the verified export"))
+    workspace.say(escaped(f"{name} version {version}: {wrong}; built again from the verified export"))
     live.rebuild(server, name, version, **onnx_files(onnx))
     comparison = difference(name, server, questions)
     if found := _disagreement(comparison, config):

@@ -16,7 +16,7 @@ from corpus.examples.written_examples import read_split, task_of
 from deploy.repository import fault_of_name
 from model_code.config.strict import Config
 from tasks.contract.artifact import Artifact, Manifest, sha256_file
-from tasks.contract.console import plain, say
+from tasks.contract.console import escaped, say
 from tasks.contract.errors import GateRefused
 from tasks.contract.run import Run
 from tasks.contract.stage import stage
@@ -91,7 +91,7 @@ def still_registered(manifest: Manifest, config: RegisterConfig, run: Run) -> bo
     if manifest.external["alias"] == CHAMPION and (champion is None or champion.version != number):
         return False
     if differs := what_differs(REGISTERED, found, manifest, run.store):
-        say(f"[yellow]register: {plain(differs)}[/]")
+        say(f"[yellow]register: {escaped(differs)}[/]")
     return not differs
 
 

@@ -45,10 +45,10 @@ class _Terminal:
     """The person who watches the run."""
 
     def say(self, message: str) -> None:
-        console.say(f"  {console.plain(message)}")
+        console.say(f"  {console.escaped(message)}")
 
     def warn(self, message: str) -> None:
-        console.say(f"  [yellow]{console.plain(message)}[/]")
+        console.say(f"  [yellow]{console.escaped(message)}[/]")
 
     def progress(self, what: str) -> AbstractContextManager[console.Advance]:
         return console.progress("collect", what, None)
@@ -182,7 +182,7 @@ def locked(places: Iterable[KeptSource]) -> Iterator[None]:
             store = Store(place.home)
             with store.lock("collected", place.name, blocking=False) as free:
                 if not free:
-                    name = console.plain(place.source.name)
+                    name = console.escaped(place.source.name)
                     console.say(f"collect: another run is reading {name}; waiting for it")
             stack.enter_context(store.lock("collected", place.name))
         yield

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from model_code.parent_death_signal import die_with_parent
-from tasks.contract.console import plain
+from tasks.contract.console import escaped
 from tasks.contract.errors import StageError
 from tasks.contract.workspace import Workspace
 
@@ -75,7 +75,7 @@ def run_child(
                 elif event.get("event") == "resumed":
                     workspace.say(f"goes on from the checkpoint of step {event['step']} of {event['total']}")
                 elif event.get("event") == "trouble":
-                    workspace.say(f"[yellow]{plain(event['message'])}[/]")
+                    workspace.say(f"[yellow]{escaped(event['message'])}[/]")
                 elif event.get("event") == "error":
                     raise StageError(f"{workspace.stage}: {event['message']}")
                 elif event.get("event") == "done":

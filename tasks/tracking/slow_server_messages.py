@@ -54,7 +54,7 @@ def say_attempts(server: str) -> None:
 @contextmanager
 def said(what: str) -> Iterator[None]:
     """Say what is waited for when the block takes longer than ten seconds."""
-    words = f"  [yellow]waiting for {console.plain(what)}[/]"
+    words = f"  [yellow]waiting for {console.escaped(what)}[/]"
     timer = threading.Timer(SECONDS_BETWEEN_WORDS, console.console.print, [words])
     timer.daemon = True
     timer.start()
