@@ -24,7 +24,7 @@ from flows.environment import Ports, port_variable
 from flows.home import FOLDERS
 from flows.recipe import Recipe, load_recipe
 from flows.stages import STAGES
-from tasks.tracking import door
+from tasks.tracking import auth_middleware
 from tasks.validate import ValidateConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -249,7 +249,7 @@ def test_the_page_about_security_names_what_demands_a_key() -> None:
     header = next(iter(access.grpc_headers("")))
     assert header in section
     assert f'"{access.HEADER}: %s"' in section
-    assert f"`{door.USER}`" in page
+    assert f"`{auth_middleware.USER}`" in page
 
 
 def test_the_readme_is_short() -> None:

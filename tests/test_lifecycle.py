@@ -25,7 +25,7 @@ from deploy.client import ask
 from deploy.errors import TritonError
 from flows.login import client_environment
 from flows.stages import STAGES
-from tasks.tracking.door import basic
+from tasks.tracking.auth_middleware import basic
 from tests.topics import kill_stub, logged_runs, registry, served_version, versions
 
 
