@@ -134,18 +134,18 @@ def _check_own_tokenizer(recipe: Recipe, fetch: bool) -> TokenizeConfig:
     if not named:
         return recipe.tokenize
     folder = folder_of(named, "tokenize.pretrained", store, fetch=fetch)
-    found = recipe.tokenize.model_copy(update={"pretrained": folder or ""})
+    config = recipe.tokenize.model_copy(update={"pretrained": folder or ""})
     if folder:
         from corpus.tokenizing import pretrained
 
         try:
-            if found.family == "own":
+            if config.family == "own":
                 pretrained.around_own(*pretrained.load_own(folder), folder)
             else:
-                pretrained.load(found)
+                pretrained.load(config)
         except CorpusError as error:
             raise RecipeError(str(error)) from error
-    return found
+    return config
 
 
 def _check_tokenizer(recipe: Recipe, collected: CollectConfig) -> None:

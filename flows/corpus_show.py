@@ -156,8 +156,8 @@ def _kept(row: ShownDocument, selection: Selection) -> RenderableType:
 
 def _dropped(row: ShownDocument, limits: _Limits, selection: Selection) -> RenderableType:
     reason = Text(f"dropped by {row['filter']}", style="bold red")
-    found = Text(f"{_visible(str(row['value']))}{limits.of(row)}", style="red")
-    return Group(Text.assemble(reason, ": ", found), *_document(row, selection))
+    value = Text(f"{_visible(str(row['value']))}{limits.of(row)}", style="red")
+    return Group(Text.assemble(reason, ": ", value), *_document(row, selection))
 
 
 def _document(row: ShownDocument, selection: Selection) -> list[Text]:

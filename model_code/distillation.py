@@ -146,8 +146,8 @@ def _answered(
 
 
 def _logits(task: TaskType, model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    found: torch.Tensor = task.logits(model, tensors)  # type: ignore[attr-defined]
-    return found
+    logits: torch.Tensor = task.logits(model, tensors)  # type: ignore[attr-defined]
+    return logits
 
 
 def _text(tokenizer: Tokenizer) -> str:

@@ -130,12 +130,12 @@ def _compare(model: Path, folder: Path, texts: Sequence[str], max_length: int) -
                 expected = reference(
                     input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)
                 ).logits.numpy()
-            found = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+            actual = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
             yield {
                 "batch": len(ids),
                 "length": ids.shape[1],
-                "max_abs_difference": float(np.abs(expected - found).max()),
-                "same_labels": bool((expected.argmax(1) == found.argmax(1)).all()),
+                "max_abs_difference": float(np.abs(expected - actual).max()),
+                "same_labels": bool((expected.argmax(1) == actual.argmax(1)).all()),
             }
 
 

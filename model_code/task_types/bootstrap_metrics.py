@@ -36,8 +36,8 @@ def macro_f1(true: Any, said: Any) -> Resampled:
     def figure(counts: np.ndarray) -> np.ndarray:
         of_labels = counts @ given
         f1 = 2 * (counts @ right) / np.maximum(1, of_labels)
-        found = f1.sum(axis=1) / np.maximum(1, (of_labels > 0).sum(axis=1))
-        return np.asarray(found * occurring / labels)
+        macro = f1.sum(axis=1) / np.maximum(1, (of_labels > 0).sum(axis=1))
+        return np.asarray(macro * occurring / labels)
 
     return figure
 

@@ -136,19 +136,19 @@ def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
 
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
     """Cross-entropy of the labels, weighted and smoothed as the settings say."""
-    found = logits(model, tensors)
-    return {"label": choice(found, tensors["targets"], settings)}
+    said = logits(model, tensors)
+    return {"label": choice(said, tensors["targets"], settings)}
 
 
 def predict(
     model: Any, data: LabelledTexts, runtime: Runtime, batch_size: int, settings: Settings
 ) -> list[str]:
     """The most probable label of each text."""
-    found = np.zeros(len(data.ids), np.int64)
+    numbers = np.zeros(len(data.ids), np.int64)
     said = outputs(lambda batch: logits(model, batch.tensors).argmax(-1), model, data, runtime, batch_size)
     for items, labels in said:
-        found[items] = labels.cpu().numpy()
-    return [settings.labels[i] for i in found]
+        numbers[items] = labels.cpu().numpy()
+    return [settings.labels[i] for i in numbers]
 
 
 def figures(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> dict[str, float]:

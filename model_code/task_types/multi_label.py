@@ -113,24 +113,24 @@ def encode(
 def label_logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Logits of the labels, float32 [B, labels]."""
     out = model(**inputs_of(model, tensors))
-    found: torch.Tensor = out.logits.float()
-    return found
+    of_labels: torch.Tensor = out.logits.float()
+    return of_labels
 
 
 def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Logits of the absence and the presence of each label, float32 [B x labels, 2]: a softmax of two."""
-    found = label_logits(model, tensors).flatten()
-    return torch.stack([torch.zeros_like(found), found], dim=-1)
+    present = label_logits(model, tensors).flatten()
+    return torch.stack([torch.zeros_like(present), present], dim=-1)
 
 
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
     """Binary cross-entropy of every label of every text, smoothed; weights are for labels that are there."""
-    found, smoothing = label_logits(model, tensors), settings.label_smoothing
-    present, weights = tensors["targets"] > 0, label_weights(settings, found.device)
+    said, smoothing = label_logits(model, tensors), settings.label_smoothing
+    present, weights = tensors["targets"] > 0, label_weights(settings, said.device)
     targets = tensors["targets"] * (1 - smoothing) + smoothing / 2
-    losses = binary_cross_entropy_with_logits(found, targets, reduction="none")
+    losses = binary_cross_entropy_with_logits(said, targets, reduction="none")
     loss = (losses if weights is None else torch.where(present, losses * weights, losses)).sum()
-    hits = ((found > 0) == present).sum()
+    hits = ((said > 0) == present).sum()
     return {"label": Score(loss, torch.zeros_like(loss), hits)}
 
 
@@ -138,10 +138,10 @@ def predict(
     model: Any, data: MultiLabelTexts, runtime: Runtime, batch_size: int, settings: Settings
 ) -> list[ScoredLabels]:
     """The labels that are probable enough, and the probabilities of all."""
-    found = np.zeros((len(data.ids), len(settings.labels)), np.float32)
+    probabilities = np.zeros((len(data.ids), len(settings.labels)), np.float32)
     for items, said in outputs(lambda b: label_logits(model, b.tensors), model, data, runtime, batch_size):
-        found[items] = said.sigmoid().cpu().numpy()
-    return _answers(found, settings, settings.options.threshold)
+        probabilities[items] = said.sigmoid().cpu().numpy()
+    return _answers(probabilities, settings, settings.options.threshold)
 
 
 def figures(
@@ -225,14 +225,14 @@ def _indicators(rows: Sequence[Mapping[str, Any]], settings: Settings) -> np.nda
     Raises TrainingError for a label that no training example has.
     """
     index = {label: i for i, label in enumerate(settings.labels)}
-    found = np.zeros((len(rows), len(index)), np.float32)
+    indicators = np.zeros((len(rows), len(index)), np.float32)
     for row, having in enumerate(rows):
         if unknown := [label for label in having["labels"] if label not in index]:
             raise TrainingError(
                 f"example {having.get('id', '?')} has the label {unknown[0]!r}, which no training example has"
             )
-        found[row, [index[label] for label in having["labels"]]] = 1
-    return found
+        indicators[row, [index[label] for label in having["labels"]]] = 1
+    return indicators
 
 
 def _judged(predictions: Sequence[ScoredLabels], settings: Settings) -> list[ScoredLabels]:

@@ -173,10 +173,10 @@ def likelihoods(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor
 
 
 def _all_likelihoods(model: Any, data: PreferencePairs, runtime: Runtime, batch_size: int) -> np.ndarray:
-    found = np.zeros_like(data.reference)
+    sums = np.zeros_like(data.reference)
     for items, said in outputs(lambda b: likelihoods(model, b.tensors), model, data, runtime, batch_size):
-        found[items] = said.cpu().numpy()
-    return found
+        sums[items] = said.cpu().numpy()
+    return sums
 
 
 def predict(

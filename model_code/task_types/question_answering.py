@@ -281,11 +281,11 @@ def resampled(examples: Sequence[Example], predictions: Sequence[Answer], settin
 
 def _agreements(examples: Sequence[Example], predictions: Sequence[Answer]) -> list[tuple[float, float]]:
     """Of each example the exact match and the F1 with the answer where each is best."""
-    found = []
+    agreements = []
     for example, said in zip(examples, predictions, strict=True):
         pairs = [_agreement(answer["text"], said["text"]) for answer in example["answers"] or [NONE]]
-        found.append((max(exact for exact, _ in pairs), max(f1 for _, f1 in pairs)))
-    return found
+        agreements.append((max(exact for exact, _ in pairs), max(f1 for _, f1 in pairs)))
+    return agreements
 
 
 def normalized(text: str) -> str:

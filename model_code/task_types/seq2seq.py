@@ -277,8 +277,11 @@ def rouge(references: Sequence[str], written: Sequence[str]) -> dict[str, list[f
     kinds = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
     scorer = RougeScorer(list(kinds.values()), tokenizer=_RougeTokenizer())
     pairs = zip(map(composed, references), map(composed, written), strict=True)
-    found = [scorer.score(*pair) for pair in pairs]
-    return {name: [100 * float(figures[kind].fmeasure) for figures in found] for name, kind in kinds.items()}
+    scores_of_pairs = [scorer.score(*pair) for pair in pairs]
+    return {
+        name: [100 * float(figures[kind].fmeasure) for figures in scores_of_pairs]
+        for name, kind in kinds.items()
+    }
 
 
 def resampled(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> Resampled:
