@@ -103,13 +103,13 @@ class TaskType(Protocol):
     the figure of `figures` by which the best epoch is chosen, or is `loss` (the lowest on validation).
     Options is a frozen dataclass with defaults: what only this task needs to be told.
 
-    A module may also have `resampled` (bootstrap_metrics.py), which gives the gate its intervals quickly;
-    FILES, the texts to write beside its model by file name, such as a chat template; COMPARES_EXAMPLES where
-    the loss of an example depends on the others of its batch, so that privacy, which bounds what each example
-    does alone, is refused; and `check(settings, positions)`, which raises TrainingError for settings that
-    can't be used, before anything is trained (`positions` of the model, None where they have no end or are
-    not known); `begun(model, data, runtime, batch_size)`, which adds to encoded examples what the model finds
-    of them before its first step; KEEPS_REFERENCE where what is saved holds the model that it began as;
+    A module may also have `resampled` (bootstrap_metrics.py), for quick intervals of the gate; FILES, the
+    texts to write beside its model by file name, such as a chat template; COMPARES_EXAMPLES where the loss of
+    an example depends on the others of its batch, so that privacy, which bounds what each example does alone,
+    is refused; and `check(settings, positions)`, which raises TrainingError for settings that can't be used,
+    before anything is trained (`positions` of the model, None where they have no end or are not known);
+    `begun(model, data, runtime, batch_size)`, which adds to encoded examples what the model finds of them
+    before its first step; KEEPS_REFERENCE where what is saved holds the model that it began as;
     OUR_OWN, options for a model that was pretrained here where these are others than for public checkpoints;
     `options_in(folder)`, the options that a checkpoint's folder itself tells, where a recipe does not; and
     `files(model, settings, source)`, texts to write beside the model that began with the folder `source`.
