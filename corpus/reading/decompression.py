@@ -26,7 +26,7 @@ _PADDING = b"\0\r\n"
 _ZSTD_BYTES = 1 << 11
 
 
-class _Member(Protocol):
+class _Decompressor(Protocol):
     """One compressed member, as `bz2.BZ2Decompressor` and `lzma.LZMADecompressor` read it."""
 
     @property
@@ -99,7 +99,7 @@ class _Compression(NamedTuple):
 
     name: str
     marks: tuple[bytes, ...]
-    new: Callable[[], _Member]
+    new: Callable[[], _Decompressor]
 
 
 class _Joined(io.RawIOBase):
