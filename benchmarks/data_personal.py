@@ -23,7 +23,8 @@ from benchmarks import data_documents
 from benchmarks.bench import ROUNDS, Result, around, machine, run
 from corpus.cleaning.config import PersonalDataConfig
 from corpus.cleaning.personal_data.masking import find, mask
-from tests.corpus.cleaning.personal_data.planted import Label, Language, Score, planted_documents, score
+from tests.corpus.cleaning.personal_data.planted import Label, Language, planted_documents
+from tests.corpus.cleaning.personal_data.planted_score import Score, score
 
 BAR = 1.0
 # What recall and precision have to reach: over all kinds, and for each.

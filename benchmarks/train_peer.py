@@ -29,7 +29,7 @@ from model_code.config.pretraining import PretrainConfig
 from model_code.config.strict import settings_from
 from model_code.data.batches import Rows
 from model_code.data.noise import Noise
-from model_code.data.shards import Split, open_split
+from model_code.data.shards import TokenSplit, open_split
 from model_code.data.vocabulary import vocabulary_of
 from model_code.held_out import evaluate
 from model_code.job import Job
@@ -76,13 +76,13 @@ def train(job: Job, peer: Mapping[str, Any]) -> TrainingMeasured:
     return TrainingMeasured(tokens, clock.times[-1] - clock.times[0], loss)
 
 
-def slices(split: Split, length: int) -> list[TensorExample]:
+def slices(split: TokenSplit, length: int) -> list[TensorExample]:
     """The corpus cut every `length` tokens, wherever documents end."""
     rows = torch.from_numpy(split.ids[: len(split.ids) // length * length].astype("int64")).view(-1, length)
     return [{"input_ids": row, "labels": row} for row in rows]
 
 
-def pieces(split: Split, length: int) -> list[TensorExample]:
+def pieces(split: TokenSplit, length: int) -> list[TensorExample]:
     """Each document alone, the longer ones in pieces of `length` tokens, so that no token is lost."""
     documents = (
         torch.from_numpy(split.ids[begin:end].astype("int64"))

@@ -104,15 +104,15 @@ def literals(values: Iterable[str]) -> str:
 
 def share(name: str, what: str, predicate: str, most: float, advice: str, table: str = "documents") -> Rule:
     """The rule that at most this share of the documents fulfils a predicate on a row of `table`."""
-    found = f"count_if({predicate})"
+    counted = f"count_if({predicate})"
     if table != "documents":
-        found = f"(SELECT {found} FROM {table})"
+        counted = f"(SELECT {counted} FROM {table})"
     return Rule(
         name,
         f"share of documents {what}",
         maximum=most,
         advice=advice,
-        aggregate=f"{found} / count(*)",
+        aggregate=f"{counted} / count(*)",
         failing=predicate,
         table=table,
     )

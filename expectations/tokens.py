@@ -44,7 +44,7 @@ class TokenDemands(Demands):
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class TokenizerIds:
     """What a tokenizer puts around every text, and its other ids that matter.
 
     `before` and `after` are the ids of the special tokens at both ends of a document; `unknown` is None
@@ -57,7 +57,7 @@ class Frame:
     vocabulary: int
 
 
-def read_frame(tokenizer: Path) -> Frame:
+def read_tokenizer_ids(tokenizer: Path) -> TokenizerIds:
     """Find out from `tokenizer.json` how it frames a text.
 
     Raises:
@@ -75,7 +75,9 @@ def read_frame(tokenizer: Path) -> Frame:
     model = json.loads(text)["model"]
     unknown = model.get("unk_token")
     unknown = model.get("unk_id") if unknown is None else loaded.token_to_id(unknown)
-    return Frame(tuple(framed[:start]), tuple(framed[start + len(plain) :]), unknown, loaded.get_vocab_size())
+    return TokenizerIds(
+        tuple(framed[:start]), tuple(framed[start + len(plain) :]), unknown, loaded.get_vocab_size()
+    )
 
 
 @dataclass(slots=True)
@@ -113,34 +115,34 @@ def open_shard(directory: Path, split: str) -> tuple[Any, Any]:
     )
 
 
-def count_shard(tokens: Any, offsets: Any, frame: Frame) -> ShardFigures:
+def count_shard(tokens: Any, offsets: Any, tokenizer: TokenizerIds) -> ShardFigures:
     """Look at all tokens and all document boundaries of a split.
 
     Args:
         tokens: unsigned integers[n], the ids of all documents one after the other.
         offsets: integers[documents + 1], where each document starts, and the end of the last one.
-        frame: of the tokenizer that wrote them.
+        tokenizer: the one that wrote them.
     """
     import numpy as np
 
     figures = ShardFigures(tokens=len(tokens), documents=max(0, len(offsets) - 1))
     for start in range(0, len(tokens), STRETCH):
         stretch = np.asarray(tokens[start : start + STRETCH])
-        figures.foreign_ids += int(np.count_nonzero(stretch >= frame.vocabulary))
-        if frame.unknown is not None:
-            figures.unknown += int(np.count_nonzero(stretch == frame.unknown))
+        figures.foreign_ids += int(np.count_nonzero(stretch >= tokenizer.vocabulary))
+        if tokenizer.unknown is not None:
+            figures.unknown += int(np.count_nonzero(stretch == tokenizer.unknown))
     if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(tokens):
         figures.broken_boundaries += 1
-    around = len(frame.before) + len(frame.after)
+    around = len(tokenizer.before) + len(tokenizer.after)
     for first in range(0, figures.documents, STRETCH):
         edges = np.asarray(offsets[first : first + STRETCH + 1], dtype=np.int64)
         starts, ends = edges[:-1], edges[1:]
         figures.broken_boundaries += int(np.count_nonzero(ends <= starts))
         sound = (starts >= 0) & (starts + around <= ends) & (ends <= len(tokens))
         framed = sound.copy()
-        for place, id in enumerate(frame.before):
+        for place, id in enumerate(tokenizer.before):
             framed[sound] &= tokens[starts[sound] + place] == id
-        for place, id in enumerate(reversed(frame.after), start=1):
+        for place, id in enumerate(reversed(tokenizer.after), start=1):
             framed[sound] &= tokens[ends[sound] - place] == id
         figures.unframed += len(starts) - int(np.count_nonzero(framed))
     return figures

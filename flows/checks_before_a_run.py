@@ -15,7 +15,7 @@ from flows import environment
 from flows.recipe import Recipe
 from tasks.checkpoints.start import Known, folder_of, known_start
 from tasks.collect import CollectConfig
-from tasks.contract.console import plain, say
+from tasks.contract.console import escaped, say
 from tasks.contract.errors import CorpusError, RecipeError
 from tasks.contract.store import Store
 from tasks.examples import FilesExamples, read_examples
@@ -51,7 +51,7 @@ def check(recipe: Recipe, skipped: Collection[str] = (), *, fetch: bool = True) 
             labels = read_examples(recipe.examples).labels
             if recipe.collect and "collect" not in skipped:
                 for sentence in also_collected(recipe.examples, _collected_here(recipe.collect)):
-                    say(f"[yellow]examples: {plain(sentence)}[/]")
+                    say(f"[yellow]examples: {escaped(sentence)}[/]")
             sizes = recipe.fine_tune.options.get("dimensions", ()) if recipe.fine_tune else ()
             known = [*labels, *map(str, sizes)]
             check_label_metrics(recipe.examples.task, recipe.evaluate.at_least, known)
@@ -134,18 +134,18 @@ def _check_own_tokenizer(recipe: Recipe, fetch: bool) -> TokenizeConfig:
     if not named:
         return recipe.tokenize
     folder = folder_of(named, "tokenize.pretrained", store, fetch=fetch)
-    found = recipe.tokenize.model_copy(update={"pretrained": folder or ""})
+    config = recipe.tokenize.model_copy(update={"pretrained": folder or ""})
     if folder:
         from corpus.tokenizing import pretrained
 
         try:
-            if found.family == "own":
+            if config.family == "own":
                 pretrained.around_own(*pretrained.load_own(folder), folder)
             else:
-                pretrained.load(found)
+                pretrained.load(config)
         except CorpusError as error:
             raise RecipeError(str(error)) from error
-    return found
+    return config
 
 
 def _check_tokenizer(recipe: Recipe, collected: CollectConfig) -> None:

@@ -39,7 +39,7 @@ def corpus_bars(report: Mapping[str, Any]) -> list[Bars]:
     Figures that it lacks, and those that are all zero, are left out.
     """
     sources = {row["source"]: row["kept"] for row in report.get("mixing", [])}
-    found = [
+    charts = [
         largest("languages of the kept documents", report.get("languages", {})),
         _lengths(**report.get("lengths", {"collected": {}, "kept": {}})),
         by_size("documents in a cluster of duplicates", report.get("duplicate_clusters", {})),
@@ -47,7 +47,7 @@ def corpus_bars(report: Mapping[str, Any]) -> list[Bars]:
         largest("masked personal data", report.get("personal_data", {})),
         largest("words of the word lists in kept documents", report.get("word_lists", {}).get("kept", {})),
     ]
-    return [bars for bars in found if any(height for _, height in bars.heights)]
+    return [bars for bars in charts if any(height for _, height in bars.heights)]
 
 
 def _lengths(collected: Mapping[str, int], kept: Mapping[str, int]) -> Bars:

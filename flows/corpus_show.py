@@ -47,7 +47,7 @@ class Selection:
     characters: int = 800
 
 
-class _Page(NamedTuple):
+class _Listing(NamedTuple):
     """Some documents, and how many there are on all pages."""
 
     rows: Sequence[ShownDocument] = ()
@@ -66,7 +66,7 @@ def show(corpus: LastCorpus, selection: Selection, console: Console) -> None:
     _check_filter(corpus, selection.dropped)
     limits = _Limits(corpus.config)
     left: list[RenderableType | None]
-    kept, dropped = _Page(), _Page()
+    kept, dropped = _Listing(), _Listing()
     if not selection.kept_only:
         dropped = _page(corpus, "dropped", selection)
     if selection.dropped in DUPLICATES:
@@ -93,7 +93,7 @@ def _check_filter(corpus: LastCorpus, name: str | None) -> None:
         raise RecipeError(f"corpus show: {name!r} {nothing}; these dropped something: {listed or 'none'}")
 
 
-def _page(corpus: LastCorpus, folder: str, selection: Selection) -> _Page:
+def _page(corpus: LastCorpus, folder: str, selection: Selection) -> _Listing:
     demands = {
         "source": "source = $source",
         "language": "language = $language",
@@ -112,7 +112,7 @@ def _page(corpus: LastCorpus, folder: str, selection: Selection) -> _Page:
     # Texts are read for one page of documents, not for all that are put in order.
     wanted = query(f"SELECT id, uri {chosen} {order} {place}", asked)
     found = {(row["id"], row["uri"]): row for row in _by_id(corpus, folder, [row["id"] for row in wanted])}
-    return _Page([found[row["id"], row["uri"]] for row in wanted], total)
+    return _Listing([found[row["id"], row["uri"]] for row in wanted], total)
 
 
 def _by_id(corpus: LastCorpus, folder: str, ids: Sequence[str]) -> list[ShownDocument]:
@@ -156,8 +156,8 @@ def _kept(row: ShownDocument, selection: Selection) -> RenderableType:
 
 def _dropped(row: ShownDocument, limits: _Limits, selection: Selection) -> RenderableType:
     reason = Text(f"dropped by {row['filter']}", style="bold red")
-    found = Text(f"{_visible(str(row['value']))}{limits.of(row)}", style="red")
-    return Group(Text.assemble(reason, ": ", found), *_document(row, selection))
+    value = Text(f"{_visible(str(row['value']))}{limits.of(row)}", style="red")
+    return Group(Text.assemble(reason, ": ", value), *_document(row, selection))
 
 
 def _document(row: ShownDocument, selection: Selection) -> list[Text]:

@@ -34,11 +34,11 @@ def _collection(corpus: LastCorpus) -> list[Bars]:
     if corpus.collected is None:
         return []
     skipped = str(corpus.collected / "skipped.parquet")
-    found = [
+    charts = [
         largest("encodings of the collected documents", _counted("encoding", corpus.collected / "documents")),
         largest("records that were left out", _counted("reason", skipped)),
     ]
-    return [bars for bars in found if bars.heights]
+    return [bars for bars in charts if bars.heights]
 
 
 def _counted(column: str, files: Path | str) -> dict[str | None, int]:

@@ -45,7 +45,7 @@ def restore_and_report(triton_home: Path) -> None:
     from tasks.deployment import deployed
 
     for line in deployed.restore(server, Store(triton_home.parent)):
-        console.say(f"[yellow]{console.plain(line)}[/]")
+        console.say(f"[yellow]{console.escaped(line)}[/]")
 
 
 def _fault(name: str, version: int | None, http_port: int) -> str | None:

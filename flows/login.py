@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from deploy.processes import LOOPBACK
 from tasks.contract.errors import ServerError
-from tasks.tracking import door
+from tasks.tracking import auth_middleware
 
 ON_VARIABLE, HOSTS_VARIABLE = "TEXTMILL_LOGIN", "TEXTMILL_HOSTS"
 
@@ -54,13 +54,13 @@ def make_key(home: Path) -> None:
 
 
 def header(home: Path) -> dict[str, str]:
-    """The header that opens the door of a home's servers."""
+    """The header that logs in at a home's servers."""
     secret = login_key(home)
-    return {"Authorization": door.basic(secret)} if secret else {}
+    return {"Authorization": auth_middleware.basic(secret)} if secret else {}
 
 
 def server_environment(server: str, home: Path, port: int) -> dict[str, str]:
-    """What the door of a server is told, and what the server is told about itself.
+    """What the middleware of a server is told, and what the server is told about itself.
 
     Raises ServerError for a wrong value of TEXTMILL_LOGIN.
     """
@@ -68,8 +68,8 @@ def server_environment(server: str, home: Path, port: int) -> dict[str, str]:
     hosts += [host.strip() for host in os.environ.get(HOSTS_VARIABLE, "").split(",") if host.strip()]
     origins = ",".join(f"{scheme}://{host}" for host in hosts for scheme in ("http", "https"))
     told = {
-        door.HOSTS_VARIABLE: ",".join(hosts),
-        door.KEY_FILE_VARIABLE: str(key_file(home)) if is_on() else "",
+        auth_middleware.HOSTS_VARIABLE: ",".join(hosts),
+        auth_middleware.KEY_FILE_VARIABLE: str(key_file(home)) if is_on() else "",
     }
     if server == "mlflow":
         return told | {
@@ -90,10 +90,10 @@ def client_environment(server: str, home: Path) -> dict[str, str]:
     if secret is None:
         return {}
     if server == "mlflow":
-        return {"MLFLOW_TRACKING_USERNAME": door.USER, "MLFLOW_TRACKING_PASSWORD": secret}
+        return {"MLFLOW_TRACKING_USERNAME": auth_middleware.USER, "MLFLOW_TRACKING_PASSWORD": secret}
     # Only some of Prefect's WebSocket clients send the first, all of them send the second.
     return {
-        "PREFECT_API_AUTH_STRING": f"{door.USER}:{secret}",
+        "PREFECT_API_AUTH_STRING": f"{auth_middleware.USER}:{secret}",
         "PREFECT_CLIENT_CUSTOM_HEADERS": json.dumps(_custom_headers() | header(home)),
     }
 
@@ -106,7 +106,7 @@ def link(page: str, home: Path) -> str:
     scheme, _, rest = page.partition("://")
     host, slash, path = rest.partition("/")
     target = f"?next={quote(slash + path, safe='/')}" if path else ""
-    return f"{scheme}://{door.USER}:{secret}@{host}{door.LOGIN_PAGE}{target}"
+    return f"{scheme}://{auth_middleware.USER}:{secret}@{host}{auth_middleware.LOGIN_PAGE}{target}"
 
 
 def _custom_headers() -> dict[str, str]:

@@ -195,14 +195,14 @@ def _figures(
     metric = evaluation.get("metric", "")
     name = metric.replace("_", " ")
     baselines = [scores[metric] for scores in evaluation.get("baselines", {}).values()]
-    found = {
+    values = {
         "documents kept": manifests["clean"].counts.get("kept") if "clean" in manifests else None,
         "held-out perplexity": pretrained.get("perplexity"),
         "accuracy": evaluation.get("model", {}).get("accuracy"),
         name: evaluation.get("model", {}).get(metric),
         f"{name} of the best baseline": max(baselines, default=None),
     }
-    figures = [(name, format_number(value)) for name, value in found.items() if value is not None]
+    figures = [(name, format_number(value)) for name, value in values.items() if value is not None]
     if "onnx_bytes" in parity:
         figures.append(("ONNX model", format_size(parity["onnx_bytes"])))
     return figures
@@ -246,13 +246,13 @@ def data_docs(record: RunRecord, store: Store) -> dict[str, Path]:
 def _checkpoints(record: RunRecord, store: Store) -> list[dict[str, Any]]:
     """The verdict of each checkpoint that was reached, and the way from the report to its Data Docs."""
     here = store.home / "runs" / record.id
-    found = []
+    checkpoints = []
     for stage, page in data_docs(record, store).items():
         with suppress(OSError, ValueError):
             rules = json.loads((page.parents[1] / "validation.json").read_text(encoding="utf-8"))
             docs = Path(os.path.relpath(page, here)).as_posix()
-            found.append({"name": stage.removeprefix("validate_"), "rules": rules, "docs": docs})
-    return found
+            checkpoints.append({"name": stage.removeprefix("validate_"), "rules": rules, "docs": docs})
+    return checkpoints
 
 
 def _loss_curve(history: list[dict[str, Any]], final: float | None) -> Chart | None:

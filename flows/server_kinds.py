@@ -101,7 +101,7 @@ class Server(ABC):
 
 
 class PageServer(Server):
-    """Prefect or MLflow: a Python module behind our door, remembered in `<home>/servers/<name>.json`."""
+    """Prefect or MLflow: a Python module behind our log-in, remembered in `<home>/servers/<name>.json`."""
 
     @abstractmethod
     def arguments(self, address: list[str], home: Path) -> list[str]:
@@ -180,7 +180,7 @@ class Prefect(PageServer):
     version_page = "/api/admin/version"
 
     def arguments(self, address: list[str], home: Path) -> list[str]:
-        # What `prefect server start` does, with the door in front: that command serves no other app.
+        # What `prefect server start` does, with the log-in in front: that command serves no other app.
         app = "tasks.tracking.server_apps:prefect"
         return ["uvicorn", "--factory", app, *address, "--log-level", "warning"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from corpus.examples.splits import Split
-from corpus.profiling.column import LONG, Column, Lengths
+from corpus.profiling.column import LONG, Column, WordCounts
 from corpus.profiling.findings import FEWEST, Findings
 from corpus.profiling.guess import Guess
 from corpus.profiling.sample import Sample
@@ -261,7 +261,7 @@ def _column(column: Column, rows: int) -> str:
     return f"{KINDS[column.kind]}, {column.distinct:,} different{gaps}"
 
 
-def _lengths(lengths: Lengths) -> str:
+def _lengths(lengths: WordCounts) -> str:
     if lengths.shortest == lengths.longest:
         return f"{lengths.longest:,} words"
     usual = f"half up to {lengths.median:,}, 95 % up to {lengths.most:,}"

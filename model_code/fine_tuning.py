@@ -22,10 +22,10 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from model_code.adapters import Adapter
-from model_code.comparison import Distillation, RDrop, require_logits, teacher_of
 from model_code.config.fine_tuning import FineTuningRun
 from model_code.config.strict import settings_from
 from model_code.data.vocabulary import load_tokenizer, vocabulary_of
+from model_code.distillation import Distillation, RDrop, require_logits, teacher_of
 from model_code.errors import TrainingError
 from model_code.job import Job, Reporter, fingerprint, main, write_json, write_json_lines
 from model_code.models.architectures import layer_weights

@@ -12,7 +12,7 @@ from torch.distributed.fsdp import FSDPModule
 
 from model_code.data.batches import held_out
 from model_code.data.noise import Noise
-from model_code.data.shards import Split
+from model_code.data.shards import TokenSplit
 from model_code.objectives.objective import Objective
 from model_code.runtime import Runtime
 
@@ -24,7 +24,7 @@ NOISE_SEED = 20_190_524
 def evaluate(
     module: nn.Module,
     objective: Objective,
-    split: Split,
+    split: TokenSplit,
     sequence_length: int,
     batch_size: int,
     runtime: Runtime,

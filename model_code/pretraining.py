@@ -23,7 +23,7 @@ from model_code.cost import peak_flops, require_memory, step_cost
 from model_code.data.ahead import Ahead
 from model_code.data.batches import PackedBatches
 from model_code.data.noise import Noise
-from model_code.data.shards import Split, open_split
+from model_code.data.shards import TokenSplit, open_split
 from model_code.data.vocabulary import (
     Vocabulary,
     load_tokenizer,
@@ -150,7 +150,7 @@ def _chosen(config: PretrainConfig, model: PreTrainedModel) -> dict[str, float |
     return rates | {"layer_weights": float(layer_weights(model))}
 
 
-def _inputs(job: Job, config: PretrainConfig, *splits: Split) -> list[str]:
+def _inputs(job: Job, config: PretrainConfig, *splits: TokenSplit) -> list[str]:
     """Digests of everything that a run reads; a checkpoint of other inputs is not gone on from."""
     tokenizer = hashlib.sha256((job.paths["tokenizer"] / "tokenizer.json").read_bytes()).hexdigest()
     return [*(split.info.sha256 for split in splits), tokenizer, digest_of(config.start_from)]

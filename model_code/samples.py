@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
 
 from model_code.data.frames import frame_of
-from model_code.data.shards import Split, open_split
+from model_code.data.shards import TokenSplit, open_split
 from model_code.data.vocabulary import Vocabulary, load_tokenizer, vocabulary_of
 from model_code.models.checkpoints import load_model
 
@@ -43,7 +43,7 @@ def samples(model_dir: Path, tokens_dir: Path, objective: str, device: torch.dev
         ]
 
 
-def _documents(split: Split, vocabulary: Vocabulary) -> list[list[int]]:
+def _documents(split: TokenSplit, vocabulary: Vocabulary) -> list[list[int]]:
     """Text tokens of evenly spread documents that are long enough for a sample, or of the longest ones."""
     special = set(vocabulary.special().tolist())
     lengths = split.offsets[1:] - split.offsets[:-1]

@@ -55,12 +55,12 @@ def starting_model(
 
 def chosen_values(model: PreTrainedModel, config: FineTuningRun) -> dict[str, float]:
     """The rates and the dropout of the training; what a recipe does not set follows from the checkpoint."""
-    found = {"learning_rate": config.learning_rate, "layer_weights": layer_weights(model)}
+    values = {"learning_rate": config.learning_rate, "layer_weights": layer_weights(model)}
     if config.optimizer == "muon":
-        found["muon_learning_rate"] = config.muon_learning_rate
+        values["muon_learning_rate"] = config.muon_learning_rate
     known = (getattr(model.config, name, None) for name in DROPOUT)
-    found["dropout"] = next((value for value in known if isinstance(value, float)), 0.0)
-    return {name: float(value) for name, value in found.items() if value is not None}
+    values["dropout"] = next((value for value in known if isinstance(value, float)), 0.0)
+    return {name: float(value) for name, value in values.items() if value is not None}
 
 
 def require_family(directory: Path, name: str, task: TaskType) -> None:

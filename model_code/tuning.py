@@ -65,7 +65,7 @@ def find(job: Job, reporter: Reporter) -> dict[str, Any]:
             f"the loss is not a number at step 1 with a learning rate of {LOWEST}; check precision and tokens"
         )
     rate = suggested_rate(curve)
-    found = {
+    suggestions = {
         "sizes": sizes,
         "micro_batch": 0 if per_pass >= config.batch_size else per_pass,
         "curve": curve,
@@ -74,8 +74,8 @@ def find(job: Job, reporter: Reporter) -> dict[str, Any]:
     if config.optimizer == "muon":  # both rates were moved together
         assert config.learning_rate is not None
         assert config.muon_learning_rate is not None
-        found["muon_learning_rate"] = min(1.0, rate * config.muon_learning_rate / config.learning_rate)
-    return found
+        suggestions["muon_learning_rate"] = min(1.0, rate * config.muon_learning_rate / config.learning_rate)
+    return suggestions
 
 
 def _try_sizes(

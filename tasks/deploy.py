@@ -18,7 +18,7 @@ from deploy import live, repository, triton_server
 from deploy.errors import TritonError
 from model_code.config.strict import Config
 from tasks.contract.artifact import Artifact, Manifest
-from tasks.contract.console import plain
+from tasks.contract.console import escaped
 from tasks.contract.errors import ParityError, ServerError
 from tasks.contract.run import Run
 from tasks.contract.stage import stage
@@ -35,7 +35,7 @@ from tasks.deployment.deployed import (
     write_down,
 )
 from tasks.register import registered_version
-from tasks.tracking.registry import CHAMPION, by_alias, client, reachable
+from tasks.tracking.registry import CHAMPION, by_alias, client, move_alias, reachable
 from tasks.tracking.version_files import loaded
 
 TRITON_HOME = "triton"
@@ -86,7 +86,7 @@ def deploy(
     questions = Canaries(texts, expected)
     with workspace.store.lock("endpoint", name):
         comparison = _go_live(server, name, version, onnx, questions, config, workspace)
-        mlflow.set_registered_model_alias(name, CHAMPION, str(version))
+        move_alias(mlflow, name, CHAMPION, version)
     endpoint = {"model": name, "version": version, "onnx": exported.digest}
     (workspace.directory / "endpoint.json").write_text(
         json.dumps(endpoint, indent=2) + "\n", encoding="utf-8"
@@ -161,7 +161,7 @@ def _go_on(
             wrong = str(error)
     if wrong is None:
         return comparison
-    workspace.say(plain(f"{name} version {version}: {wrong}; built again from the verified export"))
+    workspace.say(escaped(f"{name} version {version}: {wrong}; built again from the verified export"))
     live.rebuild(server, name, version, **onnx_files(onnx))
     comparison = difference(name, server, questions)
     if found := _disagreement(comparison, config):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from corpus.examples.written_examples import read_split, test_examples_in_training
 from tasks.contract.artifact import Artifact
-from tasks.contract.console import plain
+from tasks.contract.console import escaped
 from tasks.contract.errors import GateRefused
 from tasks.contract.run import Run
 from tasks.contract.stage import stage
@@ -99,8 +99,8 @@ def _held_out(pretrained: Artifact | None, tokens: Artifact | None, workspace: W
     if pretrained is None or tokens is None:
         return {}
     model, training = workspace.path(pretrained) / "model", workspace.manifest(pretrained).config
-    found = held_out_metrics(model, workspace.path(tokens) / "tokens", "test", training)
-    return {name: found[name] for name in ("loss", "perplexity", "accuracy", "targets")}
+    measured = held_out_metrics(model, workspace.path(tokens) / "tokens", "test", training)
+    return {name: measured[name] for name in ("loss", "perplexity", "accuracy", "targets")}
 
 
 def _baselines(
@@ -254,7 +254,7 @@ def _show(evaluation: dict[str, Any], workspace: Workspace) -> None:
         workspace.table("Per label", ["label", "precision", "recall", "F1", "test examples"], labels)
     elif (workspace.directory / "samples.json").is_file():
         place = workspace.store.place(workspace.stage, workspace.key)
-        workspace.say(f"what it says beside what is right: {plain(str(place / 'samples.json'))}")
+        workspace.say(f"what it says beside what is right: {escaped(str(place / 'samples.json'))}")
     demands = [tuple(demand.values()) for demand in gate["demands"]]
     workspace.table(
         "Gate: " + ("passed" if gate["passed"] else "refused"), ["", "demand", "actual", "met"], demands
@@ -276,9 +276,9 @@ def _show(evaluation: dict[str, Any], workspace: Workspace) -> None:
     for name, difference, found in above:
         workspace.say(f"  {difference:+.3f} over {name}, interval {found}")
     for name, _, why in missing:
-        workspace.say(f"  [yellow]baseline {plain(name)} {plain(why)}[/]")
+        workspace.say(f"  [yellow]baseline {escaped(name)} {escaped(why)}[/]")
     if not gate["passed"]:
-        workspace.say(f"  {plain(reasons(gate))}")
+        workspace.say(f"  {escaped(reasons(gate))}")
 
 
 def require_passed(evaluation: Artifact, run: Run) -> None:

@@ -16,7 +16,7 @@ from corpus.examples.splits import SPLITS, Splits
 from corpus.reading.example_files import digest_of
 from corpus.reading.formats import library_versions
 from tasks.contract.artifact import Artifact
-from tasks.contract.console import plain
+from tasks.contract.console import escaped
 from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
 
@@ -133,12 +133,12 @@ def _show(splits: Splits, counts: CountsBySplit, of_type: CountsBySplit, workspa
     remarks = {remark: count for remark, count in splits.remarks.items() if count}
     if remarks:
         workspace.table("To know", ["what", "how many"], list(remarks.items()))
-        workspace.say(plain("; ".join(f"{count:,} {remark}" for remark, count in remarks.items())))
+        workspace.say(escaped("; ".join(f"{count:,} {remark}" for remark, count in remarks.items())))
     if splits.left_out:
         workspace.table("Labels left out", ["label", "reason"], list(splits.left_out.items()))
         reasons = [f"{label} ({reason})" for label, reason in splits.left_out.items()]
         more = f", and {len(reasons) - 8} more in report.json" if len(reasons) > 8 else ""
-        workspace.say(plain(f"labels left out: {', '.join(reasons[:8])}{more}"))
+        workspace.say(escaped(f"labels left out: {', '.join(reasons[:8])}{more}"))
     shown = splits.examples["train"][:: max(1, sizes["train"] // EXAMPLES_SHOWN)][:EXAMPLES_SHOWN]
     fields = list(dict.fromkeys(name for example in shown for name in example if name != "id"))
     cells = [[example["id"], *(_size(example.get(name, "")) for name in fields)] for example in shown]
@@ -154,7 +154,7 @@ def _totals(what: str, counts: CountsBySplit) -> str:
         return ""
     sizes = [f"{label} ({sum(by_split.values()):,})" for label, by_split in counts.items()]
     more = f", … {len(sizes)} in all" if len(sizes) > MOST_LABELS else ""
-    return plain(f"; {what}: {', '.join(sizes[:MOST_LABELS])}{more}")
+    return escaped(f"; {what}: {', '.join(sizes[:MOST_LABELS])}{more}")
 
 
 def _size(value: object) -> int:

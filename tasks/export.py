@@ -14,7 +14,7 @@ from corpus.examples.written_examples import read_split
 from model_code.config.strict import Config
 from tasks.contract.artifact import Artifact, Manifest
 from tasks.contract.child import run_child
-from tasks.contract.console import plain, say
+from tasks.contract.console import escaped, say
 from tasks.contract.errors import ParityError
 from tasks.contract.run import Run
 from tasks.contract.stage import stage
@@ -42,7 +42,7 @@ def still_in_registry(manifest: Manifest, config: ExportConfig, run: Run) -> boo
     if version is None or str(version.version) != external["version"]:
         return False
     if differs := what_differs(EXPORTED, version, manifest, run.store):
-        say(f"[yellow]export: {plain(differs)}[/]")
+        say(f"[yellow]export: {escaped(differs)}[/]")
     return not differs
 
 
@@ -130,12 +130,12 @@ def _compare(model: Path, folder: Path, texts: Sequence[str], max_length: int) -
                 expected = reference(
                     input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)
                 ).logits.numpy()
-            found = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
+            actual = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
             yield {
                 "batch": len(ids),
                 "length": ids.shape[1],
-                "max_abs_difference": float(np.abs(expected - found).max()),
-                "same_labels": bool((expected.argmax(1) == found.argmax(1)).all()),
+                "max_abs_difference": float(np.abs(expected - actual).max()),
+                "same_labels": bool((expected.argmax(1) == actual.argmax(1)).all()),
             }
 
 

@@ -16,7 +16,7 @@ from model_code.config.fine_tuning import FineTuningConfig
 from model_code.models.folder import parameters_in
 from tasks.checkpoints.start import Start
 from tasks.contract.artifact import Artifact, folder_digest
-from tasks.contract.console import plain
+from tasks.contract.console import escaped
 from tasks.contract.errors import RecipeError
 from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
@@ -134,7 +134,7 @@ def _model_in(start: Artifact | Start, workspace: Workspace) -> Path:
     parameters = parameters_in(start.folder)
     workspace.external["start_from"] = start.name
     workspace.counts["parameters at the start"] = parameters
-    workspace.say(plain(f"from {start.name} ({kind}, {parameters:,} parameters)"))
+    workspace.say(escaped(f"from {start.name} ({kind}, {parameters:,} parameters)"))
     return start.folder
 
 

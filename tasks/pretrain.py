@@ -9,7 +9,7 @@ from model_code.config.pretraining import PretrainConfig
 from tasks.checkpoints.start import Start
 from tasks.contract.artifact import Artifact
 from tasks.contract.child import processes_for, run_child
-from tasks.contract.console import plain
+from tasks.contract.console import escaped
 from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
 from tasks.tracking.live_figures import LiveRun
@@ -66,4 +66,4 @@ def _show(workspace: Workspace) -> None:
     steps = rows[:: max(1, len(rows) // POINTS)][:POINTS] + rows[-1:]
     workspace.table("Loss", ["step", "nats per token"], [(row["step"], row["loss"]) for row in steps])
     place = workspace.store.place(workspace.stage, workspace.key)
-    workspace.say(f"what it makes of text that it has not seen: {plain(str(place / 'samples.json'))}")
+    workspace.say(f"what it makes of text that it has not seen: {escaped(str(place / 'samples.json'))}")

@@ -16,7 +16,7 @@ from corpus.examples.written_examples import read_split, task_of
 from deploy.repository import fault_of_name
 from model_code.config.strict import Config
 from tasks.contract.artifact import Artifact, Manifest, sha256_file
-from tasks.contract.console import plain, say
+from tasks.contract.console import escaped, say
 from tasks.contract.errors import GateRefused
 from tasks.contract.run import Run
 from tasks.contract.stage import stage
@@ -35,6 +35,7 @@ from tasks.tracking.registry import (
     client,
     keep_oldest,
     logged_model,
+    move_alias,
     point_challenger_at_newest,
     reachable,
 )
@@ -90,7 +91,7 @@ def still_registered(manifest: Manifest, config: RegisterConfig, run: Run) -> bo
     if manifest.external["alias"] == CHAMPION and (champion is None or champion.version != number):
         return False
     if differs := what_differs(REGISTERED, found, manifest, run.store):
-        say(f"[yellow]register: {plain(differs)}[/]")
+        say(f"[yellow]register: {escaped(differs)}[/]")
     return not differs
 
 
@@ -153,7 +154,7 @@ def register(
     point_challenger_at_newest(mlflow, config.model)
     alias = CHALLENGER if served else CHAMPION
     if not served:
-        mlflow.set_registered_model_alias(config.model, CHAMPION, str(version.version))
+        move_alias(mlflow, config.model, CHAMPION, version.version)
     mlflow.set_tag(run_id, "textmill.gate", "passed")
     mlflow.set_terminated(run_id, "FINISHED")
     content = {"model": config.model, "digest": model.digest}

@@ -167,11 +167,11 @@ def validate_tokens(
 
 
 def _count_shards(tokens: Path) -> ShardFigures:
-    frame = token_shards.read_frame(tokens / "tokenizer" / "tokenizer.json")
+    tokenizer = token_shards.read_tokenizer_ids(tokens / "tokenizer" / "tokenizer.json")
     counted = ShardFigures()
     for name in token_shards.SPLITS:
         ids, offsets = token_shards.open_shard(tokens / "tokens", name)
-        counted += token_shards.count_shard(ids, offsets, frame)
+        counted += token_shards.count_shard(ids, offsets, tokenizer)
     return counted
 
 

@@ -59,7 +59,7 @@ TOPICS = {
 
 SHARED_HOME = {
     "tests/test_lifecycle.py",
-    "tests/test_doors.py",
+    "tests/test_server_auth.py",
     "tests/tasks/test_register_races.py",
     "tests/tasks/tracking/test_version_files.py",
 }
@@ -81,7 +81,7 @@ SLOW = (
         "tests/test_smoke.py",
         "tests/test_isolated.py",
     ),
-    *("tests/test_doors.py", "tests/model_code/", "tests/benchmarks/", "tests/deploy/", "tests/tasks/"),
+    *("tests/test_server_auth.py", "tests/model_code/", "tests/benchmarks/", "tests/deploy/", "tests/tasks/"),
     *("tests/corpus/cleaning/", "tests/corpus/tokenizing/", "tests/corpus/sources/", "tests/corpus/web/"),
     *("tests/flows/test_servers.py", "tests/flows/test_login.py", "tests/flows/test_cli.py"),
     *("tests/flows/test_crash_watch.py", "tests/flows/test_home.py", "tests/flows/test_environment.py"),

@@ -25,7 +25,7 @@ from flows.home import FOLDERS
 from flows.recipe import Recipe, load_recipe
 from flows.stages import STAGES
 from tasks.fine_tuning.checks import check_against_task
-from tasks.tracking import door
+from tasks.tracking import auth_middleware
 from tasks.validate import ValidateConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -254,7 +254,7 @@ def test_the_page_about_security_names_what_demands_a_key() -> None:
     header = next(iter(access.grpc_headers("")))
     assert header in section
     assert f'"{access.HEADER}: %s"' in section
-    assert f"`{door.USER}`" in page
+    assert f"`{auth_middleware.USER}`" in page
 
 
 def test_the_readme_is_short() -> None:

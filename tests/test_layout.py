@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -42,6 +43,16 @@ BESIDES = {
 HEAVY = {"torch", "transformers", "prefect", "mlflow", "great_expectations", "datasets", "daft", "sklearn"}
 MOST_LINES = 350
 PICKLES = {"pickle", "cloudpickle", "dill", "joblib", "shelve"}
+# Classes and types that several modules have under one name, and why it is one idea in all of them.
+ONE_IDEA = {
+    "Advance": "tells a progress bar how far something has come; the bar itself is of the stages",
+    "Example": "a labelled example by its fields: corpus makes it, task types read it",
+    "Ids": "token ids, in the width that their library has",
+    "Integers": "an array of whole numbers",
+    "Options": "what a recipe may tell a task type: every task type has one by this name",
+    "Span": "where something begins and where it ends",
+    "TritonPythonModel": "Triton looks for this name in every Python model",
+}
 WAYS_TO_CODE = ("torch.load", "trust_remote_code", "allow_pickle=True")
 
 
@@ -91,6 +102,27 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
         raise AssertionError(f"a circle: {' -> '.join(error.args[1])}") from None
 
 
+def _public_types(file: Path) -> set[str]:
+    """The classes and the aliases of types at the top of a file, but for those that only it uses."""
+    names = set()
+    for node in ast.parse(file.read_bytes()).body:
+        match node:
+            case ast.ClassDef(name=name):
+                names.add(name)
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                if not name.isupper():  # no constant
+                    names.add(name)
+    return {name for name in names if name[0].isupper()}
+
+
+def test_a_name_of_a_class_or_type_means_one_thing() -> None:
+    named = Counter(
+        name for package in MAY_IMPORT for file in _files(package) for name in _public_types(file)
+    )
+    shared = {name for name, modules in named.items() if modules > 1}
+    assert shared == set(ONE_IDEA), "give the new one a name that says which it is"
+
+
 @pytest.mark.parametrize("library", RESERVED)
 def test_libraries_stay_where_they_belong(library: str) -> None:
     for package in MAY_IMPORT.keys() - RESERVED[library]:
@@ -123,7 +155,7 @@ def test_the_command_answers_without_loading_a_heavy_library() -> None:
     assert not HEAVY & set(loaded.stdout.split())
 
 
-@pytest.mark.parametrize("package", MAY_IMPORT)
+@pytest.mark.parametrize("package", [*MAY_IMPORT, "benchmarks", "tests"])
 def test_files_stay_readable(package: str) -> None:
     for file in _files(package):
         assert file.read_text(encoding="utf-8").count("\n") <= MOST_LINES, file

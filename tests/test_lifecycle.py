@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pyarrow.parquet as pq
 import pytest
 
@@ -26,8 +25,8 @@ from deploy.client import ask
 from deploy.errors import TritonError
 from flows.login import client_environment
 from flows.stages import STAGES
-from tasks.tracking.door import basic
-from tests.topics import logged_runs, registry, served_version, versions
+from tasks.tracking.auth_middleware import basic
+from tests.topics import kill_stub, logged_runs, registry, served_version, versions
 
 
 def test_a_second_run_finds_everything(mill: Any, recipe: Path, first: dict[str, str]) -> None:
@@ -287,14 +286,6 @@ print(json.dumps(found.to_dict("records")))
     assert (answer["label"], served["version"]) == ("garden", 2)
     assert answer["probabilities"] == pytest.approx(served["probabilities"], abs=1e-5)
     assert sum(answer["probabilities"].values()) == pytest.approx(1)
-
-
-def kill_stub(mill: Any, model: str) -> None:
-    """Kill the process behind a model."""
-    record = json.loads((mill.home / "triton" / "server.json").read_text(encoding="utf-8"))
-    for process in psutil.Process(record["pid"]).children():
-        if f"/{model}/" in " ".join(process.cmdline()):
-            process.kill()
 
 
 def test_what_is_damaged_where_triton_serves_from_is_deployed_again(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import psutil
+
 
 def registry(mill: Any, path: str, **parameters: str) -> Any:
     """What MLflow's REST API answers."""
@@ -39,3 +41,11 @@ def logged_runs(mill: Any, name: str = "run") -> list[dict[str, Any]]:
         for run in found.get("runs", [])
         if run["info"]["run_name"].startswith(f"{name}-")
     ]
+
+
+def kill_stub(mill: Any, model: str) -> None:
+    """Kill the process behind a model."""
+    record = json.loads((mill.home / "triton" / "server.json").read_text(encoding="utf-8"))
+    for process in psutil.Process(record["pid"]).children():
+        if f"/{model}/" in " ".join(process.cmdline()):
+            process.kill()

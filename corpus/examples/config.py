@@ -18,7 +18,7 @@ from model_code.task_types import task_types
 Columns = dict[str, str | int | list[str | int]]
 # Of a label that is learnt from documents, in all, and in validation and test each.
 FEWEST_DOCUMENTS, FEWEST_HELD_OUT = 4, 1
-File = Annotated[str, Field(min_length=1)]
+Location = Annotated[str, Field(min_length=1)]
 FOLDER, LABEL = "folder", "label"  # what `label_from` may be, and the group of its pattern
 
 
@@ -79,7 +79,7 @@ class _Examples(Config):
 class OtherColumns(Config):
     """A file whose columns are called otherwise than those of the training file."""
 
-    path: File = Field(description="File, glob or URL.")
+    path: Location = Field(description="File, glob or URL.")
     columns: Columns = Field(
         min_length=1, description="Its columns by field; those of the other fields are in `examples.columns`."
     )
@@ -89,16 +89,16 @@ class FilesExamples(_Examples):
     """Examples in files; what is not named is made of the training file by the line."""
 
     kind: Literal["files"] = "files"
-    train: File | dict[str, File] = Field(
+    train: Location | dict[str, Location] = Field(
         description="File (or glob, or URL) of the training examples, also compressed; of parallel texts "
         "one for each field, as in `{source: train.en.gz, target: train.de.gz}`."
     )
-    validation: File | dict[str, File] | OtherColumns | None = Field(
+    validation: Location | dict[str, Location] | OtherColumns | None = Field(
         None,
         description="Examples by which the best epoch is chosen; none: a part of the training examples. "
         "`{path: dev.csv, columns: {text: sentence}}` is a file with other columns' names.",
     )
-    test: File | dict[str, File] | OtherColumns | None = Field(
+    test: Location | dict[str, Location] | OtherColumns | None = Field(
         None,
         description="Examples that models are judged on, named likewise; none: a part of the training "
         "examples.",

@@ -34,8 +34,6 @@ ANSWERS_TRIMMED = "answers without the blanks around them"
 PARTS_EMPTY = "texts joined without a column that is empty"
 JOINT = "\n"  # between the columns of a text
 
-Columns = Mapping[str, str | int | Sequence[str | int]]
-
 _PRINTED_MESSAGES = re.compile(r"""\s*\[\s*\{\s*['"](role|content)['"]\s*:""")
 
 # str.split() also parts words at no-break and ideographic spaces, which stand inside them: 10 000.
@@ -56,7 +54,7 @@ class Fields:
     """
 
     fields: Mapping[str, Field]
-    columns: Columns
+    columns: Mapping[str, str | int | Sequence[str | int]]
     separator: str = ","
     remarks: Counter[str] = field(default_factory=Counter)
     names: Mapping[str, str] = field(default_factory=dict)

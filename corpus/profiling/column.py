@@ -12,7 +12,9 @@ from corpus.examples.labels import is_missing
 from corpus.examples.printed_lists import list_in
 from corpus.profiling.sample import Values
 
-Kind = Literal["text", "whole", "number", "truth", "list", "numbers", "messages", "answers", "other", "empty"]
+ColumnKind = Literal[
+    "text", "whole", "number", "truth", "list", "numbers", "messages", "answers", "other", "empty"
+]
 """What most values of a column are; `list` is of texts, `numbers` a list of numbers."""
 
 MOST_DISTINCT = 1000  # values that may be labels
@@ -27,7 +29,7 @@ _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]|[^\s\u3040-\u30ff
 
 
 @dataclass(frozen=True)
-class Lengths:
+class WordCounts:
     """Words of texts: of the shortest and the longest, half and 95 % of them; and the share beyond `LONG`."""
 
     shortest: int
@@ -47,11 +49,11 @@ class Column:
     """
 
     name: str
-    kind: Kind
+    kind: ColumnKind
     filled: int
     distinct: int
     counts: Mapping[str, int]
-    lengths: Lengths | None = None
+    lengths: WordCounts | None = None
 
     @property
     def is_marked(self) -> bool:
@@ -73,12 +75,12 @@ def words_in(text: str) -> int:
     return len(_WORD.findall(text))
 
 
-def lengths_of(counts: Sequence[int]) -> Lengths | None:
+def lengths_of(counts: Sequence[int]) -> WordCounts | None:
     """The lengths of texts with so many words each; None where there is no text."""
     if not counts:
         return None
     ordered = sorted(counts)
-    return Lengths(
+    return WordCounts(
         ordered[0],
         ordered[len(ordered) // 2],
         ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))],
@@ -129,7 +131,7 @@ def _column(name: str, values: Sequence[Any]) -> Column:
     return Column(name, kind, len(filled), len(counts), labels, lengths)
 
 
-def _of_all(kinds: Mapping[Kind, int]) -> Kind:
+def _of_all(kinds: Mapping[ColumnKind, int]) -> ColumnKind:
     """The kind of a column by those of its values."""
     if not kinds:
         return "empty"
@@ -145,7 +147,7 @@ def _of_all(kinds: Mapping[Kind, int]) -> Kind:
     )
 
 
-def _kind(value: Any) -> Kind:
+def _kind(value: Any) -> ColumnKind:
     if isinstance(value, bool):
         return "truth"
     if isinstance(value, int):
@@ -164,7 +166,7 @@ def _kind(value: Any) -> Kind:
     return "other"
 
 
-def _kind_of_list(parts: Sequence[Any]) -> Kind:
+def _kind_of_list(parts: Sequence[Any]) -> ColumnKind:
     if all(isinstance(part, str) for part in parts):
         return "list"
     if all(isinstance(part, int | float) for part in parts):

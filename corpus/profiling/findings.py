@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Any
 
 from corpus.examples.labels import LabelRule
-from corpus.profiling.column import Lengths, is_empty, lengths_of, list_of, words_in
+from corpus.profiling.column import WordCounts, is_empty, lengths_of, list_of, words_in
 from corpus.profiling.guess import Guess
 from corpus.profiling.language import languages_in
 from corpus.profiling.sample import Values
@@ -32,7 +32,7 @@ class Findings:
     """
 
     labels: Mapping[str, int]
-    lengths: Lengths | None
+    lengths: WordCounts | None
     languages: Sequence[str]
     no_text: int = 0
     no_label: int = 0

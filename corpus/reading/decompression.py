@@ -26,7 +26,7 @@ _PADDING = b"\0\r\n"
 _ZSTD_BYTES = 1 << 11
 
 
-class _Member(Protocol):
+class _Decompressor(Protocol):
     """One compressed member, as `bz2.BZ2Decompressor` and `lzma.LZMADecompressor` read it."""
 
     @property
@@ -94,20 +94,20 @@ class _ZstdFrame:
             raise
 
 
-class _Kind(NamedTuple):
+class _Compression(NamedTuple):
     """A compression: what files begin with, and what reads a member of one."""
 
     name: str
     marks: tuple[bytes, ...]
-    new: Callable[[], _Member]
+    new: Callable[[], _Decompressor]
 
 
 class _Joined(io.RawIOBase):
     """What the members of a stream hold, one after the other."""
 
-    def __init__(self, stream: BinaryIO, kind: _Kind) -> None:
-        self._stream, self._kind = stream, kind
-        self._member = kind.new()
+    def __init__(self, stream: BinaryIO, compression: _Compression) -> None:
+        self._stream, self._compression = stream, compression
+        self._member = compression.new()
         self._ready = b""
         self._begun = self._ended = False
 
@@ -138,26 +138,30 @@ class _Joined(io.RawIOBase):
             if not behind:
                 self._ended = True
                 return b""
-            self._member = self._kind.new()
+            self._member = self._compression.new()
             return self._member.decompress(following, size)
         data = self._stream.read(_BLOCK) if self._member.needs_input else b""
         if self._member.needs_input and not data:
             raise EOFError("it ends before the end of the compressed data")
-        if not self._begun and not data.startswith(tuple(mark[: len(data)] for mark in self._kind.marks)):
-            raise Skipped("not compressed", f"its name says {self._kind.name}, and it is not; rename it")
+        if not self._begun and not data.startswith(
+            tuple(mark[: len(data)] for mark in self._compression.marks)
+        ):
+            raise Skipped(
+                "not compressed", f"its name says {self._compression.name}, and it is not; rename it"
+            )
         self._begun = True
         return self._member.decompress(data, size)
 
 
-def _joined(kind: _Kind) -> Callable[[BinaryIO], BinaryIO]:
-    return lambda stream: cast(BinaryIO, _Joined(stream, kind))
+def _joined(compression: _Compression) -> Callable[[BinaryIO], BinaryIO]:
+    return lambda stream: cast(BinaryIO, _Joined(stream, compression))
 
 
 _SKIPPED_FRAMES = [bytes([first]) + b"\x2a\x4d\x18" for first in range(0x50, 0x60)]
 DECOMPRESSED: dict[str, Callable[[BinaryIO], BinaryIO]] = {
-    ".gz": _joined(_Kind("gzip", (b"\x1f\x8b",), _GzipMember)),
-    ".bz2": _joined(_Kind("bzip2", (b"BZh",), bz2.BZ2Decompressor)),
-    ".xz": _joined(_Kind("xz", (b"\xfd7zXZ\0",), lzma.LZMADecompressor)),
-    ".zst": _joined(_Kind("zstd", (b"\x28\xb5\x2f\xfd", *_SKIPPED_FRAMES), _ZstdFrame)),
+    ".gz": _joined(_Compression("gzip", (b"\x1f\x8b",), _GzipMember)),
+    ".bz2": _joined(_Compression("bzip2", (b"BZh",), bz2.BZ2Decompressor)),
+    ".xz": _joined(_Compression("xz", (b"\xfd7zXZ\0",), lzma.LZMADecompressor)),
+    ".zst": _joined(_Compression("zstd", (b"\x28\xb5\x2f\xfd", *_SKIPPED_FRAMES), _ZstdFrame)),
 }
 """Suffix -> what makes the stream of a file's bytes one of what they hold. Reading raises `UNREADABLE`."""

@@ -32,7 +32,7 @@ class Dialect(NamedTuple):
     encoding: str
 
 
-class Sample(NamedTuple):
+class TableLines(NamedTuple):
     """Lines of a table; when they are not all, the last row may be cut off."""
 
     text: str
@@ -45,7 +45,7 @@ def stated_separator(line: str) -> str:
     return stated[1] if stated else ""
 
 
-def separator_of(sample: Sample, usual: str, wanted: Sequence[str], *, header: bool, strict: bool) -> str:
+def separator_of(sample: TableLines, usual: str, wanted: Sequence[str], *, header: bool, strict: bool) -> str:
     """What stands between the cells: `usual`, unless the wanted columns are there only with another one.
 
     Where no separator gives them, it is the commonest of the first line. A tab in a TSV is stated by its
@@ -84,7 +84,7 @@ def separator_of(sample: Sample, usual: str, wanted: Sequence[str], *, header: b
     return fitting[0] if fitting else usual
 
 
-def _width(sample: Sample, separator: str, *, strict: bool) -> int:
+def _width(sample: TableLines, separator: str, *, strict: bool) -> int:
     """How many columns all rows have, empty rows aside; 0 where they differ."""
     rows = csv.reader(io.StringIO(sample.text, newline=""), delimiter=separator, strict=strict)
     try:
@@ -96,7 +96,7 @@ def _width(sample: Sample, separator: str, *, strict: bool) -> int:
 
 
 def is_quoted(
-    sample: Sample, delimiter: str, *, width: int = 0, is_start: bool = True, commas_before: bool = False
+    sample: TableLines, delimiter: str, *, width: int = 0, is_start: bool = True, commas_before: bool = False
 ) -> bool:
     """Whether the quotes in a sample of TSV are around cells, rather than in them.
 

@@ -32,7 +32,7 @@ class Record:
 OnSkipped = Callable[[str, Skipped], None]
 """Called with (position, why) for every record that can't be used."""
 
-Reader = Callable[[Entry, ReadingOptions, OnSkipped], Iterator[Record]]
+RecordReader = Callable[[Entry, ReadingOptions, OnSkipped], Iterator[Record]]
 """Reads one entry as a stream. What it raises (`Skipped`, `UNREADABLE`) ends the entry, not the run."""
 
 

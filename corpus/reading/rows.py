@@ -11,7 +11,7 @@ from corpus.reading.containers import Entry
 from corpus.reading.delimited import Dialect
 from corpus.reading.dotted_paths import meta_of, text_of
 from corpus.reading.options import ReadingOptions
-from corpus.reading.record import OnSkipped, Reader, Record, too_large
+from corpus.reading.record import OnSkipped, Record, RecordReader, too_large
 from corpus.reading.skipped import Skipped
 
 
@@ -105,7 +105,7 @@ def skip(on_skipped: OnSkipped | None, position: str, problem: Skipped) -> None:
     on_skipped(position, problem)
 
 
-def documents_of(rows: RowReader) -> Reader:
+def documents_of(rows: RowReader) -> RecordReader:
     """The reader of documents that takes the text and the meta of rows, and skips those without."""
 
     def read(entry: Entry, options: ReadingOptions, on_skipped: OnSkipped) -> Iterator[Record]:

@@ -33,7 +33,7 @@ from corpus.watcher import Watcher
 from model_code.config.strict import StrictModel
 
 
-class Reader(Protocol):
+class SourceReader(Protocol):
     """What reads one kind of source."""
 
     def items(self, config: Any, known: Mapping[str, str], watcher: Watcher) -> Iterator[Item]:
@@ -69,7 +69,7 @@ def keeps_files(kind: str) -> bool:
     return hasattr(sources()[kind], "reader")
 
 
-def reader_of(kind: str, folder: Path) -> Reader:
+def reader_of(kind: str, folder: Path) -> SourceReader:
     """What reads a source; `folder` is for the files that it keeps."""
     source: Any = sources()[kind]
-    return cast(Reader, source.reader(folder) if keeps_files(kind) else source)
+    return cast(SourceReader, source.reader(folder) if keeps_files(kind) else source)

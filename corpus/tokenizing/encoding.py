@@ -83,8 +83,8 @@ class Encoder:
         if not len(rows):
             return
         ends = np.cumsum(lengths)
-        found = np.concatenate([ids[ends[row] - lengths[row] : ends[row]] for row in rows]), lengths[rows]
-        if not _equal(found, _encode_exactly(self._reference, texts.take(pa.array(rows)))):
+        ours = np.concatenate([ids[ends[row] - lengths[row] : ends[row]] for row in rows]), lengths[rows]
+        if not _equal(ours, _encode_exactly(self._reference, texts.take(pa.array(rows)))):
             raise EncodingDiffers("other ids for a document")
 
 

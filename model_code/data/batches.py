@@ -11,7 +11,7 @@ import torch
 
 from model_code.data.padding import padded_length
 from model_code.data.permutation import permuted
-from model_code.data.shards import Split
+from model_code.data.shards import TokenSplit
 from model_code.errors import TrainingError
 
 # 262,144 tokens at a length of 128: the standard error of a masked loss is then below 0.01 nats.
@@ -74,7 +74,7 @@ class PackedBatches:
 
     def __init__(
         self,
-        split: Split,
+        split: TokenSplit,
         sequence_length: int,
         batch_size: int,
         seed: int,
@@ -126,7 +126,7 @@ class PackedBatches:
 
 
 def held_out(
-    split: Split, sequence_length: int, batch_size: int, filler: int | None = None
+    split: TokenSplit, sequence_length: int, batch_size: int, filler: int | None = None
 ) -> Iterator[Rows]:
     """A split in its own order, for measuring; a long one is represented by evenly spread sequences.
 
@@ -145,7 +145,7 @@ def held_out(
         yield cut.rows(part, np.arange(start, start + len(part)))
 
 
-def slices(split: Split, length: int, filler: int | None) -> Packed | PartsOfDocuments:
+def slices(split: TokenSplit, length: int, filler: int | None) -> Packed | PartsOfDocuments:
     """Slices of `length` tokens, wherever documents end; with a `filler` parts of one document each.
 
     Parts have at most `length` tokens, and rows are filled up with that id to the longest of them.
@@ -157,7 +157,7 @@ def slices(split: Split, length: int, filler: int | None) -> Packed | PartsOfDoc
 class Packed:
     """A split cut every `length` tokens."""
 
-    split: Split
+    split: TokenSplit
     length: int
 
     def __len__(self) -> int:
@@ -171,7 +171,7 @@ class Packed:
 class PartsOfDocuments:
     """A split whose documents are divided evenly into as few parts as have at most `length` tokens."""
 
-    def __init__(self, split: Split, length: int, filler: int) -> None:
+    def __init__(self, split: TokenSplit, length: int, filler: int) -> None:
         offsets = np.asarray(split.offsets)
         lengths = np.diff(offsets)
         parts = -(-lengths // length)
@@ -204,7 +204,7 @@ class PartsOfDocuments:
 
 
 def read_rows(
-    split: Split, chunks: npt.NDArray[np.int64], length: int, places: npt.NDArray[np.int64]
+    split: TokenSplit, chunks: npt.NDArray[np.int64], length: int, places: npt.NDArray[np.int64]
 ) -> Rows:
     """The slices `chunks` [R] of a split that is cut every `length` tokens."""
     starts = chunks * length

@@ -40,7 +40,7 @@ class SplitInfo:
 
 
 @dataclass(frozen=True)
-class Split:
+class TokenSplit:
     """One split, opened, as read-only memory maps.
 
     `ids` has the shape [tokens]; document i is `ids[offsets[i]:offsets[i + 1]]`, int64 [documents + 1].
@@ -139,7 +139,7 @@ class _DigestedFile:
         return self._digest.hexdigest()
 
 
-def open_split(directory: Path, split: str) -> Split:
+def open_split(directory: Path, split: str) -> TokenSplit:
     """Open a split, its bytes checked against the description.
 
     Raises TrainingError when the split is missing, cut short or damaged.
@@ -153,7 +153,7 @@ def open_split(directory: Path, split: str) -> Split:
         ) from error
     ids = _mapped(path, np.dtype(info.dtype), info.tokens, info.sha256)
     offsets = _mapped(path.with_suffix(".offsets"), _OFFSETS, info.documents + 1, info.offsets_sha256)
-    return Split(path, ids, offsets, info)
+    return TokenSplit(path, ids, offsets, info)
 
 
 def _mapped(path: Path, dtype: np.dtype[np.integer], items: int, sha256: str) -> npt.NDArray[np.integer]:

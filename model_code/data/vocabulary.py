@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from model_code.data.conversion import converted, older_files
-from model_code.data.shards import Split
+from model_code.data.shards import TokenSplit
 from model_code.errors import TrainingError
 from model_code.job import write_json
 
@@ -66,8 +66,8 @@ class Vocabulary:
     def special(self) -> npt.NDArray[np.int64]:
         """The ids of all special tokens but the unknown one, which stands for text; int64 [n], sorted."""
         single = [getattr(self, role) for role in ROLES if role != "unk"]
-        found = {token for token in single if token is not None} | set(self.sentinels)
-        return np.array(sorted(found), np.int64)
+        present = {token for token in single if token is not None} | set(self.sentinels)
+        return np.array(sorted(present), np.int64)
 
     @property
     def filler(self) -> int:
@@ -75,11 +75,11 @@ class Vocabulary:
 
         Raises TrainingError when there is neither.
         """
-        found = self.eos if self.pad is None else self.pad
-        if found is None:
+        token = self.eos if self.pad is None else self.pad
+        if token is None:
             self.need("pad", why="a batch of texts of different length")
-        assert found is not None
-        return found
+        assert token is not None
+        return token
 
     def need(self, *roles: str, why: str) -> None:
         """Raise TrainingError when the vocabulary lacks a token for one of the roles."""
@@ -170,14 +170,14 @@ def save_described(
 
 def described(directory: Path) -> dict[str, Any]:
     """What a folder says of its tokenizer, beside the `tokenizer.json`."""
-    found: dict[str, Any] = {}
+    stated: dict[str, Any] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         if (directory / name).is_file():
-            found |= json.loads((directory / name).read_text(encoding="utf-8"))
-    return found
+            stated |= json.loads((directory / name).read_text(encoding="utf-8"))
+    return stated
 
 
-def require_vocabulary(split: Split, vocabulary: Vocabulary) -> None:
+def require_vocabulary(split: TokenSplit, vocabulary: Vocabulary) -> None:
     """Raise TrainingError when a split was encoded with a vocabulary of another size."""
     if split.info.vocabulary != vocabulary.size:
         raise TrainingError(

@@ -10,11 +10,11 @@ POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lastt
 
 def poolings_in(names: str) -> list[str]:
     """What `cls+mean` names, in the usual order. Raises ValueError for an unknown or repeated name."""
-    found = names.split("+")
-    for name in found:
-        if name not in POOLINGS or found.count(name) > 1:
+    named = names.split("+")
+    for name in named:
+        if name not in POOLINGS or named.count(name) > 1:
             raise ValueError(f"{names!r} names {name!r}; join some of {', '.join(POOLINGS)} by +, each once")
-    return [name for name in POOLINGS if name in found]
+    return [name for name in POOLINGS if name in named]
 
 
 def pooled(states: torch.Tensor, mask: torch.Tensor, names: str) -> torch.Tensor:
@@ -25,10 +25,10 @@ def pooled(states: torch.Tensor, mask: torch.Tensor, names: str) -> torch.Tensor
         mask: int64 [B, S], 1 for a token; what fills a row up stands behind its tokens.
         names: as in `poolings_in`. Of a mean alone only the direction is right.
     """
-    found = poolings_in(names)
-    if found in (["mean"], ["mean_sqrt_len_tokens"]):  # they point where the sum does
+    poolings = poolings_in(names)
+    if poolings in (["mean"], ["mean_sqrt_len_tokens"]):  # they point where the sum does
         return (states * mask[:, :, None]).sum(dim=1)
-    return torch.cat([_pooled(states, mask, name) for name in found], dim=-1)
+    return torch.cat([_pooled(states, mask, name) for name in poolings], dim=-1)
 
 
 def _pooled(states: torch.Tensor, mask: torch.Tensor, name: str) -> torch.Tensor:

@@ -29,8 +29,8 @@ class StockStack(_Stock):
         """The logits [B, S, vocabulary] of rows [B, S]; a model counts positions by itself."""
         # Keys and values are kept for those that write on.
         kept = {"use_cache": False} if "use_cache" in inspect.signature(model.forward).parameters else {}
-        found: torch.Tensor = model(input_ids=ids, attention_mask=_mask(documents), **kept).logits
-        return found
+        logits: torch.Tensor = model(input_ids=ids, attention_mask=_mask(documents), **kept).logits
+        return logits
 
 
 class StockEncoderDecoder(_Stock):
@@ -45,14 +45,14 @@ class StockEncoderDecoder(_Stock):
         decoder_documents: torch.Tensor,
     ) -> torch.Tensor:
         """The decoder's logits [B, T, vocabulary] of rows [B, S] and [B, T]."""
-        found: torch.Tensor = model(
+        logits: torch.Tensor = model(
             input_ids=ids,
             attention_mask=_mask(documents),
             decoder_input_ids=decoder_ids,
             decoder_attention_mask=_mask(decoder_documents),
             use_cache=False,
         ).logits
-        return found
+        return logits
 
 
 def _mask(documents: torch.Tensor) -> torch.Tensor:

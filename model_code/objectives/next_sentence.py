@@ -27,7 +27,7 @@ SHORTEST_PAIR = 16
 
 
 @dataclass(frozen=True)
-class Pairs:
+class SentencePairs:
     """Rows made into pairs: ids and token types [R, S], and of M pairs the place of [CLS] and the label.
 
     The label is 0 when B followed A in the corpus and 1 when it is from somewhere else.
@@ -70,7 +70,7 @@ class MaskedNextSentence:
             ),
         }
 
-    def pairs(self, rows: Rows, noise: Noise) -> Pairs:
+    def pairs(self, rows: Rows, noise: Noise) -> SentencePairs:
         """Cut every part that is long enough in two.
 
         [CLS] and [SEP] overwrite the token at the cut, and the first and the last one of a part that the row
@@ -92,7 +92,7 @@ class MaskedNextSentence:
             token_types[row, cut + 1 : end] = 1
             chosen.append((row, begin))
         where = np.array(chosen, np.int64).reshape(-1, 2).T
-        return Pairs(ids, token_types, where[0] * columns + where[1], labels[where[0], where[1]])
+        return SentencePairs(ids, token_types, where[0] * columns + where[1], labels[where[0], where[1]])
 
     def _passage(self, corpus: npt.NDArray[np.integer], start: int, length: int) -> npt.NDArray[np.int64]:
         """Ordinary tokens from `start` on, without the marks between documents, which would betray them."""

@@ -2,7 +2,7 @@
 
 import pkgutil
 
-SHARED = {"baselines", "labels", "pairs", "resampling", "task", "texts", "tfidf", "words"}
+SHARED = {"baselines", "bootstrap_metrics", "labels", "pairs", "task", "texts", "tfidf", "words"}
 
 
 def task_types() -> list[str]:

@@ -19,8 +19,8 @@ from model_code.models.architectures import architectures
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.baselines import Baselines, attempted
+from model_code.task_types.bootstrap_metrics import Resampled, macro_f1
 from model_code.task_types.labels import choice, load_labelled
-from model_code.task_types.resampling import Resampled, macro_f1
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import inputs_of, outputs, padded
 from model_code.task_types.tfidf import tfidf
@@ -62,7 +62,7 @@ def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrai
 
 
 @dataclass(frozen=True)
-class Texts:
+class LabelledTexts:
     """Token ids of each text (or pair), whether they belong to its second text, and its label's number."""
 
     ids: Sequence[Sequence[int]]
@@ -91,7 +91,7 @@ class Texts:
 
 def encode(
     examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
-) -> Texts:
+) -> LabelledTexts:
     """Texts with their special tokens, of `max_length` tokens at most; of a pair the longer one is cut.
 
     Raises TrainingError when some examples have a second text and others don't.
@@ -103,7 +103,7 @@ def encode(
     encodings = tokenizer.encode_batch(
         [(e["text"], e["second"]) if pairs else e["text"] for e in examples], add_special_tokens=True
     )
-    return Texts(
+    return LabelledTexts(
         [encoding.ids for encoding in encodings],
         [encoding.type_ids for encoding in encodings] if pairs else None,
         numbers_of(examples, settings) if "label" in examples[0] else None,
@@ -135,17 +135,19 @@ def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
 
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
     """Cross-entropy of the labels, weighted and smoothed as the settings say."""
-    found = logits(model, tensors)
-    return {"label": choice(found, tensors["targets"], settings)}
+    said = logits(model, tensors)
+    return {"label": choice(said, tensors["targets"], settings)}
 
 
-def predict(model: Any, data: Texts, runtime: Runtime, batch_size: int, settings: Settings) -> list[str]:
+def predict(
+    model: Any, data: LabelledTexts, runtime: Runtime, batch_size: int, settings: Settings
+) -> list[str]:
     """The most probable label of each text."""
-    found = np.zeros(len(data.ids), np.int64)
+    numbers = np.zeros(len(data.ids), np.int64)
     said = outputs(lambda batch: logits(model, batch.tensors).argmax(-1), model, data, runtime, batch_size)
     for items, labels in said:
-        found[items] = labels.cpu().numpy()
-    return [settings.labels[i] for i in found]
+        numbers[items] = labels.cpu().numpy()
+    return [settings.labels[i] for i in numbers]
 
 
 def figures(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> dict[str, float]:

@@ -34,7 +34,7 @@ from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types import seq2seq
 from model_code.task_types.baselines import Baselines, attempted
-from model_code.task_types.resampling import Resampled, mean
+from model_code.task_types.bootstrap_metrics import Resampled, mean
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs
 from model_code.task_types.words import composed

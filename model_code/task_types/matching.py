@@ -28,8 +28,8 @@ from model_code.models.sentence_folder import files_for, options_in, tell_new_le
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.baselines import Baselines, attempted
-from model_code.task_types.pairs import ALONE, SIDES, Pairs, encode
-from model_code.task_types.resampling import Resampled, mean
+from model_code.task_types.bootstrap_metrics import Resampled, mean
+from model_code.task_types.pairs import ALONE, SIDES, TextPairs, encode
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs
 from model_code.task_types.tfidf import tfidf
@@ -112,8 +112,8 @@ def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrai
     if (largest := max(settings.options.dimensions, default=0)) > size:
         raise TrainingError(f"dimensions names {largest}, and the vectors of the model have {size}; lower it")
     tell_new_length(directory)
-    found: PreTrainedModel = model
-    return found
+    encoder: PreTrainedModel = model
+    return encoder
 
 
 def files(model: PreTrainedModel, settings: Settings, source: Path) -> dict[str, str]:
@@ -143,9 +143,9 @@ def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) 
     added up, and the hits are those of the one that is named first.
     """
     sides = [*SIDES, "negative"] if "negative_ids" in tensors else SIDES
-    found = [cut(vectors(model, tensors, side, settings), settings) for side in sides]
+    embedded = [cut(vectors(model, tensors, side, settings), settings) for side in sides]
     losses, hits = zip(
-        *(_info_nce(each, tensors, settings) for each in zip(*found, strict=True)), strict=True
+        *(_info_nce(each, tensors, settings) for each in zip(*embedded, strict=True)), strict=True
     )
     loss = sum(losses[1:], losses[0])
     return {"pair": Score(loss, torch.zeros_like(loss), hits[0])}
@@ -168,17 +168,19 @@ def _info_nce(
     return loss, (answers.argmax(-1) == own).sum()
 
 
-def predict(model: Any, data: Pairs, runtime: Runtime, batch_size: int, settings: Settings) -> list[Vectors]:
+def predict(
+    model: Any, data: TextPairs, runtime: Runtime, batch_size: int, settings: Settings
+) -> list[Vectors]:
     """The vectors of the texts of each example."""
-    found: dict[int, Vectors] = {}
+    by_item: dict[int, Vectors] = {}
 
     def of_sides(batch: Batch) -> list[torch.Tensor]:
         return [vectors(model, batch.tensors, side, settings) for side in data.ids]
 
     for items, sides in outputs(of_sides, model, data, runtime, batch_size):
         for item, *both in zip(items.tolist(), *(side.tolist() for side in sides), strict=True):
-            found[item] = dict(zip(data.ids, both, strict=True))
-    return [found[item] for item in range(len(found))]
+            by_item[item] = dict(zip(data.ids, both, strict=True))
+    return [by_item[item] for item in range(len(by_item))]
 
 
 def figures(
@@ -188,17 +190,17 @@ def figures(
 
     A baseline's vectors are arrays with axes of their own, which can't be cut.
     """
-    found = _figures(ranks(examples, predictions))
+    values = _figures(ranks(examples, predictions))
     sizes = settings.options.dimensions if isinstance(predictions[0]["first"], list) else ()
     for size in sizes:
         of_size = _figures(ranks(examples, [_shortened(vectors, size) for vectors in predictions]))
-        found |= {f"{name}_{size}": of_size[name] for name in BY_DIMENSION}
-    return found
+        values |= {f"{name}_{size}": of_size[name] for name in BY_DIMENSION}
+    return values
 
 
-def _figures(found: np.ndarray) -> dict[str, float]:
-    recalls = {f"recall_at_{k}": float((found <= k).mean()) for k in (1, 5, 10)}
-    return recalls | {"mrr": float((1 / found).mean())}
+def _figures(places: np.ndarray) -> dict[str, float]:
+    recalls = {f"recall_at_{k}": float((places <= k).mean()) for k in (1, 5, 10)}
+    return recalls | {"mrr": float((1 / places).mean())}
 
 
 def _shortened(whole: Vectors, size: int) -> Vectors:
@@ -227,13 +229,13 @@ def ranks(examples: Sequence[Example], predictions: Sequence[Vectors]) -> np.nda
     candidates = {e["second"]: p["second"] for e, p in zip(examples, predictions, strict=True)}
     places = {text: place for place, text in enumerate(candidates)}
     columns = np.array(list(candidates.values()), np.float32).T
-    found = []
+    ranks_of_rows = []
     for start in range(0, len(examples), ROWS):
         rows = np.array([p["first"] for p in predictions[start : start + ROWS]], np.float32)
         own = [places[e["second"]] for e in examples[start : start + ROWS]]
         cosines = rows @ columns
-        found.append((cosines >= cosines[np.arange(len(rows)), own, None]).sum(axis=1))
-    return np.concatenate(found)
+        ranks_of_rows.append((cosines >= cosines[np.arange(len(rows)), own, None]).sum(axis=1))
+    return np.concatenate(ranks_of_rows)
 
 
 def baselines(train: Sequence[Example], test: Sequence[Example], settings: Settings) -> Baselines:

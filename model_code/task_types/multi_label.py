@@ -20,8 +20,8 @@ from model_code.models.architectures import architectures
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.baselines import Baselines, attempted
+from model_code.task_types.bootstrap_metrics import Resampled, macro_f1
 from model_code.task_types.labels import label_weights, load_labelled
-from model_code.task_types.resampling import Resampled, macro_f1
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import inputs_of, outputs, padded
 from model_code.task_types.tfidf import tfidf
@@ -31,7 +31,7 @@ FIELDS = {"text": Field("text"), "labels": Field("labels", target=True)}
 METRIC = SELECTION = "f1_macro"
 METRICS = ("f1_micro", "f1_macro", "average_precision")
 
-Answer = Mapping[str, Any]
+ScoredLabels = Mapping[str, Any]
 """The `labels` of a text, a sorted list, and the `probabilities` of all labels, {label: float}."""
 
 
@@ -70,7 +70,7 @@ def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrai
 
 
 @dataclass(frozen=True)
-class Texts:
+class MultiLabelTexts:
     """Token ids of each text, which labels it has, float32 [texts, labels], and what each weighs."""
 
     ids: Sequence[Sequence[int]]
@@ -96,12 +96,12 @@ class Texts:
 
 def encode(
     examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
-) -> Texts:
+) -> MultiLabelTexts:
     """Texts with their special tokens, of `max_length` tokens at most."""
     tokenizer.enable_truncation(settings.max_length)
     encodings = tokenizer.encode_batch([example["text"] for example in examples])
     ids = [encoding.ids for encoding in encodings]
-    return Texts(
+    return MultiLabelTexts(
         ids,
         _indicators(examples, settings) if "labels" in examples[0] else None,
         np.array(settings.label_weights or np.ones(len(settings.labels))),
@@ -112,37 +112,39 @@ def encode(
 def label_logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Logits of the labels, float32 [B, labels]."""
     out = model(**inputs_of(model, tensors))
-    found: torch.Tensor = out.logits.float()
-    return found
+    of_labels: torch.Tensor = out.logits.float()
+    return of_labels
 
 
 def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """Logits of the absence and the presence of each label, float32 [B x labels, 2]: a softmax of two."""
-    found = label_logits(model, tensors).flatten()
-    return torch.stack([torch.zeros_like(found), found], dim=-1)
+    present = label_logits(model, tensors).flatten()
+    return torch.stack([torch.zeros_like(present), present], dim=-1)
 
 
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
     """Binary cross-entropy of every label of every text, smoothed; weights are for labels that are there."""
-    found, smoothing = label_logits(model, tensors), settings.label_smoothing
-    present, weights = tensors["targets"] > 0, label_weights(settings, found.device)
+    said, smoothing = label_logits(model, tensors), settings.label_smoothing
+    present, weights = tensors["targets"] > 0, label_weights(settings, said.device)
     targets = tensors["targets"] * (1 - smoothing) + smoothing / 2
-    losses = binary_cross_entropy_with_logits(found, targets, reduction="none")
+    losses = binary_cross_entropy_with_logits(said, targets, reduction="none")
     loss = (losses if weights is None else torch.where(present, losses * weights, losses)).sum()
-    hits = ((found > 0) == present).sum()
+    hits = ((said > 0) == present).sum()
     return {"label": Score(loss, torch.zeros_like(loss), hits)}
 
 
-def predict(model: Any, data: Texts, runtime: Runtime, batch_size: int, settings: Settings) -> list[Answer]:
+def predict(
+    model: Any, data: MultiLabelTexts, runtime: Runtime, batch_size: int, settings: Settings
+) -> list[ScoredLabels]:
     """The labels that are probable enough, and the probabilities of all."""
-    found = np.zeros((len(data.ids), len(settings.labels)), np.float32)
+    probabilities = np.zeros((len(data.ids), len(settings.labels)), np.float32)
     for items, said in outputs(lambda b: label_logits(model, b.tensors), model, data, runtime, batch_size):
-        found[items] = said.sigmoid().cpu().numpy()
-    return _answers(found, settings, settings.options.threshold)
+        probabilities[items] = said.sigmoid().cpu().numpy()
+    return _answers(probabilities, settings, settings.options.threshold)
 
 
 def figures(
-    examples: Sequence[Example], predictions: Sequence[Answer], settings: Settings
+    examples: Sequence[Example], predictions: Sequence[ScoredLabels], settings: Settings
 ) -> dict[str, float]:
     """F1 over all labels together (micro) and the mean of that of each (macro); 0 where nothing is right."""
     truth, said = _indicators(examples, settings), _indicators(predictions, settings)
@@ -154,7 +156,7 @@ def figures(
 
 
 def metrics(
-    examples: Sequence[Example], predictions: Sequence[Answer], settings: Settings
+    examples: Sequence[Example], predictions: Sequence[ScoredLabels], settings: Settings
 ) -> dict[str, float]:
     """Micro and macro F1; and the mean of the average precision of labels that occur: no threshold counts.
 
@@ -179,7 +181,9 @@ def metrics(
     }
 
 
-def resampled(examples: Sequence[Example], predictions: Sequence[Answer], settings: Settings) -> Resampled:
+def resampled(
+    examples: Sequence[Example], predictions: Sequence[ScoredLabels], settings: Settings
+) -> Resampled:
     """Macro F1 of samples of the examples."""
     return macro_f1(_indicators(examples, settings), _indicators(_judged(predictions, settings), settings))
 
@@ -199,7 +203,7 @@ def baselines(train: Sequence[Example], test: Sequence[Example], settings: Setti
 
 def _counted_words(
     train: Sequence[Example], truth: np.ndarray, test: Sequence[Example], settings: Settings
-) -> list[Answer]:
+) -> list[ScoredLabels]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
     from sklearn.pipeline import make_pipeline
@@ -220,17 +224,17 @@ def _indicators(rows: Sequence[Mapping[str, Any]], settings: Settings) -> np.nda
     Raises TrainingError for a label that no training example has.
     """
     index = {label: i for i, label in enumerate(settings.labels)}
-    found = np.zeros((len(rows), len(index)), np.float32)
+    indicators = np.zeros((len(rows), len(index)), np.float32)
     for row, having in enumerate(rows):
         if unknown := [label for label in having["labels"] if label not in index]:
             raise TrainingError(
                 f"example {having.get('id', '?')} has the label {unknown[0]!r}, which no training example has"
             )
-        found[row, [index[label] for label in having["labels"]]] = 1
-    return found
+        indicators[row, [index[label] for label in having["labels"]]] = 1
+    return indicators
 
 
-def _judged(predictions: Sequence[Answer], settings: Settings) -> list[Answer]:
+def _judged(predictions: Sequence[ScoredLabels], settings: Settings) -> list[ScoredLabels]:
     """The predictions without labels that another model knows and nobody is judged on here."""
     return [
         {
@@ -241,7 +245,7 @@ def _judged(predictions: Sequence[Answer], settings: Settings) -> list[Answer]:
     ]
 
 
-def _answers(probabilities: np.ndarray, settings: Settings, threshold: float) -> list[Answer]:
+def _answers(probabilities: np.ndarray, settings: Settings, threshold: float) -> list[ScoredLabels]:
     """What is said of texts whose labels have these probabilities, [texts, labels]."""
     return [
         {

@@ -20,7 +20,7 @@ ALONE = "it has no second text that belongs to the first"
 
 
 @dataclass(frozen=True)
-class Pairs:
+class TextPairs:
     """Token ids of the texts by field, and numbers that are equal where texts are, int64 [pairs].
 
     `negatives` are the number, as of second texts, and the ids of each of the negatives of each pair.
@@ -69,7 +69,7 @@ class Pairs:
 
 def encode(
     examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
-) -> Pairs:
+) -> TextPairs:
     """Both texts, each with its special tokens and of `max_length` tokens at most.
 
     Raises TrainingError when some examples have a second text and others don't.
@@ -89,12 +89,12 @@ def encode(
     numbers = {side: _numbers(found) for side, found in texts.items()}
     encoded = {side: ids(found, side) for side, found in texts.items()}
     if not flat:
-        return Pairs(encoded, numbers, vocabulary.filler)
+        return TextPairs(encoded, numbers, vocabulary.filler)
     of_negatives = iter(
         zip(_numbers([*texts["second"], *flat])[len(examples) :], ids(flat, "second"), strict=True)
     )
     negatives = [[next(of_negatives) for _ in found] for found in hard]
-    return Pairs(encoded, numbers, vocabulary.filler, negatives)
+    return TextPairs(encoded, numbers, vocabulary.filler, negatives)
 
 
 def _numbers(texts: Sequence[str]) -> np.ndarray:

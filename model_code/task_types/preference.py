@@ -29,11 +29,11 @@ from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types import instructions
 from model_code.task_types.baselines import Baselines, attempted
+from model_code.task_types.bootstrap_metrics import Resampled, mean
 from model_code.task_types.instructions import FAMILIES as FAMILIES
 from model_code.task_types.instructions import FILES as FILES
 from model_code.task_types.instructions import Options as InstructionsOptions
 from model_code.task_types.instructions import messages_of, token_states
-from model_code.task_types.resampling import Resampled, mean
 from model_code.task_types.task import REFERENCE, Example, Field, Settings
 from model_code.task_types.texts import outputs
 
@@ -96,7 +96,7 @@ def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrai
 
 
 @dataclass(frozen=True)
-class Pairs:
+class PreferencePairs:
     """Chosen and rejected replies in turns, each with what was asked; `reference` are the logarithms of how
     likely the reference finds them, [pairs, 2], 0 as long as it was not asked.
     """
@@ -117,14 +117,14 @@ class Pairs:
         tensors = dict(batch.tensors) | {"reference": torch.from_numpy(self.reference[items])}
         return Batch(tensors, {"preference": len(items)}, batch.tokens)
 
-    def unpacked(self) -> Pairs:
+    def unpacked(self) -> PreferencePairs:
         """The same, each conversation in a row of its own."""
         return replace(self, replies=self.replies.unpacked())
 
 
 def encode(
     examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
-) -> Pairs:
+) -> PreferencePairs:
     """The pairs, cut as instructions are; of a conversation its last reply alone counts.
 
     Raises TrainingError when an example can't be encoded, with its id.
@@ -145,7 +145,7 @@ def encode(
     ]
     replies = instructions.encode(conversations, tokenizer, vocabulary, settings)
     last = [_last_alone(learnt) for learnt in replies.learnt]
-    return Pairs(replace(replies, learnt=last), np.zeros((len(examples), 2), np.float32))
+    return PreferencePairs(replace(replies, learnt=last), np.zeros((len(examples), 2), np.float32))
 
 
 def _in_texts(example: Example) -> Example:
@@ -162,7 +162,7 @@ def _last_alone(learnt: Sequence[bool]) -> list[bool]:
     return [start <= place < end for place in range(len(learnt))]
 
 
-def begun(model: Any, data: Pairs, runtime: Runtime, batch_size: int) -> Pairs:
+def begun(model: Any, data: PreferencePairs, runtime: Runtime, batch_size: int) -> PreferencePairs:
     """The pairs with what the model finds of them before it learns: it is its own reference."""
     return replace(data, reference=_all_likelihoods(model, data, runtime, batch_size))
 
@@ -183,14 +183,16 @@ def likelihoods(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor
     return sums.view_as(tensors["reference"])
 
 
-def _all_likelihoods(model: Any, data: Pairs, runtime: Runtime, batch_size: int) -> np.ndarray:
-    found = np.zeros_like(data.reference)
+def _all_likelihoods(model: Any, data: PreferencePairs, runtime: Runtime, batch_size: int) -> np.ndarray:
+    sums = np.zeros_like(data.reference)
     for items, said in outputs(lambda b: likelihoods(model, b.tensors), model, data, runtime, batch_size):
-        found[items] = said.cpu().numpy()
-    return found
+        sums[items] = said.cpu().numpy()
+    return sums
 
 
-def predict(model: Any, data: Pairs, runtime: Runtime, batch_size: int, settings: Settings) -> list[float]:
+def predict(
+    model: Any, data: PreferencePairs, runtime: Runtime, batch_size: int, settings: Settings
+) -> list[float]:
     """By how much the reward of each chosen reply is above that of the rejected one.
 
     Raises TrainingError when the model's reference is not beside it.

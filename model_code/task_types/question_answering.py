@@ -33,8 +33,8 @@ from model_code.models.checkpoints import load_model
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.baselines import Baselines, attempted
+from model_code.task_types.bootstrap_metrics import Resampled, mean
 from model_code.task_types.labels import head_dropout
-from model_code.task_types.resampling import Resampled, mean
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import inputs_of, outputs, padded
 from model_code.task_types.words import OWN_SENTENCE_ENDS, SENTENCE_ENDS, composed, words
@@ -281,11 +281,11 @@ def resampled(examples: Sequence[Example], predictions: Sequence[Answer], settin
 
 def _agreements(examples: Sequence[Example], predictions: Sequence[Answer]) -> list[tuple[float, float]]:
     """Of each example the exact match and the F1 with the answer where each is best."""
-    found = []
+    agreements = []
     for example, said in zip(examples, predictions, strict=True):
         pairs = [_agreement(answer["text"], said["text"]) for answer in example["answers"] or [NONE]]
-        found.append((max(exact for exact, _ in pairs), max(f1 for _, f1 in pairs)))
-    return found
+        agreements.append((max(exact for exact, _ in pairs), max(f1 for _, f1 in pairs)))
+    return agreements
 
 
 def normalized(text: str) -> str:

@@ -26,8 +26,8 @@ from model_code.errors import TrainingError
 from model_code.models.new_rows import add_entries
 from model_code.task_types import classification
 from model_code.task_types.baselines import Baselines, attempted
-from model_code.task_types.classification import Texts, numbers_of
-from model_code.task_types.resampling import Resampled, micro_f1
+from model_code.task_types.bootstrap_metrics import Resampled, micro_f1
+from model_code.task_types.classification import LabelledTexts, numbers_of
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.tfidf import tfidf
 
@@ -194,7 +194,7 @@ def no_relation(settings: Settings) -> str | None:
 
 def encode(
     examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
-) -> Texts:
+) -> LabelledTexts:
     """Texts with their markers, of `max_length` tokens at most: of a longer one what is around both entities.
 
     Raises TrainingError when both don't fit into one, or an example has a fault.
@@ -220,7 +220,7 @@ def encode(
         )
     targets = numbers_of(examples, settings) if "label" in examples[0] else None
     weights = np.array(settings.label_weights or np.ones(len(settings.labels)))
-    return Texts(ids, None, targets, weights, vocabulary.filler)
+    return LabelledTexts(ids, None, targets, weights, vocabulary.filler)
 
 
 def figures(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> dict[str, float]:

@@ -24,7 +24,7 @@ from model_code.objectives.cross_entropy import scored
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.baselines import Baselines, attempted
-from model_code.task_types.resampling import Resampled
+from model_code.task_types.bootstrap_metrics import Resampled
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs, padded
 from model_code.task_types.tfidf import tfidf
@@ -105,7 +105,7 @@ def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrai
 
 
 @dataclass(frozen=True)
-class Pairs:
+class SourcesAndTargets:
     """Token ids of each source and, in training, of each target; both have the end token."""
 
     sources: Sequence[Sequence[int]]
@@ -142,7 +142,7 @@ class Pairs:
 
 def encode(
     examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
-) -> Pairs:
+) -> SourcesAndTargets:
     """Sources of `max_length` tokens at most, and targets of `max_target_length`, if there are any."""
     vocabulary.need("pad", "eos", why="a model that writes texts")
     assert vocabulary.pad is not None
@@ -154,7 +154,7 @@ def encode(
 
     sources = cut("source", settings.max_length)
     targets = cut("target", settings.options.max_target_length) if "target" in examples[0] else None
-    return Pairs(sources, targets, tokenizer, vocabulary.pad)
+    return SourcesAndTargets(sources, targets, tokenizer, vocabulary.pad)
 
 
 def _frame(tokenizer: Tokenizer, vocabulary: Vocabulary) -> Frame:
@@ -226,7 +226,9 @@ def _overconfidence(model: Any, hidden: torch.Tensor, targets: torch.Tensor) -> 
     return above
 
 
-def predict(model: Any, data: Pairs, runtime: Runtime, batch_size: int, settings: Settings) -> list[str]:
+def predict(
+    model: Any, data: SourcesAndTargets, runtime: Runtime, batch_size: int, settings: Settings
+) -> list[str]:
     """The texts that the model writes: always the likeliest token, or the likeliest text of a beam search."""
 
     def written(batch: Batch) -> list[list[int]]:
@@ -273,10 +275,13 @@ def rouge(references: Sequence[str], written: Sequence[str]) -> dict[str, list[f
     from rouge_score.rouge_scorer import RougeScorer
 
     kinds = {"rouge_1": "rouge1", "rouge_2": "rouge2", "rouge_l": "rougeL"}
-    scorer = RougeScorer(list(kinds.values()), tokenizer=_Words())
+    scorer = RougeScorer(list(kinds.values()), tokenizer=_RougeTokenizer())
     pairs = zip(map(composed, references), map(composed, written), strict=True)
-    found = [scorer.score(*pair) for pair in pairs]
-    return {name: [100 * float(figures[kind].fmeasure) for figures in found] for name, kind in kinds.items()}
+    scores_of_pairs = [scorer.score(*pair) for pair in pairs]
+    return {
+        name: [100 * float(figures[kind].fmeasure) for figures in scores_of_pairs]
+        for name, kind in kinds.items()
+    }
 
 
 def resampled(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> Resampled:
@@ -315,7 +320,7 @@ def nearest(train: Sequence[Example], asked: Sequence[str]) -> list[str]:
     return [train[i]["target"] for i in found]
 
 
-class _Words:
+class _RougeTokenizer:
     """The tokenizer that rouge_score is given."""
 
     def tokenize(self, text: str) -> list[str]:

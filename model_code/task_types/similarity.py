@@ -19,10 +19,10 @@ from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types import matching
 from model_code.task_types.baselines import Baselines, attempted
+from model_code.task_types.bootstrap_metrics import Resampled
 from model_code.task_types.matching import FAMILIES, Options, files, labels_of, load, options_in
-from model_code.task_types.pairs import SIDES, Pairs
+from model_code.task_types.pairs import SIDES, TextPairs
 from model_code.task_types.pairs import encode as encode_pairs
-from model_code.task_types.resampling import Resampled
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs
 
@@ -43,7 +43,7 @@ def fault(example: Example) -> str:
 class GradedPairs:
     """Pairs, and their scores, float32 [pairs], where they are known."""
 
-    pairs: Pairs
+    pairs: TextPairs
     grades: np.ndarray | None
 
     @property
@@ -52,7 +52,7 @@ class GradedPairs:
         return self.pairs.lengths
 
     def batch(self, items: np.ndarray) -> Batch:
-        """The tensors of `Pairs`, and `grades` [B]."""
+        """The tensors of `TextPairs`, and `grades` [B]."""
         batch = self.pairs.batch(items)
         if self.grades is None:
             return batch
@@ -84,25 +84,25 @@ def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) 
     return {"pair": Score(loss, torch.zeros_like(loss), torch.zeros_like(loss))}
 
 
-def _cosent(found: torch.Tensor, grades: torch.Tensor, settings: Settings) -> torch.Tensor:
-    closer = (found[:, None] - found[None, :]) / settings.options.temperature
+def _cosent(cosine: torch.Tensor, grades: torch.Tensor, settings: Settings) -> torch.Tensor:
+    closer = (cosine[:, None] - cosine[None, :]) / settings.options.temperature
     lower = grades[:, None] < grades[None, :]
     wrong = closer.masked_fill(~lower, -torch.inf).flatten()
     # The loss is one for the whole batch, and counts once for each of its pairs.
-    return len(found) * torch.logsumexp(torch.cat([wrong.new_zeros(1), wrong]), dim=0)
+    return len(cosine) * torch.logsumexp(torch.cat([wrong.new_zeros(1), wrong]), dim=0)
 
 
 def predict(
     model: Any, data: GradedPairs, runtime: Runtime, batch_size: int, settings: Settings
 ) -> list[float]:
     """The cosine of the two texts of each example, from -1 to 1."""
-    found = np.zeros(len(data.lengths), np.float32)
+    nearness = np.zeros(len(data.lengths), np.float32)
     whole = replace(settings, options=replace(settings.options, dimensions=()))
     for items, (near,) in outputs(
         lambda b: cosines(model, b.tensors, whole), model, data, runtime, batch_size
     ):
-        found[items] = near.cpu().numpy()
-    return [float(cosine) for cosine in found]
+        nearness[items] = near.cpu().numpy()
+    return [float(cosine) for cosine in nearness]
 
 
 def figures(

@@ -37,7 +37,7 @@ Prediction = Any
 """What is said about one example, as JSON: a label, a list of tags, an answer, a text, a vector."""
 REFERENCE = "reference"  # the folder in that of a model
 
-Kind = Literal[
+FieldKind = Literal[
     "text", "texts", "label", "labels", "words", "tags", "answers", "score", "messages", "said", "span"
 ]
 """What a field of an example holds.
@@ -58,7 +58,7 @@ class Field:
     One that is `named` is read only where the recipe names a column for it, and then every example has it.
     """
 
-    kind: Kind
+    kind: FieldKind
     required: bool = True
     target: bool = False
     named: bool = False
@@ -104,7 +104,7 @@ class TaskType(Protocol):
     the figure of `figures` by which the best epoch is chosen, or is `loss` (the lowest on validation).
     Options is a frozen dataclass with defaults: what only this task needs to be told.
 
-    A module may also have `resampled` (resampling.py), which gives the gate its intervals quickly; FILES, the
+    A module may also have `resampled` (bootstrap_metrics.py), for quick intervals of the gate; FILES, the
     texts to write beside its model by file name, such as a chat template; UNBOUNDED, what it does where the
     loss of a row depends on the others of its batch, so that privacy, which bounds what each does alone, is
     refused; and `check(settings, positions)`, which raises TrainingError for settings that can't be used,

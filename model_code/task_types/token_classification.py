@@ -28,8 +28,8 @@ from model_code.models.architectures import architectures
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.task_types.baselines import Baselines, attempted
+from model_code.task_types.bootstrap_metrics import Resampled, micro_f1
 from model_code.task_types.labels import choice, load_labelled
-from model_code.task_types.resampling import Resampled, micro_f1
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import inputs_of, outputs, padded
 
@@ -176,17 +176,17 @@ def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
 
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
     """Cross-entropy of the words' tags, weighted and smoothed as the settings say."""
-    found = logits(model, tensors)
-    return {"tag": choice(found, tensors["targets"], settings)}
+    said = logits(model, tensors)
+    return {"tag": choice(said, tensors["targets"], settings)}
 
 
 def predict(model: Any, data: Sentences, runtime: Runtime, batch_size: int, settings: Settings) -> list[Tags]:
     """The most probable tags of each sentence as a whole, among those that are valid BIO."""
-    found = np.full((data.borders[-1], len(settings.labels)), -np.inf, np.float32)
-    found[:, settings.labels.index(OUTSIDE)] = 0  # which stays so for words without a place
+    of_words = np.full((data.borders[-1], len(settings.labels)), -np.inf, np.float32)
+    of_words[:, settings.labels.index(OUTSIDE)] = 0  # which stays so for words without a place
     for items, words in outputs(lambda batch: logits(model, batch.tensors), model, data, runtime, batch_size):
-        found[data.words_of(items)] = words.cpu().numpy()
-    return [most_probable(found[start:end], settings.labels) for start, end in pairwise(data.borders)]
+        of_words[data.words_of(items)] = words.cpu().numpy()
+    return [most_probable(of_words[start:end], settings.labels) for start, end in pairwise(data.borders)]
 
 
 def most_probable(scores: np.ndarray, labels: Sequence[str]) -> Tags:

@@ -110,13 +110,13 @@ def _groups(
     factors: Mapping[int, float] | None = None,
 ) -> list[dict[str, Any]]:
     """One group of parameters for each learning rate; `factors` of it leave the decay of a step alone."""
-    found: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for parameter in parameters:
         key = shares.get(id(parameter), 1.0), (factors or {}).get(id(parameter), 1.0)
-        found.setdefault(key, []).append(parameter)
+        groups.setdefault(key, []).append(parameter)
     return [
         {"params": those, "lr": rate * share * factor, "weight_decay": weight_decay / factor}
-        for (share, factor), those in found.items()
+        for (share, factor), those in groups.items()
     ]
 
 

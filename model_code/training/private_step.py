@@ -71,10 +71,10 @@ class PrivateStep(Step):
 
     def _clipped_sums(self, examples: int) -> dict[str, torch.Tensor]:
         """The sum over examples of the gradient of each, none of a norm above the clip."""
-        found = {n: _of_examples(n, p, examples) for n, p in self._trained.items() if p.grad is not None}
-        norms = torch.stack([g.flatten(1).norm(dim=1) for g in found.values()]).norm(dim=0)
+        gradients = {n: _of_examples(n, p, examples) for n, p in self._trained.items() if p.grad is not None}
+        norms = torch.stack([g.flatten(1).norm(dim=1) for g in gradients.values()]).norm(dim=0)
         factors = (self._mechanism.clip / norms.clamp(min=1e-12)).clamp(max=1)
-        return {name: torch.einsum("n,n...->...", factors, g) for name, g in found.items()}
+        return {name: torch.einsum("n,n...->...", factors, g) for name, g in gradients.items()}
 
     def _set_noisy(self, sums: dict[str, torch.Tensor]) -> None:
         # The loop has seeded torch by the place in the data: the one number that names this step.

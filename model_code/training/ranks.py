@@ -7,9 +7,7 @@ which all ranks must agree. A run of one process needs no torch.distributed at a
 from __future__ import annotations
 
 import atexit
-import ctypes
 import os
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,10 +16,10 @@ import torch
 import torch.distributed as dist
 
 from model_code.errors import TrainingError
+from model_code.parent_death_signal import die_with_parent
 
 # How long a rank waits for the others. One that died is noticed at once, by the launcher.
 PATIENCE = timedelta(minutes=10)
-PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,8 @@ def join_ranks() -> Ranks:
     rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         return Ranks()
-    _die_with_launcher()
+    # A killed torchrun would leave its ranks behind, in sessions of their own, with their GPUs.
+    die_with_parent()
     backend = "gloo"
     if torch.cuda.is_available():
         backend = "cpu:gloo,cuda:nccl"
@@ -95,8 +94,3 @@ def _take_device(local_rank: int) -> None:
             "start as many processes as there are GPUs (devices: 0)"
         )
     torch.cuda.set_device(local_rank)
-
-
-def _die_with_launcher() -> None:
-    """A killed torchrun would leave its ranks behind, in sessions of their own, with their GPUs."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

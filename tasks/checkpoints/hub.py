@@ -26,7 +26,7 @@ from model_code.models.folder import (
 )
 from tasks.checkpoints.kept import bring, place_of
 from tasks.contract import disk
-from tasks.contract.console import plain, say
+from tasks.contract.console import escaped, say
 from tasks.contract.errors import RecipeError, StageError
 from tasks.contract.store import Store
 
@@ -92,7 +92,7 @@ def fetch(model: HubModel, store: Store, key: str) -> str:
         large = {n: f for n, f in listing.items() if n not in small and (n in weights or not is_weights(n))}
         _require_room(model, large, folder, store, key)
         size = sum(file.size for file in large.values())
-        say(plain(f"fetching {model} from the hub, {size / 1e6:,.1f} MB"))
+        say(escaped(f"fetching {model} from the hub, {size / 1e6:,.1f} MB"))
         _get(model, large, folder, store, key)
         check_folder(folder, str(model))
 

@@ -22,7 +22,7 @@ from pydantic import Field
 
 from corpus.documents import Document, Item
 from corpus.kept.segments import Segments, SegmentWriter, last_listing
-from corpus.sources import Reader, keeps_files, reader_of, sources
+from corpus.sources import SourceReader, keeps_files, reader_of, sources
 from tasks.contract import console
 from tasks.contract.artifact import canonical, sha256_text
 from tasks.contract.code_fingerprint import code_fingerprint
@@ -45,10 +45,10 @@ class _Terminal:
     """The person who watches the run."""
 
     def say(self, message: str) -> None:
-        console.say(f"  {console.plain(message)}")
+        console.say(f"  {console.escaped(message)}")
 
     def warn(self, message: str) -> None:
-        console.say(f"  [yellow]{console.plain(message)}[/]")
+        console.say(f"  [yellow]{console.escaped(message)}[/]")
 
     def progress(self, what: str) -> AbstractContextManager[console.Advance]:
         return console.progress("collect", what, None)
@@ -74,7 +74,7 @@ class KeptSource:
         return self.home / "collected" / self.name
 
     @property
-    def reader(self) -> Reader:
+    def reader(self) -> SourceReader:
         """What reads the source."""
         return reader_of(self.source.kind, self.home / "downloads" / self.name)
 
@@ -182,7 +182,7 @@ def locked(places: Iterable[KeptSource]) -> Iterator[None]:
             store = Store(place.home)
             with store.lock("collected", place.name, blocking=False) as free:
                 if not free:
-                    name = console.plain(place.source.name)
+                    name = console.escaped(place.source.name)
                     console.say(f"collect: another run is reading {name}; waiting for it")
             stack.enter_context(store.lock("collected", place.name))
         yield

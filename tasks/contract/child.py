@@ -11,7 +11,6 @@ scratch directory: its usual store listens on every network interface and unpick
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import re
@@ -24,14 +23,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tasks.contract.console import plain
+from model_code.parent_death_signal import die_with_parent
+from tasks.contract.console import escaped
 from tasks.contract.errors import StageError
 from tasks.contract.workspace import Workspace
 
 SECONDS_TO_CHECKPOINT = 15
 SECONDS_FOR_TORCHRUN = 3
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
-PR_SET_PDEATHSIG = 1
 
 Event = dict[str, Any]
 
@@ -76,7 +75,7 @@ def run_child(
                 elif event.get("event") == "resumed":
                     workspace.say(f"goes on from the checkpoint of step {event['step']} of {event['total']}")
                 elif event.get("event") == "trouble":
-                    workspace.say(f"[yellow]{plain(event['message'])}[/]")
+                    workspace.say(f"[yellow]{escaped(event['message'])}[/]")
                 elif event.get("event") == "error":
                     raise StageError(f"{workspace.stage}: {event['message']}")
                 elif event.get("event") == "done":
@@ -175,7 +174,7 @@ def _child(command: list[str], environment: dict[str, str], log: Any) -> Iterato
         text=True,
         env=environment,
         start_new_session=True,
-        preexec_fn=_die_with_parent,
+        preexec_fn=die_with_parent,
         encoding="utf-8",
     )
     try:
@@ -200,10 +199,6 @@ def _end(child: subprocess.Popen[str], patience: float = 0) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(SECONDS_TO_CHECKPOINT + SECONDS_FOR_TORCHRUN)
             return
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _python_path() -> list[str]:

@@ -47,7 +47,7 @@ def in_prefect_run() -> bool:
 def say(message: str) -> None:
     """Print one line for the person who watches, and log it in the Prefect UI.
 
-    It may hold Rich's markup (`[yellow]…[/]`); put what comes from outside through `plain`.
+    It may hold Rich's markup (`[yellow]…[/]`); put what comes from outside through `escaped`.
     """
     message = redacted(message)
     console.print(message)
@@ -61,7 +61,7 @@ def _log(line: str) -> None:
         get_run_logger().info(redacted(line))
 
 
-def plain(text: str) -> str:
+def escaped(text: str) -> str:
     """A name, an address or an error as part of a message for `say`: brackets in it are no markup."""
     return escape(text)
 
@@ -160,7 +160,7 @@ def _optional() -> Iterator[None]:
         yield
     except Exception as error:
         _refused = redacted(str(error)) or type(error).__name__
-        console.print(f"  [yellow]no more pages in Prefect, it does not answer: {plain(_refused)[:200]}[/]")
+        console.print(f"  [yellow]no more pages in Prefect, it does not answer: {escaped(_refused)[:200]}[/]")
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

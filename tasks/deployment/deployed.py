@@ -68,8 +68,8 @@ def difference(endpoint: str, server: TritonServer, questions: Canaries) -> dict
     answers = triton.ask(questions.texts, endpoint, http_port=server.http_port, timeout=60)
     worst, same = 0.0, True
     for answer, wanted in zip(answers, questions.expected, strict=True):
-        found = dict(zip(answer.labels, answer.probabilities, strict=True))
-        worst = max(worst, *(abs(found.get(label, 0) - wanted[label]) for label in wanted))
+        given = dict(zip(answer.labels, answer.probabilities, strict=True))
+        worst = max(worst, *(abs(given.get(label, 0) - wanted[label]) for label in wanted))
         same &= answer.label == max(wanted, key=lambda label: wanted[label])
     return {"compared": len(answers), "max_abs_difference": worst, "same_labels": same}
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:  # it imports torch
-    from model_code.task_types.resampling import Resampled
+    from model_code.task_types.bootstrap_metrics import Resampled
     from model_code.task_types.task import Settings, TaskType
 
 SAMPLES, LEVEL, SEED = 2000, 0.95, 0

@@ -39,7 +39,7 @@ def check_against_task(
     Raises:
         RecipeError: there is one.
     """
-    from model_code.comparison import require_logits
+    from model_code.distillation import require_logits
     from model_code.errors import TrainingError
     from model_code.models.families import FAMILIES
     from model_code.task_types.task import Settings, options_of, task_named

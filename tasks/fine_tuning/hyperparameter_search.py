@@ -19,7 +19,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from model_code.config.strict import Config
 from tasks.contract.child import Event
-from tasks.contract.console import format_cell, plain
+from tasks.contract.console import escaped, format_cell
 from tasks.contract.errors import StageError
 from tasks.contract.workspace import Workspace
 from tasks.fine_tuning.trials import Trainings
@@ -274,7 +274,7 @@ def _described(trial: FinishedTrial, of: int) -> str:
         case "pruned":
             came = f"ended after epoch {max(trial.epochs)}, score {trial.score:.4f} is below the median"
         case "failed":
-            came = f"[yellow]failed: {plain(trial.error.partition(chr(10))[0])}[/]"
+            came = f"[yellow]failed: {escaped(trial.error.partition(chr(10))[0])}[/]"
     return f"trial {trial.number} of {of}: {values}: {came}"
 
 

@@ -1,1 +1,1 @@
-"""MLflow: the registry, runs and their figures, model cards, stored models, the door of its server."""
+"""MLflow: the registry, runs and their figures, model cards, stored models, its server and who may ask it."""

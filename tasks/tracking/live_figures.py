@@ -80,7 +80,7 @@ class LiveRun:
             self._send()
         except Exception as error:  # whatever it is, it must not touch the training
             reason = str(error).partition("\n")[0]
-            console.say(f"  [yellow]no live figures in MLflow: {console.plain(reason)}[/]")
+            console.say(f"  [yellow]no live figures in MLflow: {console.escaped(reason)}[/]")
 
     def _send(self) -> None:
         mlflow = client()

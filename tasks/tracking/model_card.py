@@ -72,9 +72,9 @@ def _pretraining(manifests: Mapping[str, Manifest]) -> Iterator[tuple[str, objec
 def _privacy(metrics: Mapping[str, float]) -> str:
     if "epsilon" not in metrics:
         return "Trained without differential privacy: what it learnt from may be found in it."
-    found = ", ".join(f"{name.replace('_', ' ')} {format_cell(metrics[name])}" for name in PRIVATE)
+    figures = ", ".join(f"{name.replace('_', ' ')} {format_cell(metrics[name])}" for name in PRIVATE)
     return (
-        f"Fine-tuned with differential privacy (DP-SGD): {found}. This holds for the examples of the "
+        f"Fine-tuned with differential privacy (DP-SGD): {figures}. This holds for the examples of the "
         "fine-tuning and the model. It does not cover what the model was pretrained on, the tokenizer, the "
         "set of labels, the figures on this page, the training losses (they are without noise), or the "
         "choice among several models."

@@ -33,7 +33,7 @@ def _optional(draw: Callable[Arguments, Any]) -> Callable[Arguments, None]:
         except Exception as error:  # matplotlib's own settings, caches and fonts fail in many ways
             path.unlink(missing_ok=True)
             said = " ".join(str(error).split())[:200] or type(error).__name__
-            console.say(f"[yellow]{path.name} is not drawn: {console.plain(said)}[/]")
+            console.say(f"[yellow]{path.name} is not drawn: {console.escaped(said)}[/]")
 
     return attempt
 

@@ -160,10 +160,15 @@ def keep_oldest(versions: Any, model_name: str, digest: str) -> ModelVersion | N
     return _model_version(oldest) if oldest else None
 
 
+def move_alias(versions: Any, model_name: str, alias: str, version: int) -> None:
+    """From now on the alias is of this version, and of no other."""
+    versions.set_registered_model_alias(model_name, alias, str(version))
+
+
 def point_challenger_at_newest(versions: Any, model_name: str) -> None:
     """Move the alias `challenger` to the newest version, whatever other homes register in between."""
     while (newest := _newest(versions, model_name)) and newest != by_alias(versions, model_name, CHALLENGER):
-        versions.set_registered_model_alias(model_name, CHALLENGER, str(newest.version))
+        move_alias(versions, model_name, CHALLENGER, newest.version)
 
 
 def _newest(versions: Any, model_name: str) -> ModelVersion | None:

@@ -26,7 +26,7 @@ ATTEMPTS = {
 }
 
 
-class _Words(logging.Filter):
+class _RetryNotice(logging.Filter):
     """Says that a request is being repeated, at most every ten seconds."""
 
     def __init__(self, server: str, sign: str, level: int) -> None:
@@ -46,15 +46,15 @@ def say_attempts(server: str) -> None:
     """Say from now on when a request to "MLflow" or "Prefect" failed; a second call changes nothing."""
     name, sign = ATTEMPTS[server]
     logger = logging.getLogger(name)
-    if not any(isinstance(known, _Words) for known in logger.filters):
-        logger.addFilter(_Words(server, sign, logger.getEffectiveLevel()))
+    if not any(isinstance(known, _RetryNotice) for known in logger.filters):
+        logger.addFilter(_RetryNotice(server, sign, logger.getEffectiveLevel()))
         logger.setLevel(logging.DEBUG)
 
 
 @contextmanager
 def said(what: str) -> Iterator[None]:
     """Say what is waited for when the block takes longer than ten seconds."""
-    words = f"  [yellow]waiting for {console.plain(what)}[/]"
+    words = f"  [yellow]waiting for {console.escaped(what)}[/]"
     timer = threading.Timer(SECONDS_BETWEEN_WORDS, console.console.print, [words])
     timer.daemon = True
     timer.start()

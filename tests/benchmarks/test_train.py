@@ -13,22 +13,22 @@ from benchmarks import train_gpu, train_quality, train_sides
 from benchmarks.bench import BenchmarkError
 from benchmarks.train_peer import pieces, slices
 from benchmarks.train_worker import TrainingMeasured
-from model_code.data.shards import Split, open_split
+from model_code.data.shards import TokenSplit, open_split
 from tests.token_shards import write_split
 
 
 @pytest.fixture
-def split(tmp_path: Path) -> Split:
+def split(tmp_path: Path) -> TokenSplit:
     write_split(tmp_path, "train", [list(range(n)) for n in (3, 10, 4)], 20)
     return open_split(tmp_path, "train")
 
 
-def test_the_trainer_reads_every_token_of_every_document(split: Split) -> None:
+def test_the_trainer_reads_every_token_of_every_document(split: TokenSplit) -> None:
     read = [example["input_ids"].tolist() for example in pieces(split, 4)]
     assert read == [[0, 1, 2], [0, 1, 2, 3], [4, 5, 6, 7], [8, 9], [0, 1, 2, 3]]
 
 
-def test_or_the_corpus_cut_in_equal_slices(split: Split) -> None:
+def test_or_the_corpus_cut_in_equal_slices(split: TokenSplit) -> None:
     read = torch.stack([example["input_ids"] for example in slices(split, 5)]).flatten()
     assert np.array_equal(read.numpy(), split.ids[:15])
 

@@ -13,7 +13,7 @@ import pytest
 from deploy import processes
 from flows import environment, login, mlflow_login, servers
 from tasks.contract.errors import ServerError
-from tasks.tracking.door import basic
+from tasks.tracking.auth_middleware import basic
 from tests.free_ports import free_ports
 
 THEIRS = ("PREFECT_API_URL", "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
@@ -63,9 +63,9 @@ def test_a_home_without_servers_has_no_key(tmp_path: Path) -> None:
 
 
 def test_links_log_in_and_lead_to_their_page(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    door = f"http://textmill:{login.login_key(home)}@127.0.0.1:5000/login"
-    assert login.link("http://127.0.0.1:5000", home) == login.link("http://127.0.0.1:5000/", home) == door
-    assert login.link("http://127.0.0.1:5000/#/models", home) == f"{door}?next=/%23/models"
+    page = f"http://textmill:{login.login_key(home)}@127.0.0.1:5000/login"
+    assert login.link("http://127.0.0.1:5000", home) == login.link("http://127.0.0.1:5000/", home) == page
+    assert login.link("http://127.0.0.1:5000/#/models", home) == f"{page}?next=/%23/models"
     monkeypatch.setenv(login.ON_VARIABLE, "off")
     assert login.link("http://127.0.0.1:5000/#/models", home) == "http://127.0.0.1:5000/#/models"
 
@@ -73,15 +73,15 @@ def test_links_log_in_and_lead_to_their_page(home: Path, monkeypatch: pytest.Mon
 def test_log_ins_are_turned_off_by_one_setting_and_the_rest_stays(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert login.server_environment("mlflow", home, 5000)["TEXTMILL_DOOR_KEY_FILE"] == str(
+    assert login.server_environment("mlflow", home, 5000)["TEXTMILL_AUTH_KEY_FILE"] == str(
         login.key_file(home)
     )
     monkeypatch.setenv(login.ON_VARIABLE, "off")
     monkeypatch.setenv(login.HOSTS_VARIABLE, "mill.example.org, mill:8080")
     told = login.server_environment("mlflow", home, 5000)
-    assert told["TEXTMILL_DOOR_KEY_FILE"] == ""
+    assert told["TEXTMILL_AUTH_KEY_FILE"] == ""
     hosts = ["127.0.0.1:5000", "localhost:5000", "[::1]:5000", "mill.example.org", "mill:8080"]
-    assert told["TEXTMILL_DOOR_HOSTS"].split(",") == told["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",") == hosts
+    assert told["TEXTMILL_AUTH_HOSTS"].split(",") == told["MLFLOW_SERVER_ALLOWED_HOSTS"].split(",") == hosts
     monkeypatch.setenv(login.ON_VARIABLE, "no")
     with pytest.raises(ServerError, match="TEXTMILL_LOGIN='no': give `on` or `off`"):
         login.server_environment("mlflow", home, 5000)

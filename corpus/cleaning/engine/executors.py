@@ -7,7 +7,6 @@ cluster's machines find under the same paths (a shared file system).
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import multiprocessing
 import os
@@ -23,9 +22,9 @@ from typing import Any, Protocol, TypeVar
 
 from corpus.cleaning.config import CleanConfig
 from corpus.errors import CorpusError
+from model_code.parent_death_signal import die_with_parent
 
 CONNECT_SECONDS = 5.0
-PR_SET_PDEATHSIG = 1
 ROOT = Path(__file__).resolve().parents[3]
 
 JobT = TypeVar("JobT")
@@ -57,7 +56,7 @@ def _local(workers: int) -> Iterator[MapShards]:
         return
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["corpus.cleaning.engine.shard_passes"])
-    with ProcessPoolExecutor(workers, context, initializer=_die_with_parent) as pool:
+    with ProcessPoolExecutor(workers, context, initializer=_begin_worker) as pool:
 
         def map_shards(function: Callable[[JobT], ResultT], jobs: Iterable[JobT]) -> Iterator[ResultT]:
             try:
@@ -161,7 +160,7 @@ def _no_cluster(address: str, reason: str) -> CorpusError:
     )
 
 
-def _die_with_parent() -> None:
+def _begin_worker() -> None:
     # Ctrl-C is the parent's business; a parent that is killed takes its workers along.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    die_with_parent()

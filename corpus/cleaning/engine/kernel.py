@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.cleaning.config import ANY, CleanConfig, PersonalData
-from corpus.cleaning.duplicates.decontamination import Index
+from corpus.cleaning.duplicates.decontamination import Hashes, Index
 from corpus.cleaning.duplicates.minhash import signatures
 from corpus.cleaning.filters import boilerplate
 from corpus.cleaning.filters.first_failure import first_failures
@@ -27,7 +27,6 @@ from corpus.documents import CLEANED_SCHEMA, SCHEMA, document_id
 
 MASKED, WORD_LIST = "masked_", "words_"
 
-Hashes = npt.NDArray[np.uint64]
 Offsets = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
 

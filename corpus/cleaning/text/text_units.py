@@ -56,8 +56,8 @@ def units(text: str) -> list[str]:
     spaced = np.full((len(codes), 3), ord(" "), np.uint32)
     spaced[:, 1] = np.where(alone, codes, np.where(folded == _SEPARATOR, ord(" "), folded))
     present = np.stack([alone, np.ones(len(codes), np.bool_), alone], axis=1)
-    found: str = spaced[present].tobytes().decode("utf-32-le")
-    return found.split()
+    spelled: str = spaced[present].tobytes().decode("utf-32-le")
+    return spelled.split()
 
 
 @cache

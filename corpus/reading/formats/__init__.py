@@ -25,7 +25,7 @@ from types import ModuleType
 from typing import Protocol, cast
 
 from corpus.reading.libraries import versions
-from corpus.reading.record import Reader
+from corpus.reading.record import RecordReader
 from corpus.reading.rows import RowReader
 
 # Names of formats, each with the ends of its files' names.
@@ -36,7 +36,7 @@ class Format(Protocol):
     """A module that reads documents."""
 
     SUFFIXES: Suffixes
-    read: Reader
+    read: RecordReader
 
 
 class RowFormat(Protocol):

@@ -12,7 +12,7 @@ from corpus.reading.decoding import Line, decoded_lines, encoding_of
 from corpus.reading.delimited import (
     DELIMITERS,
     Dialect,
-    Sample,
+    TableLines,
     is_quoted,
     separator_of,
     stated_separator,
@@ -101,13 +101,13 @@ class _Lines:
         self._row: list[Line] = []
         self.is_at_end = False
 
-    def ahead(self, characters: int) -> Sample:
+    def ahead(self, characters: int) -> TableLines:
         """The text of the next lines, up to the one that brings it to so many characters."""
         size = sum(len(line.text) for line in self._ahead)
         while size < characters and (line := next(self._lines, None)):
             self._ahead.append(line)
             size += len(line.text)
-        return Sample("".join(line.text for line in self._ahead), is_cut=size >= characters)
+        return TableLines("".join(line.text for line in self._ahead), is_cut=size >= characters)
 
     @property
     def next(self) -> str:

@@ -24,9 +24,9 @@ def rows(entry: Entry, options: RowOptions, on_skipped: OnSkipped | None = None)
         Skipped: it is no workbook, several sheets have something in them, or a name occurs twice; strict,
             also a row with something beside the named columns.
     """
-    found = _only_sheet(entry)
+    rows_of_sheet = _only_sheet(entry)
     names: list[str] = []
-    for number, cells in found:
+    for number, cells in rows_of_sheet:
         if not names:
             names = _names(cells, header=options.header)
             if twice := [name for name in names if name and names.count(name) > 1]:

@@ -74,11 +74,11 @@ class _Repeated(ValueError):
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
         names = [name for name, _ in pairs]
         raise _Repeated(next(name for name in names if names.count(name) > 1))
-    return found
+    return unique
 
 
 def _next_value(text: _Window, decoder: json.JSONDecoder, limit: int) -> tuple[object, str]:

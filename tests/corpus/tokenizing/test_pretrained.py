@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models
 from corpus.errors import CorpusError
 from corpus.tokenizing import pretrained
 from corpus.tokenizing.config import TokenizeConfig
-from expectations.tokens import read_frame
+from expectations.tokens import read_tokenizer_ids
 from tests.checkpoints import write_checkpoint
 from tests.model_code.checkpoints import tokenizer_of
 
@@ -94,7 +94,7 @@ def test_a_checkpoint_frames_documents_as_its_tokenizer_does(
     saved = tmp_path / "saved" / "tokenizer.json"
     assert {json.loads(saved.read_text(encoding="utf-8"))[key] for key in ("padding", "truncation")} == {None}
     for file in (saved, tmp_path / "tokenizer.json"):
-        assert read_frame(file).before == around[0]
+        assert read_tokenizer_ids(file).before == around[0]
 
 
 def test_an_older_tokenizer_is_a_checkpoints_own(tmp_path: Path) -> None:

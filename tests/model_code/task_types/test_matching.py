@@ -14,7 +14,7 @@ from model_code.fine_tuning import fine_tune
 from model_code.job import Job
 from model_code.predict import Predictor
 from model_code.task_types import matching
-from model_code.task_types.pairs import SIDES, Pairs
+from model_code.task_types.pairs import SIDES, TextPairs
 from model_code.task_types.task import Settings, options_of, task_named
 from tests.model_code.conftest import WORDS, quiet_reporter
 
@@ -32,7 +32,7 @@ def toy_pairs(count: int, seed: int) -> list[dict[str, str]]:
     ]
 
 
-def encoded(model: Path, examples: list[dict[str, Any]]) -> Pairs:
+def encoded(model: Path, examples: list[dict[str, Any]]) -> TextPairs:
     return matching.encode(examples, load_tokenizer(model), vocabulary_of(model), SETTINGS)
 
 

@@ -60,7 +60,7 @@ def start(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return untrained(tmp_path_factory.mktemp("causal") / request.param, request.param)
 
 
-def encoded(start: Path, examples: list[dict[str, Any]]) -> preference.Pairs:
+def encoded(start: Path, examples: list[dict[str, Any]]) -> preference.PreferencePairs:
     return preference.encode(examples, load_tokenizer(start), vocabulary_of(start), SETTINGS)
 
 

@@ -54,7 +54,9 @@ def examples(count: int, seed: int) -> list[dict[str, str]]:
     return [{"source": source, "target": source.upper()} for source in sources]
 
 
-def encoded(directory: Path, pairs: list[dict[str, str]], settings: Settings = SETTINGS) -> seq2seq.Pairs:
+def encoded(
+    directory: Path, pairs: list[dict[str, str]], settings: Settings = SETTINGS
+) -> seq2seq.SourcesAndTargets:
     return seq2seq.encode(pairs, load_tokenizer(directory), vocabulary_of(directory), settings)
 
 

@@ -70,7 +70,7 @@ def test_brackets_in_names_are_no_markup(
     monkeypatch.setattr(console, "LINE_EVERY_SECONDS", 0.0)
     with console.progress("collect", "pages of [a]", total=None) as advance:
         advance(1, note="https://example.org/?q[/b]=[red]")
-    console.say(f"[yellow]{console.plain('a [/b] [red]')}[/] c")
+    console.say(f"[yellow]{console.escaped('a [/b] [red]')}[/] c")
     assert capsys.readouterr().out == "  pages of [a]: 1  https://example.org/?q[/b]=[red]\na [/b] [red] c\n"
 
 

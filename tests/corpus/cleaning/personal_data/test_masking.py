@@ -5,7 +5,8 @@ import pytest
 
 from corpus.cleaning.config import PersonalDataConfig
 from corpus.cleaning.personal_data.masking import find, mask
-from tests.corpus.cleaning.personal_data.planted import Label, Language, planted_documents, score
+from tests.corpus.cleaning.personal_data.planted import Label, Language, planted_documents
+from tests.corpus.cleaning.personal_data.planted_score import score
 from tests.linear_time import takes_linear_time
 
 EVERYTHING = PersonalDataConfig()

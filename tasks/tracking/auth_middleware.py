@@ -1,4 +1,4 @@
-"""The door of Prefect's and MLflow's pages: who may come in, asked before the server sees a request.
+"""Who may ask Prefect's and MLflow's servers: an ASGI middleware that decides before they see a request.
 
 Listening on loopback keeps other machines out, not other users of this one, and not the pages that its
 owner's browser has open: those send requests to any address, under any name that resolves to it. So three
@@ -25,7 +25,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 USER = "textmill"
 LOGIN_PAGE = "/login"
-HOSTS_VARIABLE, KEY_FILE_VARIABLE = "TEXTMILL_DOOR_HOSTS", "TEXTMILL_DOOR_KEY_FILE"
+HOSTS_VARIABLE, KEY_FILE_VARIABLE = "TEXTMILL_AUTH_HOSTS", "TEXTMILL_AUTH_KEY_FILE"
 # What a form of any page can send without asking first.
 _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
 
@@ -35,7 +35,7 @@ def basic(key: str) -> str:
     return "Basic " + base64.b64encode(f"{USER}:{key}".encode()).decode()
 
 
-class Door:
+class AuthMiddleware:
     """An ASGI application in front of another one.
 
     Args:

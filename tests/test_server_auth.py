@@ -1,4 +1,4 @@
-"""The doors of Prefect and MLflow, tried as another user and as a page in the owner's browser."""
+"""The log-ins of Prefect and MLflow, tried as another user and as a page in the owner's browser."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
-from tasks.tracking.door import basic
+from tasks.tracking.auth_middleware import basic
 from tests.browser import Browser, open_browser, stranger
 
 ARTIFACT = "/api/2.0/mlflow-artifacts/artifacts/0/planted.py"

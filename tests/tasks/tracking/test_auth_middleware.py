@@ -1,4 +1,4 @@
-"""The door without a server: who is let through, and where a log-in leads."""
+"""The middleware without a server: who is let through, and where a log-in leads."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from tasks.tracking.door import HOSTS_VARIABLE, KEY_FILE_VARIABLE, Door, basic
+from tasks.tracking.auth_middleware import HOSTS_VARIABLE, KEY_FILE_VARIABLE, AuthMiddleware, basic
 
 HOST, KEY = "127.0.0.1:5000", "s3cret"
 OWN = f"http://{HOST}"
 
 
 async def server(scope: Any, receive: Any, send: Any) -> None:
-    """What stands behind the door: it says that it was reached."""
+    """What stands behind the middleware: it says that it was reached."""
     await send({"type": "http.response.start", "status": 200, "headers": []})
 
 
@@ -25,10 +25,10 @@ def knock(
     *,
     kind: str = "http",
     key: str | None = KEY,
-    door: Door | None = None,
+    middleware: AuthMiddleware | None = None,
     **headers: str,
 ) -> dict[str, Any]:
-    """The first thing that comes back from the door of a server at HOST; `_` in a header's name is `-`."""
+    """The first thing that comes back from a server at HOST; `_` in a header's name is `-`."""
     given = {"host": HOST, "authorization": basic(KEY)} | headers
     path, _, query = path.partition("?")
     scope = {
@@ -44,8 +44,8 @@ def knock(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    door = door or Door(server, [HOST, "localhost:5000"], key, open_page="/health")
-    asyncio.run(door(scope, None, send))  # type: ignore[arg-type]
+    middleware = middleware or AuthMiddleware(server, [HOST, "localhost:5000"], key, open_page="/health")
+    asyncio.run(middleware(scope, None, send))  # type: ignore[arg-type]
     return sent[0]
 
 
@@ -143,31 +143,33 @@ def test_a_log_in_leads_to_a_page_of_ours(query: str, place: str, key: str | Non
 
 
 @pytest.mark.parametrize("missing", [HOSTS_VARIABLE, KEY_FILE_VARIABLE])
-def test_a_door_that_was_not_told_all_does_not_open(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+def test_what_was_not_told_all_lets_nobody_in(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
     monkeypatch.setenv(HOSTS_VARIABLE, HOST)
     monkeypatch.setenv(KEY_FILE_VARIABLE, "")
-    Door.from_environment(server, open_page="/health")
+    AuthMiddleware.from_environment(server, open_page="/health")
     monkeypatch.delenv(missing)
     with pytest.raises(KeyError, match=missing):
-        Door.from_environment(server, open_page="/health")
+        AuthMiddleware.from_environment(server, open_page="/health")
 
 
-def test_a_door_that_can_not_read_its_key_does_not_open(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_what_can_not_read_its_key_lets_nobody_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv(HOSTS_VARIABLE, HOST)
     monkeypatch.setenv(KEY_FILE_VARIABLE, str(tmp_path / "key"))
     with pytest.raises(FileNotFoundError):
-        Door.from_environment(server, open_page="/health")
+        AuthMiddleware.from_environment(server, open_page="/health")
 
 
-def test_a_door_asks_for_the_key_in_its_file_under_each_of_its_names(
+def test_it_asks_for_the_key_in_its_file_under_each_of_its_names(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "key").write_text(f"{KEY}\n", encoding="utf-8")
     monkeypatch.setenv(HOSTS_VARIABLE, f"other:1,{HOST}")
     monkeypatch.setenv(KEY_FILE_VARIABLE, str(tmp_path / "key"))
-    door = Door.from_environment(server, open_page="/health")
-    assert knock(door=door)["status"] == knock(door=door, host="other:1")["status"] == 200
-    assert knock(door=door, host="localhost:5000")["status"] == 403
-    assert knock(door=door, authorization=basic("other"))["status"] == 401
+    middleware = AuthMiddleware.from_environment(server, open_page="/health")
+    assert (
+        knock(middleware=middleware)["status"]
+        == knock(middleware=middleware, host="other:1")["status"]
+        == 200
+    )
+    assert knock(middleware=middleware, host="localhost:5000")["status"] == 403
+    assert knock(middleware=middleware, authorization=basic("other"))["status"] == 401

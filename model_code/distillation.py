@@ -1,6 +1,6 @@
-"""Losses that compare two answers to a batch: those of a teacher and its student, or two of one model.
+"""Distillation: a model learns from the answers of a teacher, or from its own under other dropout (R-Drop).
 
-They are for tasks that offer `logits(model, tensors)`, float32 [rows, classes], of classes of which one is
+Both are for tasks that offer `logits(model, tensors)`, float32 [rows, classes], of classes of which one is
 right. What a row can't be is -inf in both answers.
 """
 
@@ -146,8 +146,8 @@ def _answered(
 
 
 def _logits(task: TaskType, model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
-    found: torch.Tensor = task.logits(model, tensors)  # type: ignore[attr-defined]
-    return found
+    logits: torch.Tensor = task.logits(model, tensors)  # type: ignore[attr-defined]
+    return logits
 
 
 def _text(tokenizer: Tokenizer) -> str:

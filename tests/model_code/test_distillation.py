@@ -13,9 +13,9 @@ import torch
 from torch.nn.functional import kl_div
 from transformers import ModernBertConfig, ModernBertForSequenceClassification, PreTrainedModel
 
-from model_code.comparison import Distillation, RDrop, divergence, require_logits, teacher_of
 from model_code.config.fine_tuning import DistillConfig
 from model_code.data.vocabulary import load_tokenizer, vocabulary_of
+from model_code.distillation import Distillation, RDrop, divergence, require_logits, teacher_of
 from model_code.errors import TrainingError
 from model_code.fine_tuning import fine_tune
 from model_code.task_types import classification

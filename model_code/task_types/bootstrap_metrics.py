@@ -1,6 +1,6 @@
-"""The main figure on resamples of a test set, for the bootstrap in `tasks/evaluation/paired_bootstrap.py`.
+"""The main metric on bootstrap samples of a test set, for `tasks/evaluation/paired_bootstrap.py`.
 
-In a resample some examples occur several times and others not at all.
+In such a sample some examples occur several times and others not at all.
 
 A task type's `resampled(examples, predictions, settings)` returns such a function: from counts, [samples,
 examples], to its METRIC of each sample, [samples]. What an example adds to the figure is computed once.
@@ -36,8 +36,8 @@ def macro_f1(true: Any, said: Any) -> Resampled:
     def figure(counts: np.ndarray) -> np.ndarray:
         of_labels = counts @ given
         f1 = 2 * (counts @ right) / np.maximum(1, of_labels)
-        found = f1.sum(axis=1) / np.maximum(1, (of_labels > 0).sum(axis=1))
-        return np.asarray(found * occurring / labels)
+        macro = f1.sum(axis=1) / np.maximum(1, (of_labels > 0).sum(axis=1))
+        return np.asarray(macro * occurring / labels)
 
     return figure
 
