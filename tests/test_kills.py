@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from flows.stages import STAGES
 from tests.topics import logged_runs, served_version, versions
@@ -22,14 +24,23 @@ AT_WORK = {stage: f"artifacts/{stage}/.*.tmp" for stage in STAGES} | {
     "export": "artifacts/export/.*.tmp/onnx/model.onnx",
     "deploy": "triton/models/topics-candidate/config.pbtxt",
 }
+# One that only writes an artifact, one with checkpoints, one that MLflow and one that Triton knows of.
+KINDS = ("clean", "pretrain", "register", "deploy")
 
 
-def test_killed_inside_every_stage_a_run_ends_like_an_undisturbed_one(
-    undisturbed: Callable[[], dict[str, str]], recipe: Path, open_mill: Callable[..., Any], tmp_path: Path
+@pytest.mark.parametrize(
+    "stages", [KINDS, pytest.param(STAGES, marks=pytest.mark.smoke)], ids=["kinds", "all"]
+)
+def test_killed_inside_any_stage_a_run_ends_like_an_undisturbed_one(
+    stages: Collection[str],
+    undisturbed: Callable[[], dict[str, str]],
+    recipe: Path,
+    open_mill: Callable[..., Any],
+    tmp_path: Path,
 ) -> None:
     with open_mill(tmp_path / "home") as mill:
         mill("up")
-        for stage in STAGES:
+        for stage in stages:
             mill.kill_when(AT_WORK[stage], "run", recipe)
         mill("run", recipe)
         assert mill.outcomes("digest") == undisturbed()
@@ -39,7 +50,7 @@ def test_killed_inside_every_stage_a_run_ends_like_an_undisturbed_one(
             ("FINISHED", "passed")
         ]
         assert [run["status"] for run in logged_runs(mill, "pretrain")] == ["FINISHED"]
-        assert mill("runs").count("killed") == len(STAGES)
+        assert mill("runs").count("killed") == len(stages)
         asked = mill.client("PREFECT").post("/api/flow_runs/filter", json={})
         assert {run["state_type"] for run in asked.json()} == {"COMPLETED", "CRASHED"}
         assert not list((mill.home / "artifacts").glob("*/.*"))

@@ -67,6 +67,7 @@ def test_without_a_gpu_the_gpu_benchmark_says_so(
     assert "no GPU" in capsys.readouterr().err
 
 
+@pytest.mark.smoke
 def test_the_gpu_benchmark_runs_small(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
