@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -20,7 +20,7 @@ from tasks.contract.console import escaped
 from tasks.contract.errors import RecipeError
 from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
-from tasks.fine_tuning.hyperparameter_search import SearchConfig, search
+from tasks.fine_tuning.hyperparameter_search import SearchConfig, search, with_usual_ranges
 from tasks.fine_tuning.seeds import write_seeds
 from tasks.fine_tuning.trials import Trainings
 from tasks.pretrain import EXPERIMENT
@@ -34,13 +34,23 @@ class FineTuneConfig(FineTuningConfig):
     seeds: int = Field(
         1, ge=1, le=100, description="Models to train, with this seed and those after it; the best is kept."
     )
-    search: SearchConfig | None = Field(None, description="Find better values before the model is trained.")
+    search: SearchConfig | None = Field(
+        None, description="Find better values before the model is trained; {} for those usually searched."
+    )
 
     def leaks(self) -> Mapping[str, str]:
         """As of one training; several show more of the examples."""
         choosing = "chooses among trainings by their scores, which have no noise"
         several = {"search": self.search, "seeds": self.seeds > 1}
         return {**super().leaks(), **{name: choosing for name, used in several.items() if used}}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _search_has_ranges(cls, values: Any) -> Any:
+        if isinstance(values, dict) and isinstance(given := values.get("search"), dict):
+            ranges = with_usual_ranges(given, published=bool(values.get("start_from")))
+            return {**values, "search": ranges}
+        return values
 
     @model_validator(mode="after")
     def _search_has_an_effect(self) -> Self:

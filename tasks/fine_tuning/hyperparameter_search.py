@@ -1,9 +1,9 @@
 """Hyperparameter search: Optuna proposes values, a training tries them, the best ones make the model.
 
 TPE (Bergstra et al. 2011) learns from the trials so far; a trial that is below the median of the others after
-an epoch ends there. The first trial has the recipe's own values, so no search is worse than none. Trials run
-in turn and the sampler is seeded anew for each by its number: the same search makes the same trials, and one
-that was killed goes on as if it had not been, from the journal in the stage's scratch.
+an epoch ends there. The first trial has the values that the recipe sets, so no search is worse than these.
+Trials run in turn and the sampler is seeded anew for each by its number: the same search makes the same
+trials, and one that was killed goes on as if it had not been, from the journal in the stage's scratch.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field
 
 from model_code.config.strict import Config
 from tasks.contract.child import Event
@@ -60,13 +60,19 @@ CHOSEN = ("batch_size", "seed")
 # Random trials before TPE has something to learn from, and whole ones before any is ended early.
 STARTUP = 5
 MOST_TRIALS = 1000
+OF_THE_SEARCH = ("trials", "seed")  # all other fields of its section are ranges
+FOR_PUBLISHED = {"learning_rate": [2e-5, 5e-4], "epochs": [2, 5], "batch_size": [16, 32]}
+FOR_OUR_OWN = {"learning_rate": [3e-4, 5e-3], "epochs": [2, 6], "head_dropout": [0.0, 0.5]}
 
 
 class SearchConfig(Config):
-    """What is searched: values of fine_tune by their names, each with its lowest and its highest."""
+    """What is searched: values of fine_tune by their names, each with its lowest and its highest.
+
+    Where none is named, `learning_rate`, `epochs`, and `batch_size` or `head_dropout` are searched.
+    """
 
     trials: int = Field(
-        12, ge=2, le=MOST_TRIALS, description="Trainings; the first has the recipe's own values."
+        12, ge=2, le=MOST_TRIALS, description="Trainings; the first has the values that the recipe sets."
     )
     seed: int = Field(0, ge=0, le=1_000_000, description="Of the values that are tried.")
     learning_rate: Rates | None = Field(None, description="On a logarithmic scale.")
@@ -83,15 +89,20 @@ class SearchConfig(Config):
     @property
     def space(self) -> dict[str, tuple[Any, ...]]:
         """What is searched, by its name in `fine_tune`, and between or among which values."""
-        values = self.model_dump(exclude={"trials", "seed", "seeds"}) | {"seed": self.seeds}
+        values = self.model_dump(exclude={*OF_THE_SEARCH, "seeds"}) | {"seed": self.seeds}
         return {name: bounds for name, bounds in values.items() if bounds}
 
-    @model_validator(mode="after")
-    def _searches_something(self) -> Self:
-        if not self.space:
-            names = [name for name in type(self).model_fields if name not in ("trials", "seed")]
-            raise ValueError(f"names nothing to search; name one or more of {', '.join(names)}")
-        return self
+
+def with_usual_ranges(given: Mapping[str, Any], *, published: bool) -> Mapping[str, Any]:
+    """A `search` section as it is written; where it names nothing to search, with what is usual.
+
+    `published`: for a checkpoint that somebody published, around the rates of Devlin et al. 2019 and those of
+    smaller models; else for a model that was pretrained here.
+    """
+    named = (name for name, bounds in given.items() if name not in OF_THE_SEARCH and bounds is not None)
+    if next(named, None):
+        return given
+    return {**given, **(FOR_PUBLISHED if published else FOR_OUR_OWN)}
 
 
 def search(

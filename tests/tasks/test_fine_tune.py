@@ -34,6 +34,28 @@ def test_what_does_not_go_together_is_said(values: dict[str, Any], said: str) ->
         FineTuneConfig.model_validate(values)
 
 
+@pytest.mark.parametrize(
+    ("start_from", "names"),
+    [
+        ("minilm", {"learning_rate", "epochs", "batch_size"}),
+        ("", {"learning_rate", "epochs", "head_dropout"}),
+    ],
+)
+def test_a_search_that_names_nothing_searches_what_is_usual(start_from: str, names: set[str]) -> None:
+    config = FineTuneConfig.model_validate({"start_from": start_from, "search": {"trials": 5}})
+    assert config.search
+    assert (config.search.trials, config.search.space.keys()) == (5, names)
+    usual = config.model_copy(update={"learning_rate": None}).settled(10_600_000).learning_rate
+    assert usual
+    lowest, highest = config.search.space["learning_rate"]
+    assert lowest < (usual if start_from else 0.001) < highest
+    again = FineTuneConfig.model_validate(config.model_dump())
+    assert again == config
+    own = FineTuneConfig.model_validate({"start_from": start_from, "search": {"epochs": [1, 2]}})
+    assert own.search
+    assert own.search.space.keys() == {"epochs"}
+
+
 def test_another_teacher_in_the_same_folder_is_another_input(tmp_path: Path) -> None:
     config = FineTuneConfig(distill={"teacher": str(tmp_path)})  # type: ignore[arg-type]
     with pytest.raises(RecipeError, match=r"no task\.json in it; name the folder `model`"):

@@ -197,7 +197,6 @@ def test_a_seed_is_searched_under_its_name_in_fine_tune(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({}, "names nothing to search; name one or more of learning_rate, "),
         ({"learning_rate": [0.1, 0.01]}, "give the lowest value, then a higher one"),
         ({"learning_rate": [0, 0.01]}, "greater than 0"),
         ({"batch_size": [16]}, "give two values or more, each once"),
