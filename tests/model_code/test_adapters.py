@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file
 from torch import nn
 from transformers import (
-    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     GPT2Config,
@@ -33,7 +34,7 @@ from model_code.errors import TrainingError
 from model_code.fine_tuning import fine_tune
 from model_code.models.checkpoints import load_model
 from model_code.training.checkpoint import trained
-from tests.model_code.checkpoints import published
+from tests.model_code.checkpoints import ARCHITECTURES, published
 from tests.model_code.conftest import fine_tune_job, quiet_reporter
 
 LORA = {"lora": {"rank": 4}, "learning_rate": 2e-2}
@@ -117,30 +118,35 @@ def test_weights_of_four_bits_rest_and_merge_as_they_were_rounded() -> None:
     assert [*model.state_dict()] == [*llama().state_dict()]
 
 
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        ("qwen2", AutoModelForCausalLM),
-        ("opt", AutoModelForCausalLM),
-        ("gpt2", AutoModelForSequenceClassification),
-        ("bert", AutoModelForSequenceClassification),
-        ("t5", AutoModelForSeq2SeqLM),
-    ],
-)
+def architectures() -> Iterator[Any]:
+    """Each as a classifier and as what it was published as, where one of these is a task here."""
+    for name, (_, kind, _) in ARCHITECTURES.items():
+        kinds = [] if kind is AutoModelForMaskedLM else [kind]
+        if kind is not AutoModelForSeq2SeqLM:
+            kinds.append(AutoModelForSequenceClassification)
+        for one in kinds:
+            yield pytest.param(name, one, id=f"{name}-{one.__name__}")
+
+
+@pytest.mark.parametrize(("name", "kind"), [*architectures()])
 def test_every_linear_layer_of_any_architecture_has_an_adapter(name: str, kind: Any, tmp_path: Path) -> None:
     """In four bits too, where it is no Conv1D; merged, plain transformers reads the same model."""
     model = load_model(published(name, tmp_path / "published"), kind)
-    model.config.pad_token_id = 0  # a classifier of GPT-2's kind looks for the last token that is none
-    layers = {n for n, layer in model.named_modules() if isinstance(layer, nn.Linear | Conv1D)}
-    layers -= {n for n, layer in model.named_modules() if layer is model.get_output_embeddings()}
+    if model.config.pad_token_id is None:  # a classifier that decodes looks for the last token that is none
+        model.config.pad_token_id = 0
+    layers = {n: layer for n, layer in model.named_modules() if isinstance(layer, nn.Linear | Conv1D)}
     whole = trained_whole(model)
-    assert whole == {"gpt2": ["score"], "bert": ["classifier", "bert.pooler.dense"]}.get(name, [])
-    adapter = Adapter(model, LoraConfig(rank=4, quantize="none" if name == "gpt2" else "nf4"))
+    resting = {n for n in layers if not any(n == head or n.startswith(f"{head}.") for head in whole)}
+    resting -= {n for n, layer in layers.items() if layer is model.get_output_embeddings()}
+    has_head = kind is AutoModelForSequenceClassification
+    assert bool(whole) is has_head
+    is_fused = any(isinstance(layer, Conv1D) for layer in layers.values())
+    adapter = Adapter(model, LoraConfig(rank=4, quantize="none" if is_fused else "nf4"))
     adapted = {n for n, layer in model.named_modules() if isinstance(layer, LoraLayer)}
-    assert adapted == layers - set(whole)
+    assert adapted == resting
     rounded = {n for n in adapted if model.get_submodule(n).get_base_layer().weight.dtype is torch.uint8}
-    assert rounded == {n for n in adapted if name != "gpt2" and not n.endswith(".wo")}
-    labels = torch.tensor([0, 1, 0, 1]) if whole else IDS
+    assert rounded == {n for n in adapted if not is_fused and not n.endswith(".wo")}
+    labels = torch.tensor([0, 1, 0, 1]) if has_head else IDS
     learnt = trained(model)
     model(input_ids=IDS, labels=labels).loss.backward()
     assert all(weight.grad is not None for weight in learnt.values())
