@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,29 @@ def test_it_learns_and_answers_alike_in_plain_transformers(name: str, task: str,
     figures = Validation(module, settings, plain, examples, data, 8).figures(prepare("float32"))
     assert len(Predictor(directory).predict(examples)) == len(examples)
     assert figures["loss"] == pytest.approx(metrics["loss"], rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=() if n in {q for q, _ in QUICK} else pytest.mark.smoke) for n in ARCHITECTURES],
+)
+def test_a_training_stopped_at_each_checkpoint_ends_with_the_same_bytes(name: str, tmp_path: Path) -> None:
+    task = next(task for task in KINDS if name in task_named(task).FAMILIES)
+    checkpoint, config = published(name, tmp_path / "published"), {"epochs": 1, "checkpoint_every": 2}
+    fine_tune(job_of(checkpoint, tmp_path / "whole", task, **config), quiet_reporter())
+    torn, stops = job_of(checkpoint, tmp_path / "torn", task, **config), 0
+    while not (tmp_path / "torn" / "output" / "model").exists():
+        reporter = quiet_reporter()
+        reporter.stop_requested = True
+        with suppress(SystemExit):
+            fine_tune(torn, reporter)
+        stops += 1
+    assert stops > 2
+    whole, parted = (
+        (tmp_path / home / "output" / "model" / "model.safetensors").read_bytes()
+        for home in ("whole", "torn")
+    )
+    assert whole == parted
 
 
 def test_what_is_chosen_new_left_out_and_cut_is_told(
