@@ -1,9 +1,9 @@
 """A published checkpoint fine-tuned by our loop and by plain transformers: same examples, rates and epochs.
 
 Plain transformers is what its documentation shows: AutoTokenizer, an AutoModel with the task's head, and the
-Trainer at its fastest settings here (batches grouped by length, padded to their longest, fused AdamW,
-bfloat16 where the processor has it). Both look at the validation examples after each epoch, keep the best
-one by the same figure, and are judged on the test examples by the same code.
+Trainer at its fastest settings here (batches grouped by length, padded to their longest, plain attention on a
+CPU, fused AdamW, bfloat16 where the processor has it). Both look at the validation examples after each epoch,
+keep the best one by the same figure, and are judged on the test examples by the same metrics.
 """
 
 from __future__ import annotations
@@ -85,6 +85,8 @@ def run_plain(task: str, metric: str, changes: Mapping[str, Any], paths: Paths) 
     model = way.kind.from_pretrained(
         paths.checkpoint, num_labels=len(labels), id2label=dict(enumerate(labels))
     )
+    if not torch.cuda.is_available():
+        model.set_attn_implementation("eager")  # quicker than sdpa on a CPU, and what our loop takes there
 
     def figures(outcome: EvalPrediction) -> dict[str, float]:
         validation = splits["validation"]
@@ -185,10 +187,7 @@ class _Words(_Texts):
         self.collate = DataCollatorForTokenClassification(tokenizer)
 
     def rows(self, examples: Sequence[Example]) -> list[dict[str, Any]]:
-        words = [example["words"] for example in examples]
-        encoded = self._tokenizer(
-            words, is_split_into_words=True, truncation=True, max_length=self._max_length
-        )
+        encoded = self._encoded([example["words"] for example in examples])
         rows = []
         for place, example in enumerate(examples):
             row = {name: values[place] for name, values in encoded.items()}
@@ -200,10 +199,16 @@ class _Words(_Texts):
 
     def predictions(self, examples: Sequence[Example], outcome: Any) -> list[Prediction]:
         tagged = []
-        for example, scores, targets in zip(examples, outcome.predictions, outcome.label_ids, strict=True):
-            tags = [self._labels[best] for best in scores[targets != IGNORED].argmax(-1)]
-            tagged.append(tags + ["O"] * (len(example["words"]) - len(tags)))  # what was cut has no tag
+        for example, scores in zip(examples, outcome.predictions, strict=True):
+            encoded = self._encoded([example["words"]])
+            tags = ["O"] * len(example["words"])  # of a word that was cut or has no token
+            for token, word in _first_tokens(encoded.word_ids(0)):
+                tags[word] = self._labels[scores[token].argmax()]
+            tagged.append(tags)
         return tagged
+
+    def _encoded(self, words: list[Sequence[str]]) -> Any:
+        return self._tokenizer(words, is_split_into_words=True, truncation=True, max_length=self._max_length)
 
 
 def _first_tokens(words: Sequence[int | None]) -> list[tuple[int, int]]:

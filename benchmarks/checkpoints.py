@@ -117,7 +117,8 @@ class Training:
         return "-".join([self.of.name, self.side, str(self.seed), *(["quick"] if self.quick else [])])
 
 
-Measured = Mapping[tuple[str, str], Sequence["CheckpointMeasured"]]
+Measured = Mapping[tuple[str, str], Mapping[int, "CheckpointMeasured"]]
+"""What was measured, by set and side, then by seed."""
 
 
 def measure(arguments: argparse.Namespace) -> list[str]:
@@ -132,13 +133,13 @@ def measure(arguments: argparse.Namespace) -> list[str]:
     sets = [one for one in SETS if one.name in arguments.only]
     for one in sets:
         _examples(one, arguments.quick, arguments.work)
-    measured: dict[tuple[str, str], list[CheckpointMeasured]] = {}
+    measured: dict[tuple[str, str], dict[int, CheckpointMeasured]] = {}
     faults = []
     for training, outcome in outcomes(_trainings(sets, arguments), arguments.work, _kept):
         if isinstance(outcome, str):
             faults.append(f"short checkpoints_{training.name} {outcome}")
             continue
-        measured.setdefault((training.of.name, training.side), []).append(outcome)
+        measured.setdefault((training.of.name, training.side), {})[training.seed] = outcome
         said = f"{training.of.metric} {outcome.figure:.4f}, {outcome.cpu_seconds:.0f} CPU-seconds"
         print(f"{training.name}: {said}", file=sys.stderr, flush=True)
     rows = [COLUMNS, ["---"] * len(COLUMNS), *(_row(one, measured) for one in sets)]
@@ -214,7 +215,7 @@ def _kept(training: Training, work: Path) -> CheckpointMeasured:
 
 
 def _row(one: CheckpointSet, measured: Measured) -> list[str]:
-    sides = [measured.get((one.name, side), []) for side in ("ours", one.peer)]
+    sides = [[*measured.get((one.name, side), {}).values()] for side in ("ours", one.peer)]
     figures = [spread([each.figure for each in side]) if side else "" for side in sides]
     seconds = [around([each.cpu_seconds for each in side], 0) if side else "" for side in sides]
     return [one.name, one.metric, figures[0], f"{figures[1]} {one.peer}", *seconds, _ratio(one, measured)[0]]
@@ -222,10 +223,10 @@ def _row(one: CheckpointSet, measured: Measured) -> list[str]:
 
 def _ratio(one: CheckpointSet, measured: Measured) -> tuple[str, float | None]:
     """CPU-seconds of the Trainer by ours, with its median; none where the peer trains nothing."""
-    ours, theirs = (measured.get((one.name, side), []) for side in ("ours", "transformers"))
-    if not ours or not theirs:
+    ours, theirs = (measured.get((one.name, side), {}) for side in ("ours", "transformers"))
+    ratios = [theirs[seed].cpu_seconds / ours[seed].cpu_seconds for seed in sorted({*ours} & {*theirs})]
+    if not ratios:
         return "", None
-    ratios = [their.cpu_seconds / our.cpu_seconds for our, their in zip(ours, theirs, strict=False)]
     return around(ratios), median(ratios)
 
 
@@ -241,7 +242,8 @@ def verdicts(one: CheckpointSet, measured: Measured) -> list[str]:
         return [f"{word} checkpoints_{one.name} {told} (better than published)"]
     noise = 2 * math.sqrt(sum(variance(of) / len(of) for of in (ours, peer))) if len(ours) > 1 else 0.0
     _, ratio = _ratio(one, measured)
-    assert ratio is not None
+    if ratio is None:
+        return [f"short checkpoints_{one.name} has no seed that both sides were trained with"]
     return [
         f"{_word(mean(ours) >= one.bar)} checkpoints_{one.name} {one.metric}={mean(ours):.3f} "
         f"bar={one.bar:.3f}",

@@ -215,7 +215,7 @@ def corpus_show(
         if dropped and kept:
             raise typer.BadParameter("--kept leaves dropped documents out: give one of --kept and --dropped")
         from flows import command, corpus_show
-        from flows.corpus import last_corpus
+        from flows.last_corpus import last_corpus
         from tasks.contract.console import console
 
         selection = corpus_show.Selection(
@@ -229,7 +229,7 @@ def corpus_stats(recipe: RecipeArgument) -> None:
     """Draw the funnel, languages, lengths, duplicates, sources, personal data and word lists."""
     with _errors():
         from flows import command, corpus_stats
-        from flows.corpus import last_corpus
+        from flows.last_corpus import last_corpus
         from tasks.contract.console import console
 
         corpus_stats.draw(last_corpus(command.load(recipe, []).name), console)

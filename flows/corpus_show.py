@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from corpus.cleaning.filters.rule_sets import rules_of
-from flows.corpus import LastCorpus, query, shards
+from flows.last_corpus import LastCorpus, query, shards
 from tasks.contract.errors import RecipeError
 
 NARROW = 100  # columns; below, documents come one after the other

@@ -10,8 +10,8 @@ from rich.bar import Bar
 from rich.console import Console
 from rich.table import Table
 
-from flows.corpus import LastCorpus, query, shards
 from flows.corpus_figures import Bars, corpus_bars, largest
+from flows.last_corpus import LastCorpus, query, shards
 
 WIDTH = 110
 

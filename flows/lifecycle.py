@@ -77,7 +77,7 @@ def lifecycle(
     """Run the whole pipeline.
 
     Args:
-        recipe: the product.
+        recipe: the name of a built-in recipe, the path of a recipe file, or a whole recipe.
         start: the first stage that may be made; those before it must be there already.
         until: the last stage.
         refresh: stages to make anew although their artifact is there.

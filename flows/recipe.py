@@ -115,8 +115,11 @@ class Recipe(Config):
             usual: dict[str, dict[str, Any]] = {"tokenize": {"pretrained": start, "family": "own"}}
             if further:
                 usual["fine_tune"] = {"start_from": start}
-            completed["tokenize"] = values.get("tokenize") or {}
+            else:  # no model reads these tokens
+                usual["validate"] = {"tokens": {"max_unknown_share": 1.0}}
             for section, unset in usual.items():
+                if section != "fine_tune":
+                    completed[section] = values.get(section) or {}
                 if isinstance(said := completed.get(section), dict):
                     completed[section] = said | {k: v for k, v in unset.items() if not said.get(k)}
         return completed
@@ -152,13 +155,19 @@ class Recipe(Config):
                 "fine_tune.start_from starts from a published checkpoint, so nothing is pretrained: leave "
                 "out pretrain, or set pretrain.start_from instead to pretrain the checkpoint further"
             )
-        of_documents = self.examples is not None and self.examples.kind == "documents"
-        if published and of_documents and not self.collect:
+        documents = self.examples if self.examples and self.examples.kind == "documents" else None
+        if published and documents and not self.collect:
             raise ValueError(
                 "examples of documents come from a corpus: add the section `collect`, or take examples in "
                 "files"
             )
-        if published and self.collect and not of_documents:
+        theirs = self.tokenize.pretrained
+        if published and documents and documents.mask_names and theirs != published:
+            raise ValueError(
+                f"mask_names writes the mask token of tokenize.pretrained ({theirs}), which may mean nothing "
+                f"to the model of fine_tune.start_from ({published}): leave out tokenize.pretrained"
+            )
+        if published and self.collect and not documents:
             raise ValueError(
                 "collect makes a corpus that nothing reads: examples are in files and fine_tune.start_from "
                 "names the model; leave out collect"

@@ -48,8 +48,7 @@ class FineTuneConfig(FineTuningConfig):
     @classmethod
     def _search_has_ranges(cls, values: Any) -> Any:
         if isinstance(values, dict) and isinstance(given := values.get("search"), dict):
-            ranges = with_usual_ranges(given, published=bool(values.get("start_from")))
-            return {**values, "search": ranges}
+            return {**values, "search": with_usual_ranges(given, values)}
         return values
 
     @model_validator(mode="after")

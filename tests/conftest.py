@@ -59,6 +59,7 @@ TOPICS = {
 
 SHARED_HOME = {
     "tests/test_lifecycle.py",
+    "tests/test_scheduled_run.py",
     "tests/test_server_auth.py",
     "tests/tasks/test_register_races.py",
     "tests/tasks/tracking/test_version_files.py",
@@ -66,6 +67,7 @@ SHARED_HOME = {
 LONGEST = (
     "tests/test_kills.py",
     "tests/tasks/tracking/test_version_files.py",  # before the lifecycle makes a second version
+    "tests/test_scheduled_run.py",
     "tests/test_lifecycle.py",
     "tests/test_smoke.py",
     "tests/model_code/training/",
@@ -78,6 +80,7 @@ SLOW = (
         "tests/test_start_from.py",
         "tests/test_kills.py",
         "tests/test_lifecycle.py",
+        "tests/test_scheduled_run.py",
         "tests/test_smoke.py",
         "tests/test_isolated.py",
     ),
@@ -85,7 +88,7 @@ SLOW = (
     *("tests/corpus/cleaning/", "tests/corpus/tokenizing/", "tests/corpus/sources/", "tests/corpus/web/"),
     *("tests/flows/test_servers.py", "tests/flows/test_login.py", "tests/flows/test_cli.py"),
     *("tests/flows/test_crash_watch.py", "tests/flows/test_home.py", "tests/flows/test_environment.py"),
-    *("tests/test_advice.py", "tests/flows/test_corpus.py::test_the_command_works_when_piped"),
+    *("tests/test_advice.py", "tests/flows/test_last_corpus.py::test_the_command_works_when_piped"),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from collections import Counter
@@ -113,6 +114,14 @@ def _public_types(file: Path) -> set[str]:
                 if not name.isupper():  # no constant
                     names.add(name)
     return {name for name in names if name[0].isupper()}
+
+
+@pytest.mark.parametrize("file", _files("flows"), ids=lambda file: file.stem)
+def test_a_file_of_flows_hides_no_package(file: Path) -> None:
+    """Prefect's worker loads flows/lifecycle.py with its folder before all others on the path."""
+    if not file.stem.startswith("__"):
+        assert file.stem not in {*MAY_IMPORT, "benchmarks", "tests"}
+        assert importlib.util.find_spec(file.stem) is None
 
 
 def test_a_name_of_a_class_or_type_means_one_thing() -> None:

@@ -252,6 +252,7 @@ def _answers(value: Any, labels: LabelRule) -> list[dict[str, Any]]:
 
 
 def _messages(value: Any, labels: LabelRule) -> list[dict[str, str]]:
+    value = _unprinted(value)
     if not isinstance(value, list) or not value:
         raise ValueError("is no list of messages")
     for message in value:
@@ -263,16 +264,22 @@ def _messages(value: Any, labels: LabelRule) -> list[dict[str, str]]:
 
 
 def _said(value: Any, labels: LabelRule) -> str | list[dict[str, str]]:
-    """A text, or messages, which in a cell of a table are printed as JSON."""
-    if isinstance(value, str) and _PRINTED_MESSAGES.match(value):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            raise ValueError(
-                "holds messages that are not printed as JSON, so where they end can't be told; write them as "
-                "JSON, or the reply alone"
-            ) from None
+    """A text, or messages."""
+    value = _unprinted(value)
     return _messages(value, labels) if isinstance(value, list) else _text(value, labels)
+
+
+def _unprinted(value: Any) -> Any:
+    """Messages that are printed as JSON, as in a cell of a table; anything else as it is."""
+    if not (isinstance(value, str) and _PRINTED_MESSAGES.match(value)):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError(
+            "holds messages that are not printed as JSON, so where they end can't be told; write them as "
+            "JSON, or the reply alone"
+        ) from None
 
 
 def _span(value: Any, labels: LabelRule) -> dict[str, Any]:

@@ -24,13 +24,12 @@ class TokenizeConfig(Config):
     pretrained: str = Field(
         "",
         description="An existing tokenizer instead: a `tokenizer.json`, the folder of one, or what "
-        "`pretrain.start_from` may be, whose own it is when this is empty; without `model` and "
-        "`vocabulary`.",
+        "`start_from` may be, whose own it is when this is empty; without `model` and `vocabulary`.",
     )
     family: FamilyName = Field(
         "bert",
         description="Whose special tokens, and what surrounds a document: bert, gpt, t5 or llama; own: as "
-        "an existing tokenizer does it, which is usual with `pretrain.start_from`.",
+        "an existing tokenizer does it, which is usual with `start_from`.",
     )
     vocabulary: int = Field(8192, ge=LEAST_VOCABULARY, le=262_144, description="Entries of the vocabulary.")
     group_by: str = Field(

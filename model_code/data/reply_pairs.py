@@ -1,7 +1,7 @@
 """Pairs of replies as they are published: two conversations that begin alike and end otherwise.
 
-UltraFeedback has whole conversations beside the prompt that both begin with, HH-RLHF conversations alone, and
-others the prompt as messages and each reply as a list of one message. All say what was asked and two texts.
+UltraFeedback has whole conversations beside the prompt that both begin with; others have conversations alone,
+or the prompt as messages and each reply as a list of one message. All say what was asked and two texts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SIDES = ("chosen", "rejected")
 def parted(pair: Mapping[str, Any]) -> Mapping[str, Any]:
     """The pair with what was asked in `messages`, and in `chosen` and `rejected` the text of the last reply.
 
-    One whose replies are texts is returned as it is. Raises ValueError, with what is wrong, where the two
+    Replies that are texts stay as they are. Raises ValueError, with what is wrong, where the two
     differ in more than their last reply, or what stands beside them is not what they begin with.
     """
     pair = _prompt_as_messages(pair)
@@ -28,6 +28,8 @@ def parted(pair: Mapping[str, Any]) -> Mapping[str, Any]:
         )
     beginnings = []
     for side in SIDES:
+        if not pair[side]:
+            raise ValueError(f"its {side} conversation has no message; remove the example")
         *before, last = pair[side]
         if last["role"] != "assistant":
             raise ValueError(
@@ -63,6 +65,8 @@ def _asked(pair: Mapping[str, Any], beginning: list[dict[str, str]]) -> list[dic
     if not beginning:
         if messages is None and prompt is None:
             raise ValueError("its conversations are a reply each and it has no prompt; add what was asked")
+        if messages is not None and prompt is not None:
+            raise ValueError("it has messages and a prompt besides; leave the column of one of the two out")
         return messages or [{"role": "user", "content": str(prompt)}]
     # The same conversation may stand there again, with the chosen reply (UltraFeedback) or without.
     if messages is not None and messages not in (beginning, pair["chosen"]):

@@ -61,14 +61,15 @@ CHOSEN = ("batch_size", "seed")
 STARTUP = 5
 MOST_TRIALS = 1000
 OF_THE_SEARCH = ("trials", "seed")  # all other fields of its section are ranges
-FOR_PUBLISHED = {"learning_rate": [2e-5, 5e-4], "epochs": [2, 5], "batch_size": [16, 32]}
-FOR_OUR_OWN = {"learning_rate": [3e-4, 5e-3], "epochs": [2, 6], "head_dropout": [0.0, 0.5]}
+USUAL = {"epochs": [2, 5], "batch_size": [16, 32, 64]}
+# Around the rates of Devlin et al. 2019 and those of smaller models; adapters bear ten times as much.
+RATES_FOR_OUR_OWN, RATES_FOR_PUBLISHED, RATES_FOR_ADAPTERS = [3e-4, 5e-3], [2e-5, 5e-4], [2e-4, 5e-3]
 
 
 class SearchConfig(Config):
     """What is searched: values of fine_tune by their names, each with its lowest and its highest.
 
-    Where none is named, `learning_rate`, `epochs`, and `batch_size` or `head_dropout` are searched.
+    Where none is named, `learning_rate`, `epochs` and `batch_size` are searched.
     """
 
     trials: int = Field(
@@ -93,16 +94,26 @@ class SearchConfig(Config):
         return {name: bounds for name, bounds in values.items() if bounds}
 
 
-def with_usual_ranges(given: Mapping[str, Any], *, published: bool) -> Mapping[str, Any]:
-    """A `search` section as it is written; where it names nothing to search, with what is usual.
+def with_usual_ranges(given: Mapping[str, Any], recipe: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A `search` section; where it names nothing to search, with what is usual, the recipe's own among it.
 
-    `published`: for a checkpoint that somebody published, around the rates of Devlin et al. 2019 and those of
-    smaller models; else for a model that was pretrained here.
+    `recipe` is the section `fine_tune` that it stands in, as it is written.
     """
     named = (name for name, bounds in given.items() if name not in OF_THE_SEARCH and bounds is not None)
     if next(named, None):
         return given
-    return {**given, **(FOR_PUBLISHED if published else FOR_OUR_OWN)}
+    rates = RATES_FOR_OUR_OWN
+    if recipe.get("start_from"):
+        rates = RATES_FOR_ADAPTERS if recipe.get("lora") is not None else RATES_FOR_PUBLISHED
+    usual = {"learning_rate": rates, **USUAL}
+    return {**given, **{name: _with_own(name, recipe.get(name), bounds) for name, bounds in usual.items()}}
+
+
+def _with_own(name: str, own: Any, bounds: list[Any]) -> list[Any]:
+    """The bounds, wide enough for what the recipe sets, which the first trial has."""
+    if not isinstance(own, int | float):
+        return bounds
+    return sorted({*bounds, own}) if name in CHOSEN else [min(bounds[0], own), max(bounds[1], own)]
 
 
 def search(

@@ -20,8 +20,8 @@ SST2, WIKIANN, CAPTIONS = SETS[0], SETS[2], SETS[3]
 
 def measured(ours: list[float], peer: list[float], seconds: float = 130) -> checkpoints.Measured:
     return {
-        ("sst2", "ours"): [CheckpointMeasured(figure, 100) for figure in ours],
-        ("sst2", "transformers"): [CheckpointMeasured(figure, seconds) for figure in peer],
+        ("sst2", "ours"): {seed: CheckpointMeasured(figure, 100) for seed, figure in enumerate(ours)},
+        ("sst2", "transformers"): {n: CheckpointMeasured(figure, seconds) for n, figure in enumerate(peer)},
     }
 
 
@@ -42,8 +42,8 @@ def test_a_set_is_judged_three_times(
 
 def test_vectors_have_to_be_better_than_those_that_were_published() -> None:
     for figure, word in ((0.61, "ok"), (0.60, "short")):
-        sides = {("captions", "ours"): [CheckpointMeasured(figure, 9)]}
-        sides |= {("captions", "published"): [CheckpointMeasured(0.60, 1)]}
+        sides = {("captions", "ours"): {0: CheckpointMeasured(figure, 9)}}
+        sides |= {("captions", "published"): {0: CheckpointMeasured(0.60, 1)}}
         (line,) = verdicts(CAPTIONS, sides)
         assert line.split()[0] == word
     assert verdicts(CAPTIONS, {}) == ["short checkpoints_captions was not measured"]

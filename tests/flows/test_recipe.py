@@ -210,10 +210,18 @@ def test_a_published_checkpoint_and_a_file_are_a_recipe(small: Path) -> None:
     assert Recipe.model_validate(recipe.model_dump(by_alias=True)) == recipe
     assert not {"collect", "clean", "validate", "tokenize", "pretrain"} & recipe.as_used().keys()
     of_documents = ["examples={kind: documents, task: classification, columns: {label: topic}}"]
-    both = load_recipe(str(small), [*of_documents, "collect={sources: [{kind: files, path: corpus}]}"])
+    corpus = ["collect={sources: [{kind: files, path: corpus}]}"]
+    both = load_recipe(str(small), [*of_documents, *corpus])
     assert both.collect
     assert both.pretrain is None
     assert (both.tokenize.pretrained, both.tokenize.family) == ("checkpoints/minilm", "own")
+    assert both.validation.tokens.max_unknown_share == 1.0  # tokens that no model reads end no run
+    strict = load_recipe(str(small), [*of_documents, *corpus, "validate.tokens.max_unknown_share=0.1"])
+    assert strict.validation.tokens.max_unknown_share == 0.1
+    with pytest.raises(RecipeError, match=r"mask_names writes the mask token of .* \(other\)"):
+        load_recipe(
+            str(small), [*of_documents, *corpus, "tokenize.pretrained=other", "examples.mask_names=true"]
+        )
     assert Recipe.model_validate(both.model_dump(by_alias=True)) == both
     hub = load_recipe(str(small), [f"fine_tune.start_from=someone/tiny@{'0' * 40}"])
     assert hub.start_from == f"someone/tiny@{'0' * 40}"  # which is no password

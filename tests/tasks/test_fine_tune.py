@@ -35,23 +35,26 @@ def test_what_does_not_go_together_is_said(values: dict[str, Any], said: str) ->
 
 
 @pytest.mark.parametrize(
-    ("start_from", "names"),
+    ("values", "rate"),
     [
-        ("minilm", {"learning_rate", "epochs", "batch_size"}),
-        ("", {"learning_rate", "epochs", "head_dropout"}),
+        ({}, 0.001),
+        ({"start_from": "minilm"}, 1.4e-4),
+        ({"start_from": "minilm", "lora": {}}, 1e-3),
+        ({"start_from": "minilm", "learning_rate": 1e-5, "batch_size": 256, "epochs": 9}, 1e-5),
     ],
 )
-def test_a_search_that_names_nothing_searches_what_is_usual(start_from: str, names: set[str]) -> None:
-    config = FineTuneConfig.model_validate({"start_from": start_from, "search": {"trials": 5}})
+def test_a_search_that_names_nothing_searches_what_is_usual(values: dict[str, Any], rate: float) -> None:
+    """Around the rate that there would be without it, and with all that the recipe sets."""
+    config = FineTuneConfig.model_validate(values | {"search": {"trials": 5}})
     assert config.search
-    assert (config.search.trials, config.search.space.keys()) == (5, names)
-    usual = config.model_copy(update={"learning_rate": None}).settled(10_600_000).learning_rate
-    assert usual
-    lowest, highest = config.search.space["learning_rate"]
-    assert lowest < (usual if start_from else 0.001) < highest
-    again = FineTuneConfig.model_validate(config.model_dump())
-    assert again == config
-    own = FineTuneConfig.model_validate({"start_from": start_from, "search": {"epochs": [1, 2]}})
+    space = config.search.space
+    assert (config.search.trials, space.keys()) == (5, {"learning_rate", "epochs", "batch_size"})
+    assert config.settled(10_600_000).learning_rate == pytest.approx(rate, rel=0.02)
+    assert space["learning_rate"][0] <= rate <= space["learning_rate"][1]
+    assert space["epochs"][0] <= config.epochs <= space["epochs"][1]
+    assert config.batch_size in space["batch_size"]
+    assert FineTuneConfig.model_validate(config.model_dump()) == config
+    own = FineTuneConfig.model_validate(values | {"search": {"epochs": [1, 2]}})
     assert own.search
     assert own.search.space.keys() == {"epochs"}
 

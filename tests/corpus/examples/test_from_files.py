@@ -318,6 +318,10 @@ def test_conversations_in_a_table_are_printed_as_json(tmp_path: Path) -> None:
     write(tmp_path, a__csv="\n".join(cells))
     found = all_of("preference", "a.csv")
     assert [(one["messages"], one["chosen"]) for one in found] == [([asked], "It")] * 9
+    beside = [*rows[0], "messages"], *([*row, row[0]] for row in rows[1:])  # UltraFeedback's third column
+    wide = [",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in beside]
+    write(tmp_path, a__csv="\n".join(wide))
+    assert [one["messages"] for one in all_of("preference", "a.csv")] == [[asked]] * 9
     python = cells[1].replace('""role""', "'role'")
     write(tmp_path, a__csv="\n".join([cells[0], python, *cells[2:]]))
     with pytest.raises(CorpusError, match=r"a\.csv, line 2: 'chosen' holds messages that are not printed as"):

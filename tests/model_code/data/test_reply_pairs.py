@@ -25,7 +25,7 @@ LISTS = {"chosen": [*WANTED["messages"], GOOD], "rejected": [*WANTED["messages"]
 @pytest.mark.parametrize(
     "beside",
     [
-        {},  # HH-RLHF
+        {},  # conversations alone
         {"prompt": "What is a rose?"},
         {"prompt": "What is a rose?\n", "messages": LISTS["chosen"]},  # UltraFeedback, binarized
         {"messages": [user("What is a rose?")]},
@@ -69,6 +69,11 @@ def test_texts_stay_as_they_are() -> None:
         (LISTS | {"prompt": "What is a tulip?"}, "its prompt is not what its two conversations begin with"),
         (LISTS | {"messages": [user("What is a tulip?")]}, "its messages are not what its two conversations"),
         ({"chosen": [GOOD], "rejected": [BAD]}, "it has no prompt; add what was asked"),
+        (
+            {"chosen": [GOOD], "rejected": [BAD], "prompt": "a", "messages": [user("a")]},
+            "it has messages and a prompt besides",
+        ),
+        (LISTS | {"rejected": []}, "its rejected conversation has no message"),
         (LISTS | {"prompt": [user("a")], "messages": [user("a")]}, "and it has messages besides; leave one"),
     ],
 )

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from flows.corpus import LastCorpus, last_corpus
 from flows.corpus_show import Selection, show
 from flows.corpus_stats import draw
+from flows.last_corpus import LastCorpus, last_corpus
 from flows.run_record import Recorder
 from tasks.contract.errors import RecipeError, StageError
 from tasks.contract.run import StageOutcome
