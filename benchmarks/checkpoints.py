@@ -232,7 +232,9 @@ def _ratio(one: CheckpointSet, measured: Measured) -> tuple[str, float | None]:
 
 def verdicts(one: CheckpointSet, measured: Measured) -> list[str]:
     """The lines for people and programs of a set: its bar, its peer's figure, its speed."""
-    ours, peer = ([each.figure for each in measured.get((one.name, side), [])] for side in ("ours", one.peer))
+    ours, peer = (
+        [each.figure for each in measured.get((one.name, side), {}).values()] for side in ("ours", one.peer)
+    )
     if not ours or not peer:
         return [f"short checkpoints_{one.name} was not measured"]
     difference = mean(ours) - mean(peer)

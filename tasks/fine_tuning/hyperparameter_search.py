@@ -105,7 +105,7 @@ def with_usual_ranges(given: Mapping[str, Any], recipe: Mapping[str, Any]) -> Ma
     rates = RATES_FOR_OUR_OWN
     if recipe.get("start_from"):
         rates = RATES_FOR_ADAPTERS if recipe.get("lora") is not None else RATES_FOR_PUBLISHED
-    usual = {"learning_rate": rates, **USUAL}
+    usual: dict[str, list[Any]] = {"learning_rate": rates, **USUAL}
     return {**given, **{name: _with_own(name, recipe.get(name), bounds) for name, bounds in usual.items()}}
 
 
