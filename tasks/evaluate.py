@@ -98,7 +98,7 @@ def _held_out(pretrained: Artifact | None, tokens: Artifact | None, workspace: W
 
     if pretrained is None or tokens is None:
         return {}
-    model, training = workspace.path(pretrained) / "model", workspace.manifest(pretrained).config
+    model, training = workspace.path(pretrained) / "model", workspace.manifest(pretrained).whole_config
     measured = held_out_metrics(model, workspace.path(tokens) / "tokens", "test", training)
     return {name: measured[name] for name in ("loss", "perplexity", "accuracy", "targets")}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.checkpoints import write_checkpoint
+from tests.checkpoints import WORDS, write_checkpoint
 from tests.topics import registry
 
 RECIPE = """\
@@ -19,6 +19,14 @@ name: published
 questions: [they boiled the soup]
 examples: {{kind: files, task: classification, train: {train}}}
 fine_tune: {{start_from: {start}, max_length: 32, epochs: 3, learning_rate: 0.02}}
+"""
+FURTHER = """\
+name: further
+collect: {{sources: [{{kind: files, path: {text}, format: text, document: line}}]}}
+clean: {{filters: none, languages: any}}
+pretrain: {{start_from: {start}, steps: 20, sequence_length: 32, batch_size: 8}}
+examples: {{kind: files, task: classification, train: {train}}}
+fine_tune: {{max_length: 32, epochs: 3, learning_rate: 0.02}}
 """
 TOPICS = {"garden": ("planted", "roses"), "harbour": ("sailed", "ferry"), "kitchen": ("boiled", "soup")}
 STAGES = ["examples", "fine_tune", "evaluate", "register", "export", "deploy"]
@@ -61,6 +69,27 @@ def test_ten_lines_end_with_an_answering_endpoint(home: Any, made: str) -> None:
     assert "(bert, 21,440 parameters)" in made
     answer = json.loads(home("ask", "the old ferry sailed"))
     assert answer["label"] == "harbour"
+
+
+def test_a_corpus_before_the_task_ends_with_a_version(home: Any, published: Path) -> None:
+    """The checkpoint reads more text first; what was made of it is judged on that corpus, too."""
+    folder = published.parent
+    text, recipe = folder / "corpus.txt", folder / "further.yaml"
+    lines = (f"{one} {verb} the {thing}" for one in "abcdefghij" for verb, thing in TOPICS.values())
+    text.write_text("\n".join(f"{line} {end}" for line in lines for end in WORDS), encoding="utf-8")
+    recipe.write_text(
+        FURTHER.format(text=text, start=folder / "tiny", train=folder / "reviews.csv"), encoding="utf-8"
+    )
+    output = home("run", recipe, "--until", "register")
+    assert "further version 1, alias" in output
+    assert "perplexity" in output.partition("evaluate")[0]
+    states = home.outcomes("state")
+    assert {states.pop("export"), states.pop("deploy")} == {"skipped"}
+    assert set(states.values()) == {"made"}
+    assert (
+        "pretrained further"
+        in registry(home, "model-versions/get", name="further", version="1")["model_version"]["description"]
+    )
 
 
 def test_what_is_no_part_of_it_is_nowhere(home: Any, made: str, published: Path) -> None:

@@ -64,6 +64,12 @@ class Manifest(BaseModel):
     made_at: str
 
     @property
+    def whole_config(self) -> dict[str, Any]:
+        """The config that counted, and by name the checkpoint that counted by its digest."""
+        start = self.external.get("start_from")
+        return self.config | ({"start_from": start} if start else {})
+
+    @property
     def artifact(self) -> Artifact:
         """The reference to the artifact that this manifest describes."""
         return Artifact(stage=self.stage, key=self.key, digest=self.digest)

@@ -82,7 +82,7 @@ def log_run(
     run = mlflow.get_run(run_id)
     known = set(run.data.params)
     for stage, manifest in manifests.items():
-        mlflow.log_batch(run_id, params=list(params(stage, _said(manifest), known)))
+        mlflow.log_batch(run_id, params=list(params(stage, manifest.whole_config, known)))
     if not run.data.metrics:
         curves = (
             _curve(name, path(manifests[stage].artifact) / "history.jsonl")
@@ -110,7 +110,7 @@ def log_pretraining(experiment: str, pretrained: Artifact, store: Store) -> None
     mlflow = client()
     run_id = find_or_create_run(mlflow, experiment, manifest.key, manifest.stage)
     known = mlflow.get_run(run_id).data
-    mlflow.log_batch(run_id, params=list(params(manifest.stage, _said(manifest), known.params)))
+    mlflow.log_batch(run_id, params=list(params(manifest.stage, manifest.whole_config, known.params)))
     if "final/loss" not in known.metrics:
         final = [point(f"final/{name}", value, step=0) for name, value in manifest.metrics.items()]
         curve = () if "pretrain/loss" in known.metrics else _curve("pretrain", directory / "history.jsonl")
@@ -125,12 +125,6 @@ def log_points(mlflow: Any, run_id: str, points: Sequence[Any]) -> None:
     """Log figures in as few requests as MLflow allows."""
     for start in range(0, len(points), METRICS_PER_REQUEST):
         mlflow.log_batch(run_id, metrics=points[start : start + METRICS_PER_REQUEST])
-
-
-def _said(manifest: Manifest) -> dict[str, Any]:
-    """The config that counted, and by name the checkpoint that counted by its digest."""
-    start = manifest.external.get("start_from")
-    return manifest.config | ({"start_from": start} if start else {})
 
 
 def params(stage: str, config: Mapping[str, Any], known: Collection[str]) -> Iterator[Any]:
