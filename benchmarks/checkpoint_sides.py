@@ -104,6 +104,7 @@ def run_plain(task: str, metric: str, changes: Mapping[str, Any], paths: Paths) 
     trainer.train()
     trainer.save_model(str(paths.made / "model"))
     seconds = time.process_time() - start
+    trainer.compute_metrics = None  # they are of the validation examples
     answers = trainer.predict(_Rows(way.rows(splits["test"])))
     predicted = way.predictions(splits["test"], answers)
     return CheckpointMeasured(of.metrics(splits["test"], predicted, settings)[metric], seconds)

@@ -176,7 +176,12 @@ def test_much_text_is_sampled_for_training(tmp_path: Path, monkeypatch: pytest.M
         (40, True, {"group_by": "library"}, r"no 'library' in its meta to group by \(it has module\); corr"),
         (40, False, {"group_by": "module"}, r"has no 'module' in its meta to group by \(it has none\)"),
         (40, True, {"vocabulary": 8192}, r"give a vocabulary of \d+, less than the 8192 asked for; set"),
-        (40, True, {"pretrained": "google/t5"}, "'google/t5' is no file or folder here, and nothing is down"),
+        (
+            40,
+            True,
+            {"pretrained": "google/t5"},
+            "'google/t5' is no file or folder here. Of the hub write id@",
+        ),
     ],
 )
 def test_what_can_not_be_made_is_an_error(

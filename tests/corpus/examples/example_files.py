@@ -6,7 +6,7 @@ from typing import Any
 
 from corpus.examples.config import FilesExamples
 from corpus.examples.from_files import read_examples
-from corpus.examples.splits import Splits
+from corpus.examples.splits import Example, Splits
 
 ROWS = [(f"text {number} of {label}", label) for number in range(10) for label in ("good", "bad")]
 TSV = "".join(f"{text}\t{label}\n" for text, label in ROWS)
@@ -37,3 +37,9 @@ def squad(*answers: dict[str, Any], context: str = CONTEXT) -> str:
         for number in range(5)
     ]
     return json.dumps({"version": "1.1", "data": [{"title": "Rome", "paragraphs": paragraphs}]}, indent=1)
+
+
+def all_of(task: str, train: Any, **config: Any) -> list[Example]:
+    """Every example, sorted by where it comes from."""
+    splits = read(task, train, **config).examples.values()
+    return sorted((example for split in splits for example in split), key=lambda example: str(example["id"]))

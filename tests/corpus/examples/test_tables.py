@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from corpus.errors import CorpusError
-from tests.corpus.examples.example_files import ROWS, read, write
-from tests.corpus.examples.test_from_files import all_of, texts_and_labels
+from tests.corpus.examples.example_files import ROWS, all_of, read, write
+from tests.corpus.examples.test_from_files import texts_and_labels
 
 SEMICOLONS = "".join(f'"{text}; yes";{label}\r\n' for text, label in ROWS)
 SAID = sorted((f"{text}; yes", label) for text, label in ROWS)
