@@ -1,10 +1,12 @@
 """Server processes: started so that they outlive the command, found, and ended without hitting a bystander.
 
 A pid alone is not a name: after a crash or a reboot the same number belongs to somebody else. A
-process is therefore known by its pid and the time it was created, and every process of a server,
+process is therefore known by its pid and the moment it was started, and every process of a server,
 its workers too, carries a mark in its environment. And a record alone is no proof: it is copied with the
 folder that it lies in, while the process works in the original.
 """
+
+from __future__ import annotations
 
 import contextlib
 import os
@@ -24,22 +26,36 @@ TERMINATE_SECONDS = 15.0
 # A process whose parent is gone is collected by the first process of the machine, which may look for orphans
 # once a second only. In a container it often never does: a zombie stays for ever, though it has ended.
 SECONDS_TO_COLLECT = 4.0
-# The clock that creation times are counted from moves by a second when it is set.
-CLOCK_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process by its pid and its creation time in seconds since the epoch (as psutil reports it)."""
+    """A process by its pid and the moment it was started, as `named` reads it."""
 
     pid: int
-    created: float
+    started: str
+
+    @classmethod
+    def named(cls, pid: int) -> Process:
+        """The process that has this pid now. Raises psutil.NoSuchProcess.
+
+        The moment is counted in clock ticks since the machine was started (proc(5), field 22 of `stat`), with
+        the name of that start before it. A time of day would not do: it moves for all processes when the
+        clock is set, as it is when a virtual machine goes on, and servers that run would count as gone.
+        """
+        try:
+            stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        except (FileNotFoundError, ProcessLookupError) as error:
+            raise psutil.NoSuchProcess(pid) from error
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        # The name in brackets may hold blanks and brackets of its own.
+        return cls(pid, f"{boot}/{stat.rpartition(')')[2].split()[19]}")
 
     def found(self) -> psutil.Process | None:
         """This very process as long as it runs; a zombie or another one with its pid doesn't count."""
         try:
             process = psutil.Process(self.pid)
-            same = abs(process.create_time() - self.created) < CLOCK_SECONDS
+            same = Process.named(self.pid) == self
             return process if same and process.status() != psutil.STATUS_ZOMBIE else None
         except psutil.NoSuchProcess:
             return None
@@ -75,7 +91,7 @@ def spawn(command: Sequence[str], environment: Mapping[str, str], log: Path, mar
             start_new_session=True,
             preexec_fn=_default_signals,
         )
-    return Process(child.pid, psutil.Process(child.pid).create_time())
+    return Process.named(child.pid)
 
 
 def end(mark: str) -> list[int]:
@@ -158,7 +174,7 @@ def _belongs(process: psutil.Process, mark: str) -> bool:
 
 def _send(process: psutil.Process, number: signal.Signals) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
-        process.send_signal(number)  # psutil compares the creation time first
+        process.send_signal(number)  # psutil asks first whether it is still the same
 
 
 def _default_signals() -> None:

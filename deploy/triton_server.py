@@ -39,7 +39,7 @@ HARMLESS_LOG = ("nvml", "dcgm", "cuda", "gpu")
 
 @dataclass(frozen=True)
 class TritonServer:
-    """One running server: its process (pid and create time, seconds since the epoch) and addresses.
+    """One running server: its process (deploy/processes.py) and addresses.
 
     `key` is what its control API demands; a server of an older version had none.
     """
@@ -47,7 +47,7 @@ class TritonServer:
     home: str
     repository: str
     pid: int
-    created: float
+    started: str
     http_port: int
     grpc_port: int
     metrics_port: int
@@ -99,8 +99,8 @@ def start(
         log_start = _log(home).stat().st_size if _log(home).exists() else 0
         key = access.new_key()
         process = _launch(home, installed, _arguments(home, ports), access.flags(key))
-        created = psutil.Process(process.pid).create_time()
-        server = TritonServer(str(home), str(repository), process.pid, created, **ports, key=key)
+        started = Process.named(process.pid).started
+        server = TritonServer(str(home), str(repository), process.pid, started, **ports, key=key)
         _write_record(server)
         try:
             _wait_until_ready(server, process, timeout, log_start)
@@ -243,7 +243,7 @@ def _shared_memory_prefix(home: Path) -> str:
 
 def _process(server: TritonServer, home: Path) -> psutil.Process | None:
     """The server's process if it lives and works here: a record is copied with its home, a process is not."""
-    process = Process(server.pid, server.created).found()
+    process = Process(server.pid, server.started).found()
     return process if process and works_in(process.pid, home) else None
 
 

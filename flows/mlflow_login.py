@@ -78,7 +78,7 @@ def _listening(port: int) -> tuple[Process, Path] | None:
                 continue
             listens = {c.laddr.port for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
             if port in listens:
-                return Process(process.pid, process.create_time()), Path(mark).parents[1]
+                return Process.named(process.pid), Path(mark).parents[1]
         except (psutil.Error, OSError):
             continue  # gone, or another user's
     return None

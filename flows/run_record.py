@@ -28,13 +28,13 @@ State = Literal["running", "completed", "refused", "failed", "killed"]
 
 
 class RunRecord(BaseModel):
-    """One run, as far as it has come. `created` is the start time of the process `pid`, in epoch seconds.
+    """One run, as far as it has come. `started` is when the process `pid` was (deploy/processes.py).
 
     `stages` are those of the recipe. `home` and `machine` say where that process is: a record may have been
     copied, its disk may be shared.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="ignore")  # what another version of textmill wrote is still listed
 
     id: str
     recipe: str
@@ -51,7 +51,7 @@ class RunRecord(BaseModel):
     version: int | None = None
     flow_run: str | None = None
     pid: int
-    created: float
+    started: str = ""
     home: str = ""
     machine: str = ""
 
@@ -70,7 +70,7 @@ class Recorder:
             settings=all_redacted(settings),
             urls=urls,
             pid=os.getpid(),
-            created=_created(),
+            started=Process.named(os.getpid()).started,
             home=str(home.resolve()),
             machine=platform.node(),
         )
@@ -123,13 +123,13 @@ def _goes_on(record: RunRecord, home: Path) -> bool:
         return False
     if record.machine not in ("", platform.node()):
         return True  # on a disk that machines share; from here nobody can see its process
-    return Process(record.pid, record.created).is_alive()
+    return Process(record.pid, record.started).is_alive()
 
 
 def own_record(home: Path) -> RunRecord | None:
     """The newest run of this very process; another process may have begun a newer one in the same home."""
     own = (record for record in records(home) if record.pid == os.getpid())
-    return next((record for record in own if Process(record.pid, record.created).is_alive()), None)
+    return next((record for record in own if Process(record.pid, record.started).is_alive()), None)
 
 
 def last_artifact(store: Store, recipe: str, stage: str) -> Artifact | None:
@@ -172,9 +172,3 @@ def _command() -> str:
     import shlex
 
     return redacted(shlex.join(["textmill", *sys.argv[1:]]))
-
-
-def _created() -> float:
-    import psutil
-
-    return float(psutil.Process().create_time())

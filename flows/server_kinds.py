@@ -251,7 +251,7 @@ class Triton(Server):
         if found is None:
             return None
         ports = {"triton_http": found.http_port, "triton_grpc": found.grpc_port}
-        return Running(Process(found.pid, found.created), ports | {"triton_metrics": found.metrics_port})
+        return Running(Process(found.pid, found.started), ports | {"triton_metrics": found.metrics_port})
 
     def version_in(self, page: str) -> str:
         return str(json.loads(page)["version"])

@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -40,7 +39,6 @@ class ServerStatus:
     state: Literal["running", "silent", "stopped", "external"]
     url: str
     pid: int | None = None
-    since: datetime | None = None
     version: str | None = None
 
 
@@ -166,7 +164,6 @@ def _status(server: Server) -> ServerStatus:
         "running" if answers else "silent",
         f"http://{LOOPBACK}:{port}",
         running.process.pid,
-        datetime.fromtimestamp(running.process.created, UTC),
         server.version(port) if answers else None,
     )
 

@@ -113,10 +113,10 @@ def serve_hub(folder: Path) -> Iterator[Hub]:
             length = len(content)
             content = hub.sent.get(name, bytes)(content)
             headers = {"X-Repo-Commit": COMMIT, "ETag": '"x"', "Content-Length": str(length - start)}
+            headers["Connection"] = "close"  # said, or the client may send the next request on it
             if start:
                 headers["Content-Range"] = f"bytes {start}-{length - 1}/{length}"
             self.answer(206 if start else 200, content[start:], headers)
-            self.close_connection = True
 
         def answer(self, status: int, content: bytes, headers: dict[str, str]) -> None:
             self.send_response(status)

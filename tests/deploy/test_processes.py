@@ -83,12 +83,27 @@ def test_workers_of_a_killed_server_are_found(tmp_path: Path, mark: str) -> None
 def test_a_recycled_pid_is_somebody_else() -> None:
     bystander = subprocess.Popen(SLEEP, stdout=subprocess.DEVNULL)
     try:
-        created = psutil.Process(bystander.pid).create_time()
-        assert Process(bystander.pid, created).is_alive()
-        assert not Process(bystander.pid, created - 60).is_alive()
+        process = Process.named(bystander.pid)
+        assert process.is_alive()
+        assert not Process(bystander.pid, process.started + "0").is_alive()
+        assert not Process(bystander.pid, f"another start/{process.started.partition('/')[2]}").is_alive()
     finally:
         bystander.kill()
         bystander.wait()
+
+
+def test_a_clock_that_is_set_loses_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a virtual machine goes on after a pause, all processes have begun at another time of day."""
+    bystander = subprocess.Popen(SLEEP, stdout=subprocess.DEVNULL)
+    try:
+        process, began = Process.named(bystander.pid), psutil.Process.create_time
+        monkeypatch.setattr(psutil.Process, "create_time", lambda self: began(self) + 3600)
+        assert process.is_alive()
+        assert Process.named(bystander.pid) == process
+    finally:
+        bystander.kill()
+        bystander.wait()
+    assert not process.is_alive()
 
 
 def test_the_log_before_is_kept(tmp_path: Path, mark: str) -> None:

@@ -83,7 +83,7 @@ def test_failed_start_shows_the_log_and_leaves_no_process(home, free_ports, monk
 def test_recycled_pid_is_never_ended(home, free_ports):
     server = triton_server.start(home, **free_ports())
     triton_server.stop(home)
-    stranger = {**vars(server), "pid": os.getpid(), "created": 1.0}
+    stranger = {**vars(server), "pid": os.getpid(), "started": "once/1"}
     (home / "server.json").write_text(json.dumps(stranger), encoding="utf-8")
     assert not triton_server.stop(home)
     assert not (home / "server.json").exists()

@@ -166,7 +166,6 @@ def record(outcomes: list[StageOutcome], **changes: Any) -> RunRecord:
         | {"Triton": "http://127.0.0.1:8000"},
         "version": 3,
         "pid": 4711,
-        "created": 1_795_342_440.0,
     }
     return RunRecord(**(values | changes))
 

@@ -94,9 +94,7 @@ def test_clients_get_the_key_of_servers_that_run_and_of_no_others(
     assert key not in "".join(servers.process_variables().values())  # whoever listens there now is not ours
     program = [sys.executable, "-c", "input()"]
     with subprocess.Popen(program, stdin=subprocess.PIPE, cwd=home / "servers") as alive:
-        import psutil
-
-        process = processes.Process(alive.pid, psutil.Process(alive.pid).create_time())
+        process = processes.Process.named(alive.pid)
         for name in ("prefect", "mlflow"):
             remember(home, name, process)
         monkeypatch.setenv("PREFECT_CLIENT_CUSTOM_HEADERS", '{"X-Team": "a", "authorization": "b"}')

@@ -1,5 +1,6 @@
 """Records: written in one step, read newest first, and a run whose process is gone counts as killed."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -58,12 +59,16 @@ def test_newest_first_and_damaged_records_are_passed_over(tmp_path: Path) -> Non
         folder = tmp_path / "runs" / f"{day}-000000-abcdef"
         folder.mkdir(parents=True)
         record = RunRecord(
-            id=folder.name, recipe="small", command="", started_at="", state="completed", pid=1, created=0
+            id=folder.name, recipe="small", command="", started_at="", state="completed", pid=1
         )
         write(folder, record)
     (tmp_path / "runs" / "20260104-000000-abcdef" / "run.json").write_text("{", encoding="utf-8")
     assert [record.id[:8] for record in records(tmp_path)] == ["20260103", "20260102", "20260101"]
     assert list(records(tmp_path / "nowhere")) == []
+    written = tmp_path / "runs" / "20260103-000000-abcdef" / "run.json"
+    of_another_version = json.loads(written.read_text(encoding="utf-8")) | {"created": 1.0}
+    written.write_text(json.dumps(of_another_version), encoding="utf-8")
+    assert len(list(records(tmp_path))) == 3
 
 
 def recorded(home: Path, day: int, recipe: str, *artifacts: Artifact) -> None:

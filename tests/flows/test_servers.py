@@ -2,18 +2,21 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
 import pytest
 
 from deploy import processes
+from deploy.processes import Process
 from flows import endpoints, environment, servers
 from flows.environment import Ports
 from flows.server_kinds import Name
@@ -206,7 +209,7 @@ def test_triton_starts_although_an_endpoint_is_broken_and_says_which(
 def test_a_process_that_got_the_pid_of_a_dead_server_is_left_alone(empty_home: Ports) -> None:
     bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     try:
-        process = {"pid": bystander.pid, "created": psutil.Process(bystander.pid).create_time() - 3600}
+        process = {"pid": bystander.pid, "started": "once/1"}
         record = environment.home() / "servers" / "prefect.json"
         record.parent.mkdir()
         record.write_text(json.dumps({"process": process, "port": empty_home.prefect}), encoding="utf-8")
@@ -226,8 +229,7 @@ def test_a_copy_of_a_home_has_no_servers(
     for folder, record in (("servers", "mlflow.json"), ("triton", "server.json")):
         (home / folder).mkdir(parents=True)
         process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], cwd=home / folder)
-        created = psutil.Process(process.pid).create_time()
-        known = {"pid": process.pid, "created": created}
+        known = asdict(Process.named(process.pid))
         ports = {"http_port": empty_home.triton_http, "grpc_port": 1, "metrics_port": 2}
         content = {"process": known, "port": empty_home.mlflow, "home": str(home)}
         triton = {"home": str(home / folder), "repository": "", **known, **ports}
@@ -251,7 +253,7 @@ def test_a_home_that_another_machine_serves_is_left_to_it(
 ) -> None:
     record = environment.home() / "servers" / "prefect.json"
     record.parent.mkdir()
-    process = {"pid": psutil.Process().pid, "created": psutil.Process().create_time()}
+    process = asdict(Process.named(os.getpid()))
     content = {"process": process, "port": 1, "home": str(environment.home()), "machine": "another"}
     record.write_text(json.dumps(content), encoding="utf-8")
     assert servers.find("prefect") is None
