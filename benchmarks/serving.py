@@ -119,15 +119,15 @@ def _direct(models: Path, name: str) -> Ask:
     version = repository.pinned_version(models, name)
     if version is None:
         raise BenchmarkError(f"no version of {name} is live; deploy one with `textmill run`")
-    composing = repository.composing_models(name, version)
-    tokenizer_files, encoder_files, label_files = (models / model / str(version) for model in composing)
-    tokenizer = Tokenizer.from_file(str(tokenizer_files / "tokenizer.json"))
+    files = models / repository.model_of(name, version) / str(version)
+    settings = json.loads((files / "settings.json").read_text(encoding="utf-8"))
+    if settings["task"] != "classification" or settings["pairs"]:
+        raise BenchmarkError(f"{name} is no endpoint of labels for single texts; name one with --model")
+    tokenizer = Tokenizer.from_file(str(files / "tokenizer.json"))
     tokenizer.no_padding()
-    tokenizer.enable_truncation(
-        json.loads((tokenizer_files / "settings.json").read_text(encoding="utf-8"))["max_length"]
-    )
-    session = onnxruntime.InferenceSession(encoder_files / "model.onnx", providers=["CPUExecutionProvider"])
-    labels = json.loads((label_files / "labels.json").read_text(encoding="utf-8"))
+    tokenizer.enable_truncation(settings["max_length"])
+    session = onnxruntime.InferenceSession(files / "model.onnx", providers=["CPUExecutionProvider"])
+    labels = settings["labels"]
 
     def ask(text: str) -> LabelAndScore:
         ids = np.array([tokenizer.encode(text).ids], dtype=np.int64)

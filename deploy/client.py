@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,51 +20,76 @@ from deploy.triton_server import HOST, TritonServer
 MAX_BATCH = 64
 MAX_REQUEST_BYTES = 512 * 1024
 LOAD_SECONDS = 120.0
+PROBE = "<e1>ready</e1> <e2>?</e2>"  # what every task can be asked, relations of marked entities too
 
 
 @dataclass(frozen=True)
 class EndpointAnswer:
-    """What an endpoint says about one text; labels and probabilities (summing to 1), likeliest first."""
+    """What an endpoint says to one question, with the fields of its task, and the version that said it."""
 
-    label: str
-    probability: float
-    labels: list[str]
-    probabilities: list[float]
+    content: Mapping[str, Any]
     model_version: str
 
 
+Question = Mapping[str, str]
+
+
 def ask(
-    texts: Sequence[str], model: str, *, http_port: int, version: int | None = None, timeout: float = 10.0
+    questions: Sequence[str | Question],
+    model: str,
+    *,
+    http_port: int,
+    version: int | None = None,
+    timeout: float = 10.0,
 ) -> list[EndpointAnswer]:
-    """Classify texts with an endpoint; any number of texts, sent in as many requests as it takes.
+    """Ask an endpoint; any number of questions, sent in as many requests as it takes.
 
     Protocol: https://github.com/kserve/kserve/blob/master/docs/predict-api/v2/required_api.md
 
     Args:
+        questions: the strings of each by the endpoint's input, and what it says besides, such as the `side`
+            of an embedding; a string alone is its `text`.
         version: None asks the version that is live.
         timeout: seconds for each batch.
+        parameters: of the requests, such as `side` of an embedding.
 
     Raises:
         TritonError: no server there, no such model, or the model refused a request.
     """
     path = f"/v2/models/{model}" + ("" if version is None else f"/versions/{version}") + "/infer"
-    connection = http.client.HTTPConnection(HOST, http_port, timeout=timeout)
-    try:
-        return [answer for batch in _batches(texts) for answer in _ask_batch(connection, path, batch)]
-    except (OSError, http.client.HTTPException) as error:
-        reason = str(error) or type(error).__name__
-        raise TritonError(
-            f"Triton does not answer on {HOST}:{http_port} ({reason}); start it with `textmill up`"
-        ) from None
-    finally:
-        connection.close()
+    asked = [{"text": question} if isinstance(question, str) else question for question in questions]
+    with _connection(http_port, timeout) as connection:
+        is_plain = all(isinstance(question, str) for question in questions)
+        names = ["text"] if is_plain else _inputs(connection, model)
+        batches = _batches(asked, names)
+        return [answer for batch in batches for answer in _ask_batch(connection, path, batch, names)]
+
+
+def inputs(model: str, *, http_port: int, timeout: float = 10.0) -> list[str]:
+    """The strings that a question to this endpoint consists of.
+
+    Raises:
+        TritonError: as `ask`.
+    """
+    with _connection(http_port, timeout) as connection:
+        return _inputs(connection, model)
+
+
+def probe(model: str, *, http_port: int, timeout: float = 10.0) -> EndpointAnswer:
+    """Ask an endpoint of any task something.
+
+    Raises:
+        TritonError: as `ask`.
+    """
+    question = dict.fromkeys(inputs(model, http_port=http_port, timeout=timeout), PROBE)
+    return ask([question], model, http_port=http_port, timeout=timeout)[0]
 
 
 def ready_version(model: str, *, http_port: int, timeout: float = 10.0) -> int | None:
     """The version that answers now, or None; found with a real inference, since `/ready` stays 200
     after the process behind a model has died."""
     try:
-        return int(ask(["ready?"], model, http_port=http_port, timeout=timeout)[0].model_version)
+        return int(probe(model, http_port=http_port, timeout=timeout).model_version)
     except TritonError:
         return None
 
@@ -112,39 +137,64 @@ def _repository_client(server: TritonServer, action: str) -> Iterator[Any]:
         client.close()
 
 
-def _batches(texts: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Cut a list where a request would have too many texts or bytes."""
+@contextlib.contextmanager
+def _connection(http_port: int, timeout: float) -> Iterator[http.client.HTTPConnection]:
+    connection = http.client.HTTPConnection(HOST, http_port, timeout=timeout)
+    try:
+        yield connection
+    except (OSError, http.client.HTTPException) as error:
+        reason = str(error) or type(error).__name__
+        raise TritonError(
+            f"Triton does not answer on {HOST}:{http_port} ({reason}); start it with `textmill up`"
+        ) from None
+    finally:
+        connection.close()
+
+
+def _inputs(connection: http.client.HTTPConnection, model: str) -> list[str]:
+    """The strings that a question to this endpoint consists of."""
+    return [tensor["name"] for tensor in _sent(connection, "GET", f"/v2/models/{model}", None)["inputs"]]
+
+
+def _batches(questions: Sequence[Question], inputs: Sequence[str]) -> Iterator[Sequence[Question]]:
+    """Cut a list where a request would have too many questions or bytes, or others parameters."""
     start = size = 0
-    for index, text in enumerate(texts):
-        length = len(text.encode("utf-8", errors="surrogatepass"))
-        if index > start and (index - start == MAX_BATCH or size + length > MAX_REQUEST_BYTES):
-            yield texts[start:index]
+    for index, question in enumerate(questions):
+        length = sum(len(text.encode("utf-8", errors="surrogatepass")) for text in question.values())
+        too_much = index - start == MAX_BATCH or size + length > MAX_REQUEST_BYTES
+        others = _parameters(question, inputs) != _parameters(questions[start], inputs)
+        if index > start and (too_much or others):
+            yield questions[start:index]
             start, size = index, 0
         size += length
-    if len(texts) > start:
-        yield texts[start:]
+    if len(questions) > start:
+        yield questions[start:]
+
+
+def _parameters(question: Question, inputs: Sequence[str]) -> dict[str, str]:
+    return {name: value for name, value in question.items() if name not in inputs}
 
 
 def _ask_batch(
-    connection: http.client.HTTPConnection, path: str, texts: Sequence[str]
+    connection: http.client.HTTPConnection, path: str, questions: Sequence[Question], inputs: Sequence[str]
 ) -> list[EndpointAnswer]:
-    tensor = {"name": "text", "shape": [len(texts), 1], "datatype": "BYTES", "data": list(texts)}
-    headers = {"Content-Type": "application/json"}
-    connection.request("POST", path, json.dumps({"inputs": [tensor]}), headers)
+    shape = {"shape": [len(questions), 1], "datatype": "BYTES"}
+    given = [name for name in inputs if name in questions[0]]  # of what is missing Triton says so
+    tensors = [{"name": name, **shape, "data": [question[name] for question in questions]} for name in given]
+    wanted = {"inputs": tensors, "outputs": [{"name": "json"}]}
+    wanted["parameters"] = _parameters(questions[0], inputs)
+    body = _sent(connection, "POST", path, json.dumps(wanted))
+    (found,) = body["outputs"]
+    return [EndpointAnswer(json.loads(answer), str(body["model_version"])) for answer in found["data"]]
+
+
+def _sent(connection: http.client.HTTPConnection, method: str, path: str, content: str | None) -> Any:
+    connection.request(method, path, content, {"Content-Type": "application/json"})
     response = connection.getresponse()
     body = response.read()
     if response.status != 200:
         raise TritonError(_refusal(path, body))
-    return list(_answers(json.loads(body), len(texts)))
-
-
-def _answers(body: dict[str, Any], count: int) -> Iterator[EndpointAnswer]:
-    outputs = {output["name"]: output["data"] for output in body["outputs"]}
-    width = len(outputs["labels"]) // count
-    for start in range(0, count * width, width):
-        labels = outputs["labels"][start : start + width]
-        probabilities = outputs["probabilities"][start : start + width]
-        yield EndpointAnswer(labels[0], probabilities[0], labels, probabilities, str(body["model_version"]))
+    return json.loads(body)
 
 
 def _refusal(path: str, body: bytes) -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from deploy.errors import TritonError
 
-ONNXRUNTIME_BACKEND = Path(__file__).parent / "backends" / "onnxruntime" / "model.py"
 # Says where the server's files are, and which libpython its Python backend loads.
 DESCRIBE = Path(__file__).with_name("server_environment.py")
 SEPARATORS = ":;"  # of the folders in PATH and LD_LIBRARY_PATH
@@ -81,10 +80,8 @@ def lay_out_backends(backends: Path, installation: Installation) -> None:
     """Copy the backends together (Triton refuses links that leave the backend directory)."""
     shutil.rmtree(backends, ignore_errors=True)
     (backends / "python").mkdir(parents=True)
-    (backends / "onnxruntime").mkdir()
     packaged = installation.server / "backends" / "python"
     stub = installation.server / "python_backend_stubs" / installation.python / "triton_python_backend_stub"
     for source in (packaged / "libtriton_python.so", packaged / "triton_python_backend_utils.py", stub):
         shutil.copyfile(source, backends / "python" / source.name)  # the mode is ours, not the package's
     (backends / "python" / stub.name).chmod(0o700)
-    shutil.copyfile(ONNXRUNTIME_BACKEND, backends / "onnxruntime" / ONNXRUNTIME_BACKEND.name)

@@ -13,7 +13,6 @@ One deployment at a time: the caller sees to it that two don't run for the same 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
 from pathlib import Path
 
 from deploy import client
@@ -22,17 +21,7 @@ from deploy.errors import TritonError
 from deploy.triton_server import TritonServer
 
 
-def stage_version(
-    server: TritonServer,
-    name: str,
-    version: int,
-    *,
-    onnx: Path,
-    tokenizer: Path,
-    labels: Sequence[str],
-    max_length: int,
-    pad_id: int,
-) -> str:
+def stage_version(server: TritonServer, name: str, version: int, exported: Path) -> str:
     """Load a version beside the live one and try it; the arguments are those of `add_version`.
 
     Returns:
@@ -48,12 +37,12 @@ def stage_version(
             f"version {version} of {name} is live and can't be replaced; register a new version"
         )
     candidate = name + models.CANDIDATE
-    models.add_version(repository, name, version, onnx, tokenizer, labels, max_length, pad_id)
+    models.add_version(repository, name, version, exported)
     try:
-        _load_composing_models(server, name, version)
+        client.load(models.model_of(name, version), server)
         models.write_ensemble(repository, candidate, name, version)
         client.load(candidate, server)
-        client.ask(["a first question"], candidate, http_port=server.http_port)
+        client.probe(candidate, http_port=server.http_port)
     except BaseException:
         with contextlib.suppress(TritonError):
             discard(server, name, version)
@@ -92,26 +81,16 @@ def revive(server: TritonServer, name: str) -> None:
     _demand_answer(server, name, version)
 
 
-def rebuild(
-    server: TritonServer,
-    name: str,
-    version: int,
-    *,
-    onnx: Path,
-    tokenizer: Path,
-    labels: Sequence[str],
-    max_length: int,
-    pad_id: int,
-) -> None:
+def rebuild(server: TritonServer, name: str, version: int, exported: Path) -> None:
     """Write the files of the live version anew, since they are damaged, and answer from them.
 
     Raises:
         TritonError: Triton can't load or run them.
     """
     repository = Path(server.repository)
-    models.add_version(repository, name, version, onnx, tokenizer, labels, max_length, pad_id)
+    models.add_version(repository, name, version, exported)
     models.write_ensemble(repository, name, name, version)
-    _load_composing_models(server, name, version)
+    client.load(models.model_of(name, version), server)
     _demand_answer(server, name, version)
 
 
@@ -170,16 +149,11 @@ def _demand_answer(server: TritonServer, name: str, version: int) -> None:
         return
     # A dead process goes unnoticed: Triton loads again only what looks modified.
     models.touch(Path(server.repository), name, version)
-    _load_composing_models(server, name, version)
+    client.load(models.model_of(name, version), server)
     client.load(name, server)
     served = client.ready_version(name, http_port=server.http_port)
     if served != version:
         raise TritonError(f"{name} should answer from version {version}, but version {served} answers")
-
-
-def _load_composing_models(server: TritonServer, name: str, version: int) -> None:
-    for model in models.composing_models(name, version):
-        client.load(model, server)
 
 
 def _remove_others(server: TritonServer, name: str, keep: set[int]) -> None:

@@ -1,14 +1,13 @@
 """Write versions into a Triton model repository, so that no reader ever sees half of one.
 
-Version N of an endpoint `<name>` is three composing models, and an ensemble points at one version's three:
+Version N of an endpoint `<name>` is one model, and an ensemble points at it:
 
-    <name>-vN-tokenizer   text -> input_ids, attention_mask     (Python backend)
-    <name>-vN-encoder     input_ids, attention_mask -> logits   (ONNX Runtime backend)
-    <name>-vN-labels      logits -> labels, probabilities       (Python backend)
-    <name>                the three in a row; so is `<name>-candidate`, for a version not yet live
+    <name>-vN-model   strings -> answers: tokenizer, ONNX graph and the code between them (Python backend)
+    <name>            one step, to a version's model; so is `<name>-candidate`, for a version not yet live
 
-No version shares a file with another, so a new one may have other labels and touches nothing that is live.
-Triton's version number is N everywhere, the registry's number. NVIDIA's image serves the same files.
+The ensemble is what clients ask: loading it is the one moment at which the answers change. No version shares
+a file with another, so a new one may have other labels and touches nothing that is live. Triton's version
+number is N everywhere, the registry's number. NVIDIA's image serves the same files.
 """
 
 from __future__ import annotations
@@ -17,73 +16,60 @@ import json
 import py_compile
 import re
 import shutil
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from string import Template
+from typing import Any
 
 from deploy.client import MAX_BATCH, MAX_REQUEST_BYTES
 from deploy.errors import TritonError
 
-TEMPLATES = Path(__file__).parent / "templates"
-MODELS = Path(__file__).parent / "models"
-COMPOSING_MODELS = ("tokenizer", "encoder", "labels")
+CODE = Path(__file__).parent / "models" / "served" / "model.py"
+# What `export` writes, besides the folder `served`, whose files are code.
+EXPORTED = ("model.onnx", "tokenizer.json", "settings.json", "signature.json")
+PART = "model"
+OLD_PARTS = ("tokenizer", "encoder", "labels")  # of versions that an older textmill deployed
 CANDIDATE = "-candidate"
 # A file name has 255 bytes, and parts and temporary files add to it.
 LONGEST_NAME = 128
-COMPOSING = f"-v([1-9][0-9]*)-({'|'.join(COMPOSING_MODELS)})"
+COMPOSING = f"-v([1-9][0-9]*)-({'|'.join((PART, *OLD_PARTS))})"
+BACKEND = (
+    'backend: "python"',
+    # Requests of any length are answered together; a delay would be added in full to each of a lone client.
+    "dynamic_batching { max_queue_delay_microseconds: 0 }",
+    # No kind: CPU machines and GPU machines serve the same file.
+    "instance_group [ { count: 1 } ]",
+    # With a thread for each core, requests fight for them.
+    'parameters { key: "intra_op_thread_count" value: { string_value: "1" } }',
+)
 
 
-def add_version(
-    repository: Path,
-    name: str,
-    version: int,
-    onnx: Path,
-    tokenizer: Path,
-    labels: Sequence[str],
-    max_length: int,
-    pad_id: int,
-) -> None:
-    """Add the composing models of one version; those of an equal version number are replaced.
+def add_version(repository: Path, name: str, version: int, exported: Path) -> None:
+    """Add the model of one version; one of an equal version number is replaced.
 
     Args:
         version: Triton's version number, from 1 (the registry's own number).
-        onnx: inputs `input_ids`, `attention_mask` INT64 [B, S], output `logits` FP32 [B, L]; weights kept
-            outside it are expected beside it in `<file>.data`.
-        tokenizer: a `tokenizer.json` of the `tokenizers` library.
-        labels: L names, in the order of the logits.
-        max_length: tokens after which a text is cut; at most the encoder's positions.
-        pad_id: id that fills shorter rows.
+        exported: the folder that `model_code.onnx_export` wrote.
 
     Raises:
         TritonError: bad arguments, or the repository can't be written.
     """
-    _check(name, version, onnx, tokenizer, labels, max_length)
-    settings = {"max_length": max_length, "pad_id": pad_id}
-    text_bytes = max_text_bytes(max_length)
-    bounds = {"max_text_bytes": text_bytes, "max_request_bytes": max(MAX_REQUEST_BYTES, text_bytes)}
-    external = onnx.with_name(f"{onnx.name}.data")
-    contents: dict[str, Mapping[str, Path | str]] = {
-        "tokenizer": {
-            "model.py": MODELS / "tokenizer" / "model.py",
-            "tokenizer.json": tokenizer,
-            "settings.json": json.dumps(settings | bounds),
-        },
-        "encoder": {"model.onnx": onnx} | ({external.name: external} if external.exists() else {}),
-        "labels": {
-            "model.py": MODELS / "labels" / "model.py",
-            "labels.json": json.dumps(list(labels), ensure_ascii=False),
-        },
-    }
-    scratch = repository / f".{name}.new"
+    _check(name, version, exported)
+    model, scratch = model_of(name, version), repository / f".{name}.new"
+    length = json.loads((exported / "settings.json").read_text("utf-8"))["max_length"]
+    text_bytes = max_text_bytes(length)
+    limits = {"text_bytes": text_bytes, "request_bytes": max(MAX_REQUEST_BYTES, text_bytes)}
+    external = sorted(exported.glob("model.onnx.data"))
+    code = sorted((exported / "served").glob("*.py"))
+    files: dict[str, Path | str] = {file: exported / file for file in EXPORTED}
+    files |= {path.name: path for path in external}
+    files |= {"model.py": CODE, "limits.json": json.dumps(limits)}
+    files |= {f"served/{path.name}": path for path in code}
     try:
-        for model, (part, files) in zip(composing_models(name, version), contents.items(), strict=True):
-            shutil.rmtree(scratch, ignore_errors=True)  # a killed deployment leaves one
-            _fill(scratch / str(version), files)
-            values = {"model": model, "labels": len(labels), "max_length": max_length}
-            _write_config(scratch, part, values)
-            shutil.rmtree(repository / model, ignore_errors=True)
-            scratch.rename(repository / model)
+        shutil.rmtree(scratch, ignore_errors=True)  # a killed deployment leaves one
+        _fill(scratch / str(version), files)
+        _write_config(scratch, [f'name: "{model}"', *_tensors(exported), *BACKEND])
+        shutil.rmtree(repository / model, ignore_errors=True)
+        scratch.rename(repository / model)
     except OSError as error:
         raise TritonError(f"can't write version {version} of {name} into {repository}: {error}") from error
 
@@ -103,11 +89,19 @@ def write_ensemble(repository: Path, ensemble: str, name: str, version: int) -> 
         TritonError: that version is not in the repository.
     """
     _require(repository, name, version)
-    directory = repository / ensemble
+    directory, model = repository / ensemble, model_of(name, version)
     (directory / str(version)).mkdir(parents=True, exist_ok=True)
-    labels = json.loads((repository / f"{name}-v{version}-labels/{version}/labels.json").read_text("utf-8"))
-    values = {"ensemble": ensemble, "name": name, "version": version, "labels": len(labels)}
-    _write_config(directory, "ensemble", values)
+    tensors = _tensors(repository / model / str(version))
+    _write_config(
+        directory,
+        [
+            f'name: "{ensemble}"',
+            'platform: "ensemble"',
+            f"version_policy: {{ specific: {{ versions: [{version}] }} }}",
+            *tensors,
+            _step(model, version, repository / model / str(version)),
+        ],
+    )
     for other in directory.iterdir():
         if other.is_dir() and other.name != str(version):
             other.rmdir()
@@ -122,9 +116,9 @@ def prune(repository: Path, name: str, keep: set[int]) -> list[str]:
     """Remove every version that is not in `keep`, half-written ones too.
 
     Returns:
-        The composing models removed; a server may still have them loaded.
+        The models removed; a server may still have them loaded.
     """
-    removed = [model for version, model in _composing_models_on_disk(repository, name) if version not in keep]
+    removed = [model for version, model in _models_on_disk(repository, name) if version not in keep]
     for model in removed:
         shutil.rmtree(repository / model)
     return removed
@@ -137,19 +131,18 @@ def touch(repository: Path, name: str, version: int) -> None:
         TritonError: that version is not in the repository.
     """
     _require(repository, name, version)
-    for model in composing_models(name, version):
-        (repository / model / str(version)).touch()
+    (repository / model_of(name, version) / str(version)).touch()
 
 
-def composing_models(name: str, version: int) -> list[str]:
-    """The names of the models that one version consists of."""
-    return [f"{name}-v{version}-{part}" for part in COMPOSING_MODELS]
+def model_of(name: str, version: int) -> str:
+    """The name of the model that answers as one version."""
+    return f"{name}-v{version}-{PART}"
 
 
 def versions(repository: Path, name: str) -> list[int]:
-    """The versions of `<name>` on disk with all three models, ascending."""
-    found = Counter(version for version, _ in _composing_models_on_disk(repository, name))
-    return sorted(version for version, count in found.items() if count == len(COMPOSING_MODELS))
+    """The versions of `<name>` on disk, ascending."""
+    of_version = _models_on_disk(repository, name)
+    return sorted(version for version, model in of_version if model == model_of(name, version))
 
 
 def pinned_version(repository: Path, ensemble: str) -> int | None:
@@ -164,7 +157,7 @@ def pinned_version(repository: Path, ensemble: str) -> int | None:
 
 
 def ensembles(repository: Path) -> list[str]:
-    """The names of all ensembles, sorted; also of those with a damaged configuration or composing model."""
+    """The names of all ensembles, sorted; also of those with a damaged configuration or model."""
     matches = (re.fullmatch(f"(.+){COMPOSING}", entry.name) for entry in repository.glob("*"))
     composed = {match[1] for match in matches if match}
     return sorted(
@@ -176,7 +169,7 @@ def ensembles(repository: Path) -> list[str]:
 
 def served_files(repository: Path, name: str, version: int) -> list[str]:
     """The files from which an endpoint answers with this version, relative to the repository, sorted."""
-    folders = [repository / model for model in (name, *composing_models(name, version))]
+    folders = [repository / model for model in (name, model_of(name, version))]
     files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
     return sorted(path.relative_to(repository).as_posix() for path in files)
 
@@ -192,23 +185,14 @@ def fault_of_name(name: str) -> str:
     return ""
 
 
-def _check(
-    name: str,
-    version: int,
-    onnx: Path,
-    tokenizer: Path,
-    labels: Sequence[str],
-    max_length: int,
-) -> None:
+def _check(name: str, version: int, exported: Path) -> None:
     if fault := fault_of_name(name):
         raise TritonError(f"model name {name!r}: {fault}")
-    if version < 1 or max_length < 1:
-        raise TritonError(f"{name}: version {version} and max_length {max_length} must be at least 1")
-    for file in (onnx, tokenizer):
-        if not file.is_file():
-            raise TritonError(f"{name} version {version}: there is no file {file}")
-    if not labels or len(set(labels)) != len(labels):
-        raise TritonError(f"{name} version {version}: labels must be distinct and not empty: {list(labels)}")
+    if version < 1:
+        raise TritonError(f"{name}: version {version} must be at least 1")
+    for file in EXPORTED:
+        if not (exported / file).is_file():
+            raise TritonError(f"{name} version {version}: there is no file {exported / file}")
 
 
 def _require(repository: Path, name: str, version: int) -> None:
@@ -219,26 +203,55 @@ def _require(repository: Path, name: str, version: int) -> None:
 
 def _fill(directory: Path, files: Mapping[str, Path | str]) -> None:
     """Make a directory out of file copies and texts."""
-    directory.mkdir(parents=True)
     for file, content in files.items():
+        place = directory / file
+        place.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, Path):
-            shutil.copyfile(content, directory / file)
+            shutil.copyfile(content, place)
         else:
-            (directory / file).write_text(content, encoding="utf-8")
-    if (code := directory / "model.py").exists():
+            place.write_text(content, encoding="utf-8")
+    for code in directory.rglob("*.py"):
         # A byte code file that appears later looks like a changed model: Triton would load it again.
         py_compile.compile(
             str(code),
-            dfile=code.name,  # the place of the scratch folder is not part of the served files
+            dfile=code.relative_to(directory).as_posix(),  # where the scratch folder is, is not part of it
             doraise=True,
             invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH,
         )
 
 
-def _write_config(directory: Path, template: str, values: Mapping[str, object]) -> None:
-    text = Template((TEMPLATES / f"{template}.pbtxt").read_text("utf-8"))
+def _tensors(folder: Path) -> list[str]:
+    """Batch size, inputs and outputs of an exported model, as `config.pbtxt` has them.
+
+    Every answer is in `json` too, whatever its tensors are.
+    """
+    signature = _signature(folder)
+    inputs = [_tensor(name, "STRING", 1) for name in signature["inputs"]]
+    outputs = [_tensor(name, *of) for name, of in [*signature["outputs"].items(), ("json", ("STRING", 1))]]
+    return [f"max_batch_size: {MAX_BATCH}", f"input [{', '.join(inputs)}]", f"output [{', '.join(outputs)}]"]
+
+
+def _tensor(name: str, kind: str, size: int) -> str:
+    return f'{{ name: "{name}" data_type: TYPE_{kind} dims: [{size}] }}'
+
+
+def _step(model: str, version: int, folder: Path) -> str:
+    """The one step of an ensemble. It names a fixed version, so it never changes by itself."""
+    signature = _signature(folder)
+    inputs = [f'input_map {{ key: "{name}" value: "{name}" }}' for name in signature["inputs"]]
+    outputs = [f'output_map {{ key: "{name}" value: "{name}" }}' for name in [*signature["outputs"], "json"]]
+    named = f'model_name: "{model}" model_version: {version}'
+    return f"ensemble_scheduling {{ step [{{ {' '.join([named, *inputs, *outputs])} }}] }}"
+
+
+def _signature(folder: Path) -> dict[str, Any]:
+    signature: dict[str, Any] = json.loads((folder / "signature.json").read_text("utf-8"))
+    return signature
+
+
+def _write_config(directory: Path, lines: list[str]) -> None:
     fresh = directory / ".config.pbtxt.new"
-    fresh.write_text(text.substitute(values, max_batch=MAX_BATCH), encoding="utf-8")
+    fresh.write_text("\n".join(lines) + "\n", encoding="utf-8")
     fresh.replace(directory / "config.pbtxt")
 
 
@@ -250,7 +263,7 @@ def _config(directory: Path) -> str:
         return ""
 
 
-def _composing_models_on_disk(repository: Path, name: str) -> Iterator[tuple[int, str]]:
+def _models_on_disk(repository: Path, name: str) -> Iterator[tuple[int, str]]:
     """Version and directory name of each; nothing of an endpoint whose name only begins with `<name>`."""
     for entry in sorted(repository.glob("*")):
         if match := re.fullmatch(re.escape(name) + COMPOSING, entry.name):

@@ -112,15 +112,18 @@ app.command("find", hidden=True)(tune)
 
 @app.command()
 def ask(
-    texts: Annotated[list[str], typer.Argument(help="Texts to classify.")],
+    texts: Annotated[list[str], typer.Argument(help="Texts or questions.")],
     model: Annotated[str | None, typer.Option(help="The endpoint, when there are several.")] = None,
+    other: Annotated[
+        str | None, typer.Option("--with", help="The context of questions, or the second text of pairs.")
+    ] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Show only so many labels on a terminal.")] = None,
 ) -> None:
-    """Ask the served model: bars on a terminal, one JSON object per text when piped."""
+    """Ask the served model: bars, marked entities and answers on a terminal, JSON lines when piped."""
     with _errors():
         from flows import question
 
-        answers = question.ask(texts, model)
+        answers = question.ask(texts, model, other)
         for text, answer in zip(texts, answers, strict=True):
             if sys.stdout.isatty():
                 question.draw(text, answer, top)

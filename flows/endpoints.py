@@ -8,8 +8,6 @@ from pathlib import Path
 from deploy import client, live, repository, triton_server
 from deploy.errors import TritonError
 
-PROBE = "ready?"
-
 
 @dataclass(frozen=True, slots=True)
 class EndpointStatus:
@@ -50,7 +48,7 @@ def restore_and_report(triton_home: Path) -> None:
 
 def _fault(name: str, version: int | None, http_port: int) -> str | None:
     try:
-        answer = client.ask([PROBE], name, http_port=http_port)[0]
+        answer = client.probe(name, http_port=http_port)
     except TritonError as error:
         return f"does not answer ({error})"
     if answer.model_version != str(version):

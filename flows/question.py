@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
+
+from rich.text import Text
 
 from deploy import client, live, triton_server
 from deploy.client import EndpointAnswer
@@ -14,46 +19,99 @@ from tasks.contract.console import console
 from tasks.contract.errors import RecipeError, ServerError
 
 BAR_WIDTH = 30
+SHOWN_NUMBERS = 6  # of a vector
+ENTITY_STYLES = ("cyan", "magenta", "yellow", "green", "blue", "red")
+
+AskedText = str | Mapping[str, str]
 
 
-def ask(texts: Sequence[str], model: str | None = None) -> list[EndpointAnswer]:
-    """The endpoint's answers, one per text.
+def ask(
+    questions: Sequence[AskedText], model: str | None = None, other: str | None = None
+) -> list[EndpointAnswer]:
+    """The endpoint's answers, one per question.
 
     Args:
+        questions: a text each, or the strings of each by the endpoint's input.
         model: the endpoint; None when there is only one.
+        other: what an endpoint of two texts asks for besides, the same for all: the context of questions, the
+            second text of pairs.
 
     Raises:
-        RecipeError: a question is empty.
+        RecipeError: a question is empty, or it has not what the endpoint asks for.
         ServerError: there is no such endpoint, or several are live and none was named.
         TritonError: Triton does not answer.
     """
-    if blank := [number for number, text in enumerate(texts, 1) if not text.strip()]:
-        raise RecipeError(f"question {blank[0]} of {len(texts)} is empty; ask something")
+    for number, question in enumerate(questions, 1):
+        if not all(text.strip() for text in ([question] if isinstance(question, str) else question.values())):
+            raise RecipeError(f"question {number} of {len(questions)} is empty; ask something")
     endpoint = _endpoint(model)
     if servers.find("triton") is None:  # at our port there may be the server of another home
         raise ServerError("Triton is not running here; start it with `textmill up`")
-    return client.ask(texts, endpoint, http_port=servers.current_ports().triton_http)
+    port = servers.current_ports().triton_http
+    first, *further = client.inputs(endpoint, http_port=port)
+    if other is not None and not further:
+        raise RecipeError(f"{endpoint} asks for a {first} alone; leave out --with")
+    if further and other is None and any(isinstance(question, str) for question in questions):
+        raise RecipeError(
+            f"{endpoint} asks for a {first} and a {further[0]}; give the {further[0]} by --with"
+        )
+    besides = {further[0]: other} if further and other is not None else {}
+    asked = [{first: one} | besides if isinstance(one, str) else one for one in questions]
+    return client.ask(asked, endpoint, http_port=port)
 
 
-def draw(text: str, answer: EndpointAnswer, top: int | None = None) -> None:
-    """Print a bar per label, the likeliest first; `top` of them, or all."""
-    console.print(
-        f"\n[bold]{_plain(text)}[/]  →  [bold green]{answer.label}[/]  (version {answer.model_version})"
-    )
-    for label, probability in list(zip(answer.labels, answer.probabilities, strict=True))[:top]:
-        bar = "█" * round(BAR_WIDTH * probability)
-        console.print(f"  {label:<22} {bar:<{BAR_WIDTH}} {probability:.3f}")
+def draw(question: AskedText, answer: EndpointAnswer, top: int | None = None) -> None:
+    """Show an answer to a person: a bar per label, the likeliest first, `top` of them, or all; entities in
+    their text, an answer in its context."""
+    said, asked = answer.content, {"text": question} if isinstance(question, str) else question
+    title = "\n[bold]" + _plain("  |  ".join(asked.values())) + "[/]  →  "
+    version = f"  (version {answer.model_version})"
+    if "probabilities" in said:
+        chosen = said["label"] if "label" in said else ", ".join(said["labels"]) or "none"
+        console.print(f"{title}[bold green]{_plain(chosen)}[/]{version}")
+        ranked = sorted(said["probabilities"].items(), key=lambda item: -item[1])
+        for label, probability in ranked[:top]:
+            console.print(f"  {_plain(label):<22} {_bar(probability)} {probability:.3f}")
+    elif "entities" in said:
+        console.print(f"{title}{len(said['entities'])} entities{version}")
+        console.print(_with_entities(next(iter(asked.values())), said["entities"]))
+        for entity in said["entities"]:
+            console.print(f"  {_plain(entity['type']):<22} {_plain(entity['text'])}  {entity['score']:.3f}")
+    elif "answer" in said:
+        found = _plain(said["answer"]) or "no answer"
+        console.print(f"{title}[bold green]{found}[/]  {said['score']:.3f}{version}")
+    elif "score" in said:
+        console.print(f"{title}[bold green]{said['score']:.3f}[/]{version}")
+    else:
+        vector = said["embedding"]
+        numbers = " ".join(f"{number:.3f}" for number in vector[:SHOWN_NUMBERS])
+        console.print(f"{title}{len(vector)} numbers{version}\n  {numbers} …")
 
 
-def as_json(text: str, answer: EndpointAnswer) -> dict[str, Any]:
-    """The answer as plain values."""
-    return {
-        "text": text,
-        "label": answer.label,
-        "probability": answer.probability,
-        "probabilities": dict(zip(answer.labels, answer.probabilities, strict=True)),
-        "version": int(answer.model_version),
-    }
+def _bar(share: float) -> str:
+    return f"{'█' * round(BAR_WIDTH * share):<{BAR_WIDTH}}"
+
+
+def _with_entities(text: str, entities: Sequence[Mapping[str, Any]]) -> Text:
+    """The text with its entities coloured, a colour for each type."""
+    drawn = Text(f"  {text}")
+    styles = dict(zip(sorted({entity["type"] for entity in entities}), cycle(ENTITY_STYLES), strict=False))
+    for entity in entities:
+        drawn.stylize(f"bold {styles[entity['type']]}", entity["start"] + 2, entity["end"] + 2)
+    return drawn
+
+
+def as_json(question: AskedText, answer: EndpointAnswer) -> dict[str, Any]:
+    """The question and its answer as plain values."""
+    asked = {"text": question} if isinstance(question, str) else question
+    return {**asked, **answer.content, "version": int(answer.model_version)}
+
+
+def as_curl(question: AskedText, inputs: Sequence[str], url: str) -> str:
+    """A command that asks the endpoint at `url`, by Triton's generate extension: JSON in, JSON out."""
+    asked = dict.fromkeys(inputs, question) if isinstance(question, str) else dict(question)
+    data = shlex.quote(json.dumps(asked, ensure_ascii=False))
+    return f"curl -s {shlex.quote(url + '/generate')} \\\n  -d {data}"
 
 
 def _endpoint(model: str | None) -> str:

@@ -26,6 +26,7 @@ from flows import recipe_file
 from flows.recipe_faults import faults
 from model_code.config.pretraining import PretrainConfig
 from model_code.config.strict import Config
+from model_code.served import served_tasks
 from tasks.collect import CollectConfig
 from tasks.contract.errors import RecipeError
 from tasks.deploy import DeployConfig
@@ -35,7 +36,6 @@ from tasks.export import ExportConfig
 from tasks.fine_tune import FineTuneConfig
 from tasks.register import RegisterConfig
 from tasks.tokenize import TokenizeConfig
-from tasks.tracking.registry import SERVED_TASK
 from tasks.validate import ValidateConfig
 
 SECRETS = (patterns.api_key, patterns.private_key)
@@ -55,6 +55,9 @@ def _what_may_be_left_out(schema: dict[str, Any]) -> None:
     schema["required"] = [name for name in schema["required"] if name != "register"]
 
 
+Said = Annotated[str, Field(pattern=r"\S")]
+
+
 class Recipe(Config):
     """One product: its stages, and the questions put to the endpoint when it is live.
 
@@ -69,8 +72,10 @@ class Recipe(Config):
         pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100, description="Lower-case letters, digits and dashes."
     )
     description: str = ""
-    questions: tuple[Annotated[str, Field(pattern=r"\S")], ...] = Field(
-        (), description="Asked at the end of a run, with the served answer."
+    questions: tuple[Said | dict[str, Said], ...] = Field(
+        (),
+        description="Asked at the end of a run, with the served answer: texts, or the strings of each by "
+        "their names where there are two, such as {question: …, context: …}.",
     )
     smoke: dict[str, Any] = Field(
         {}, description="Values by path that `--smoke` sets, for a run of a minute or two."
@@ -126,12 +131,8 @@ class Recipe(Config):
 
     @property
     def is_served(self) -> bool:
-        """Whether there will be an endpoint: for classification of single texts; others are registered."""
-        return (
-            self.examples is not None
-            and self.examples.task == SERVED_TASK
-            and "second" not in self.examples.columns
-        )
+        """Whether there will be an endpoint; models that write text end with the registered version."""
+        return self.examples is not None and self.examples.task in served_tasks()
 
     @property
     def start_from(self) -> str:
@@ -258,8 +259,9 @@ class Recipe(Config):
     def _asks_nothing_personal(self) -> Self:
         """Questions are as people write them, and they are kept where the recipe is kept."""
         for number, question in enumerate(self.questions):
+            said = question if isinstance(question, str) else "\n".join(question.values())
             for what, detector in PERSONAL.items():
-                if any(detector(question)):
+                if any(detector(said)):
                     raise ValueError(
                         f"questions[{number}] holds {what}, and recipes are kept in databases; ask with an "
                         "invented one of the same form, such as name@example.com, or without it"

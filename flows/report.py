@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 from corpus.atomic import whole_file
 from flows.corpus_figures import corpus_bars
+from flows.question import as_curl
 from flows.report_chart import Chart, line_chart
 from flows.run_record import RunRecord
 from flows.stages import STAGES
@@ -108,7 +108,7 @@ def _content(record: RunRecord, store: Store) -> dict[str, Any]:
         "contenders": _contenders(evaluation),
         "parity": parity,
         "deployment": deployment,
-        "curl": _curl(manifests.get("deploy"), record.urls.get("Triton"), record.settings.get("questions")),
+        "curl": _curl(files, record, manifests.get("deploy")),
         "settings": _yaml(record.settings),
     }
 
@@ -275,17 +275,14 @@ def _contenders(evaluation: Mapping[str, Any]) -> list[tuple[str, Mapping[str, A
     return sorted(present, key=lambda item: -item[1].get(evaluation["metric"], 0.0))
 
 
-def _curl(manifest: Manifest | None, triton: str | None, questions: Sequence[str] | None) -> str | None:
-    """A command that asks the deployed model, in the Open Inference Protocol (V2) that Triton speaks.
-
-    `triton` is the server's address in this run; a cached artifact may remember an earlier one.
-    """
-    if manifest is None or "url" not in manifest.external:
+def _curl(files: Any, record: RunRecord, deployed: Manifest | None) -> str | None:
+    """A command that asks the deployed model: at its address in this run, where that is known."""
+    signature = files.json("export", "onnx/signature.json")
+    if deployed is None or signature is None or "url" not in deployed.external:
         return None
-    url = f"{triton}/v2/models/{manifest.external['model']}" if triton else manifest.external["url"]
-    tensor = {"name": "text", "datatype": "BYTES", "shape": [1, 1], "data": [*(questions or [EXAMPLE])][:1]}
-    body = json.dumps({"inputs": [tensor]})
-    return f"curl -s {shlex.quote(url + '/infer')} \\\n  -d {shlex.quote(body)}"
+    triton, name = record.urls.get("Triton"), deployed.external["model"]
+    url = f"{triton}/v2/models/{name}" if triton else deployed.external["url"]
+    return as_curl(next(iter(record.settings.get("questions") or ()), EXAMPLE), signature["inputs"], url)
 
 
 def _yaml(settings: Mapping[str, Any]) -> str:

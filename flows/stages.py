@@ -76,7 +76,11 @@ def check_stages(recipe: Recipe, stages: Sequence[str]) -> None:
         missing = f"the recipe has no `{'examples' if recipe.pretrain else 'pretrain'}` section"
         raise RecipeError(
             f"{recipe.name} ends with {last_stage(recipe)}, so there is no {stage}: "
-            + (f"the task {recipe.examples.task} is not served yet" if recipe.examples else missing)
+            + (
+                f"models of the task {recipe.examples.task} are not served yet"
+                if recipe.examples
+                else missing
+            )
         )
 
 

@@ -7,7 +7,6 @@ The version is loaded beside the live one and questioned first. Then the endpoin
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +22,17 @@ from tasks.contract.errors import ParityError, ServerError
 from tasks.contract.run import Run
 from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
+from tasks.deployment.asked_examples import METRIC_TOLERANCE, AskedExamples
 from tasks.deployment.deployed import (
     CANARIES,
     SERVED,
     Canaries,
+    answers_of,
+    apart,
     changed_file,
     deployment,
-    difference,
     difference_from_deployed,
-    onnx_files,
+    disagreement,
     write_down,
 )
 from tasks.register import registered_version
@@ -45,9 +46,9 @@ class DeployConfig(Config):
     """How the new version is tried before it goes live."""
 
     compare: int = Field(
-        200, ge=1, le=1_000_000, description="Held-out texts on which endpoint and model must agree."
+        500, ge=1, le=1_000_000, description="Held-out examples on which endpoint and model must agree."
     )
-    tolerance: float = Field(1e-3, gt=0, le=0.1, description="Largest difference of any probability.")
+    tolerance: float = Field(1e-3, gt=0, le=0.1, description="Largest difference of any number in an answer.")
 
 
 def still_live(manifest: Manifest, config: DeployConfig, run: Run) -> bool:
@@ -77,15 +78,13 @@ def deploy(
     name, version = to_deploy.model, to_deploy.version
     server = _running_server(workspace.store.home / TRITON_HOME)
     mlflow = client()
-    test = read_split(workspace.path(examples), "test")
-    texts = [example["text"] for example in test[: config.compare]]
     onnx = workspace.path(exported) / "onnx"
-    texts = _that_fit(texts, repository.max_text_bytes(onnx_files(onnx)["max_length"]), workspace)
+    test = read_split(workspace.path(examples), "test")[: config.compare]
     with loaded(to_deploy, workspace.store) as model:
-        expected = list(model.predict(list(texts))["probabilities"])
-    questions = Canaries(texts, expected)
+        asked = AskedExamples(test, onnx, model.unwrap_python_model())
+    asked.tell(workspace)
     with workspace.store.lock("endpoint", name):
-        comparison = _go_live(server, name, version, onnx, questions, config, workspace)
+        comparison = _go_live(server, name, version, onnx, asked, config, workspace)
         move_alias(mlflow, name, CHAMPION, version)
     endpoint = {"model": name, "version": version, "onnx": exported.digest}
     (workspace.directory / "endpoint.json").write_text(
@@ -94,18 +93,20 @@ def deploy(
     # Triton merges requests as they come, so the last digits of the comparison differ from run to run.
     # A probability differs in its last digits from machine to machine, compiled code from Python to Python.
     workspace.volatile |= {"deployment.json", CANARIES, SERVED}
-    write_down(workspace.directory, server, name, version, questions)
+    write_down(workspace.directory, server, name, version, Canaries(asked.questions, asked.expected))
     compared = {"model": name, "version": version, **comparison}
     (workspace.directory / "deployment.json").write_text(
         json.dumps(compared, indent=2) + "\n", encoding="utf-8"
     )
     url = f"{server.url}/v2/models/{name}"
     workspace.external |= {"model": name, "version": str(version), "url": url}
-    workspace.counts |= {"compared texts": len(texts)}
+    workspace.counts |= {"compared questions": comparison["compared"]}
     workspace.metrics |= {"max abs difference": comparison["max_abs_difference"]}
+    workspace.metrics |= {f"served {comparison['metric']}": comparison["served"]}
     workspace.say(
-        f"{name} version {version} answers at {server.url}, equal to the registered model on {len(texts)} "
-        f"texts (largest difference {comparison['max_abs_difference']:.1e}); alias {CHAMPION} moved"
+        f"{name} version {version} answers at {server.url}, as the registered model does to "
+        f"{comparison['compared']} questions (largest difference {comparison['max_abs_difference']:.1e}, "
+        f"{comparison['metric']} {comparison['served']:.3f} through the endpoint); alias {CHAMPION} moved"
     )
 
 
@@ -121,17 +122,17 @@ def _go_live(
     name: str,
     version: int,
     onnx: Path,
-    questions: Canaries,
+    asked: AskedExamples,
     config: DeployConfig,
     workspace: Workspace,
 ) -> dict[str, Any]:
     """Stage, question and switch; a live version is questioned, and built again if need be."""
     if repository.pinned_version(Path(server.repository), name) == version:
-        return _go_on(server, name, version, onnx, questions, config, workspace)
-    candidate = live.stage_version(server, name, version, **onnx_files(onnx))
+        return _go_on(server, name, version, onnx, asked, config, workspace)
+    candidate = live.stage_version(server, name, version, onnx)
     try:
-        comparison = difference(candidate, server, questions)
-        if found := _disagreement(comparison, config):
+        comparison = _compared(candidate, server, asked)
+        if found := _fault(comparison, config):
             raise ParityError(f"deploy: the endpoint of {name} version {version} {found}; it did not go live")
     except (ParityError, TritonError):
         live.discard(server, name, version)
@@ -145,7 +146,7 @@ def _go_on(
     name: str,
     version: int,
     onnx: Path,
-    questions: Canaries,
+    asked: AskedExamples,
     config: DeployConfig,
     workspace: Workspace,
 ) -> dict[str, Any]:
@@ -155,16 +156,16 @@ def _go_on(
     if wrong is None:
         try:
             live.revive(server, name)
-            comparison = difference(name, server, questions)
-            wrong = _disagreement(comparison, config)
+            comparison = _compared(name, server, asked)
+            wrong = _fault(comparison, config)
         except TritonError as error:
             wrong = str(error)
     if wrong is None:
         return comparison
     workspace.say(escaped(f"{name} version {version}: {wrong}; built again from the verified export"))
-    live.rebuild(server, name, version, **onnx_files(onnx))
-    comparison = difference(name, server, questions)
-    if found := _disagreement(comparison, config):
+    live.rebuild(server, name, version, onnx)
+    comparison = _compared(name, server, asked)
+    if found := _fault(comparison, config):
         raise ParityError(
             f"deploy: {name} version {version} is live and, also after it was built again from its export, "
             f"{found}; make both anew: --refresh export"
@@ -172,26 +173,21 @@ def _go_on(
     return comparison
 
 
-def _that_fit(texts: Sequence[str], most: int, workspace: Workspace) -> list[str]:
-    """The texts that an endpoint takes; the others are counted, since a user can't send them either."""
-    fit = [text for text in texts if len(text.encode()) <= most]
-    if left_out := len(texts) - len(fit):
-        workspace.say(
-            f"{left_out} texts are not compared: longer than the {most} bytes that an endpoint takes"
-        )
-    if not fit:
-        raise ParityError(
-            f"deploy: all {len(texts)} test texts are longer than the {most} bytes that an endpoint takes, "
-            "so it can't be compared; shorten them"
-        )
-    return fit
+def _compared(endpoint: str, server: triton_server.TritonServer, asked: AskedExamples) -> dict[str, Any]:
+    """Answers of the endpoint beside those of the registered model, and the metric of both."""
+    answers = [answer.content for answer in answers_of(endpoint, server, asked.questions)]
+    name, served = asked.metric(answers)
+    _, registered = asked.metric(asked.expected)
+    compared = apart(asked.expected, answers)
+    return {**compared, "metric": name, "served": served, "registered": registered}
 
 
-def _disagreement(comparison: dict[str, Any], config: DeployConfig) -> str | None:
-    # "not <=" also catches NaN
-    if not comparison["max_abs_difference"] <= config.tolerance:
+def _fault(comparison: dict[str, Any], config: DeployConfig) -> str | None:
+    if found := disagreement(comparison, config.tolerance):
+        return found
+    if not abs(comparison["served"] - comparison["registered"]) <= METRIC_TOLERANCE:
         return (
-            f"differs from the registered model by {comparison['max_abs_difference']:.2e} (allowed "
-            f"{config.tolerance:.0e}) on {comparison['compared']} texts"
+            f"has {comparison['metric']} {comparison['served']:.4f} on the test examples, and the registered "
+            f"model {comparison['registered']:.4f}"
         )
     return None

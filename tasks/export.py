@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from pydantic import Field
 
 from corpus.examples.written_examples import read_split
 from model_code.config.strict import Config
+from model_code.served.token_classification import usual_words
 from tasks.contract.artifact import Artifact, Manifest
 from tasks.contract.child import run_child
 from tasks.contract.console import escaped, say
@@ -19,18 +19,21 @@ from tasks.contract.errors import ParityError
 from tasks.contract.run import Run
 from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
+from tasks.deployment.parity import compare_answers, compare_graphs
 from tasks.register import registered_version
 from tasks.tracking.registry import ModelVersion, by_digest, client, logged_model, reachable
 from tasks.tracking.version_files import EXPORTED, version_identity, what_differs, write_sums
 
 EXPORTER = "model_code.onnx_export"
-BATCH_SIZES = (1, 2, 7, 32)
 
 
 class ExportConfig(Config):
     """How closely the ONNX build must follow PyTorch."""
 
     tolerance: float = Field(1e-4, gt=0, le=0.1, description="Largest difference of any logit.")
+    compare: int = Field(
+        500, ge=1, le=1_000_000, description="Held-out examples on which the build must answer like PyTorch."
+    )
 
 
 def still_in_registry(manifest: Manifest, config: ExportConfig, run: Run) -> bool:
@@ -46,108 +49,84 @@ def still_in_registry(manifest: Manifest, config: ExportConfig, run: Run) -> boo
     return not differs
 
 
-@stage(runs=(EXPORTER,), is_current=still_in_registry)
+@stage(runs=(EXPORTER, "model_code.served.", "model_code.task_types."), is_current=still_in_registry)
 def export(
     examples: Artifact, model: Artifact, registered: Artifact, config: ExportConfig, workspace: Workspace
 ) -> None:
-    """Write `onnx/` (model.onnx, tokenizer.json, settings.json) and `parity.json`.
+    """Write `onnx/` (what `model_code.onnx_export` makes) and `parity.json`.
 
-    The folder is everything that serving needs; it joins the files of the registered model version.
+    The folder is everything that serving needs, its code too; it joins the files of the registered version.
 
     Raises:
         ParityError: the build answers differently from PyTorch, or is not valid ONNX.
     """
     import onnx
 
-    source = workspace.path(model)
-    max_length = workspace.manifest(model).config["max_length"]
+    source, split = workspace.path(model) / "model", read_split(workspace.path(examples), "test")
     folder = workspace.directory / "onnx"
     folder.mkdir()
-    job = {"model": source / "model", "output": folder, "config": {}}
+    job = {"model": source, "output": folder, "config": _questions(split, model)}
     opset = run_child(EXPORTER, job, "tracing the graph", workspace)["metrics"]["opset"]
-    _write_settings(source, max_length, folder)
     try:
         onnx.checker.check_model(folder / "model.onnx", full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ParityError(f"export: the ONNX build is not valid: {error}") from error
-    texts = [example["text"] for example in read_split(workspace.path(examples), "test")]
-    cases = list(_compare(source / "model", folder, texts, max_length))
+    try:
+        cases = list(compare_graphs(source, folder, split))
+        answers = compare_answers(source, folder, split[: config.compare])
+    except ValueError as error:
+        raise ParityError(f"export: the ONNX build can't be used: {error}") from error
     worst = max(case["max_abs_difference"] for case in cases)
     parity = {
         "cases": cases,
         "max_abs_difference": worst,
         "tolerance": config.tolerance,
+        "answers": answers,
         "opset": opset,
         "onnx_bytes": (folder / "model.onnx").stat().st_size,
     }
     (workspace.directory / "parity.json").write_text(json.dumps(parity, indent=2) + "\n", encoding="utf-8")
     _demand_parity(parity)
+    compared = answers["compared"]
     workspace.metrics |= {"max abs difference": worst}
     workspace.counts |= {"parity cases": len(cases), "onnx bytes": parity["onnx_bytes"]}
+    workspace.counts |= {"compared answers": compared}
     workspace.table("Parity with PyTorch", list(cases[0]), [tuple(case.values()) for case in cases])
     version = registered_version(registered, workspace)
     _join_version(version, folder)
     workspace.external |= version_identity(version)
     workspace.say(
         f"{parity['onnx_bytes'] / 1e6:.1f} MB, largest difference {worst:.1e} over {len(cases)} shapes, "
-        f"added to {version.model} version {version.version}"
+        f"equal answers to {compared} test examples, added to {version.model} version {version.version}"
     )
 
 
-def _write_settings(model: Path, max_length: int, folder: Path) -> None:
-    shutil.copyfile(model / "model" / "tokenizer.json", folder / "tokenizer.json")
-    config = json.loads((model / "model" / "config.json").read_text(encoding="utf-8"))
-    labels = json.loads((model / "model" / "task.json").read_text(encoding="utf-8"))["labels"]
-    settings = {"labels": labels, "max_length": max_length, "pad_id": config["pad_token_id"]}
-    (folder / "settings.json").write_text(
-        json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
-
-
-def _compare(model: Path, folder: Path, texts: Sequence[str], max_length: int) -> Iterator[dict[str, Any]]:
-    """Logits of both on real texts: several batch sizes, from the shortest texts to the longest."""
-    import numpy as np
-    import onnxruntime
-    import torch
-    from tokenizers import Tokenizer
-    from transformers import AutoModelForSequenceClassification
-    from transformers import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    reference = AutoModelForSequenceClassification.from_pretrained(model).float().eval()
-    session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.enable_truncation(max_length)
-    tokenizer.enable_padding(pad_id=reference.config.pad_token_id)
-    by_length = sorted(texts, key=lambda text: (len(text), text))
-    for size in BATCH_SIZES:
-        last = max(0, len(by_length) - size)
-        for start in sorted({0, last // 3, 2 * last // 3, last}):
-            encodings = tokenizer.encode_batch(by_length[start : start + size])
-            ids = np.array([encoding.ids for encoding in encodings], dtype=np.int64)
-            mask = np.array([encoding.attention_mask for encoding in encodings], dtype=np.int64)
-            with torch.inference_mode():
-                expected = reference(
-                    input_ids=torch.from_numpy(ids), attention_mask=torch.from_numpy(mask)
-                ).logits.numpy()
-            actual = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})[0]
-            yield {
-                "batch": len(ids),
-                "length": ids.shape[1],
-                "max_abs_difference": float(np.abs(expected - actual).max()),
-                "same_labels": bool((expected.argmax(1) == actual.argmax(1)).all()),
-            }
+def _questions(split: Sequence[Mapping[str, Any]], model: Artifact) -> dict[str, Any]:
+    """What a question of these examples consists of, and what the graph tells about itself."""
+    words = [example["words"] for example in split if "words" in example]
+    return {
+        "pairs": "second" in split[0] and "text" in split[0],
+        "words": usual_words(words) if words else "",
+        "metadata": {"model": model.digest},
+    }
 
 
 def _demand_parity(parity: dict[str, Any]) -> None:
     for case in parity["cases"]:
         # "not <=" also catches NaN
-        if not case["max_abs_difference"] <= parity["tolerance"] or not case["same_labels"]:
+        if not case["max_abs_difference"] <= parity["tolerance"]:
             raise ParityError(
                 f"export: at batch {case['batch']}, length {case['length']} the ONNX build differs from "
-                f"PyTorch by {case['max_abs_difference']:.2e} (allowed {parity['tolerance']:.0e}), labels "
-                f"{'equal' if case['same_labels'] else 'differ'}; it will not be deployed"
+                f"PyTorch by {case['max_abs_difference']:.2e} (allowed {parity['tolerance']:.0e}); it "
+                "will not be deployed"
             )
+    answers = parity["answers"]
+    if not answers["max_abs_difference"] <= parity["tolerance"] or answers["different"]:
+        raise ParityError(
+            f"export: {answers['different']} of {answers['compared']} test examples get another answer from "
+            f"the ONNX build than from PyTorch, numbers differ by {answers['max_abs_difference']:.2e} "
+            f"(allowed {parity['tolerance']:.0e}); it will not be deployed"
+        )
 
 
 def _join_version(version: ModelVersion, folder: Path) -> None:

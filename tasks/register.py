@@ -12,9 +12,10 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from corpus.examples.written_examples import read_split, task_of
+from corpus.examples.written_examples import task_of
 from deploy.repository import fault_of_name
 from model_code.config.strict import Config
+from model_code.served import served_tasks
 from tasks.contract.artifact import Artifact, Manifest, sha256_file
 from tasks.contract.console import escaped, say
 from tasks.contract.errors import GateRefused
@@ -28,7 +29,6 @@ from tasks.tracking.registry import (
     CHAMPION,
     COMPARED_TAG,
     MODEL_TAG,
-    SERVED_TASK,
     ModelVersion,
     by_alias,
     by_version,
@@ -175,8 +175,7 @@ def registered_version(registered: Artifact, workspace: Workspace) -> ModelVersi
 
 def _is_served(examples: Artifact, workspace: Workspace) -> bool:
     """Whether the pipeline goes on to the endpoint, so that the version gets an ONNX build of its model."""
-    directory = workspace.path(examples)
-    return task_of(directory) == SERVED_TASK and "second" not in read_split(directory, "test")[0]
+    return task_of(workspace.path(examples)) in served_tasks()
 
 
 def _take_over(mlflow: Any, version: ModelVersion, workspace: Workspace) -> None:

@@ -6,37 +6,12 @@ GPT-2 nothing. A task that cuts texts into windows needs these tokens by themsel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
 
 from tokenizers import Tokenizer
 
 from model_code.data.vocabulary import Vocabulary
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Ids before the first text, between both, and after the last; `types` tells the texts apart, 0 and 1.
-
-    `types` are those of what is before, the first text, what is between, the second text, and what is after.
-    """
-
-    before: tuple[int, ...]
-    between: tuple[int, ...]
-    after: tuple[int, ...]
-    types: tuple[int, int, int, int, int] = (0, 0, 0, 1, 1)
-
-    @property
-    def size(self) -> int:
-        """Tokens that it takes from the room of the texts."""
-        return len(self.before) + len(self.between) + len(self.after)
-
-    def around(self, first: Sequence[int], second: Sequence[int] = ()) -> tuple[list[int], list[int]]:
-        """Ids of the framed texts, and the type of each."""
-        parts = (self.before, first, self.between, second, self.after)
-        ids = [token for part in parts for token in part]
-        return ids, [type for part, type in zip(parts, self.types, strict=True) for _ in part]
+from model_code.served.rows import Frame
 
 
 def frame_of(tokenizer: Tokenizer, vocabulary: Vocabulary, *, pair: bool = False) -> Frame:

@@ -133,6 +133,11 @@ def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     return out
 
 
+def graph(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, torch.Tensor]:
+    """What is served of the model: `logits`, float32 [B, labels]."""
+    return {"logits": logits(model, tensors)}
+
+
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
     """Cross-entropy of the labels, weighted and smoothed as the settings say."""
     said = logits(model, tensors)

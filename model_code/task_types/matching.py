@@ -130,6 +130,12 @@ def vectors(model: Any, tensors: Mapping[str, torch.Tensor], side: str, settings
     return normalize(pooled(states.float(), mask, settings.options.pooling), dim=-1)
 
 
+def graph(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, torch.Tensor]:
+    """What is served of the model: the `text_vector`, float32 [B, D], of length 1."""
+    text = {"text_ids": tensors["input_ids"], "text_mask": tensors["attention_mask"]}
+    return {"text_vector": vectors(model, text, "text", settings)}
+
+
 def cut(whole: torch.Tensor, settings: Settings) -> list[torch.Tensor]:
     """Vectors cut to each of the `dimensions` and of length 1 again; as they are where none is named."""
     sizes = settings.options.dimensions

@@ -122,6 +122,11 @@ def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     return torch.stack([torch.zeros_like(present), present], dim=-1)
 
 
+def graph(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, torch.Tensor]:
+    """What is served of the model: `logits`, float32 [B, labels]."""
+    return {"logits": label_logits(model, tensors)}
+
+
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
     """Binary cross-entropy of every label of every text, smoothed; weights are for labels that are there."""
     said, smoothing = label_logits(model, tensors), settings.label_smoothing

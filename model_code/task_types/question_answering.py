@@ -26,12 +26,12 @@ from transformers import AutoModelForQuestionAnswering, PreTrainedModel
 
 from model_code.data.frames import frame_of
 from model_code.data.vocabulary import Vocabulary
-from model_code.data.windows import windows
 from model_code.errors import TrainingError
 from model_code.models.architectures import architectures
 from model_code.models.checkpoints import load_model
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
+from model_code.served.question_answering import PassageRow, best_span, in_context, in_passages
 from model_code.task_types.baselines import Baselines, attempted
 from model_code.task_types.bootstrap_metrics import Resampled, mean
 from model_code.task_types.labels import head_dropout
@@ -156,40 +156,37 @@ def encode(
     A question takes half of that at most. Of several answers the first is learnt.
     """
     frame = frame_of(tokenizer, vocabulary, pair=True)
-    different = list(dict.fromkeys(example["context"] for example in examples))  # many questions share one
-    found = tokenizer.encode_batch(different, add_special_tokens=False)
-    contexts = dict(zip(different, found, strict=True))
-    asked = tokenizer.encode_batch([e["question"] for e in examples], add_special_tokens=False)
-    ids, types, questions, begins, characters, targets = [], [], [], [], [], []
-    for number, (example, question) in enumerate(zip(examples, asked, strict=True)):
-        context = contexts[example["context"]]
-        if not context.ids:
-            raise TrainingError(f"example {example.get('id', '?')}: its context has no text")
-        offsets = np.array(context.offsets, np.int64)
-        answer = _span(example, offsets, settings.options) if "answers" in example else None
-        said = question.ids[: settings.max_length // 2]
-        begin = len(frame.before) + len(said) + len(frame.between)
-        room = settings.max_length - begin - len(frame.after)
-        for window in windows(len(context.ids), room, min(settings.options.overlap, room // 2)):
-            row, row_types = frame.around(said, context.ids[window.start : window.end])
-            ids.append(row)
-            types.append(row_types)
-            questions.append(number)
-            begins.append(begin)
-            characters.append(offsets[window.start : window.end])
-            if answer is not None:
-                inside = window.start <= answer[0] and answer[1] < window.end
-                targets.append(answer + begin - window.start if inside else (0, 0))
+    questions, contexts = ([example[name] for example in examples] for name in ("question", "context"))
+    bounds = settings.max_length, settings.options.overlap
+    rows = list(in_passages(questions, contexts, tokenizer, frame, *bounds))
+    asked = {row.question for row in rows}
+    if empty := [example for number, example in enumerate(examples) if number not in asked]:
+        raise TrainingError(f"example {empty[0].get('id', '?')}: its context has no text")
     return Passages(
-        [example["context"] for example in examples],
-        ids,
-        types,
-        questions,
-        begins,
-        characters,
-        np.array(targets, np.int64) if targets else None,
+        contexts,
+        [row.ids for row in rows],
+        [row.types for row in rows],
+        [row.question for row in rows],
+        [row.begin for row in rows],
+        [row.characters for row in rows],
+        _targets(examples, rows, settings.options) if "answers" in examples[0] else None,
         vocabulary.filler,
     )
+
+
+def _targets(examples: Sequence[Example], rows: Sequence[PassageRow], options: Options) -> np.ndarray:
+    """The first and the last token of the answer in each row, int64 [rows, 2]; 0 where it has none of it."""
+    offsets: dict[int, np.ndarray] = {}
+    for row in rows:  # the windows of a context overlap, and together they are all of it
+        known = offsets.get(row.question, np.zeros((0, 2), np.int64))
+        offsets[row.question] = np.concatenate([known, row.characters[len(known) - row.start :]])
+    answers = {number: _span(examples[number], of, options) for number, of in offsets.items()}
+    targets = []
+    for row in rows:
+        first, last = answers[row.question]
+        inside = row.start <= first and last < row.start + len(row.characters)
+        targets.append((first + row.begin - row.start, last + row.begin - row.start) if inside else (0, 0))
+    return np.array(targets, np.int64)
 
 
 def _span(example: Example, offsets: np.ndarray, options: Options) -> np.ndarray:
@@ -210,6 +207,12 @@ def _span(example: Example, offsets: np.ndarray, options: Options) -> np.ndarray
             f"example {example.get('id', '?')}: the tokenizer makes nothing of the answer {answer['text']!r}"
         )
     return np.array([first, last])
+
+
+def graph(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, torch.Tensor]:
+    """What is served of the model: `start_logits` and `end_logits`, float32 [B, S]."""
+    out = model(**inputs_of(model, tensors))
+    return {"start_logits": out.start_logits.float(), "end_logits": out.end_logits.float()}
 
 
 def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -241,26 +244,9 @@ def predict(
             first, last = best_span(starts[part], ends[part], settings.options.max_answer)
             score = starts[part][first] + ends[part][last] - starts[0] - ends[0]
             if score > best[question][0]:
-                answer = _cut(data.contexts[question], characters[first, 0], characters[last, 1])
-                best[question] = (score, answer)
+                text, start = in_context(data.contexts[question], characters[first, 0], characters[last, 1])
+                best[question] = (score, {"text": text, "start": start})
     return [answer for _, answer in best]
-
-
-def best_span(starts: np.ndarray, ends: np.ndarray, longest: int) -> tuple[int, int]:
-    """First and last token of the span with the highest sum of both logits, float [T] each.
-
-    It has at least one token and at most `longest`.
-    """
-    size = len(starts)
-    possible = np.tri(size, k=longest - 1, dtype=bool) & ~np.tri(size, k=-1, dtype=bool)
-    sums = np.where(possible, starts[:, None] + ends, -np.inf)
-    first, last = divmod(int(sums.argmax()), size)
-    return first, last
-
-
-def _cut(context: str, start: int, end: int) -> Answer:
-    text = context[start:end].lstrip()  # a token may begin with the space before its word
-    return {"text": text.rstrip(), "start": int(end) - len(text)}
 
 
 def figures(

@@ -24,6 +24,7 @@ from model_code.data.frames import frame_of
 from model_code.data.vocabulary import Vocabulary
 from model_code.errors import TrainingError
 from model_code.models.new_rows import add_entries
+from model_code.served.relations import MARKERS, around_entities, located, marked
 from model_code.task_types import classification
 from model_code.task_types.baselines import Baselines, attempted
 from model_code.task_types.bootstrap_metrics import Resampled, micro_f1
@@ -40,17 +41,13 @@ FIELDS = {
 }
 METRIC = SELECTION = "f1_micro"
 METRICS = ("accuracy", "precision_micro", "recall_micro", "f1_micro", "f1_macro")
-MARKERS = ("[E1]", "[/E1]", "[E2]", "[/E2]")
-TAGS = ("<e1>", "</e1>", "<e2>", "</e2>")  # in the text itself, as SemEval-2010 task 8 has them
 NO_RELATION = ("no_relation", "other", "na", "none")  # in any case, with any of " -_/" or nothing between
-WAYS = "mark both entities, <e1>…</e1> and <e2>…</e2>, or give head and tail"
-
-Span = tuple[int, int]
 
 # With its markers in it, a text is one as any other.
-labels_of, logits, scores, predict = (
+labels_of, logits, graph, scores, predict = (
     classification.labels_of,
     classification.logits,
+    classification.graph,
     classification.scores,
     classification.predict,
 )
@@ -70,87 +67,6 @@ def fault(example: Example) -> str:
     except ValueError as error:
         return str(error)
     return ""
-
-
-def located(example: Example) -> tuple[str, Span, Span]:
-    """The text, where its head is and where its tail: from the first character to that behind the last.
-
-    Without `head` and `tail`, tags in the text say where, and are taken out.
-
-    Raises ValueError as `fault` says.
-    """
-    given = {name: example[name] for name in ("head", "tail") if example.get(name) is not None}
-    if not given:
-        text, head, tail = _untagged(example["text"])
-    elif len(given) == 1:
-        raise ValueError(f"it has a {next(iter(given))} only; {WAYS}")
-    else:
-        text = example["text"]
-        head, tail = (_within(text, name, span) for name, span in given.items())
-    if spelt := [marker for marker in MARKERS if marker in text]:
-        raise ValueError(f"its text spells {spelt[0]}, which marks entities for the model; {WAYS}")
-    head, tail = _trimmed(text, head), _trimmed(text, tail)
-    if head[0] < tail[1] and tail[0] < head[1]:
-        raise ValueError(f"its entities {text[slice(*head)]!r} and {text[slice(*tail)]!r} overlap")
-    return text, head, tail
-
-
-def _untagged(tagged: str) -> tuple[str, Span, Span]:
-    text, places = "", dict[str, int]()
-    for piece in re.split(f"({'|'.join(TAGS)})", tagged):
-        if piece not in TAGS:
-            text += piece
-        elif piece in places:
-            raise ValueError(f"its text has {piece} more than once")
-        else:
-            places[piece] = len(text)
-    if missing := [tag for tag in TAGS if tag not in places]:
-        raise ValueError(f"its text has no {missing[0]}, and there is no head and tail; {WAYS}")
-    first, first_end, second, second_end = (places[tag] for tag in TAGS)
-    return text, (first, first_end), (second, second_end)
-
-
-def _within(text: str, name: str, span: Any) -> Span:
-    start, end = span["start"], span["end"]
-    if not 0 <= start < end <= len(text):
-        raise ValueError(
-            f"its {name} is from {start} to {end}, and the text has {len(text)} characters; "
-            "`end` is the character behind the last one"
-        )
-    if (stated := span.get("text", text[start:end])) != text[start:end]:
-        raise ValueError(
-            f"its {name} is said to be {stated!r}, and from {start} to {end} the text has "
-            f"{text[start:end]!r}; `end` is the character behind the last one"
-        )
-    return start, end
-
-
-def _trimmed(text: str, span: Span) -> Span:
-    """Without the blanks at its borders, which change no token."""
-    entity = text[slice(*span)]
-    if not entity.strip():
-        raise ValueError(f"one of its entities is empty ({entity!r}); {WAYS}")
-    start = span[0] + len(entity) - len(entity.lstrip())
-    return start, start + len(entity.strip())
-
-
-def marked(example: Example) -> str:
-    """The text with a marker on each side of both entities, as the model reads it.
-
-    A blank before an entity, which to many tokenizers is part of its word, stays right before it; one also
-    begins the text. Raises TrainingError with the example's id where it has a fault.
-    """
-    try:
-        text, head, tail = located(example)
-    except ValueError as error:
-        raise TrainingError(f"example {example.get('id', '?')}: {error}") from error
-    text, places = f" {text}", []
-    for (start, end), (opening, closing) in ((head, MARKERS[:2]), (tail, MARKERS[2:])):
-        places += [(len(text[: start + 1].rstrip()), 1, opening), (end + 1, 0, closing)]
-    written, done = "", 0
-    for place, _, marker in sorted(places):  # where one ends and the other begins, the end comes first
-        written, done = f"{written}{text[done:place]} {marker}", place
-    return (written + text[done:]).removeprefix(" ")
 
 
 def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrainedModel:
@@ -200,27 +116,25 @@ def encode(
     Raises TrainingError when both don't fit into one, or an example has a fault.
     """
     tokenizer.add_special_tokens(_entries())
+    texts = [_marked(example) for example in examples]
     frame = frame_of(tokenizer, vocabulary)
-    room = settings.max_length - frame.size
-    markers: Any = [tokenizer.token_to_id(marker) for marker in MARKERS]
-    texts = tokenizer.encode_batch([marked(example) for example in examples], add_special_tokens=False)
-    ids, too_wide = [], dict[int, str]()
-    for example, encoding in zip(examples, texts, strict=True):
-        places = np.flatnonzero(np.isin(encoding.ids, markers))
-        first, end = int(places[0]), int(places[-1]) + 1
-        if end - first > room:
-            too_wide[end - first + frame.size] = str(example.get("id", "?"))
-        start = max(0, min((first + end - room) // 2, len(encoding) - room))
-        ids.append(frame.around(encoding.ids[start : start + room])[0])
-    if too_wide:
-        widest = max(too_wide)
+    ids, needed = around_entities(texts, tokenizer, frame, settings.max_length)
+    if needed and max(needed) > settings.max_length:
+        widest = int(np.argmax(needed))
         raise TrainingError(
-            f"example {too_wide[widest]} needs {widest} tokens from one entity to the other, and max_length "
-            f"is {settings.max_length}; raise it, or take such examples out"
+            f"example {examples[widest].get('id', '?')} needs {needed[widest]} tokens from one entity to the "
+            f"other, and max_length is {settings.max_length}; raise it, or take such examples out"
         )
     targets = numbers_of(examples, settings) if "label" in examples[0] else None
     weights = np.array(settings.label_weights or np.ones(len(settings.labels)))
     return LabelledTexts(ids, None, targets, weights, vocabulary.filler)
+
+
+def _marked(example: Example) -> str:
+    try:
+        return marked(example)
+    except ValueError as error:
+        raise TrainingError(f"example {example.get('id', '?')}: {error}") from error
 
 
 def figures(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> dict[str, float]:

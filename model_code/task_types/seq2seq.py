@@ -13,7 +13,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForSeq2SeqLM, PreTrainedModel
 
-from model_code.data.frames import Frame, frame_of
+from model_code.data.frames import frame_of
 from model_code.data.padding import padded_length
 from model_code.data.vocabulary import Vocabulary, load_tokenizer
 from model_code.errors import TrainingError
@@ -23,6 +23,7 @@ from model_code.models.families import ENCODER_DECODERS
 from model_code.objectives.cross_entropy import scored
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
+from model_code.served.rows import Frame
 from model_code.task_types.baselines import Baselines, attempted
 from model_code.task_types.bootstrap_metrics import Resampled
 from model_code.task_types.task import Example, Field, Settings

@@ -20,13 +20,13 @@ from model_code.runtime import Runtime
 from model_code.task_types import matching
 from model_code.task_types.baselines import Baselines, attempted
 from model_code.task_types.bootstrap_metrics import Resampled
-from model_code.task_types.matching import FAMILIES, Options, files, labels_of, load, options_in
+from model_code.task_types.matching import FAMILIES, Options, files, graph, labels_of, load, options_in
 from model_code.task_types.pairs import SIDES, TextPairs
 from model_code.task_types.pairs import encode as encode_pairs
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs
 
-__all__ = ["FAMILIES", "Options", "files", "labels_of", "load", "options_in"]
+__all__ = ["FAMILIES", "Options", "files", "graph", "labels_of", "load", "options_in"]
 
 FIELDS = {"first": Field("text"), "second": Field("text"), "score": Field("score", target=True)}
 METRIC = SELECTION = "spearman"

@@ -17,16 +17,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 from transformers import AutoModelForTokenClassification, PreTrainedModel
 
 from model_code.data.frames import frame_of
 from model_code.data.vocabulary import Vocabulary
-from model_code.data.windows import windows
 from model_code.errors import TrainingError
 from model_code.models.architectures import architectures
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
+from model_code.served.token_classification import (
+    OUTSIDE,
+    Tags,
+    entities,
+    in_windows,
+    most_probable,
+    no_word_said,
+)
 from model_code.task_types.baselines import Baselines, attempted
 from model_code.task_types.bootstrap_metrics import Resampled, micro_f1
 from model_code.task_types.labels import choice, load_labelled
@@ -37,11 +44,7 @@ FAMILIES = architectures(AutoModelForTokenClassification)
 FIELDS = {"words": Field("words"), "tags": Field("tags", target=True)}
 METRIC = SELECTION = "f1"
 METRICS = ("accuracy", "precision", "recall", "f1")  # and all but the first of each type, as f1_LOC
-OUTSIDE = "O"
 BIO = re.compile(r"O|[BI]-.+")
-OVERLAP = 1 / 4  # of two neighbouring windows
-
-Tags = list[str]
 
 
 @dataclass(frozen=True)
@@ -122,37 +125,13 @@ def encode(
     is predicted to be outside.
     """
     frame = frame_of(tokenizer, vocabulary)
-    encodings = tokenizer.encode_batch([" ".join(e["words"]) for e in examples], add_special_tokens=False)
-    borders = np.cumsum([0, *(len(example["words"]) for example in examples)])
-    room = settings.max_length - frame.size
-    ids, places, words = [], [], []
-    for example, encoding, first in zip(examples, encodings, borders[:-1], strict=True):
-        begins, known = _first_tokens(example["words"], encoding)
-        for window in windows(len(encoding), room, int(room * OVERLAP)):
-            own = known & (window.own_start <= begins) & (begins < window.own_end)
-            ids.append(frame.around(encoding.ids[window.start : window.end])[0])
-            places.append(begins[own] - window.start + len(frame.before))
-            words.append(first + np.flatnonzero(own))
+    sentences = [example["words"] for example in examples]
     return Sentences(
-        ids,
-        places,
-        words,
-        borders,
+        *in_windows(sentences, tokenizer, frame, settings.max_length),
         _targets(examples, settings) if "tags" in examples[0] else None,
         np.array(settings.label_weights or np.ones(len(settings.labels))),
         vocabulary.filler,
     )
-
-
-def _first_tokens(words: Sequence[str], encoding: Encoding) -> tuple[np.ndarray, np.ndarray]:
-    """The first token of each word, int64 [words], and whether it has one."""
-    starts, ends = np.array(encoding.offsets, np.int64).reshape(-1, 2).T
-    sizes = np.array([len(word) for word in words], np.int64)
-    word_ends = np.cumsum(sizes + 1) - 1
-    # A token may begin with the space before the word, so it counts where it ends.
-    begins = np.searchsorted(ends, word_ends - sizes, side="right")
-    known = np.append(starts, np.iinfo(np.int64).max)[begins] < word_ends
-    return begins, known
 
 
 def _targets(examples: Sequence[Example], settings: Settings) -> np.ndarray:
@@ -165,6 +144,11 @@ def _targets(examples: Sequence[Example], settings: Settings) -> np.ndarray:
                 f"(they have {', '.join(settings.labels)}); add some or take it out"
             )
     return np.array([index[tag] for tag, _ in tags], np.int64)
+
+
+def graph(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, torch.Tensor]:
+    """What is served of the model: `token_logits`, float32 [B, S, tags]."""
+    return {"token_logits": model(**inputs_of(model, tensors)).logits.float()}
 
 
 def logits(model: Any, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -182,29 +166,10 @@ def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) 
 
 def predict(model: Any, data: Sentences, runtime: Runtime, batch_size: int, settings: Settings) -> list[Tags]:
     """The most probable tags of each sentence as a whole, among those that are valid BIO."""
-    of_words = np.full((data.borders[-1], len(settings.labels)), -np.inf, np.float32)
-    of_words[:, settings.labels.index(OUTSIDE)] = 0  # which stays so for words without a place
+    of_words = no_word_said(int(data.borders[-1]), settings.labels)
     for items, words in outputs(lambda batch: logits(model, batch.tensors), model, data, runtime, batch_size):
         of_words[data.words_of(items)] = words.cpu().numpy()
     return [most_probable(of_words[start:end], settings.labels) for start, end in pairwise(data.borders)]
-
-
-def most_probable(scores: np.ndarray, labels: Sequence[str]) -> Tags:
-    """The valid BIO with the highest sum of logits [words, tags], by dynamic programming (Viterbi 1967).
-
-    Each word's best tag for itself would leave I without a B, and whole names would be lost by one word.
-    """
-    allowed = [[not tag.startswith("I-") or before[2:] == tag[2:] for tag in labels] for before in labels]
-    follows = np.where(allowed, 0.0, -np.inf)
-    best, origins = np.where([tag == OUTSIDE for tag in labels], 0.0, -np.inf), []  # as if after an O
-    for word in scores:
-        through = best[:, None] + follows
-        best = through.max(0) + word
-        origins.append(through.argmax(0))
-    path = [int(best.argmax())]
-    for origin in reversed(origins):
-        path.append(int(origin[path[-1]]))
-    return [labels[i] for i in reversed(path)][1:]
 
 
 def repaired(tags: Sequence[str]) -> Tags:
@@ -216,17 +181,6 @@ def repaired(tags: Sequence[str]) -> Tags:
         found.append(tag)
         previous = tag
     return found
-
-
-def entities(tags: Sequence[str]) -> list[tuple[str, int, int]]:
-    """Type, first word and the word after the last one of each entity of valid BIO, in order."""
-    closed = [*tags, OUTSIDE]
-    begins = [place for place, tag in enumerate(closed) if tag.startswith("B-")]
-    ends = (
-        next(place for place in range(begin + 1, len(closed)) if not closed[place].startswith("I-"))
-        for begin in begins
-    )
-    return [(closed[begin][2:], begin, end) for begin, end in zip(begins, ends, strict=True)]
 
 
 def figures(examples: Sequence[Example], predictions: Sequence[Tags], settings: Settings) -> dict[str, float]:

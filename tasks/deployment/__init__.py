@@ -1,1 +1,1 @@
-"""What only the stage `deploy` needs: whether Triton serves what was deployed."""
+"""What only `export` and `deploy` need: whether what is served answers as what was judged."""

@@ -1,28 +1,28 @@
-"""The model as `mlflow.pyfunc.load_model` gives it: strings in, labels and probabilities out, without torch.
+"""The model as `mlflow.pyfunc.load_model` gives it: questions in, answers out, without torch.
 
-MLflow stores this file beside the model and runs it on the user's machine, so it imports nothing of ours:
-only onnxruntime, tokenizers, numpy and pandas.
+MLflow stores this file beside the model and runs it on the user's machine, so it imports nothing of ours but
+the code that was exported with the model: only onnxruntime, tokenizers, numpy and pandas are needed.
 """
 
+import importlib.util
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
 import pandas as pd
 from mlflow.pyfunc.model import PythonModel
-from tokenizers import Tokenizer
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import
-import onnxruntime
-
-BATCH_SIZE = 64
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when onnxruntime is imported
 
 
-class TextClassifier(PythonModel):
-    """Classifies texts with the ONNX build."""
+class ServedModel(PythonModel):
+    """Answers questions with the ONNX build, as the endpoint does."""
+
+    # What a question is differs from task to task, so MLflow can't check it by a type, and warned of that.
+    _skip_type_hint_validation = True
 
     def load_context(self, context: Any) -> None:
         """Load the ONNX build from the folder `onnx` beside the checkpoint."""
@@ -32,31 +32,48 @@ class TextClassifier(PythonModel):
                 f"{folder}: this version has no ONNX build yet; its run stopped before the export. "
                 "Run the recipe again, or load another version"
             )
-        settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-        self.labels = settings["labels"]
-        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self.tokenizer.enable_truncation(settings["max_length"])
-        self.tokenizer.enable_padding(pad_id=settings["pad_id"])
-        self.session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+        task = json.loads((folder / "settings.json").read_text(encoding="utf-8"))["task"]
+        self.form = served(folder).form_of(task)(folder)
 
-    def predict(
-        self, context: Any, model_input: list[str], params: dict[str, Any] | None = None
-    ) -> pd.DataFrame:
-        """A row per text: `label`, `probability`, and `probabilities` (label -> probability)."""
-        rows = []
-        for start in range(0, len(model_input), BATCH_SIZE):
-            encodings = self.tokenizer.encode_batch(list(model_input[start : start + BATCH_SIZE]))
-            feeds = {
-                "input_ids": np.array([encoding.ids for encoding in encodings], dtype=np.int64),
-                "attention_mask": np.array([e.attention_mask for e in encodings], dtype=np.int64),
-            }
-            logits = self.session.run(["logits"], feeds)[0].astype(np.float64)
-            exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-            for row in exponentials / exponentials.sum(axis=1, keepdims=True):
-                best = int(row.argmax())
-                probabilities = dict(zip(self.labels, map(float, row), strict=True))
-                rows.append((self.labels[best], float(row[best]), probabilities))
-        return pd.DataFrame(rows, columns=["label", "probability", "probabilities"])
+    def answers(self, questions: list[Any]) -> list[dict[str, Any]]:
+        """The answer to each question: its strings by name, or one alone where one is all that is asked for.
+
+        Raises ValueError for a question that can't be answered.
+        """
+        asked = [{self.form.inputs[0]: one} if isinstance(one, str) else one for one in questions]
+        for number, question in enumerate(asked, 1):
+            if fault := self.form.fault(question):
+                raise ValueError(f"question {number} can't be answered: {fault}")
+        found: list[dict[str, Any]] = self.form.answers(asked)
+        return found
+
+    def predictions(self, examples: list[Any]) -> list[Any]:
+        """What the metrics of the task read of the answers."""
+        return [self.form.prediction(answer) for answer in self.answers(examples)]
+
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
+        """A row per question with the fields of its answer.
+
+        For labels these are `label`, `probability` and `probabilities` (label -> probability).
+        """
+        is_table = isinstance(model_input, pd.DataFrame)
+        return pd.DataFrame(self.answers(model_input.to_dict("records") if is_table else list(model_input)))
 
 
-mlflow.models.set_model(TextClassifier())
+def served(folder: Path) -> Any:
+    """The package `served` of a folder; each model has its own, under a name of its own."""
+    place = folder / "served"
+    spec = importlib.util.spec_from_file_location(
+        f"served_{abs(hash(str(folder.resolve())))}",
+        place / "__init__.py",
+        submodule_search_locations=[str(place)],
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+mlflow.models.set_model(ServedModel())

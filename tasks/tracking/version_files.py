@@ -24,7 +24,6 @@ from tasks.contract.store import Store
 from tasks.tracking.registry import (
     CHAMPION,
     FILES_TAG,
-    SERVED_TASK,
     ModelVersion,
     client,
     logged_model,
@@ -104,7 +103,10 @@ def predict_with(
     """
     try:
         with loaded(version, store) as model:
-            if task == SERVED_TASK and "second" not in examples[0]:
+            stored = model.unwrap_python_model()
+            if hasattr(stored, "predictions"):
+                return list(stored.predictions(list(examples)))
+            if hasattr(stored, "session"):  # of a textmill that served labels of single texts alone
                 texts = [example["text"] for example in examples]
                 return [str(label) for label in model.predict(texts)["label"]]
             return list(model.predict(list(examples))["prediction"])

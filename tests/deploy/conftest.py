@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 from deploy import triton_server
 from deploy.triton_server import TritonServer
+from model_code.job import write_json
+from model_code.served import code_files
 from tests.free_ports import free_ports
 
 LABELS = ("体育", "finance", "weather")
@@ -31,24 +34,17 @@ SENTENCES = [
 
 @dataclass(frozen=True)
 class Bundle:
-    """One version's files and the answer it must give, computed without Triton."""
+    """One version as it is exported, and the answer it must give, computed without Triton."""
 
-    onnx: Path
-    tokenizer: Path
+    folder: Path
     labels: Sequence[str] = LABELS
-
-    @property
-    def files(self) -> dict[str, Any]:
-        """The keyword arguments of `stage_version`."""
-        settings = {"labels": self.labels, "max_length": MAX_LENGTH, "pad_id": 0}
-        return {"onnx": self.onnx, "tokenizer": self.tokenizer, **settings}
 
     def expected(self, text: str) -> list[tuple[str, float]]:
         """Labels and probabilities by ONNX Runtime alone, likeliest first."""
-        tokenizer = Tokenizer.from_file(str(self.tokenizer))
+        tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
         tokenizer.enable_truncation(MAX_LENGTH)
         ids = np.array([tokenizer.encode(text).ids], dtype=np.int64)
-        session = ort.InferenceSession(str(self.onnx), providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(str(self.folder / "model.onnx"), providers=["CPUExecutionProvider"])
         (logits,) = session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})
         weights = np.exp(logits[0].astype(np.float64))
         pairs = zip(self.labels, (weights / weights.sum()).tolist(), strict=True)
@@ -67,13 +63,21 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bundle]:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
-    folder = tmp_path_factory.mktemp("bundles")
-    tokenizer.save(str(folder / "tokenizer.json"))
+    place = tmp_path_factory.mktemp("bundles")
 
     def make(version: int, labels: Sequence[str] = LABELS) -> Bundle:
-        path = folder / f"{version}-{len(labels)}.onnx"
-        save(_encoder(tokenizer.get_vocab_size(), version, len(labels)), path)
-        return Bundle(path, folder / "tokenizer.json", labels)
+        folder = place / f"{version}-{len(labels)}"
+        if not folder.exists():
+            (folder / "served").mkdir(parents=True)
+            for file in code_files():
+                shutil.copyfile(file, folder / "served" / file.name)
+            tokenizer.save(str(folder / "tokenizer.json"))
+            save(_encoder(tokenizer.get_vocab_size(), version, len(labels)), folder / "model.onnx")
+            settings = {"task": "classification", "labels": labels, "max_length": MAX_LENGTH, "pad_id": 0}
+            write_json(folder / "settings.json", {**settings, "pairs": False, "options": {}})
+            outputs = {"labels": ["STRING", len(labels)], "probabilities": ["FP32", len(labels)]}
+            write_json(folder / "signature.json", {"inputs": ["text"], "outputs": outputs})
+        return Bundle(folder, labels)
 
     return make
 

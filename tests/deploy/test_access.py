@@ -32,7 +32,7 @@ BROWSER = shutil.which("chromium") or shutil.which("google-chrome")
 @pytest.fixture(scope="module")
 def asked(server, bundle):
     """The server with an endpoint."""
-    live.stage_version(server, "open", 1, **bundle(1).files)
+    live.stage_version(server, "open", 1, bundle(1).folder)
     live.go_live(server, "open", 1)
     return server
 

@@ -1,15 +1,17 @@
 """Questions to a real server get the answers that ONNX Runtime gives alone."""
 
+import json
 import socket
 import subprocess
 import sys
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from deploy import client, live, repository
 from deploy.errors import TritonError
-from tests.deploy.conftest import MAX_LENGTH
+from tests.deploy.conftest import LABELS, MAX_LENGTH
 
 TEXTS = {
     "english": "the bank raised its rates",
@@ -22,7 +24,7 @@ TEXTS = {
 
 @pytest.fixture(scope="module")
 def port(server, bundle):
-    live.stage_version(server, "router", 1, **bundle(1).files)
+    live.stage_version(server, "router", 1, bundle(1).folder)
     live.go_live(server, "router", 1)
     return server.http_port
 
@@ -30,11 +32,25 @@ def port(server, bundle):
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
 def test_answer_equals_direct_onnxruntime(port, bundle, text):
     (answer,) = client.ask([text], "router", http_port=port)
-    labels, probabilities = zip(*bundle(1).expected(text), strict=True)
-    assert answer.labels == list(labels)
-    assert answer.probabilities == pytest.approx(probabilities, abs=1e-6)
-    assert (answer.label, answer.probability) == (answer.labels[0], answer.probabilities[0])
+    expected = bundle(1).expected(text)
+    assert answer.content["probabilities"] == pytest.approx(dict(expected), abs=1e-6)
+    assert list(answer.content["probabilities"]) == list(LABELS)
+    assert (answer.content["label"], answer.content["probability"]) == pytest.approx(expected[0], abs=1e-6)
     assert answer.model_version == "1"
+
+
+def test_the_tensors_and_the_generate_extension_say_the_same(port, bundle):
+    labels, probabilities = zip(*bundle(1).expected("rain"), strict=True)
+    url = f"http://127.0.0.1:{port}/v2/models/router"
+    shape = {"name": "text", "shape": [1, 1], "datatype": "BYTES"}
+    found = httpx.post(f"{url}/infer", json={"inputs": [{**shape, "data": ["rain"]}]}).json()
+    tensors = {tensor["name"]: tensor["data"] for tensor in found["outputs"]}
+    assert tensors["labels"] == list(labels)
+    assert tensors["probabilities"] == pytest.approx(probabilities, abs=1e-6)
+    assert json.loads(tensors["json"][0])["label"] == labels[0]
+    generated = httpx.post(f"{url}/generate", json={"text": "rain"}).json()
+    assert (generated["labels"], generated["json"]) == (tensors["labels"], tensors["json"][0])
+    assert generated["model_version"] == "1"
 
 
 def test_more_texts_than_a_batch_keep_their_order(port, bundle):
@@ -42,7 +58,7 @@ def test_more_texts_than_a_batch_keep_their_order(port, bundle):
     answers = client.ask(texts, "router", http_port=port)
     assert len(answers) == len(texts)
     for text, answer in zip(texts, answers, strict=True):
-        assert answer.probability == pytest.approx(bundle(1).expected(text)[0][1], abs=1e-5)
+        assert answer.content["probability"] == pytest.approx(bundle(1).expected(text)[0][1], abs=1e-5)
 
 
 def test_a_text_beyond_the_bound_is_refused_by_name_and_the_rest_goes_on(port, bundle):
@@ -97,10 +113,10 @@ def test_unreachable_server_names_the_way_out(server):
 
 
 def test_ready_version_sees_a_dead_model_process(server, bundle, kill_process):
-    live.stage_version(server, "mortal", 1, **bundle(1).files)
+    live.stage_version(server, "mortal", 1, bundle(1).folder)
     live.go_live(server, "mortal", 1)
     assert client.ready_version("mortal", http_port=server.http_port) == 1
-    kill_process("mortal-v1-tokenizer")
+    kill_process("mortal-v1-model")
     assert client.ready_version("mortal", http_port=server.http_port) is None
 
 

@@ -1,6 +1,7 @@
 """Versions come and go on a real server while it is being asked."""
 
 import json
+import shutil
 import threading
 import urllib.request
 from dataclasses import replace
@@ -18,7 +19,7 @@ def deployed(server, bundle, request):
     """A name of the test's own with versions 1 (before) and 2 (live)."""
     name = request.node.name.replace("test_", "")[:40]
     for version in (1, 2):
-        live.stage_version(server, name, version, **bundle(version).files)
+        live.stage_version(server, name, version, bundle(version).folder)
         live.go_live(server, name, version)
     return name
 
@@ -53,11 +54,11 @@ class Traffic:
 def answers_like(server, name, bundle):
     """Whether the endpoint gives this bundle's probability."""
     (answer,) = client.ask(["rain"], name, http_port=server.http_port)
-    return answer.probability == pytest.approx(bundle.expected("rain")[0][1], abs=1e-6)
+    return answer.content["probability"] == pytest.approx(bundle.expected("rain")[0][1], abs=1e-6)
 
 
 def loaded(server, name):
-    """The composing models of this endpoint that the server has ready."""
+    """The models of this endpoint's versions that the server has ready."""
     url, headers = f"{server.url}/v2/repository/index", {access.HEADER: server.key}
     request = urllib.request.Request(url, b'{"ready": true}', headers)
     with urllib.request.urlopen(request, timeout=10) as response:
@@ -66,17 +67,18 @@ def loaded(server, name):
 
 
 def composing(name, *versions):
-    return {model for version in versions for model in models.composing_models(name, version)}
+    return {models.model_of(name, version) for version in versions}
 
 
 def broken(bundle, tmp_path):
-    path = tmp_path / "broken.onnx"
-    path.write_bytes(bundle.onnx.read_bytes()[:200])
-    return replace(bundle, onnx=path)
+    folder = tmp_path / "broken"
+    shutil.copytree(bundle.folder, folder)
+    (folder / "model.onnx").write_bytes((bundle.folder / "model.onnx").read_bytes()[:200])
+    return replace(bundle, folder=folder)
 
 
 def test_first_version_goes_live(server, bundle):
-    candidate = live.stage_version(server, "first", 7, **bundle(7).files)
+    candidate = live.stage_version(server, "first", 7, bundle(7).folder)
     assert answers_like(server, candidate, bundle(7))
     assert client.ready_version("first", http_port=server.http_port) is None
     assert live.go_live(server, "first", 7) is None
@@ -85,17 +87,17 @@ def test_first_version_goes_live(server, bundle):
 
 
 def test_candidate_answers_beside_the_live_version(server, bundle, deployed):
-    candidate = live.stage_version(server, deployed, 3, **bundle(3).files)
+    candidate = live.stage_version(server, deployed, 3, bundle(3).folder)
     assert answers_like(server, candidate, bundle(3))
     assert answers_like(server, deployed, bundle(2))
 
 
 def test_every_switch_under_load_is_seamless(server, bundle, deployed, tmp_path):
     with Traffic(deployed, server.http_port) as traffic:
-        live.stage_version(server, deployed, 3, **bundle(3).files)
+        live.stage_version(server, deployed, 3, bundle(3).folder)
         live.go_live(server, deployed, 3)
         with pytest.raises(TritonError):
-            live.stage_version(server, deployed, 4, **broken(bundle(4), tmp_path).files)
+            live.stage_version(server, deployed, 4, broken(bundle(4), tmp_path).folder)
         live.roll_back(server, deployed)
         live.go_live(server, deployed, 3)
     assert traffic.errors == []
@@ -105,36 +107,36 @@ def test_every_switch_under_load_is_seamless(server, bundle, deployed, tmp_path)
         assert log.count(f"successfully loaded '{model}'") == 1
     expected = {str(version): bundle(version).expected("rain and wind")[0][1] for version in (2, 3)}
     for answer in traffic.answers:
-        assert answer.probability == pytest.approx(expected[answer.model_version], abs=1e-6)
+        assert answer.content["probability"] == pytest.approx(expected[answer.model_version], abs=1e-6)
 
 
 def test_new_version_may_have_more_labels(server, bundle, deployed):
     wider = bundle(3, labels=("体育", "finance", "weather", "music", "art"))
     with Traffic(deployed, server.http_port) as traffic:
-        candidate = live.stage_version(server, deployed, 3, **wider.files)
+        candidate = live.stage_version(server, deployed, 3, wider.folder)
         assert answers_like(server, candidate, wider)
         live.go_live(server, deployed, 3)
         live.roll_back(server, deployed)
         live.go_live(server, deployed, 3)
     assert traffic.errors == []
-    assert {(answer.model_version, len(answer.labels)) for answer in traffic.answers} == {("2", 3), ("3", 5)}
+    counts = {(answer.model_version, len(answer.content["probabilities"])) for answer in traffic.answers}
+    assert counts == {("2", 3), ("3", 5)}
     (answer,) = client.ask(["rain"], deployed, http_port=server.http_port)
-    assert answer.labels == [label for label, _ in wider.expected("rain")]
+    assert answer.content["label"] == wider.expected("rain")[0][0]
 
 
-@pytest.mark.parametrize("part", models.COMPOSING_MODELS)
-def test_dead_process_of_the_live_version_is_revived(server, bundle, kill_process, part):
-    name = f"revived-{part}"
-    live.stage_version(server, name, 1, **bundle(1).files)
+def test_dead_process_of_the_live_version_is_revived(server, bundle, kill_process):
+    name = "revived"
+    live.stage_version(server, name, 1, bundle(1).folder)
     live.go_live(server, name, 1)
-    kill_process(f"{name}-v1-{part}")
+    kill_process(f"{name}-v1-model")
     assert client.ready_version(name, http_port=server.http_port) is None
     live.revive(server, name)
     assert answers_like(server, name, bundle(1))
 
 
 def test_going_back_revives_what_died_meanwhile(server, bundle, deployed, kill_process):
-    kill_process(f"{deployed}-v1-tokenizer")
+    kill_process(f"{deployed}-v1-model")
     assert live.roll_back(server, deployed) == 1
     assert answers_like(server, deployed, bundle(1))
 
@@ -147,7 +149,7 @@ def test_nothing_live_can_not_be_revived(server):
 def test_names_that_look_like_versions_are_not_confused(server, bundle):
     for name in ("a", "a-v2"):
         for version in (1, 2, 3):
-            live.stage_version(server, name, version, **bundle(version).files)
+            live.stage_version(server, name, version, bundle(version).folder)
             live.go_live(server, name, version)
     assert loaded(server, "a") == {"a-v2"} | composing("a", 2, 3) | composing("a-v2", 2, 3)
     live.roll_back(server, "a")
@@ -157,7 +159,7 @@ def test_names_that_look_like_versions_are_not_confused(server, bundle):
 
 def test_broken_model_is_refused_and_leaves_nothing(server, bundle, deployed, tmp_path):
     with pytest.raises(TritonError, match=r"version 3 .*InvalidProtobuf") as refusal:
-        live.stage_version(server, deployed, 3, **broken(bundle(3), tmp_path).files)
+        live.stage_version(server, deployed, 3, broken(bundle(3), tmp_path).folder)
     assert "At:" not in str(refusal.value)
     repository = Path(server.repository)
     assert models.versions(repository, deployed) == [1, 2]
@@ -165,13 +167,13 @@ def test_broken_model_is_refused_and_leaves_nothing(server, bundle, deployed, tm
     assert loaded(server, deployed) == composing(deployed, 1, 2)
     assert not (repository / f"{deployed}-candidate").exists()
     assert answers_like(server, deployed, bundle(2))
-    live.stage_version(server, deployed, 3, **bundle(3).files)
+    live.stage_version(server, deployed, 3, bundle(3).folder)
     live.go_live(server, deployed, 3)
     assert answers_like(server, deployed, bundle(3))
 
 
 def test_two_versions_are_kept(server, bundle, deployed):
-    live.stage_version(server, deployed, 3, **bundle(3).files)
+    live.stage_version(server, deployed, 3, bundle(3).folder)
     assert live.go_live(server, deployed, 3) == 2
     assert models.versions(Path(server.repository), deployed) == [2, 3]
     assert loaded(server, deployed) == composing(deployed, 2, 3)
@@ -189,7 +191,7 @@ def test_roll_back_and_forth(server, bundle, deployed):
 
 
 def test_discard_removes_a_staged_version_only(server, bundle, deployed):
-    candidate = live.stage_version(server, deployed, 3, **bundle(3).files)
+    candidate = live.stage_version(server, deployed, 3, bundle(3).folder)
     live.discard(server, deployed, 3)
     assert client.ready_version(candidate, http_port=server.http_port) is None
     assert models.versions(Path(server.repository), deployed) == [1, 2]
@@ -200,7 +202,7 @@ def test_discard_removes_a_staged_version_only(server, bundle, deployed):
 
 def test_live_version_is_never_replaced(server, bundle, deployed):
     with pytest.raises(TritonError, match=r"version 2 .* is live"):
-        live.stage_version(server, deployed, 2, **bundle(9).files)
+        live.stage_version(server, deployed, 2, bundle(9).folder)
     assert answers_like(server, deployed, bundle(2))
 
 

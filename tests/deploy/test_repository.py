@@ -1,6 +1,7 @@
 """What lies on disk after each step."""
 
-from dataclasses import replace
+import json
+import shutil
 
 import pytest
 
@@ -10,124 +11,125 @@ from deploy.errors import TritonError
 
 @pytest.fixture
 def add(tmp_path, bundle):
-    def add(version, **changed):
-        models.add_version(tmp_path, "router", version, **(bundle(version).files | changed))
+    def add(version, folder=None):
+        models.add_version(tmp_path / "models", "router", version, folder or bundle(version).folder)
 
+    (tmp_path / "models").mkdir()
     return add
 
 
-def test_each_version_has_models_of_its_own(tmp_path, add):
+@pytest.fixture
+def repository(tmp_path, add):
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def changed(tmp_path, bundle):
+    """A copy of an exported folder, to be changed."""
+    return shutil.copytree(bundle(1).folder, tmp_path / "changed")
+
+
+def test_each_version_is_a_model_of_its_own(repository, add, bundle):
     add(1)
     add(2)
-    assert models.versions(tmp_path, "router") == [1, 2]
-    wanted = [model for version in (1, 2) for model in models.composing_models("router", version)]
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(wanted)
+    assert models.versions(repository, "router") == [1, 2]
+    assert sorted(path.name for path in repository.iterdir()) == ["router-v1-model", "router-v2-model"]
     for version in (1, 2):
-        tokenizer, encoder, labels = (
-            tmp_path / model for model in models.composing_models("router", version)
-        )
-        assert (tokenizer / str(version) / "tokenizer.json").is_file()
-        assert (encoder / str(version) / "model.onnx").is_file()
-        assert (labels / str(version) / "labels.json").is_file()
-        for model in (tokenizer, encoder, labels):
-            assert sorted(path.name for path in model.iterdir()) == [str(version), "config.pbtxt"]
-            assert f'name: "{model.name}"' in (model / "config.pbtxt").read_text(encoding="utf-8")
+        model = repository / f"router-v{version}-model"
+        assert sorted(path.name for path in model.iterdir()) == [str(version), "config.pbtxt"]
+        assert f'name: "{model.name}"' in (model / "config.pbtxt").read_text(encoding="utf-8")
+        for path in bundle(version).folder.rglob("*.*"):
+            place = model / str(version) / path.relative_to(bundle(version).folder)
+            assert place.read_bytes() == path.read_bytes()
+        assert (model / str(version) / "model.py").read_bytes() == models.CODE.read_bytes()
 
 
-def test_weights_outside_the_graph_come_along(tmp_path, add, bundle):
-    source = tmp_path / "source"
-    source.mkdir()
-    onnx = source / "encoder.onnx"
-    onnx.write_bytes(bundle(1).onnx.read_bytes())
-    (source / "encoder.onnx.data").write_bytes(b"weights")
-    add(1, onnx=onnx)
-    assert (tmp_path / "router-v1-encoder/1/encoder.onnx.data").read_bytes() == b"weights"
+def test_weights_outside_the_graph_come_along(repository, add, changed):
+    (changed / "model.onnx.data").write_bytes(b"weights")
+    add(1, changed)
+    assert (repository / "router-v1-model/1/model.onnx.data").read_bytes() == b"weights"
 
 
-def test_same_version_is_replaced_whole(tmp_path, add, bundle):
-    add(1)
-    add(1, onnx=bundle(5).onnx, max_length=12)
-    assert (tmp_path / "router-v1-encoder/1/model.onnx").read_bytes() == bundle(5).onnx.read_bytes()
-    assert '"max_length": 12' in (tmp_path / "router-v1-tokenizer/1/settings.json").read_text(
-        encoding="utf-8"
-    )
-    assert sorted(path.name for path in (tmp_path / "router-v1-encoder").iterdir()) == ["1", "config.pbtxt"]
+def test_same_version_is_replaced_whole(repository, add, bundle, changed):
+    (changed / "model.onnx.data").write_bytes(b"weights")
+    add(1, changed)
+    add(1, bundle(5).folder)
+    place = repository / "router-v1-model/1"
+    assert (place / "model.onnx").read_bytes() == (bundle(5).folder / "model.onnx").read_bytes()
+    assert not (place / "model.onnx.data").exists()
+    assert sorted(path.name for path in place.parent.iterdir()) == ["1", "config.pbtxt"]
 
 
-def test_ensemble_points_at_one_version(tmp_path, add):
+def test_the_bounds_of_a_text_follow_the_model(repository, add, changed):
+    for length, text, request in ((48, 65536, 524288), (100_000, 800_000, 800_000)):
+        settings = json.loads((changed / "settings.json").read_text(encoding="utf-8"))
+        settings["max_length"] = length
+        (changed / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+        add(1, changed)
+        limits = json.loads((repository / "router-v1-model/1/limits.json").read_text(encoding="utf-8"))
+        assert limits == {"text_bytes": text, "request_bytes": request}
+
+
+def test_ensemble_points_at_one_version(repository, add):
     add(1)
     add(2)
     for version in (1, 2, 1):
-        models.write_ensemble(tmp_path, "router", "router", version)
-        assert models.pinned_version(tmp_path, "router") == version
-        config = (tmp_path / "router" / "config.pbtxt").read_text(encoding="utf-8")
-        for model in models.composing_models("router", version):
-            assert f'model_name: "{model}"\n      model_version: {version}' in config
-        assert [path.name for path in (tmp_path / "router").iterdir() if path.is_dir()] == [str(version)]
-    assert models.ensembles(tmp_path) == ["router"]
-    models.remove_ensemble(tmp_path, "router")
-    assert models.pinned_version(tmp_path, "router") is None
+        models.write_ensemble(repository, "router", "router", version)
+        assert models.pinned_version(repository, "router") == version
+        config = (repository / "router" / "config.pbtxt").read_text(encoding="utf-8")
+        assert f'model_name: "router-v{version}-model" model_version: {version}' in config
+        assert [path.name for path in (repository / "router").iterdir() if path.is_dir()] == [str(version)]
+    assert models.ensembles(repository) == ["router"]
+    models.remove_ensemble(repository, "router")
+    assert models.pinned_version(repository, "router") is None
     with pytest.raises(TritonError, match="no version 3 of router"):
-        models.write_ensemble(tmp_path, "router", "router", 3)
+        models.write_ensemble(repository, "router", "router", 3)
 
 
-def test_prune_keeps_what_it_is_told(tmp_path, add):
-    for version in (1, 2, 3):
+def test_prune_keeps_what_it_is_told_and_clears_what_older_versions_left(repository, add):
+    for version in (2, 3):
         add(version)
-    (tmp_path / "router-v3-labels").rename(
-        tmp_path / "lost"
-    )  # as after a deployment killed between two models
-    assert models.versions(tmp_path, "router") == [1, 2]
-    removed = models.prune(tmp_path, "router", keep={1, 9})
-    assert sorted(removed) == sorted(
-        [*models.composing_models("router", 2), "router-v3-encoder", "router-v3-tokenizer"]
-    )
-    assert models.versions(tmp_path, "router") == [1]
+    for part in models.OLD_PARTS:
+        (repository / f"router-v1-{part}").mkdir()
+    assert models.versions(repository, "router") == [2, 3]
+    removed = models.prune(repository, "router", keep={3, 9})
+    old = [f"router-v1-{part}" for part in models.OLD_PARTS]
+    assert sorted(removed) == sorted(["router-v2-model", *old])
+    assert [path.name for path in repository.iterdir()] == ["router-v3-model"]
 
 
-def test_what_a_killed_deployment_left_is_cleared(tmp_path, add):
-    (tmp_path / ".router.new" / "1").mkdir(parents=True)
-    (tmp_path / ".router.new" / "1" / "half").touch()
+def test_what_a_killed_deployment_left_is_cleared(repository, add):
+    (repository / ".router.new" / "1").mkdir(parents=True)
+    (repository / ".router.new" / "1" / "half").touch()
     add(1)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(models.composing_models("router", 1))
+    assert [path.name for path in repository.iterdir()] == ["router-v1-model"]
+    assert not list(repository.rglob("half"))
 
 
 def test_names_that_look_like_versions_are_not_confused(tmp_path, bundle):
     for name, version in (("a", 1), ("a-v2", 1), ("a-v2", 3), ("b-a", 4)):
-        models.add_version(tmp_path, name, version, **bundle(1).files)
+        models.add_version(tmp_path, name, version, bundle(1).folder)
     models.write_ensemble(tmp_path, "a-v2", "a-v2", 3)
     assert models.versions(tmp_path, "a") == [1]
     assert models.versions(tmp_path, "a-v2") == [1, 3]
-    assert sorted(models.prune(tmp_path, "a", keep=set())) == sorted(models.composing_models("a", 1))
+    assert models.prune(tmp_path, "a", keep=set()) == ["a-v1-model"]
     assert models.versions(tmp_path, "a-v2") == [1, 3]
     assert models.pinned_version(tmp_path, "a-v2") == 3
 
 
-@pytest.mark.parametrize("name", ["a-candidate", "a-v2-tokenizer", "a-v10-labels"])
+@pytest.mark.parametrize("name", ["a-candidate", "a-v2-tokenizer", "a-v10-labels", "a-v3-model"])
 def test_names_of_parts_are_refused(tmp_path, bundle, name):
     with pytest.raises(TritonError, match=f"model name '{name}'"):
-        models.add_version(tmp_path, name, 1, **bundle(1).files)
+        models.add_version(tmp_path, name, 1, bundle(1).folder)
 
 
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"labels": []}, "labels must be distinct"),
-        ({"labels": ["a", "a"]}, "labels must be distinct"),
-        ({"max_length": 0}, "max_length 0"),
-    ],
-)
-def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, add, changed, message):
-    with pytest.raises(TritonError, match=message):
-        add(1, **changed)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_missing_file_and_bad_name_are_named(tmp_path, bundle):
-    lost = replace(bundle(1), onnx=tmp_path / "lost.onnx")
-    with pytest.raises(TritonError, match=r"there is no file .*lost\.onnx"):
-        models.add_version(tmp_path, "router", 1, **lost.files)
+@pytest.mark.parametrize("file", models.EXPORTED)
+def test_missing_file_and_bad_name_are_named(repository, add, changed, bundle, file):
+    (changed / file).unlink()
+    with pytest.raises(TritonError, match=rf"there is no file .*{file}"):
+        add(1, changed)
     with pytest.raises(TritonError, match=r"model name '\.\./up'"):
-        models.add_version(tmp_path, "../up", 1, **bundle(1).files)
+        models.add_version(repository, "../up", 1, bundle(1).folder)
     with pytest.raises(TritonError, match="version 0"):
-        models.add_version(tmp_path, "router", 0, **bundle(1).files)
+        add(0, bundle(1).folder)
+    assert list(repository.iterdir()) == []

@@ -27,7 +27,7 @@ def regions(home):
 def test_restart_serves_the_live_version_again(home, bundle, free_ports, monkeypatch):
     monkeypatch.setenv("SOME_TOKEN", "secret")
     server = triton_server.start(home, **free_ports())
-    live.stage_version(server, "router", 4, **bundle(4).files)
+    live.stage_version(server, "router", 4, bundle(4).folder)
     live.go_live(server, "router", 4)
     process = psutil.Process(server.pid)
     addresses = {connection.laddr.ip for connection in process.net_connections()}
@@ -35,17 +35,19 @@ def test_restart_serves_the_live_version_again(home, bundle, free_ports, monkeyp
     assert "SOME_TOKEN" not in process.environ()
     assert regions(home)
 
-    unproven = {**bundle(5).files, "onnx": Path(__file__)}  # a deployment killed before Triton saw its file
-    repository.add_version(home / "models", "router", 5, **unproven)
+    # A deployment that was killed before Triton saw its file.
+    repository.add_version(home / "models", "router", 5, bundle(5).folder)
+    (home / "models" / "router-v5-model" / "5" / "model.onnx").write_bytes(b"unproven")
     process.kill()  # as the kernel would when memory is short: stubs and shared memory stay behind
     process.wait()
     assert triton_server.find(home) is None
     again = triton_server.start(home, **free_ports())
     live.revive(again, "router")
     assert client.ready_version("router", http_port=again.http_port) == 4
-    assert client.ask(["x"], "router", http_port=again.http_port)[0].label == bundle(4).expected("x")[0][0]
+    (answer,) = client.ask(["x"], "router", http_port=again.http_port)
+    assert answer.content["label"] == bundle(4).expected("x")[0][0]
 
-    live.stage_version(again, "router", 6, **bundle(6).files)
+    live.stage_version(again, "router", 6, bundle(6).folder)
     assert live.go_live(again, "router", 6) == 4
     assert repository.versions(home / "models", "router") == [4, 6]
     assert live.roll_back(again, "router") == 4

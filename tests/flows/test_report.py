@@ -75,7 +75,9 @@ def test_complete_run_shows_every_part(store: Store, tmp_path: Path) -> None:
     assert "macro F1 against champion 2 at least 0.869 0.874 ✓ passed" in page.text
     assert "loss 3.41, perplexity 30.3, guessed right 38.1 %" in page.text
     assert "opset 20, 5.8 MB" in page.text
-    assert "curl -s http://127.0.0.1:8000/v2/models/python-docs/infer" in page.text
+    assert "curl -s http://127.0.0.1:8000/v2/models/python-docs/generate" in page.text
+    assert "500 test examples answered as by PyTorch" in page.text
+    assert "f1 macro on the same test examples: 0.874 through the endpoint" in page.text
     without_server = render_report(run.model_copy(update={"urls": {}}), store)
     assert "http://127.0.0.1:8100/v2/models/python-docs/infer" in without_server
     assert "textmill run python-docs --set pretrain.steps=1500" in page.text

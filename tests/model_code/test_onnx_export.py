@@ -7,14 +7,16 @@ import pytest
 import torch
 from transformers import ModernBertForSequenceClassification
 
-from model_code.onnx_export import OPSET, export_classifier
+from model_code.onnx_export import OPSET, export_model
+
+CONFIG = {"pairs": False, "words": "", "metadata": {"model": "a digest"}}
 
 
 @pytest.fixture(scope="module")
 def exported(classifier: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("onnx") / "model.onnx"
-    export_classifier(classifier, path)
-    return path
+    folder = tmp_path_factory.mktemp("onnx")
+    export_model(classifier, folder, CONFIG)
+    return folder / "model.onnx"
 
 
 @pytest.mark.parametrize(("batch", "length"), [(1, 1), (1, 5), (2, 16), (3, 17), (1, 40), (64, 33), (5, 64)])
@@ -48,8 +50,8 @@ def test_the_interface_is_as_documented(exported: Path) -> None:
 def test_the_same_weights_are_the_same_bytes_without_paths(
     classifier: Path, exported: Path, tmp_path: Path
 ) -> None:
-    export_classifier(classifier, tmp_path / "again.onnx")
-    data = (tmp_path / "again.onnx").read_bytes()
+    export_model(classifier, tmp_path / "again", CONFIG)
+    data = (tmp_path / "again" / "model.onnx").read_bytes()
     assert data == exported.read_bytes()
     assert b"site-packages" not in data
     assert b".py" not in data

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,12 +20,13 @@ from tasks.contract.artifact import Artifact, sha256_text
 from tasks.contract.errors import ParityError, ServerError, StageError
 from tasks.contract.run import Run
 from tasks.contract.workspace import Workspace
-from tasks.deploy import DeployConfig, _that_fit, deploy, still_live
+from tasks.deploy import DeployConfig, deploy, still_live
+from tasks.deployment.asked_examples import AskedExamples
 from tasks.deployment.deployed import CANARIES, CANARY_TEXTS, SERVED
 from tasks.export import _join_version
 from tasks.register import registered_version
 from tasks.tracking.registry import CHALLENGER, CHAMPION, by_alias, logged_model
-from tests.deploy.conftest import MAX_LENGTH, SENTENCES, Bundle, bundle  # noqa: F401
+from tests.deploy.conftest import LABELS, MAX_LENGTH, SENTENCES, Bundle, bundle  # noqa: F401
 from tests.free_ports import free_ports
 from tests.published import publish
 from tests.release_artifacts import Release
@@ -43,28 +45,19 @@ class Candidate:
 
     def __init__(self, home: Path, name: str, built: Bundle, exported: Bundle | None = None) -> None:
         self.home, self.config = home, DeployConfig(compare=6)
-        self.release = Release(home, name, texts=TEXTS, others={"seed": built.onnx.stem})
+        self.release = Release(home, name, texts=TEXTS, others={"seed": built.folder.name})
         self.registered = self.release.register()
         self.version = registered_version(self.registered, Workspace("deploy", "k", self.release.store, home))
-        _join_version(self.version, _onnx(built, home / f"{name}-{built.onnx.stem}"))
-        key = sha256_text(f"{name} {built.onnx}")
+        _join_version(self.version, shutil.copytree(built.folder, home / f"{name}-{built.folder.name}"))
+        key = sha256_text(f"{name} {built.folder}")
         directory = self.release.store.begin("export", key)
-        _onnx(exported or built, directory / "onnx")
+        shutil.copytree((exported or built).folder, directory / "onnx")
         self.exported = publish(self.release.store, directory, "export", key)
 
     def deploy(self, *, refresh: bool = False) -> Artifact:
         """Run the stage."""
         inputs = (self.release.made["examples"], self.registered, self.exported)
         return deploy.fn(*inputs, self.config, Run(self.home, refresh=["deploy"] if refresh else []))
-
-
-def _onnx(made: Bundle, folder: Path) -> Path:
-    folder.mkdir()
-    shutil.copyfile(made.onnx, folder / "model.onnx")
-    shutil.copyfile(made.tokenizer, folder / "tokenizer.json")
-    settings = {"labels": made.labels, "max_length": MAX_LENGTH, "pad_id": 0}
-    (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -127,15 +120,25 @@ def test_without_a_triton_nothing_is_deployed(
 
 
 def test_texts_that_no_endpoint_takes_are_counted_and_never_all_of_them(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    bundle: Bundles,  # noqa: F811
 ) -> None:
     workspace = Workspace("deploy", "k", Release(tmp_path, "any").store, tmp_path)
-    assert _that_fit(["a" * 10, "看" * 4, "看" * 3], 10, workspace) == ["a" * 10, "看" * 3]
+    most = models.max_text_bytes(MAX_LENGTH)
+    texts = ["a" * most, "看" * (most // 3 + 1), "a" * (most + 1)]
+    examples = [{"text": text, "label": LABELS[0]} for text in texts]
+    registered = SimpleNamespace(answers=list)
+    asked = AskedExamples(examples, bundle(1).folder, registered)
+    asked.tell(workspace)
+    assert asked.expected == [{"text": texts[0]}]
     assert capsys.readouterr().out == (
-        "  1 texts are not compared: longer than the 10 bytes that an endpoint takes\n"
+        f"  2 texts are not compared: longer than the {most} bytes that an endpoint takes\n"
     )
-    with pytest.raises(ParityError, match=r"all 2 test texts are longer than the 10 bytes .*; shorten them"):
-        _that_fit(["a" * 11, "b" * 11], 10, workspace)
+    with pytest.raises(
+        ParityError, match=rf"all 2 test texts are longer than the {most} bytes .*; shorten them"
+    ):
+        AskedExamples(examples[1:], bundle(1).folder, registered)
 
 
 def test_what_answers_like_the_model_goes_live(live: Candidate, server: TritonServer, mlflow: Any) -> None:
@@ -147,11 +150,12 @@ def test_what_answers_like_the_model_goes_live(live: Candidate, server: TritonSe
     endpoint = json.loads((place / "endpoint.json").read_text(encoding="utf-8"))
     assert endpoint == {"model": name, "version": 1, "onnx": live.exported.digest}
     compared = json.loads((place / "deployment.json").read_text(encoding="utf-8"))
-    assert (compared["compared"], compared["same_labels"]) == (6, True)
+    assert (compared["compared"], compared["different"]) == (6, 0)
+    assert (compared["metric"], compared["served"]) == ("f1_macro", compared["registered"])
     assert compared["max_abs_difference"] < 1e-5
     files = json.loads((place / SERVED).read_text(encoding="utf-8"))
     assert sorted(files) == models.served_files(Path(server.repository), name, 1)
-    assert len(json.loads((place / CANARIES).read_text(encoding="utf-8"))["texts"]) == CANARY_TEXTS
+    assert len(json.loads((place / CANARIES).read_text(encoding="utf-8"))["questions"]) == CANARY_TEXTS
     assert [file for file, stored in manifest.files.items() if not stored.volatile] == ["endpoint.json"]
     assert manifest.external == {"model": name, "version": "1", "url": f"{server.url}/v2/models/{name}"}
 
@@ -161,7 +165,7 @@ def test_it_runs_anew_when_alias_files_or_server_are_not_what_they_were(
 ) -> None:
     name, run = live.version.model, Run(live.home)
     manifest = live.release.manifest(live.deploy())
-    file = Path(server.repository) / f"{name}-v1-labels" / "config.pbtxt"
+    file = Path(server.repository) / f"{name}-v1-model" / "config.pbtxt"
     content = file.read_bytes()
     file.write_bytes(content + b"\n")
     assert not still_live(manifest, live.config, run)
@@ -184,9 +188,7 @@ def test_what_answers_differently_does_not_go_live(
 ) -> None:
     name = live.version.model
     second = Candidate(live.home, name, bundle(2), exported=bundle(3))
-    said = (
-        rf"the endpoint of {name} version 2 differs from the registered model by \S+ \(allowed 1e-03\) on 6"
-    )
+    said = rf"endpoint of {name} version 2 gives another answer than the registered model to \d of 6"
     with pytest.raises(ParityError, match=said):
         second.deploy()
     assert models.versions(Path(server.repository), name) == [1]
@@ -204,7 +206,7 @@ def test_what_triton_refuses_does_not_go_live(
     second = Candidate(live.home, name, bundle(4))
     onnx = second.release.store.path(second.exported) / "onnx" / "model.onnx"
     onnx.write_bytes(onnx.read_bytes()[:100])
-    with pytest.raises(StageError, match=rf"deploy: Triton can't load {name}-v\d-encoder"):
+    with pytest.raises(StageError, match=rf"deploy: Triton can't load {name}-v\d-model"):
         second.deploy()
     assert models.versions(Path(server.repository), name) == [1]
 
@@ -228,7 +230,7 @@ def test_a_live_version_that_is_damaged_is_built_again(
     live: Candidate, server: TritonServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = live.version.model
-    file = Path(server.repository) / f"{name}-v1-encoder" / "1" / "model.onnx"
+    file = Path(server.repository) / f"{name}-v1-model" / "1" / "model.onnx"
     content = file.read_bytes()
     file.write_bytes(content[:-100])
     live.deploy()
@@ -244,11 +246,11 @@ def test_a_live_version_whose_build_is_another_says_what_to_make_anew(
     bundle: Bundles,  # noqa: F811
 ) -> None:
     onnx = live.release.store.path(live.exported) / "onnx" / "model.onnx"
-    file = Path(server.repository) / f"{live.version.model}-v1-encoder" / "1" / "model.onnx"
+    file = Path(server.repository) / f"{live.version.model}-v1-model" / "1" / "model.onnx"
     content = onnx.read_bytes()
     try:
         for place in (onnx, file):
-            shutil.copyfile(bundle(3).onnx, place)
+            shutil.copyfile(bundle(3).folder / "model.onnx", place)
         with pytest.raises(ParityError, match=r"after it was built again .*: --refresh export"):
             live.deploy(refresh=True)
     finally:

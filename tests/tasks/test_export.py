@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 import pytest
 import torch
@@ -18,11 +18,13 @@ from tokenizers import Tokenizer
 from transformers import BertForSequenceClassification
 
 import tasks.export
+from model_code.served import code_files
 from tasks.contract.artifact import Artifact
 from tasks.contract.errors import ParityError
 from tasks.contract.run import Run
 from tasks.contract.workspace import Workspace
-from tasks.export import BATCH_SIZES, ExportConfig, export, still_in_registry
+from tasks.deployment.parity import BATCH_SIZES
+from tasks.export import ExportConfig, export, still_in_registry
 from tasks.register import registered_version
 from tasks.tracking.registry import logged_model
 from tasks.tracking.version_files import EXPORTED, loaded
@@ -116,13 +118,9 @@ def _changed(change: Callable[[Any], Any]) -> Callable[[Path, Path], None]:
         (
             _changed(lambda bias: bias + 1),
             r"export: at batch 1, length \d+ the ONNX build differs from PyTorch by 1\.00e\+00 \(allowed "
-            r"1e-04\), labels equal; it will not be deployed",
+            r"1e-04\); it will not be deployed",
         ),
-        (_changed(lambda bias: bias * math.nan), r"differs from PyTorch by nan \(allowed 1e-04\)"),
-        (
-            _changed(lambda bias: bias + np.array([100, 0, 0], np.float32)),
-            "labels differ; it will not be deployed",
-        ),
+        (_changed(lambda bias: bias * math.nan), "export: the ONNX build can't be used: .* not finite"),
     ],
 )
 def test_a_build_that_is_not_the_model_is_refused(
@@ -135,6 +133,7 @@ def test_a_build_that_is_not_the_model_is_refused(
     source, tags = exported.place / ONNX, mlflow.get_model_version("exported", "1").tags
 
     def export_child(module: str, job: Any, what: str, workspace: Any) -> Any:
+        shutil.copytree(source.parent, job["output"], dirs_exist_ok=True)
         spoil(source, job["output"] / "model.onnx")
         return {"metrics": {"opset": 20}}
 
@@ -145,20 +144,34 @@ def test_a_build_that_is_not_the_model_is_refused(
     assert mlflow.get_model_version("exported", "1").tags == tags
 
 
-def test_a_label_may_not_differ_however_near_the_logits_are() -> None:
-    case = {"batch": 2, "length": 9, "max_abs_difference": 1e-6, "same_labels": False}
-    with pytest.raises(ParityError, match=r"at batch 2, length 9 .* labels differ"):
-        tasks.export._demand_parity({"cases": [case], "tolerance": 1e-4})
-    tasks.export._demand_parity({"cases": [case | {"same_labels": True}], "tolerance": 1e-4})
+def test_an_answer_may_not_differ_however_near_the_numbers_are() -> None:
+    case, answers = {"max_abs_difference": 1e-6}, {"compared": 9, "different": 1, "max_abs_difference": 0.0}
+    parity = {"cases": [case], "tolerance": 1e-4, "answers": answers}
+    with pytest.raises(ParityError, match="1 of 9 test examples get another answer"):
+        tasks.export._demand_parity(parity)
+    tasks.export._demand_parity(parity | {"answers": answers | {"different": 0}})
 
 
 def test_the_build_is_all_that_serving_needs_and_proved(exported: Exported) -> None:
     manifest = exported.release.manifest(exported.artifact)
-    assert set(manifest.files) == {
-        *("onnx/SHA256SUMS", ONNX, "onnx/settings.json", "onnx/tokenizer.json", "parity.json"),
+    code = {f"onnx/served/{path.name}" for path in code_files()}
+    assert set(manifest.files) == code | {
+        *("onnx/SHA256SUMS", ONNX, "onnx/settings.json", "onnx/signature.json", "onnx/tokenizer.json"),
+        "parity.json",
     }
     settings = json.loads((exported.place / "onnx/settings.json").read_text(encoding="utf-8"))
-    assert settings == {"labels": list(LABELS), "max_length": 48, "pad_id": 0}
+    assert settings == {
+        **{"task": "classification", "labels": list(LABELS), "max_length": 48, "options": {}, "pad_id": 0},
+        **{"pairs": False, "words": ""},
+        "frame": {"before": [2], "between": [], "after": [3], "types": [0, 0, 0, 0, 0]},
+    }
+    signature = json.loads((exported.place / "onnx/signature.json").read_text(encoding="utf-8"))
+    assert signature == {
+        "inputs": ["text"],
+        "outputs": {"labels": ["STRING", 3], "probabilities": ["FP32", 3]},
+    }
+    told = {one.key: one.value for one in onnx.load(exported.place / ONNX).metadata_props}
+    assert told == {"model": exported.release.made["fine_tune"].digest, "task": "classification"}
     parity = json.loads((exported.place / "parity.json").read_text(encoding="utf-8"))
     assert parity["max_abs_difference"] == max(case["max_abs_difference"] for case in parity["cases"])
     assert 0 <= parity["max_abs_difference"] <= parity["tolerance"] == 1e-4

@@ -1,13 +1,18 @@
 import numpy as np
+import pytest
 
 from model_code.task_types.texts import bucketed_order, padded
 
 
-def test_padding_rounds_the_longest_up_to_eight() -> None:
+@pytest.mark.parametrize(("gpu", "width"), [(False, 9), (True, 16)])
+def test_padding_rounds_the_longest_up_to_eight_for_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, gpu: bool, width: int
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
     ids, mask = padded([[2, 7, 3], list(range(1, 10))], fill=0)
-    assert ids.shape == mask.shape == (2, 16)
+    assert ids.shape == mask.shape == (2, width)
     assert mask.sum(dim=1).tolist() == [3, 9]
-    assert ids[0, 3:].tolist() == [0] * 13
+    assert ids[0, 3:].tolist() == [0] * (width - 3)
 
 
 def test_an_epoch_holds_each_example_once_in_batches_of_similar_length() -> None:

@@ -49,18 +49,13 @@ def publish(store, stage, files, **described):
 
 def deploy(store, server, name, made):
     """What the stages `export` and `deploy` leave of version 1."""
-    settings = {"labels": LABELS, "max_length": MAX_LENGTH, "pad_id": 0}
-    onnx = {
-        "onnx/model.onnx": made.onnx,
-        "onnx/tokenizer.json": made.tokenizer,
-        "onnx/settings.json": settings,
-    }
+    onnx = {f"onnx/{path.relative_to(made.folder).as_posix()}": path for path in made.folder.rglob("*.*")}
     exported = publish(store, "export", onnx, external={"model": name})
-    live.stage_version(server, name, 1, **made.files)
+    live.stage_version(server, name, 1, made.folder)
     live.go_live(server, name, 1)
     written = store.home / f"{name}-written"
     written.mkdir()
-    questions = Canaries(SENTENCES, [dict(made.expected(text)) for text in SENTENCES])
+    questions = canaries(made)
     deployed.write_down(written, server, name, 1, questions)
     return publish(
         store,
@@ -70,6 +65,13 @@ def deploy(store, server, name, made):
         config={"tolerance": 1e-3},
         external={"model": name, "version": "1"},
     )
+
+
+def canaries(made):
+    """What a version is asked, and has to answer."""
+    expected = [made.expected(text) for text in SENTENCES]
+    answers = [{"label": of[0][0], "probability": of[0][1], "probabilities": dict(of)} for of in expected]
+    return Canaries([{"text": text} for text in SENTENCES], answers)
 
 
 def start(home):
@@ -100,7 +102,7 @@ class Place:
     def answers(self, name="router"):
         (answer,) = client.ask(["rain"], name, http_port=self.server.http_port)
         expected = self.bundle(NAMES.index(name) + 1).expected("rain")
-        return answer.probabilities == pytest.approx([p for _, p in expected], abs=1e-6)
+        return answer.content["probabilities"] == pytest.approx(dict(expected), abs=1e-6)
 
 
 @pytest.fixture(scope="module")
@@ -132,10 +134,11 @@ def flip(path):
 
 
 FILES = (
-    "router-v1-encoder/1/model.onnx",
-    "router-v1-tokenizer/1/tokenizer.json",
-    "router-v1-tokenizer/1/model.py",
-    "router-v1-labels/config.pbtxt",
+    "router-v1-model/1/model.onnx",
+    "router-v1-model/1/tokenizer.json",
+    "router-v1-model/1/model.py",
+    "router-v1-model/1/served/classification.py",
+    "router-v1-model/config.pbtxt",
     "router/config.pbtxt",
 )
 
@@ -154,7 +157,7 @@ def test_flipped_bits_are_found_and_built_again_from_the_export(whole, file):
 def test_damage_does_not_keep_triton_from_serving_the_rest(whole):
     for file in FILES:
         cut(whole.models / file)
-    shutil.rmtree(whole.models / "router-v1-labels")
+    shutil.rmtree(whole.models / "router-v1-model")
     whole.restart()
     (line,) = whole.restore()
     assert line.startswith("router version 1 was built again")
@@ -179,14 +182,14 @@ def test_without_a_verified_export_the_rest_is_served_and_the_way_out_is_said(wh
 
 def test_wrong_answers_of_a_sound_file_are_found(whole):
     manifest = whole.manifests["router"]
-    other = Canaries(SENTENCES, [dict(whole.bundle(7).expected(text)) for text in SENTENCES])
-    canaries = whole.store.place("deploy", manifest.key) / deployed.CANARIES
-    before = canaries.read_bytes()
-    canaries.write_text(json.dumps(vars(other)), encoding="utf-8")
+    other = canaries(whole.bundle(7))
+    file = whole.store.place("deploy", manifest.key) / deployed.CANARIES
+    before = file.read_bytes()
+    file.write_text(json.dumps(vars(other)), encoding="utf-8")
     try:
-        assert "its answers to 5 known texts differ by" in str(whole.fault())
+        assert "5 questions" in str(whole.fault())
     finally:
-        canaries.write_bytes(before)
+        file.write_bytes(before)
 
 
 def test_dead_processes_are_started_again(whole):
@@ -198,14 +201,14 @@ def test_dead_processes_are_started_again(whole):
 
 
 def test_an_endpoint_that_nothing_is_known_of_is_served_as_it_is(whole, bundle):  # noqa: F811
-    live.stage_version(whole.server, "older", 1, **bundle(3).files)
+    live.stage_version(whole.server, "older", 1, bundle(3).folder)
     live.go_live(whole.server, "older", 1)
     assert whole.restore() == []
-    cut(whole.models / "older-v1-encoder" / "1" / "model.onnx")
+    cut(whole.models / "older-v1-model" / "1" / "model.onnx")
     whole.restart()
     (line,) = whole.restore()
     assert line.startswith("older is not whole: ")
     assert "run the recipe that deploys older" in line
     assert whole.answers()
-    for model in ("older", *models.composing_models("older", 1)):
+    for model in ("older", models.model_of("older", 1)):
         shutil.rmtree(whole.models / model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import mlflow.pyfunc
 import pytest
 
 from tasks.register import _save_pyfunc
-from tests.deploy.conftest import LABELS, MAX_LENGTH, SENTENCES, Bundle, bundle  # noqa: F401
+from tests.deploy.conftest import LABELS, SENTENCES, Bundle, bundle  # noqa: F401
 
 
 @pytest.fixture
@@ -25,12 +24,7 @@ def saved(tmp_path: Path) -> Path:
 
 def add_build(saved: Path, made: Bundle) -> Any:
     """Add the build as `export` does; the loaded model."""
-    onnx = saved / "artifacts" / "onnx"
-    onnx.mkdir()
-    shutil.copyfile(made.onnx, onnx / "model.onnx")
-    shutil.copyfile(made.tokenizer, onnx / "tokenizer.json")
-    settings = {"labels": made.labels, "max_length": MAX_LENGTH, "pad_id": 0}
-    (onnx / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    shutil.copytree(made.folder, saved / "artifacts" / "onnx")
     return mlflow.pyfunc.load_model(str(saved))
 
 

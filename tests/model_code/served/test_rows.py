@@ -3,7 +3,7 @@ from itertools import pairwise, product
 
 import pytest
 
-from model_code.data.windows import Window, windows
+from model_code.served.rows import Window, windows
 
 
 def test_every_token_is_owned_once_by_a_window_that_holds_it() -> None:

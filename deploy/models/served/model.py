@@ -1,0 +1,116 @@
+"""Triton model: questions as strings in, answers out. It runs inside the server and imports nothing of ours
+but the code that was exported with the model, `served/` beside this file.
+
+NVIDIA's stock image has neither `onnxruntime` nor `tokenizers`; install both in the image, or unpack their
+wheels beside this file (`pip install --target <version directory> --no-deps onnxruntime tokenizers`).
+"""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+Asked = Mapping[str, Any]
+FIRST = "<e1>a</e1> first <e2>question</e2>"  # which every task can answer
+
+
+class TritonPythonModel:
+    """One version of an endpoint. Requests that wait are answered together, whatever their lengths."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the graph and try it; raising makes Triton refuse the version."""
+        here = Path(args["model_repository"]) / args["model_version"]
+        config = json.loads(args["model_config"])
+        self.inputs = [tensor["name"] for tensor in config["input"]]
+        self.outputs = [tensor["name"] for tensor in config["output"]]
+        self.limits = json.loads((here / "limits.json").read_text(encoding="utf-8"))
+        task = json.loads((here / "settings.json").read_text(encoding="utf-8"))["task"]
+        threads = int(config["parameters"]["intra_op_thread_count"]["string_value"])
+        self.form = served(here, args["model_name"]).form_of(task)(here, threads)
+        if list(self.form.inputs) != self.inputs or [*self.form.outputs, "json"] != self.outputs:
+            raise pb_utils.TritonModelException("config.pbtxt has other tensors than the exported model")
+        self.form.answers([dict.fromkeys(self.inputs, FIRST)])  # the graph is opened, and warm
+
+    def execute(self, requests: Sequence[Any]) -> list[Any]:
+        """Answer each request: BYTES [B, 1] of each input -> the tensors of the answers, and `json`."""
+        asked = [self._questions(request) for request in requests]
+        faults = [self._fault(questions) for questions in asked]
+        sound = [number for number, fault in enumerate(faults) if not fault]
+        answers = dict(zip(sound, self._answers([asked[number] for number in sound]), strict=True))
+        return [
+            answers[number] if number in answers else failed(fault) for number, fault in enumerate(faults)
+        ]
+
+    def _questions(self, request: Any) -> list[Asked]:
+        columns = [
+            [text.decode("utf-8", errors="replace") for text in tensor.as_numpy().reshape(-1)]
+            for tensor in (pb_utils.get_input_tensor_by_name(request, name) for name in self.inputs)
+        ]
+        said = json.loads(request.parameters() or "{}")
+        chosen = {name: said[name] for name in self.form.parameters if name in said}
+        return [dict(zip(self.inputs, row, strict=True)) | chosen for row in zip(*columns, strict=True)]
+
+    def _fault(self, questions: Sequence[Asked]) -> str:
+        """Why these are not answered; "" if they are."""
+        sizes = [[len(question[name].encode("utf-8")) for name in self.inputs] for question in questions]
+        for number, (question, row) in enumerate(zip(questions, sizes, strict=True), 1):
+            for name, size in zip(self.inputs, row, strict=True):
+                if size > self.limits["text_bytes"]:
+                    # It would be tokenized whole before it is cut, and others wait meanwhile.
+                    return (
+                        f"{name} {number} has {size} bytes, at most {self.limits['text_bytes']} are taken; "
+                        f"shorten it (a model reads {self.form.graph.max_length} tokens at once)"
+                    )
+            if fault := self.form.fault(question):
+                return f"question {number} can't be answered: {fault}"
+        if (whole := sum(map(sum, sizes))) > self.limits["request_bytes"]:
+            return (
+                f"the texts of this request have {whole} bytes together, at most "
+                f"{self.limits['request_bytes']} are taken; send several requests"
+            )
+        return ""
+
+    def _answers(self, requests: Sequence[Sequence[Asked]]) -> Iterator[Any]:
+        """A response to each request; those whose answers fail together are tried one by one."""
+        try:
+            answers = iter(self.form.answers([question for request in requests for question in request]))
+        except Exception as error:
+            if len(requests) > 1:
+                for request in requests:
+                    yield from self._answers([request])
+                return
+            yield failed(f"the model can't answer: {error}")
+            return
+        for request in requests:
+            yield self._response([next(answers) for _ in request])
+
+    def _response(self, answers: Sequence[Mapping[str, Any]]) -> Any:
+        texts = [[json.dumps(answer, ensure_ascii=False).encode("utf-8")] for answer in answers]
+        tensors = {**self.form.tensors(answers), "json": np.array(texts, np.object_)}
+        return pb_utils.InferenceResponse(
+            [pb_utils.Tensor(name, np.ascontiguousarray(array)) for name, array in tensors.items()]
+        )
+
+
+def failed(reason: str) -> Any:
+    """The response to a request that is not answered."""
+    return pb_utils.InferenceResponse(error=pb_utils.TritonError(reason))
+
+
+def served(folder: Path, name: str) -> Any:
+    """The package `served` of a folder; each model has its own, under a name of its own."""
+    place = folder / "served"
+    spec = importlib.util.spec_from_file_location(
+        f"served_{name.replace('.', '_')}", place / "__init__.py", submodule_search_locations=[str(place)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

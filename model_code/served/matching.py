@@ -1,0 +1,85 @@
+"""Vectors of texts, close to those of texts that they belong to: served."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .classification import ServedAnswer
+from .graph import OnnxGraph, TokenRow
+
+SIDES = ("first", "second")
+
+
+class Form:
+    """The vector of a text, which by default is a first one: a question rather than what answers it."""
+
+    inputs: tuple[str, ...] = ("text",)
+    parameters: tuple[str, ...] = ("side",)
+
+    def __init__(self, folder: Path, threads: int = 0) -> None:
+        """Load the folder that `export` wrote."""
+        self.graph = OnnxGraph(folder, threads)
+
+    @property
+    def outputs(self) -> Mapping[str, tuple[str, int]]:
+        """Type and size of each tensor of an answer."""
+        return {"embedding": ("FP32", self.graph.settings["dimensions"])}
+
+    def fault(self, question: Mapping[str, Any]) -> str:
+        """What keeps a question from being answered; "" if nothing does."""
+        side = question.get("side", "first")
+        return "" if side in SIDES else f"side is {side!r}; give one of {', '.join(SIDES)}"
+
+    def questions(self, example: Mapping[str, Any]) -> list[dict[str, str]]:
+        """The questions that an example is to an endpoint; `joined` makes its answer of theirs."""
+        return [{"text": example[side], "side": side} for side in SIDES if side in example]
+
+    def joined(self, answers: Sequence[ServedAnswer]) -> ServedAnswer:
+        """The answer to an example, from those to its questions."""
+        return {side: answer["embedding"] for side, answer in zip(SIDES, answers, strict=False)}
+
+    def answers(self, questions: Sequence[Mapping[str, Any]]) -> list[ServedAnswer]:
+        """Of each `text` its `embedding`, of length 1; of a pair those of its `first` and its `second` text.
+
+        `side` says which of both a text is, where the model has a prompt for each.
+        """
+        asked = self._texts(questions)
+        vectors = self.vectors([(side, text) for _, _, side, text in asked])
+        answers: list[ServedAnswer] = [{} for _ in questions]
+        for (number, name, _, _), vector in zip(asked, vectors, strict=True):
+            answers[number][name] = vector.tolist()
+        return answers
+
+    def vectors(self, texts: Sequence[tuple[str, str]]) -> list[np.ndarray]:
+        """The vectors of texts, each given with its side, float32 [D]."""
+        return [vector for [vector] in self.graph.run(self._rows(texts))]
+
+    def rows(self, questions: Sequence[Mapping[str, Any]]) -> list[TokenRow]:
+        """The rows of tokens of the questions, one or two for each."""
+        return self._rows([(side, text) for _, _, side, text in self._texts(questions)])
+
+    def _rows(self, texts: Sequence[tuple[str, str]]) -> list[TokenRow]:
+        options = self.graph.settings["options"]
+        return self.graph.cut([options[f"{side}_prompt"] + text for side, text in texts])
+
+    def _texts(self, questions: Sequence[Mapping[str, Any]]) -> list[tuple[int, str, str, str]]:
+        """Of each text the number of its question, its name in the answer, its side, and the text."""
+        names = {side: side for side in SIDES} | {"text": "embedding"}
+        return [
+            (number, names[key], str(question.get("side", "first")) if key == "text" else key, text)
+            for number, question in enumerate(questions)
+            for key, text in question.items()
+            if key in names
+        ]
+
+    def tensors(self, answers: Sequence[ServedAnswer]) -> dict[str, np.ndarray]:
+        """The answers as `outputs` says, float32 [answers, D]."""
+        return {"embedding": np.array([answer["embedding"] for answer in answers], np.float32)}
+
+    def prediction(self, answer: ServedAnswer) -> Any:
+        """What metrics read of an answer: all of it."""
+        return answer

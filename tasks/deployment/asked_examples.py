@@ -1,0 +1,70 @@
+"""Held-out examples as an endpoint is asked them, and what the registered model answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from deploy.repository import max_text_bytes
+from tasks.contract.errors import ParityError
+from tasks.contract.workspace import Workspace
+from tasks.deployment.parity import form_in
+
+METRIC_TOLERANCE = 1e-3  # a tenth of a point
+
+
+class AskedExamples:
+    """The `questions` of examples that an endpoint takes, and the `expected` answer to each."""
+
+    def __init__(self, examples: Sequence[Mapping[str, Any]], onnx: Path, registered: Any) -> None:
+        """`onnx` is the folder that `export` made, `registered` the model as MLflow loads it.
+
+        Raises ParityError when all are longer than an endpoint takes.
+        """
+        self._form = form_in(onnx)
+        self._settings = json.loads((onnx / "settings.json").read_text(encoding="utf-8"))
+        self.most = max_text_bytes(self._settings["max_length"])
+        by_example = [(example, self._form.questions(example)) for example in examples]
+        fit = [(example, asked) for example, asked in by_example if self._fit(asked)]
+        self.left_out = len(examples) - len(fit)
+        if not fit:
+            raise ParityError(
+                f"deploy: all {len(examples)} test texts are longer than the {self.most} bytes that an "
+                "endpoint takes, so it can't be compared; shorten them"
+            )
+        self._examples = [example for example, _ in fit]
+        self._counts = [len(asked) for _, asked in fit]
+        self.questions = [question for _, asked in fit for question in asked]
+        self.expected: list[dict[str, Any]] = registered.answers(self.questions)
+
+    def _fit(self, questions: Sequence[Mapping[str, str]]) -> bool:
+        return all(len(text.encode()) <= self.most for question in questions for text in question.values())
+
+    def tell(self, workspace: Workspace) -> None:
+        """Count what is left out, since a user can't send it either."""
+        if self.left_out:
+            workspace.say(
+                f"{self.left_out} texts are not compared: longer than the {self.most} bytes that an endpoint "
+                "takes"
+            )
+
+    def metric(self, answers: Sequence[Mapping[str, Any]]) -> tuple[str, float]:
+        """The figure of the task that the gate reads, of these answers to the questions, and its name."""
+        from model_code.task_types.task import Settings, options_of, task_named
+
+        task = task_named(self._settings["task"])
+        settings = Settings(
+            self._settings["task"],
+            tuple(self._settings["labels"]),
+            self._settings["max_length"],
+            options=options_of(task, self._settings["options"]),
+        )
+        ends = [0]
+        for count in self._counts:
+            ends.append(ends[-1] + count)
+        joined = [self._form.joined(answers[start:end]) for start, end in pairwise(ends)]
+        predictions = [self._form.prediction(answer) for answer in joined]
+        return task.METRIC, task.metrics(self._examples, predictions, settings)[task.METRIC]

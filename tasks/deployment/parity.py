@@ -1,0 +1,94 @@
+"""Whether an ONNX build answers like the model that it was made from, on examples that nobody trained on."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+BATCH_SIZES = (1, 2, 7, 32)
+
+
+def compare_graphs(
+    model: Path, folder: Path, examples: Sequence[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """What both graphs say of the same tokens: several batch sizes, from the shortest rows to the longest.
+
+    Args:
+        model: directory of a fine-tuned model.
+        folder: what `model_code.onnx_export` made of it.
+    """
+    import numpy as np
+    import torch
+    from transformers import logging as transformers_logging
+
+    from model_code.onnx_export import TracedModel
+
+    transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    form = form_in(folder)
+    rows = sorted(form.rows(list(examples)), key=lambda row: (len(row.ids), list(row.ids)))
+    reference = TracedModel(model, form.graph.settings["pairs"])
+    for size in BATCH_SIZES:
+        last = max(0, len(rows) - size)
+        for start in sorted({0, last // 3, 2 * last // 3, last}):
+            batch = rows[start : start + size]
+            tensors = form.graph.padded(batch)
+            with torch.inference_mode():
+                said = reference(*(torch.from_numpy(tensors[name]) for name in reference.names))
+            expected = form.graph.by_row([array.numpy() for array in said], batch)
+            found = form.graph.by_row(form.graph.run_batch(tensors), batch)
+            pairs = [pair for row in zip(expected, found, strict=True) for pair in zip(*row, strict=True)]
+            yield {
+                "batch": len(batch),
+                "length": tensors["input_ids"].shape[1],
+                "max_abs_difference": max(float(np.abs(true - other).max()) for true, other in pairs),
+            }
+
+
+def compare_answers(model: Path, folder: Path, examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What both answer to strings: how many of the examples are answered otherwise, and by how much.
+
+    Answers of which only numbers differ are the same.
+    """
+    from model_code.predict import Predictor
+
+    form, asked = form_in(folder), list(examples)
+    answers = [form.prediction(answer) for answer in form.answers(asked)]
+    differences = [difference(*pair) for pair in zip(Predictor(model).predict(asked), answers, strict=True)]
+    return {
+        "compared": len(asked),
+        "different": sum(of is None for of in differences),
+        "max_abs_difference": max((of for of in differences if of is not None), default=0.0),
+    }
+
+
+def difference(expected: Any, found: Any) -> float | None:
+    """The largest difference of any number in two answers; None where something else differs.
+
+    Keys count by name, not by place: of two labels that are as likely, either may be the first.
+    """
+    if isinstance(expected, float) and isinstance(found, float):
+        apart = abs(expected - found)
+        return apart if math.isfinite(apart) else None
+    if isinstance(expected, Mapping) and isinstance(found, Mapping):
+        if expected.keys() != found.keys():
+            return None
+        parts = [difference(expected[name], found[name]) for name in expected]
+    elif isinstance(expected, list) and isinstance(found, list):
+        if len(expected) != len(found):
+            return None
+        parts = [difference(*pair) for pair in zip(expected, found, strict=True)]
+    else:
+        return 0.0 if expected == found else None
+    known = [part for part in parts if part is not None]
+    return max(known, default=0.0) if len(known) == len(parts) else None
+
+
+def form_in(folder: Path) -> Any:
+    """The served form of a folder that `export` made, by the code that was copied into it."""
+    from model_code.served import form_of
+
+    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    return form_of(settings["task"])(folder)
