@@ -38,8 +38,8 @@ BACKEND = (
     "dynamic_batching { max_queue_delay_microseconds: 0 }",
     # No kind: CPU machines and GPU machines serve the same file.
     "instance_group [ { count: 1 } ]",
-    # With a thread for each core, requests fight for them.
-    'parameters { key: "intra_op_thread_count" value: { string_value: "1" } }',
+    # As many as there are cores, four at most.
+    'parameters { key: "intra_op_thread_count" value: { string_value: "0" } }',
 )
 
 

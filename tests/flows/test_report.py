@@ -79,7 +79,7 @@ def test_complete_run_shows_every_part(store: Store, tmp_path: Path) -> None:
     assert "500 test examples answered as by PyTorch" in page.text
     assert "f1 macro on the same test examples: 0.874 through the endpoint" in page.text
     without_server = render_report(run.model_copy(update={"urls": {}}), store)
-    assert "http://127.0.0.1:8100/v2/models/python-docs/infer" in without_server
+    assert "http://127.0.0.1:8100/v2/models/python-docs/generate" in without_server
     assert "textmill run python-docs --set pretrain.steps=1500" in page.text
     assert "类" in page.text
     assert all(outcome.digest in page.text for outcome in run.outcomes)

@@ -7,6 +7,7 @@ wheels beside this file (`pip install --target <version directory> --no-deps onn
 
 import importlib.util
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 import triton_python_backend_utils as pb_utils
 
 Asked = Mapping[str, Any]
+MOST_THREADS = 4  # of one run, where nothing is said: models are small, and other endpoints want to run too
 FIRST = "<e1>a</e1> first <e2>question</e2>"  # which every task can answer
 
 
@@ -31,8 +33,9 @@ class TritonPythonModel:
         self.limits = json.loads((here / "limits.json").read_text(encoding="utf-8"))
         task = json.loads((here / "settings.json").read_text(encoding="utf-8"))["task"]
         threads = int(config["parameters"]["intra_op_thread_count"]["string_value"])
+        threads = threads or min(MOST_THREADS, len(os.sched_getaffinity(0)))
         self.form = served(here, args["model_name"]).form_of(task)(here, threads)
-        if list(self.form.inputs) != self.inputs or [*self.form.outputs, "json"] != self.outputs:
+        if list(self.form.inputs) != self.inputs or {*self.form.outputs, "json"} != {*self.outputs}:
             raise pb_utils.TritonModelException("config.pbtxt has other tensors than the exported model")
         self.form.answers([dict.fromkeys(self.inputs, FIRST)])  # the graph is opened, and warm
 
