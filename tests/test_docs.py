@@ -1,6 +1,7 @@
 """What the pages say is what the project does: commands, options, links, keys, variables, figures."""
 
 import importlib.util
+import json
 import re
 import shlex
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from flows.environment import Ports, port_variable
 from flows.home import FOLDERS
 from flows.recipe import Recipe, load_recipe
 from flows.stages import STAGES
+from model_code.served import form_of, graph, served_tasks
 from tasks.fine_tuning.checks import check_against_task
 from tasks.tracking import auth_middleware
 from tasks.validate import ValidateConfig
@@ -193,11 +195,11 @@ def test_counts_in_the_readme() -> None:
     assert "answer three questions" in readme
 
 
-def test_the_pinned_tokenizer_is_the_one_for_nvidias_image() -> None:
-    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    [named] = re.findall(r"tokenizers==[\d.]+", page)
-    for lock in ("requirements.lock", "requirements-triton.lock"):
-        assert named in (ROOT / lock).read_text(encoding="utf-8").splitlines(), lock
+def test_the_libraries_for_nvidias_image_are_those_of_the_bundled_server() -> None:
+    page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    for named in re.findall(r"tokenizers==[\d.]+ onnxruntime==[\d.]+", page)[0].split():
+        for lock in ("requirements.lock", "requirements-triton.lock"):
+            assert named in (ROOT / lock).read_text(encoding="utf-8").splitlines(), lock
 
 
 def test_names_in_the_guide_are_in_the_code() -> None:
@@ -231,7 +233,8 @@ def test_the_ports_in_pages_are_the_defaults() -> None:
 
 def test_bounds_in_pages_are_those_of_the_code() -> None:
     """The bounds of collecting and of questions, each in a row of its own."""
-    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    pages = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("operations.md", "serving.md")]
+    page = "\n".join(pages)
     for row, bounds in {
         "a document": (FilesSource.model_fields["max_document_bytes"].default // 10**6,),
         "one file, unpacked": (FilesSource.model_fields["max_file_bytes"].default // 10**9,),
@@ -240,11 +243,29 @@ def test_bounds_in_pages_are_those_of_the_code() -> None:
         "waiting that a site": (int(fetching.LONGEST_WAIT), int(fetching.LONGEST_WAIT_IN_SUM)),
         "failures in a row": (fetching.FAILURES_IN_A_ROW,),
         "sitemaps": (crawling.MAX_SITEMAPS, sitemaps.MAX_BYTES // 10**6),
-        "texts in a request": (client.MAX_BATCH,),
+        "questions in a request": (client.MAX_BATCH,),
         "the texts of a request": (client.MAX_REQUEST_BYTES,),
+        "tokens in one run": (graph.TOKENS_PER_RUN,),
     }.items():
         [cells] = re.findall(rf"^\| {row}[^|]*\|([^|]*)\|", page, re.M)
         assert [f"{bound:,}" for bound in bounds] == re.findall(r"\d+(?:,\d+)*", cells), row
+
+
+def test_the_page_about_serving_says_what_every_task_is_asked_and_answers() -> None:
+    page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    asked, answered = page.split("| task | ")[1:3]
+    for table in (asked, answered):
+        assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.M)) == served_tasks()
+    for task in served_tasks():
+        [_, strings, besides, _, _] = re.findall(rf"^\| `{task}` (\|.*)$", asked, re.M)[0].split("|")
+        form = form_of(task)
+        assert tuple(re.findall(r"`(\w+)`", besides)) == form.parameters
+        if task == "relations":
+            assert "`text`" in strings
+        elif hasattr(form, "inputs"):
+            assert tuple(re.findall(r"`(\w+)`", strings)) == form.inputs
+        for question in re.findall(rf"^\| `{task}` \| `({{.*?}})` \|", answered, re.M):
+            assert set(json.loads(question)) <= set(re.findall(r"`(\w+)`", strings))
 
 
 def test_the_page_about_security_names_what_demands_a_key() -> None:

@@ -32,4 +32,4 @@ def served_tasks() -> list[str]:
 
 def code_files() -> list[Path]:
     """The files of this package."""
-    return sorted(Path(__file__).parent.glob("*.py"))
+    return sorted(path for folder in __path__ for path in Path(folder).glob("*.py"))
