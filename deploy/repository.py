@@ -58,10 +58,10 @@ def add_version(repository: Path, name: str, version: int, exported: Path) -> No
     length = json.loads((exported / "settings.json").read_text("utf-8"))["max_length"]
     text_bytes = max_text_bytes(length)
     limits = {"text_bytes": text_bytes, "request_bytes": max(MAX_REQUEST_BYTES, text_bytes)}
-    external = sorted(exported.glob("model.onnx.data"))
+    of_writers = sorted(exported.glob("next.onnx"))
     code = sorted((exported / "served").glob("*.py"))
     files: dict[str, Path | str] = {file: exported / file for file in EXPORTED}
-    files |= {path.name: path for path in external}
+    files |= {path.name: path for path in of_writers}
     files |= {"model.py": CODE, "limits.json": json.dumps(limits)}
     files |= {f"served/{path.name}": path for path in code}
     try:

@@ -11,6 +11,8 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+SHARED = ("__init__", "graph", "rows", "writing")
+
 
 def form_of(task: str) -> Any:
     """The class `Form` of a task: made with a folder, it answers questions.
@@ -27,7 +29,7 @@ def form_of(task: str) -> Any:
 
 def served_tasks() -> list[str]:
     """The tasks that have a served form."""
-    return sorted(path.stem for path in code_files() if path.stem not in ("__init__", "graph", "rows"))
+    return sorted(path.stem for path in code_files() if path.stem not in SHARED)
 
 
 def code_files() -> list[Path]:

@@ -43,21 +43,29 @@ class OnnxGraph:
     @cached_property
     def _session(self) -> Any:
         """The graph, opened when it is first run: who only looks at questions and answers needs none."""
+        return self._opened("model.onnx")
+
+    @cached_property
+    def _next(self) -> Any:
+        """The graph of the tokens after the first, of a model that writes."""
+        return self._opened("next.onnx")
+
+    def _opened(self, file: str) -> Any:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self._threads
-        return onnxruntime.InferenceSession(
-            str(self._folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
-        )
+        path = str(self._folder / file)
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     @cached_property
     def _inputs(self) -> list[str]:
         return [tensor.name for tensor in self._session.get_inputs()]
 
     @cached_property
-    def _outputs(self) -> list[str]:
+    def outputs(self) -> list[str]:
+        """The names of what the graph says, in order."""
         return [tensor.name for tensor in self._session.get_outputs()]
 
     @property
@@ -92,18 +100,28 @@ class OnnxGraph:
     def run_batch(self, tensors: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The graph's outputs for one batch. Raises ValueError as `run` does."""
         found: list[np.ndarray] = self._session.run(
-            self._outputs, {name: tensors[name] for name in self._inputs}
+            self.outputs, {name: tensors[name] for name in self._inputs}
         )
         if not all(np.isfinite(array).all() for array in found):
             raise ValueError("the model's numbers are not finite")
         return found
+
+    def run_next(self, tensors: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """A step of a model that writes: logits of the next token [B, V], and the past with this one.
+
+        Raises ValueError as `run` does.
+        """
+        logits, past = self._next.run(["logits", "new_past"], dict(tensors))
+        if not np.isfinite(logits).all():
+            raise ValueError("the model's numbers are not finite")
+        return logits, past
 
     def by_row(self, arrays: Sequence[np.ndarray], rows: Sequence[TokenRow]) -> list[list[np.ndarray]]:
         """Outputs of a batch, cut to what is of each of its rows."""
         return [
             [
                 array[place, : len(row.ids)] if name in OF_TOKENS else array[place]
-                for name, array in zip(self._outputs, arrays, strict=True)
+                for name, array in zip(self.outputs, arrays, strict=True)
             ]
             for place, row in enumerate(rows)
         ]

@@ -20,6 +20,7 @@ from model_code.errors import TrainingError
 from model_code.models.architectures import architectures
 from model_code.models.checkpoints import described_in, load_model
 from model_code.models.families import ENCODER_DECODERS
+from model_code.models.steps import first_step
 from model_code.objectives.cross_entropy import scored
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
@@ -99,7 +100,7 @@ def load(directory: Path, vocabulary: Vocabulary, settings: Settings) -> PreTrai
     dropouts = {} if dropout is None else dict.fromkeys(names, dropout)
     model: Any = load_model(directory, AutoModelForSeq2SeqLM, **dropouts)
     if family is None:  # where a text begins may be in the tokenizer alone, as a language
-        row, _ = _frame(load_tokenizer(directory), vocabulary).around([])
+        row, _ = frame_around(load_tokenizer(directory), vocabulary).around([])
         model.generation_config.decoder_start_token_id = int(_shifted(model, torch.tensor([row]))[0, 0])
     loaded: PreTrainedModel = model
     return loaded
@@ -147,7 +148,7 @@ def encode(
     """Sources of `max_length` tokens at most, and targets of `max_target_length`, if there are any."""
     vocabulary.need("pad", "eos", why="a model that writes texts")
     assert vocabulary.pad is not None
-    frame = _frame(tokenizer, vocabulary)
+    frame = frame_around(tokenizer, vocabulary)
 
     def cut(name: str, length: int) -> list[list[int]]:
         encodings = tokenizer.encode_batch([example[name] for example in examples], add_special_tokens=False)
@@ -158,11 +159,16 @@ def encode(
     return SourcesAndTargets(sources, targets, tokenizer, vocabulary.pad)
 
 
-def _frame(tokenizer: Tokenizer, vocabulary: Vocabulary) -> Frame:
+def frame_around(tokenizer: Tokenizer, vocabulary: Vocabulary) -> Frame:
     """What is around a text; an end token at least, since a model has to know when to stop."""
     frame = frame_of(tokenizer, replace(vocabulary, cls=None, sep=None))
     assert vocabulary.eos is not None
     return frame if vocabulary.eos in frame.after else replace(frame, after=(vocabulary.eos,))
+
+
+def graph(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, torch.Tensor]:
+    """What is served of the model: its first step; the others are `steps.next_step`."""
+    return first_step(model, tensors["input_ids"], tensors["attention_mask"])
 
 
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:
