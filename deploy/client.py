@@ -157,18 +157,26 @@ def _inputs(connection: http.client.HTTPConnection, model: str) -> list[str]:
 
 
 def _batches(questions: Sequence[Question], inputs: Sequence[str]) -> Iterator[Sequence[Question]]:
-    """Cut a list where a request would have too many questions or bytes, or others parameters."""
+    """Cut a list where a request would have too many questions or bytes, or other strings or parameters."""
     start = size = 0
     for index, question in enumerate(questions):
-        length = sum(len(text.encode("utf-8", errors="surrogatepass")) for text in question.values())
+        length = sum(len(str(text).encode("utf-8", errors="surrogatepass")) for text in question.values())
         too_much = index - start == MAX_BATCH or size + length > MAX_REQUEST_BYTES
-        others = _parameters(question, inputs) != _parameters(questions[start], inputs)
+        first = questions[start]
+        others = question.keys() != first.keys() or _parameters(question, inputs) != _parameters(
+            first, inputs
+        )
         if index > start and (too_much or others):
             yield questions[start:index]
             start, size = index, 0
         size += length
     if len(questions) > start:
         yield questions[start:]
+
+
+def _kind(question: Question, inputs: Sequence[str]) -> tuple[object, object]:
+    """What questions of one request have in common: which strings they have, and the parameters."""
+    return set(question).intersection(inputs), _parameters(question, inputs)
 
 
 def _parameters(question: Question, inputs: Sequence[str]) -> dict[str, str]:

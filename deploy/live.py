@@ -65,7 +65,9 @@ def go_live(server: TritonServer, name: str, version: int) -> int | None:
         revive(server, name)
     else:
         _switch(server, name, version, previous)
-        _remove_others(server, name, keep={version, previous or version})
+        # What an older textmill deployed can't be gone back to.
+        before = {previous} & {*models.versions(repository, name)}
+        _remove_others(server, name, keep={version, *(number for number in before if number)})
     return previous
 
 
@@ -128,6 +130,7 @@ def endpoints(repository: Path) -> list[str]:
 
 def _switch(server: TritonServer, name: str, version: int, previous: int | None) -> None:
     repository = Path(server.repository)
+    before = models.ensemble_config(repository, name)
     models.write_ensemble(repository, name, name, version)
     try:
         _demand_answer(server, name, version)
@@ -137,7 +140,7 @@ def _switch(server: TritonServer, name: str, version: int, previous: int | None)
                 models.remove_ensemble(repository, name)
                 client.unload(name, server)
             else:
-                models.write_ensemble(repository, name, name, previous)
+                models.restore_ensemble(repository, name, previous, before)
                 client.load(name, server)
         raise
 

@@ -55,9 +55,10 @@ def add_version(repository: Path, name: str, version: int, exported: Path) -> No
     """
     _check(name, version, exported)
     model, scratch = model_of(name, version), repository / f".{name}.new"
-    length = json.loads((exported / "settings.json").read_text("utf-8"))["max_length"]
-    text_bytes = max_text_bytes(length)
-    limits = {"text_bytes": text_bytes, "request_bytes": max(MAX_REQUEST_BYTES, text_bytes)}
+    text_bytes = max_text_bytes(json.loads((exported / "settings.json").read_text("utf-8"))["max_length"])
+    # Where nothing is cut, all that is sent is computed.
+    together = text_bytes if _signature(exported)["reads_whole"] else max(MAX_REQUEST_BYTES, text_bytes)
+    limits = {"text_bytes": text_bytes, "request_bytes": together}
     of_writers = sorted(exported.glob("next.onnx"))
     code = sorted((exported / "served").glob("*.py"))
     files: dict[str, Path | str] = {file: exported / file for file in EXPORTED}
@@ -105,6 +106,18 @@ def write_ensemble(repository: Path, ensemble: str, name: str, version: int) -> 
     for other in directory.iterdir():
         if other.is_dir() and other.name != str(version):
             other.rmdir()
+
+
+def ensemble_config(repository: Path, ensemble: str) -> str:
+    """What an ensemble is, to be put back by `restore_ensemble`."""
+    return _config(repository / ensemble)
+
+
+def restore_ensemble(repository: Path, ensemble: str, version: int, config: str) -> None:
+    """Let an ensemble be what it was, also where an older textmill wrote it."""
+    directory = repository / ensemble
+    (directory / str(version)).mkdir(parents=True, exist_ok=True)
+    _write_config(directory, config.splitlines())
 
 
 def remove_ensemble(repository: Path, ensemble: str) -> None:

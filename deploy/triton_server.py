@@ -157,7 +157,7 @@ def _arguments(home: Path, ports: dict[str, int]) -> list[str]:
     return [
         "--disable-auto-complete-config",
         *(f"--{flag}={value}" for flag, value in flags.items()),
-        *(f"--backend-config={backend},{region}" for backend in ("python", "onnxruntime")),
+        f"--backend-config=python,{region}",
     ]
 
 

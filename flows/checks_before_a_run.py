@@ -13,6 +13,7 @@ from corpus.examples.same_file import also_collected
 from corpus.tokenizing.special_tokens import TOKENS_OF
 from flows import environment
 from flows.recipe import Recipe
+from flows.recipe_questions import check_questions
 from tasks.checkpoints.start import Known, folder_of, known_start
 from tasks.collect import CollectConfig
 from tasks.contract.console import escaped, say
@@ -75,6 +76,8 @@ def check_recipe(recipe: Recipe, skipped: Collection[str] = (), *, fetch: bool =
         RecipeError: it names the key, the value and the way out.
         StageError, ServerError: a checkpoint to start from can't be had now.
     """
+    if "deploy" not in skipped:
+        check_questions(recipe)
     if recipe.collect and "clean" not in skipped:
         _check_engine(recipe)
     if recipe.collect and "tokenize" not in skipped:

@@ -124,14 +124,14 @@ def ask(
         from flows import question
 
         answers = question.ask(texts, model, other)
-        for text, answer in zip(texts, answers, strict=True):
+        for asked, answer in answers:
             if sys.stdout.isatty():
-                question.draw(text, answer, top)
+                question.draw(asked, answer, top)
             else:
                 is_utf8 = (
                     sys.stdout.encoding.lower().replace("-", "") == "utf8"
                 )  # what readers of JSON expect
-                print(json.dumps(question.as_json(text, answer), ensure_ascii=not is_utf8))
+                print(json.dumps(question.as_json(asked, answer), ensure_ascii=not is_utf8))
 
 
 @app.command()

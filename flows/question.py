@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import unicodedata
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import Any
@@ -27,8 +28,8 @@ AskedText = str | Mapping[str, str]
 
 def ask(
     questions: Sequence[AskedText], model: str | None = None, other: str | None = None
-) -> list[EndpointAnswer]:
-    """The endpoint's answers, one per question.
+) -> list[tuple[Mapping[str, str], EndpointAnswer]]:
+    """Each question as the endpoint was asked it, and its answer.
 
     Args:
         questions: a text each, or the strings of each by the endpoint's input.
@@ -57,14 +58,14 @@ def ask(
         )
     besides = {further[0]: other} if further and other is not None else {}
     asked = [{first: one} | besides if isinstance(one, str) else one for one in questions]
-    return client.ask(asked, endpoint, http_port=port)
+    return list(zip(asked, client.ask(asked, endpoint, http_port=port), strict=True))
 
 
-def draw(question: AskedText, answer: EndpointAnswer, top: int | None = None) -> None:
+def draw(question: Mapping[str, str], answer: EndpointAnswer, top: int | None = None) -> None:
     """Show an answer to a person: a bar per label, the likeliest first, `top` of them, or all; entities in
     their text, an answer in its context."""
-    said, asked = answer.content, {"text": question} if isinstance(question, str) else question
-    title = "\n[bold]" + _plain("  |  ".join(asked.values())) + "[/]  →  "
+    said, first = answer.content, _visible(next(iter(question.values())))
+    title = f"\n[bold]{_plain(first)}[/]  →  "
     version = f"  (version {answer.model_version})"
     if "probabilities" in said:
         chosen = said["label"] if "label" in said else ", ".join(said["labels"]) or "none"
@@ -74,37 +75,46 @@ def draw(question: AskedText, answer: EndpointAnswer, top: int | None = None) ->
             console.print(f"  {_plain(label):<22} {_bar(probability)} {probability:.3f}")
     elif "entities" in said:
         console.print(f"{title}{len(said['entities'])} entities{version}")
-        console.print(_with_entities(next(iter(asked.values())), said["entities"]))
+        console.print(_marked(_visible(question["text"]), said["entities"]))
         for entity in said["entities"]:
             console.print(f"  {_plain(entity['type']):<22} {_plain(entity['text'])}  {entity['score']:.3f}")
     elif "answer" in said:
         found = _plain(said["answer"]) or "no answer"
         console.print(f"{title}[bold green]{found}[/]  {said['score']:.3f}{version}")
+        place = [{"type": "", "start": said["start"], "end": said["end"]}] if said["answer"] else []
+        console.print(_marked(_visible(question["context"]), place))
+    elif "text_output" in said:
+        console.print(f"{title}[bold green]{_escaped(said['text_output'])}[/]{version}")
     elif "score" in said:
-        console.print(f"{title}[bold green]{said['score']:.3f}[/]{version}")
+        other = _plain(_visible([*question.values()][-1]))
+        console.print(f"{title}[bold green]{said['score']:.3f}[/]  {other}{version}")
     else:
         vector = said["embedding"]
         numbers = " ".join(f"{number:.3f}" for number in vector[:SHOWN_NUMBERS])
         console.print(f"{title}{len(vector)} numbers{version}\n  {numbers} …")
 
 
+def _visible(text: str) -> str:
+    """A text whose control characters are blanks, so that it is as long on a terminal."""
+    return "".join(" " if unicodedata.category(character) == "Cc" else character for character in text)
+
+
 def _bar(share: float) -> str:
     return f"{'█' * round(BAR_WIDTH * share):<{BAR_WIDTH}}"
 
 
-def _with_entities(text: str, entities: Sequence[Mapping[str, Any]]) -> Text:
-    """The text with its entities coloured, a colour for each type."""
+def _marked(text: str, pieces: Sequence[Mapping[str, Any]]) -> Text:
+    """The text with pieces of it coloured, a colour for each type."""
     drawn = Text(f"  {text}")
-    styles = dict(zip(sorted({entity["type"] for entity in entities}), cycle(ENTITY_STYLES), strict=False))
-    for entity in entities:
-        drawn.stylize(f"bold {styles[entity['type']]}", entity["start"] + 2, entity["end"] + 2)
+    styles = dict(zip(sorted({piece["type"] for piece in pieces}), cycle(ENTITY_STYLES), strict=False))
+    for piece in pieces:
+        drawn.stylize(f"bold {styles[piece['type']]}", piece["start"] + 2, piece["end"] + 2)
     return drawn
 
 
-def as_json(question: AskedText, answer: EndpointAnswer) -> dict[str, Any]:
+def as_json(question: Mapping[str, str], answer: EndpointAnswer) -> dict[str, Any]:
     """The question and its answer as plain values."""
-    asked = {"text": question} if isinstance(question, str) else question
-    return {**asked, **answer.content, "version": int(answer.model_version)}
+    return {**question, **answer.content, "version": int(answer.model_version)}
 
 
 def as_curl(question: AskedText, inputs: Sequence[str], url: str) -> str:
@@ -164,6 +174,10 @@ def _way_to_load(name: str, alias: str) -> str:
 
 
 def _plain(text: str) -> str:
+    return _escaped(text if len(text) <= 100 else text[:99] + "…")
+
+
+def _escaped(text: str) -> str:
     from rich.markup import escape
 
-    return escape(text if len(text) <= 100 else text[:99] + "…")
+    return escape(text)

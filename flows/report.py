@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from corpus.atomic import whole_file
+from deploy.client import PROBE
 from flows.corpus_figures import corpus_bars
 from flows.question import as_curl
 from flows.report_chart import Chart, line_chart
@@ -282,7 +283,9 @@ def _curl(files: Any, record: RunRecord, deployed: Manifest | None) -> str | Non
         return None
     triton, name = record.urls.get("Triton"), deployed.external["model"]
     url = f"{triton}/v2/models/{name}" if triton else deployed.external["url"]
-    return as_curl(next(iter(record.settings.get("questions") or ()), EXAMPLE), signature["inputs"], url)
+    task = files.json("export", "onnx/settings.json") or {}
+    example = PROBE if task.get("task") == "relations" else EXAMPLE
+    return as_curl(next(iter(record.settings.get("questions") or ()), example), signature["inputs"], url)
 
 
 def _yaml(settings: Mapping[str, Any]) -> str:

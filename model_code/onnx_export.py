@@ -40,6 +40,7 @@ from model_code.task_types.texts import names_of_inputs
 
 # Torch traces with a concrete example; sizes of 0 and 1 would be taken for constants.
 EXAMPLE_BATCH, EXAMPLE_LENGTH, EXAMPLE_WRITTEN = 3, 24, 5
+MOST_BYTES = 2_000_000_000  # of a protobuf
 
 
 class TracedModel(nn.Module):
@@ -116,7 +117,8 @@ def export_model(model_dir: Path, output: Path, config: Mapping[str, Any]) -> No
     for path in code_files():
         shutil.copyfile(path, output / "served" / path.name)
     form = form_of(graph.settings.task)(output)
-    write_json(output / "signature.json", {"inputs": form.inputs, "outputs": form.outputs})
+    signature = {"inputs": form.inputs, "outputs": form.outputs, "reads_whole": form.reads_whole}
+    write_json(output / "signature.json", signature)
 
 
 def _settings(graph: TracedModel, model_dir: Path) -> dict[str, Any]:
@@ -160,6 +162,12 @@ def _next_graph(graph: TracedModel, said: Mapping[str, torch.Tensor], model_dir:
 
 
 def _write(proto: Any, told: Mapping[str, str], path: Path) -> None:
+    size = sum(len(weights.raw_data) for weights in proto.graph.initializer)
+    if size > MOST_BYTES:
+        raise TrainingError(
+            f"the graph has {size / 1e9:.1f} GB of weights, and one file of ONNX holds 2 GB; start from a "
+            "smaller model, or end the run with --until register"
+        )
     for name, text in sorted(told.items()):
         proto.metadata_props.add(key=name, value=text)
     path.write_bytes(proto.SerializeToString(deterministic=True))

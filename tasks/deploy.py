@@ -6,6 +6,7 @@ The version is loaded beside the live one and questioned first. Then the endpoin
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -134,8 +135,9 @@ def _go_live(
         comparison = _compared(candidate, server, asked)
         if found := _fault(comparison, config):
             raise ParityError(f"deploy: the endpoint of {name} version {version} {found}; it did not go live")
-    except (ParityError, TritonError):
-        live.discard(server, name, version)
+    except BaseException:
+        with contextlib.suppress(TritonError):
+            live.discard(server, name, version)
         raise
     live.go_live(server, name, version)
     return comparison
@@ -176,10 +178,8 @@ def _go_on(
 def _compared(endpoint: str, server: triton_server.TritonServer, asked: AskedExamples) -> dict[str, Any]:
     """Answers of the endpoint beside those of the registered model, and the metric of both."""
     answers = [answer.content for answer in answers_of(endpoint, server, asked.questions)]
-    name, served = asked.metric(answers)
-    _, registered = asked.metric(asked.expected)
-    compared = apart(asked.expected, answers)
-    return {**compared, "metric": name, "served": served, "registered": registered}
+    figures = {"metric": asked.metric, "served": asked.served(answers), "registered": asked.registered}
+    return {**apart(asked.expected, answers), **figures}
 
 
 def _fault(comparison: dict[str, Any], config: DeployConfig) -> str | None:

@@ -291,7 +291,7 @@ print(json.dumps(found.to_dict("records")))
 def test_what_is_damaged_where_triton_serves_from_is_deployed_again(
     mill: Any, recipe: Path, second: Second
 ) -> None:
-    served = mill.home / "triton" / "models" / "topics-v2-encoder" / "2" / "model.onnx"
+    served = mill.home / "triton" / "models" / "topics-v2-model" / "2" / "model.onnx"
     content = bytearray(served.read_bytes())
     content[-100] ^= 1
     served.write_bytes(content)
@@ -317,7 +317,7 @@ def test_the_other_verbs(mill: Any, recipe: Path, second: Second) -> None:
     assert "completed" in mill("run", recipe, "--from", "register", *seed)
     said = mill("status")
     assert (said.count("running"), said.count("topics  version 2  answers")) == (3, 1)
-    kill_stub(mill, "topics-v2-tokenizer")
+    kill_stub(mill, "topics-v2-model")
     assert "topics  version 2  does not answer" in mill("status", code=1)
     assert "topics  version 2  answers" in mill("up")
     listed = mill("runs", "--last", "2")

@@ -8,17 +8,20 @@ numpy, tokenizers and onnxruntime alone, and each other by relative names.
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 from pathlib import Path
 from typing import Any
 
-SHARED = ("__init__", "graph", "rows", "writing")
+SHARED = ("__init__", "graph", "questions", "rows", "writing")
 
 
 def form_of(task: str) -> Any:
     """The class `Form` of a task: made with a folder, it answers questions.
 
     It has `inputs`, the names of the strings that a question consists of, `parameters`, what a question may
-    say besides, and `outputs`, type and size of the tensors of an answer. `fault(question)` says what keeps
+    say besides, `outputs`, type and size of the tensors of an answer, and `reads_whole` where nothing of a
+    text is cut. `fault(question)` says what keeps
     a question from being answered; `answers(questions)` gives dictionaries that JSON can hold,
     `tensors(answers)` the same as arrays, and `prediction(answer)` what the metrics of the task read.
     `rows(questions)` are the rows of tokens that the graph is given; `questions(example)` are strings and
@@ -35,3 +38,18 @@ def served_tasks() -> list[str]:
 def code_files() -> list[Path]:
     """The files of this package."""
     return sorted(path for folder in __path__ for path in Path(folder).glob("*.py"))
+
+
+def code_in(folder: Path) -> Any:
+    """The copy of this package in a folder that `export` wrote, under a name of its own."""
+    place = folder / "served"
+    name = f"served_in_{abs(hash(str(folder.resolve())))}"
+    spec = importlib.util.spec_from_file_location(
+        name, place / "__init__.py", submodule_search_locations=[str(place)]
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from .graph import OnnxGraph, TokenRow
+from .questions import lacks
 
 ServedAnswer = dict[str, Any]
 
@@ -33,13 +34,16 @@ def ranked(answers: Sequence[ServedAnswer]) -> dict[str, np.ndarray]:
 class Form:
     """Labels of texts."""
 
+    inputs: tuple[str, ...] = ("text",)  # of pairs there is a `second` one
     parameters: tuple[str, ...] = ()  # what a question may say besides its strings
+    reads_whole = False  # what is longer than the model reads is cut
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
         """Load the folder that `export` wrote."""
         self.graph = OnnxGraph(folder, threads)
         self.labels: list[str] = self.graph.settings["labels"]
-        self.inputs: tuple[str, ...] = ("text", "second") if self.graph.settings["pairs"] else ("text",)
+        if self.graph.settings["pairs"]:
+            self.inputs = ("text", "second")
 
     @property
     def outputs(self) -> dict[str, tuple[str, int]]:
@@ -47,8 +51,8 @@ class Form:
         return {"labels": ("STRING", len(self.labels)), "probabilities": ("FP32", len(self.labels))}
 
     def fault(self, question: Mapping[str, Any]) -> str:
-        """What keeps a question from being answered; "" if nothing does."""
-        return ""
+        """A text that is not there."""
+        return lacks(question, self.inputs)
 
     def questions(self, example: Mapping[str, Any]) -> list[dict[str, str]]:
         """The questions that an example is to an endpoint; `joined` makes its answer of theirs."""

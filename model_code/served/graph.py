@@ -36,9 +36,14 @@ class OnnxGraph:
         self._folder, self._threads = folder, threads
         self.settings: dict[str, Any] = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
         self.max_length = int(self.settings["max_length"])
-        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self.tokenizer.no_padding()
-        self.tokenizer.no_truncation()
+        # One that cuts and one that doesn't: switching one to and fro would show in another thread.
+        self.tokenizer, self._cutting = (
+            Tokenizer.from_file(str(folder / "tokenizer.json")) for _ in range(2)
+        )
+        for tokenizer in (self.tokenizer, self._cutting):
+            tokenizer.no_padding()
+            tokenizer.no_truncation()
+        self._cutting.enable_truncation(self.max_length)
 
     @cached_property
     def _session(self) -> Any:
@@ -75,14 +80,10 @@ class OnnxGraph:
 
     def cut(self, texts: Sequence[str], seconds: Sequence[str] | None = None) -> list[TokenRow]:
         """A row for each text, or pair of texts, with special tokens, of `max_length` tokens at most."""
-        self.tokenizer.enable_truncation(self.max_length)
-        try:
-            if seconds is None:
-                return [TokenRow(encoding.ids) for encoding in self.tokenizer.encode_batch(list(texts))]
-            encodings = self.tokenizer.encode_batch(list(zip(texts, seconds, strict=True)))
-            return [TokenRow(encoding.ids, encoding.type_ids) for encoding in encodings]
-        finally:
-            self.tokenizer.no_truncation()
+        if seconds is None:
+            return [TokenRow(encoding.ids) for encoding in self._cutting.encode_batch(list(texts))]
+        encodings = self._cutting.encode_batch(list(zip(texts, seconds, strict=True)))
+        return [TokenRow(encoding.ids, encoding.type_ids) for encoding in encodings]
 
     def run(self, rows: Sequence[TokenRow]) -> list[list[np.ndarray]]:
         """The graph's outputs of each row, in the rows' order; what is of tokens is as long as its row.

@@ -10,6 +10,7 @@ import numpy as np
 
 from .classification import ServedAnswer
 from .graph import OnnxGraph, TokenRow
+from .questions import lacks, shown
 
 SIDES = ("first", "second")
 
@@ -19,6 +20,7 @@ class Form:
 
     inputs: tuple[str, ...] = ("text",)
     parameters: tuple[str, ...] = ("side",)
+    reads_whole = False
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
         """Load the folder that `export` wrote."""
@@ -30,9 +32,11 @@ class Form:
         return {"embedding": ("FP32", self.graph.settings["dimensions"])}
 
     def fault(self, question: Mapping[str, Any]) -> str:
-        """What keeps a question from being answered; "" if nothing does."""
-        side = question.get("side", "first")
-        return "" if side in SIDES else f"side is {side!r}; give one of {', '.join(SIDES)}"
+        """No text, or a side that there is not."""
+        side, given = question.get("side", "first"), [name for name in SIDES if name in question]
+        if side not in SIDES:
+            return f"side is {shown(side)}; give one of {', '.join(SIDES)}"
+        return lacks(question, given or self.inputs)
 
     def questions(self, example: Mapping[str, Any]) -> list[dict[str, str]]:
         """The questions that an example is to an endpoint; `joined` makes its answer of theirs."""

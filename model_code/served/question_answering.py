@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from .classification import ServedAnswer
 from .graph import OnnxGraph, TokenRow
+from .questions import is_mark, lacks
 from .rows import Frame, windows
 
 
@@ -46,14 +47,15 @@ def in_passages(
     found = tokenizer.encode_batch(different, add_special_tokens=False)
     encoded = dict(zip(different, found, strict=True))
     asked = tokenizer.encode_batch(list(questions), add_special_tokens=False)
+    ids = {context: tokens.ids for context, tokens in encoded.items()}  # made anew each time that it is asked
+    places = {context: np.array(of.offsets, np.int64).reshape(-1, 2) for context, of in encoded.items()}
     for number, (context, question) in enumerate(zip(contexts, asked, strict=True)):
-        tokens = encoded[context]
-        offsets = np.array(tokens.offsets, np.int64).reshape(-1, 2)
+        tokens, offsets = ids[context], places[context]
         said = question.ids[: max_length // 2]
         begin = len(frame.before) + len(said) + len(frame.between)
         room = max_length - begin - len(frame.after)
-        for window in windows(len(tokens.ids), room, min(overlap, room // 2)) if tokens.ids else []:
-            row = frame.around(said, tokens.ids[window.start : window.end])
+        for window in windows(len(tokens), room, min(overlap, room // 2)) if tokens else []:
+            row = frame.around(said, tokens[window.start : window.end])
             yield PassageRow(*row, number, begin, window.start, offsets[window.start : window.end])
 
 
@@ -70,7 +72,12 @@ def best_span(starts: np.ndarray, ends: np.ndarray, longest: int) -> tuple[int, 
 
 
 def in_context(context: str, start: int, end: int) -> tuple[str, int]:
-    """A piece of a context without blanks around it, and its first character."""
+    """A piece of a context without blanks around it, and its first character.
+
+    Marks on its last character belong to it: some tokenizers take them off.
+    """
+    while end < len(context) and is_mark(context[end]):
+        end += 1
     text = context[start:end].lstrip()  # a token may begin with the space before its word
     return text.rstrip(), int(end) - len(text)
 
@@ -79,6 +86,7 @@ class Form:
     """Answers to questions about contexts."""
 
     inputs = ("question", "context")
+    reads_whole = True
     parameters = ()
     outputs: Mapping[str, tuple[str, int]] = {
         "answer": ("STRING", 1),
@@ -92,8 +100,9 @@ class Form:
         self.graph = OnnxGraph(folder, threads)
 
     def fault(self, question: Mapping[str, Any]) -> str:
-        """A question or a context without text."""
-        return next((f"its {name} is empty" for name in self.inputs if not question[name].strip()), "")
+        """A question or a context that is not there, or without text."""
+        empty = (f"its {name} is empty" for name in self.inputs if not question[name].strip())
+        return lacks(question, self.inputs) or next(empty, "")
 
     def questions(self, example: Mapping[str, Any]) -> list[dict[str, str]]:
         """The questions that an example is to an endpoint; `joined` makes its answer of theirs."""

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 
 from . import classification
 from .graph import TokenRow
+from .questions import lacks
 from .rows import Frame
 
 MARKERS = ("[E1]", "[/E1]", "[E2]", "[/E2]")
@@ -130,7 +131,9 @@ class Form(classification.Form):
     """Relations of the entities that are marked in texts, or that `head` and `tail` name."""
 
     def fault(self, question: Mapping[str, Any]) -> str:
-        """Entities that are not there, are empty, overlap, or are too far from each other."""
+        """No text, or entities that are not there, are empty, overlap, or are too far from each other."""
+        if fault := lacks(question, self.inputs):
+            return fault
         try:
             _, [needed] = self._read([question])
         except ValueError as error:

@@ -10,6 +10,7 @@ import numpy as np
 
 from .classification import ServedAnswer
 from .graph import OnnxGraph, TokenRow, batches
+from .questions import lacks, shown
 from .writing import beam_search, likeliest
 
 
@@ -18,6 +19,7 @@ class Form:
 
     inputs: tuple[str, ...] = ("text_input",)
     parameters: tuple[str, ...] = ("max_tokens",)
+    reads_whole = False
     outputs: Mapping[str, tuple[str, int]] = {"text_output": ("STRING", 1)}
 
     def __init__(self, folder: Path, threads: int = 0) -> None:
@@ -27,11 +29,11 @@ class Form:
         self._beams = int(self.graph.settings["options"]["beams"])
 
     def fault(self, question: Mapping[str, Any]) -> str:
-        """A number of tokens that can't be written."""
+        """No text, or a number of tokens that can't be written."""
         most = question.get("max_tokens", self._longest)
         if isinstance(most, bool) or not isinstance(most, int) or not 1 <= most <= self._longest:
-            return f"max_tokens is {most!r}; give a whole number from 1 to {self._longest}"
-        return ""
+            return f"max_tokens is {shown(most)}; give a whole number from 1 to {self._longest}"
+        return lacks(question, ["source"] if "source" in question else self.inputs)
 
     def questions(self, example: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The questions that an example is to an endpoint; `joined` makes its answer of theirs."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from . import matching
 from .classification import ServedAnswer
+from .questions import lacks
 
 
 class Form(matching.Form):
@@ -17,6 +18,10 @@ class Form(matching.Form):
     inputs = matching.SIDES
     parameters = ()
     outputs: Mapping[str, tuple[str, int]] = {"score": ("FP32", 1)}
+
+    def fault(self, question: Mapping[str, Any]) -> str:
+        """A text that is not there."""
+        return lacks(question, self.inputs)
 
     def questions(self, example: Mapping[str, Any]) -> list[dict[str, str]]:
         """The question that an example is, as an endpoint is asked it."""

@@ -13,16 +13,19 @@ from tokenizers import Encoding, Tokenizer
 
 from .classification import ServedAnswer, softmax
 from .graph import OnnxGraph, TokenRow
+from .questions import lacks, marks, shown
 from .rows import Frame, windows
 
 OUTSIDE = "O"
 OVERLAP = 1 / 4  # of two neighbouring windows
 # What is written without spaces: Thai, Lao, Burmese, Khmer, kana and Chinese characters.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_SPACE = " \\t\\r\\n"  # at these alone, as examples are read: "10 000" with a no-break space is one word
+_LETTER = rf"[\w{marks()}]"  # to `re` a word ends before its mark, as at the vowel signs of Hindi
 _WORD = {
-    "spaces": re.compile(r"\S+"),
-    "signs": re.compile(r"\w+(?:['’.-]\w+)*|[^\w\s]"),
-    "characters": re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+|[^\w\s]"),
+    "spaces": re.compile(rf"[^{_SPACE}]+"),
+    "signs": re.compile(rf"{_LETTER}+(?:['’.-]{_LETTER}+)*|[^\s{marks()}]"),
+    "characters": re.compile(rf"[{_UNSPACED}][{marks()}]*|(?:(?![{_UNSPACED}]){_LETTER})+|[^\s{marks()}]"),
 }
 
 Tags = list[str]
@@ -53,9 +56,10 @@ def in_windows(
     rows = SentenceRows([], [], [], borders)
     for sentence, encoding, first in zip(sentences, encodings, borders[:-1], strict=True):
         begins, known = _first_tokens(sentence, encoding)
-        for window in windows(len(encoding), room, int(room * OVERLAP)):
+        ids = encoding.ids  # made anew each time that it is asked for
+        for window in windows(len(ids), room, int(room * OVERLAP)):
             own = known & (window.own_start <= begins) & (begins < window.own_end)
-            rows.ids.append(frame.around(encoding.ids[window.start : window.end])[0])
+            rows.ids.append(frame.around(ids[window.start : window.end])[0])
             rows.places.append(begins[own] - window.start + len(frame.before))
             rows.words.append(first + np.flatnonzero(own))
     return rows
@@ -128,6 +132,7 @@ class Form:
     """Entities of texts, or of sentences that are given by their `words`."""
 
     inputs = ("text",)
+    reads_whole = True
     parameters = ("divided",)
     outputs: Mapping[str, tuple[str, int]] = {}  # the number of entities differs from text to text
 
@@ -137,13 +142,24 @@ class Form:
         self.labels: list[str] = self.graph.settings["labels"]
 
     def fault(self, question: Mapping[str, Any]) -> str:
-        """How a text is to be divided into words, if it is no way that there is."""
+        """No text, or a way to divide it into words that there is not."""
+        if "words" in question:
+            return next(
+                (fault for word in question["words"] if (fault := lacks({"word": word}, ["word"]))), ""
+            )
         divided = question.get("divided", "spaces")
-        return "" if divided in _WORD else f"divided is {divided!r}; give one of {', '.join(_WORD)}"
+        if divided not in _WORD:
+            return f"divided is {shown(divided)}; give one of {', '.join(_WORD)}"
+        return lacks(question, self.inputs)
 
     def questions(self, example: Mapping[str, Any]) -> list[dict[str, str]]:
-        """The questions that an example is to an endpoint; `joined` makes its answer of theirs."""
-        return [{"text": " ".join(example["words"]), "divided": "spaces"}]
+        """The questions that an example is to an endpoint; `joined` makes its answer of theirs.
+
+        None where a word of its own holds a blank: no text is divided into such words.
+        """
+        text = " ".join(example["words"])
+        is_plain = words_of(text, "spaces")[0] == list(example["words"])
+        return [{"text": text, "divided": "spaces"}] if is_plain else []
 
     def joined(self, answers: Sequence[ServedAnswer]) -> ServedAnswer:
         """The answer to an example, from those to its questions."""
@@ -173,8 +189,12 @@ class Form:
     def _words(self, question: Mapping[str, Any]) -> tuple[str, list[str], list[tuple[int, int]]]:
         if "words" in question:
             words = list(question["words"])
-            text = " ".join(words)
-            return text, words, words_of(text, "spaces")[1]
+            ends = np.cumsum([len(word) + 1 for word in words], dtype=np.int64) - 1
+            return (
+                " ".join(words),
+                words,
+                [(int(e) - len(w), int(e)) for w, e in zip(words, ends, strict=True)],
+            )
         divided = question.get("divided", self.graph.settings["words"])
         return question["text"], *words_of(question["text"], divided)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.repository import max_text_bytes
-from tasks.contract.errors import ParityError
+from tasks.contract.errors import ParityError, StageError
 from tasks.contract.workspace import Workspace
 from tasks.deployment.parity import form_in
 
@@ -17,28 +17,39 @@ METRIC_TOLERANCE = 1e-3  # a tenth of a point
 
 
 class AskedExamples:
-    """The `questions` of examples that an endpoint takes, and the `expected` answer to each."""
+    """The `questions` of examples that an endpoint takes, the `expected` answer to each, and the metric.
 
-    def __init__(self, examples: Sequence[Mapping[str, Any]], onnx: Path, registered: Any) -> None:
-        """`onnx` is the folder that `export` made, `registered` the model as MLflow loads it.
+    `registered` is the figure that the gate reads, of what the registered model makes of the examples.
+    """
 
-        Raises ParityError when all are longer than an endpoint takes.
+    def __init__(self, examples: Sequence[Mapping[str, Any]], onnx: Path, model: Any) -> None:
+        """`onnx` is the folder that `export` made, `model` the registered one as MLflow loads it.
+
+        Raises:
+            ParityError: an endpoint takes none of the examples.
+            StageError: the version's stored code is of a textmill that could not answer for this task.
         """
+        if not hasattr(model, "answers"):
+            raise StageError(
+                "deploy: the registered version is of an older textmill, whose stored code has no answers to "
+                "compare with; delete this version in MLflow and run again, and it is registered anew"
+            )
         self._form = form_in(onnx)
         self._settings = json.loads((onnx / "settings.json").read_text(encoding="utf-8"))
         self.most = max_text_bytes(self._settings["max_length"])
         by_example = [(example, self._form.questions(example)) for example in examples]
-        fit = [(example, asked) for example, asked in by_example if self._fit(asked)]
+        fit = [(example, asked) for example, asked in by_example if asked and self._fit(asked)]
         self.left_out = len(examples) - len(fit)
         if not fit:
             raise ParityError(
                 f"deploy: all {len(examples)} test texts are longer than the {self.most} bytes that an "
-                "endpoint takes, so it can't be compared; shorten them"
+                "endpoint takes, or have words with blanks in them, so it can't be compared; shorten them"
             )
         self._examples = [example for example, _ in fit]
         self._counts = [len(asked) for _, asked in fit]
         self.questions = [question for _, asked in fit for question in asked]
-        self.expected: list[dict[str, Any]] = registered.answers(self.questions)
+        self.expected: list[dict[str, Any]] = model.answers(self.questions)
+        self.metric, self.registered = self._figure(model.predictions(self._examples))
 
     def _fit(self, questions: Sequence[Mapping[str, str]]) -> bool:
         return all(len(text.encode()) <= self.most for question in questions for text in question.values())
@@ -48,11 +59,18 @@ class AskedExamples:
         if self.left_out:
             workspace.say(
                 f"{self.left_out} texts are not compared: longer than the {self.most} bytes that an endpoint "
-                "takes"
+                "takes, or with blanks in a word"
             )
 
-    def metric(self, answers: Sequence[Mapping[str, Any]]) -> tuple[str, float]:
-        """The figure of the task that the gate reads, of these answers to the questions, and its name."""
+    def served(self, answers: Sequence[Mapping[str, Any]]) -> float:
+        """The same figure of what an endpoint answered to the questions."""
+        ends = [0]
+        for count in self._counts:
+            ends.append(ends[-1] + count)
+        joined = [self._form.joined(answers[start:end]) for start, end in pairwise(ends)]
+        return self._figure([self._form.prediction(answer) for answer in joined])[1]
+
+    def _figure(self, predictions: Sequence[Any]) -> tuple[str, float]:
         from model_code.task_types.task import Settings, options_of, task_named
 
         task = task_named(self._settings["task"])
@@ -62,9 +80,4 @@ class AskedExamples:
             self._settings["max_length"],
             options=options_of(task, self._settings["options"]),
         )
-        ends = [0]
-        for count in self._counts:
-            ends.append(ends[-1] + count)
-        joined = [self._form.joined(answers[start:end]) for start, end in pairwise(ends)]
-        predictions = [self._form.prediction(answer) for answer in joined]
         return task.METRIC, task.metrics(self._examples, predictions, settings)[task.METRIC]

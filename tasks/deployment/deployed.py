@@ -105,7 +105,8 @@ def _restore(name: str, server: TritonServer, store: Store) -> str | None:
         with store.lock("endpoint", name):
             _build_again(manifest, server, store)
     except (TextmillError, TritonError) as error:
-        return f"{name} is not whole: {wrong}; {error}"
+        way_out = "" if _again(name) in str(error) else f"; {_again(name)}"
+        return f"{name} is not whole: {wrong}; {error}{way_out}"
     return f"{name} version {version} was built again from its verified export: {wrong}"
 
 

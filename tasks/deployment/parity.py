@@ -48,14 +48,17 @@ def compare_graphs(
 
 
 def compare_answers(model: Path, folder: Path, examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What both answer to strings: how many of the examples are answered otherwise, and by how much.
+    """What both answer: how many of the examples are answered otherwise, and by how much.
 
-    Answers of which only numbers differ are the same.
+    PyTorch is given the examples, the build the strings that an endpoint is asked; the example itself where
+    no strings are the same, as for a word with a blank in it. Answers of which only numbers differ are equal.
     """
     from model_code.predict import Predictor
 
     form, asked = form_in(folder), list(examples)
-    answers = [form.prediction(answer) for answer in form.answers(asked)]
+    questions = [form.questions(example) or [example] for example in asked]
+    said = iter(form.answers([question for of_one in questions for question in of_one]))
+    answers = [form.prediction(form.joined([next(said) for _ in of_one])) for of_one in questions]
     differences = [difference(*pair) for pair in zip(Predictor(model).predict(asked), answers, strict=True)]
     return {
         "compared": len(asked),
@@ -88,7 +91,7 @@ def difference(expected: Any, found: Any) -> float | None:
 
 def form_in(folder: Path) -> Any:
     """The served form of a folder that `export` made, by the code that was copied into it."""
-    from model_code.served import form_of
+    from model_code.served import code_in
 
     settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
-    return form_of(settings["task"])(folder)
+    return code_in(folder).form_of(settings["task"])(folder)

@@ -8,6 +8,7 @@ import importlib.util
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,14 @@ class ServedModel(PythonModel):
         task = json.loads((folder / "settings.json").read_text(encoding="utf-8"))["task"]
         self.form = served(folder).form_of(task)(folder)
 
-    def answers(self, questions: list[Any]) -> list[dict[str, Any]]:
-        """The answer to each question: its strings by name, or one alone where one is all that is asked for.
+    def answers(self, questions: Any) -> list[dict[str, Any]]:
+        """The answer to each question: its strings by name, or a string where one is all that is asked for.
 
         Raises ValueError for a question that can't be answered.
         """
-        asked = [{self.form.inputs[0]: one} if isinstance(one, str) else one for one in questions]
+        one_alone = isinstance(questions, str | Mapping)
+        rows: Sequence[Any] = [questions] if one_alone else questions
+        asked = [{self.form.inputs[0]: one} if isinstance(one, str) else one for one in rows]
         for number, question in enumerate(asked, 1):
             if fault := self.form.fault(question):
                 raise ValueError(f"question {number} can't be answered: {fault}")
@@ -57,7 +60,7 @@ class ServedModel(PythonModel):
         For labels these are `label`, `probability` and `probabilities` (label -> probability).
         """
         is_table = isinstance(model_input, pd.DataFrame)
-        return pd.DataFrame(self.answers(model_input.to_dict("records") if is_table else list(model_input)))
+        return pd.DataFrame(self.answers(model_input.to_dict("records") if is_table else model_input))
 
 
 def served(folder: Path) -> Any:

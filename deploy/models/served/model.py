@@ -41,36 +41,47 @@ class TritonPythonModel:
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Answer each request: BYTES [B, 1] of each input -> the tensors of the answers, and `json`."""
-        asked = [self._questions(request) for request in requests]
-        faults = [self._fault(questions) for questions in asked]
-        sound = [number for number, fault in enumerate(faults) if not fault]
-        answers = dict(zip(sound, self._answers([asked[number] for number in sound]), strict=True))
+        asked = [self._read(request) for request in requests]
+        sound = {
+            number: questions for number, questions in enumerate(asked) if not isinstance(questions, str)
+        }
+        answers = dict(zip(sound, self._answers([*sound.values()]), strict=True))
         return [
-            answers[number] if number in answers else failed(fault) for number, fault in enumerate(faults)
+            answers[number] if number in answers else failed(str(fault)) for number, fault in enumerate(asked)
         ]
 
-    def _questions(self, request: Any) -> list[Asked]:
-        columns = [
-            [text.decode("utf-8", errors="replace") for text in tensor.as_numpy().reshape(-1)]
-            for tensor in (pb_utils.get_input_tensor_by_name(request, name) for name in self.inputs)
-        ]
-        said = json.loads(request.parameters() or "{}")
-        chosen = {name: said[name] for name in self.form.parameters if name in said}
-        return [dict(zip(self.inputs, row, strict=True)) | chosen for row in zip(*columns, strict=True)]
+    def _read(self, request: Any) -> list[Asked] | str:
+        """The questions of a request, or why they are not answered."""
+        try:
+            rows = [
+                pb_utils.get_input_tensor_by_name(request, name).as_numpy().reshape(-1)
+                for name in self.inputs
+            ]
+            said = json.loads(request.parameters() or "{}")
+            chosen = {name: said[name] for name in self.form.parameters if name in said}
+            if not len(rows[0]):
+                return "this request has no question"
+            if excess := self._excess([[len(text) for text in row] for row in rows]):
+                return excess
+            texts = ([text.decode("utf-8", errors="replace") for text in row] for row in rows)
+            strings = [dict(zip(self.inputs, row, strict=True)) for row in zip(*texts, strict=True)]
+            questions: list[Asked] = [{**row, **chosen} for row in strings]
+            for number, question in enumerate(questions, 1):
+                if fault := self.form.fault(question):
+                    return f"question {number} can't be answered: {fault}"
+            return questions
+        except Exception as error:  # one request must not fail those that wait with it
+            return f"the request can't be read: {error}"
 
-    def _fault(self, questions: Sequence[Asked]) -> str:
-        """Why these are not answered; "" if they are."""
-        sizes = [[len(question[name].encode("utf-8")) for name in self.inputs] for question in questions]
-        for number, (question, row) in enumerate(zip(questions, sizes, strict=True), 1):
-            for name, size in zip(self.inputs, row, strict=True):
+    def _excess(self, sizes: Sequence[Sequence[int]]) -> str:
+        """What of the texts is too long, by input and question: they are tokenized whole, and others wait."""
+        for name, of_input in zip(self.inputs, sizes, strict=True):
+            for number, size in enumerate(of_input, 1):
                 if size > self.limits["text_bytes"]:
-                    # It would be tokenized whole before it is cut, and others wait meanwhile.
                     return (
                         f"{name} {number} has {size} bytes, at most {self.limits['text_bytes']} are taken; "
-                        f"shorten it (a model reads {self.form.graph.max_length} tokens at once)"
+                        f"shorten it (the model reads {self.form.graph.max_length} tokens at once)"
                     )
-            if fault := self.form.fault(question):
-                return f"question {number} can't be answered: {fault}"
         if (whole := sum(map(sum, sizes))) > self.limits["request_bytes"]:
             return (
                 f"the texts of this request have {whole} bytes together, at most "
@@ -82,15 +93,15 @@ class TritonPythonModel:
         """A response to each request; those whose answers fail together are tried one by one."""
         try:
             answers = iter(self.form.answers([question for request in requests for question in request]))
+            responses = [self._response([next(answers) for _ in request]) for request in requests]
         except Exception as error:
             if len(requests) > 1:
                 for request in requests:
                     yield from self._answers([request])
-                return
-            yield failed(f"the model can't answer: {error}")
+            else:
+                yield failed(f"the model can't answer: {error}")
             return
-        for request in requests:
-            yield self._response([next(answers) for _ in request])
+        yield from responses
 
     def _response(self, answers: Sequence[Mapping[str, Any]]) -> Any:
         texts = [[json.dumps(answer, ensure_ascii=False).encode("utf-8")] for answer in answers]
