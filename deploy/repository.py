@@ -57,7 +57,7 @@ def add_version(repository: Path, name: str, version: int, exported: Path) -> No
     model, scratch = model_of(name, version), repository / f".{name}.new"
     text_bytes = max_text_bytes(json.loads((exported / "settings.json").read_text("utf-8"))["max_length"])
     # Where nothing is cut, all that is sent is computed.
-    together = text_bytes if _signature(exported)["reads_whole"] else max(MAX_REQUEST_BYTES, text_bytes)
+    together = text_bytes if _signature(exported).get("reads_whole") else max(MAX_REQUEST_BYTES, text_bytes)
     limits = {"text_bytes": text_bytes, "request_bytes": together}
     of_writers = sorted(exported.glob("next.onnx"))
     code = sorted((exported / "served").glob("*.py"))

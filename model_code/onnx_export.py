@@ -109,7 +109,12 @@ def export_model(model_dir: Path, output: Path, config: Mapping[str, Any]) -> No
     _write(first, told, output / "model.onnx")
     if "past" in said:
         _write(_next_graph(graph, said, model_dir), told, output / "next.onnx")
-    settings = {**_settings(graph, model_dir), "pairs": config["pairs"], "words": config["words"]}
+    settings = {
+        **_settings(graph, model_dir),
+        "pairs": config["pairs"],
+        "words": config["words"],
+        "alone": False,
+    }
     if "text_vector" in said:
         settings["dimensions"] = said["text_vector"].shape[-1]
     write_json(output / "settings.json", settings)

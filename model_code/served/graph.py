@@ -91,12 +91,20 @@ class OnnxGraph:
         Raises ValueError when a number among them is not finite.
         """
         outputs: list[list[np.ndarray]] = [[] for _ in rows]
-        for batch in batches([len(row.ids) for row in rows]):
+        for batch in self.batches(rows):
             together = [rows[i] for i in batch]
             found = self.run_batch(self.padded(together))
             for i, of_row in zip(batch, self.by_row(found, together), strict=True):
                 outputs[i] = of_row
         return outputs
+
+    def batches(self, rows: Sequence[TokenRow]) -> Iterator[list[int]]:
+        """Rows that run together, by their numbers; each alone where its answer would depend on the others.
+
+        With weights of eight bits, what goes into a product is rounded by the range of the whole batch.
+        """
+        lengths = [len(row.ids) for row in rows]
+        return ([number] for number in range(len(rows))) if self.settings["alone"] else batches(lengths)
 
     def run_batch(self, tensors: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The graph's outputs for one batch. Raises ValueError as `run` does."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .classification import ServedAnswer
-from .graph import OnnxGraph, TokenRow, batches
+from .graph import OnnxGraph, TokenRow
 from .questions import lacks, shown
 from .writing import beam_search, likeliest
 
@@ -58,7 +58,7 @@ class Form:
         written: list[list[int]] = [[] for _ in rows]
         for longest in sorted(set(most)):
             asked = [number for number, of in enumerate(most) if of == longest]
-            for batch in batches([len(rows[number].ids) * self._beams for number in asked]):
+            for batch in self.graph.batches([rows[number] for number in asked]):
                 numbers = [asked[place] for place in batch]
                 texts = self._write([rows[number] for number in numbers], longest)
                 for number, tokens in zip(numbers, texts, strict=True):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +11,7 @@ from deploy.repository import max_text_bytes
 from tasks.contract.errors import ParityError, StageError
 from tasks.contract.workspace import Workspace
 from tasks.deployment.parity import form_in
+from tasks.deployment.task_settings import settings_in
 
 METRIC_TOLERANCE = 1e-3  # a tenth of a point
 
@@ -35,8 +35,8 @@ class AskedExamples:
                 "compare with; delete this version in MLflow and run again, and it is registered anew"
             )
         self._form = form_in(onnx)
-        self._settings = json.loads((onnx / "settings.json").read_text(encoding="utf-8"))
-        self.most = max_text_bytes(self._settings["max_length"])
+        self._judged_as = settings_in(onnx)
+        self.most = max_text_bytes(self._judged_as[1].max_length)
         by_example = [(example, self._form.questions(example)) for example in examples]
         fit = [(example, asked) for example, asked in by_example if asked and self._fit(asked)]
         self.left_out = len(examples) - len(fit)
@@ -71,13 +71,5 @@ class AskedExamples:
         return self._figure([self._form.prediction(answer) for answer in joined])[1]
 
     def _figure(self, predictions: Sequence[Any]) -> tuple[str, float]:
-        from model_code.task_types.task import Settings, options_of, task_named
-
-        task = task_named(self._settings["task"])
-        settings = Settings(
-            self._settings["task"],
-            tuple(self._settings["labels"]),
-            self._settings["max_length"],
-            options=options_of(task, self._settings["options"]),
-        )
+        task, settings = self._judged_as
         return task.METRIC, task.metrics(self._examples, predictions, settings)[task.METRIC]

@@ -74,9 +74,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Bundle]:
             tokenizer.save(str(folder / "tokenizer.json"))
             save(_encoder(tokenizer.get_vocab_size(), version, len(labels)), folder / "model.onnx")
             settings = {"task": "classification", "labels": labels, "max_length": MAX_LENGTH, "pad_id": 0}
-            write_json(folder / "settings.json", {**settings, "pairs": False, "options": {}})
+            write_json(folder / "settings.json", {**settings, "pairs": False, "alone": False, "options": {}})
             outputs = {"labels": ["STRING", len(labels)], "probabilities": ["FP32", len(labels)]}
-            write_json(folder / "signature.json", {"inputs": ["text"], "outputs": outputs})
+            write_json(
+                folder / "signature.json", {"inputs": ["text"], "outputs": outputs, "reads_whole": False}
+            )
         return Bundle(folder, labels)
 
     return make

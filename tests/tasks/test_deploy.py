@@ -48,7 +48,7 @@ class Candidate:
         self.release = Release(home, name, texts=TEXTS, others={"seed": built.folder.name})
         self.registered = self.release.register()
         self.version = registered_version(self.registered, Workspace("deploy", "k", self.release.store, home))
-        _join_version(self.version, shutil.copytree(built.folder, home / f"{name}-{built.folder.name}"))
+        _join_version(self.version, shutil.copytree(built.folder, home / f"{name}-{built.folder.name}"), {})
         key = sha256_text(f"{name} {built.folder}")
         directory = self.release.store.begin("export", key)
         shutil.copytree((exported or built).folder, directory / "onnx")

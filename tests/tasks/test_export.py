@@ -162,13 +162,14 @@ def test_the_build_is_all_that_serving_needs_and_proved(exported: Exported) -> N
     settings = json.loads((exported.place / "onnx/settings.json").read_text(encoding="utf-8"))
     assert settings == {
         **{"task": "classification", "labels": list(LABELS), "max_length": 48, "options": {}, "pad_id": 0},
-        **{"pairs": False, "words": ""},
+        **{"pairs": False, "words": "", "alone": False},
         "frame": {"before": [2], "between": [], "after": [3], "types": [0, 0, 0, 0, 0]},
     }
     signature = json.loads((exported.place / "onnx/signature.json").read_text(encoding="utf-8"))
     assert signature == {
         "inputs": ["text"],
         "outputs": {"labels": ["STRING", 3], "probabilities": ["FP32", 3]},
+        "reads_whole": False,
     }
     told = {one.key: one.value for one in onnx.load(exported.place / ONNX).metadata_props}
     assert told == {"model": exported.release.made["fine_tune"].digest, "task": "classification"}

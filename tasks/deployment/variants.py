@@ -1,0 +1,94 @@
+"""Which build of a model is served: the one with weights of eight bits where it loses little enough.
+
+The choice is made on the validation examples, so that the figures of the test examples stay honest.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from tasks.contract.child import run_child
+from tasks.contract.errors import ParityError
+from tasks.contract.workspace import Workspace
+from tasks.deployment.parity import form_in
+from tasks.deployment.task_settings import settings_in
+
+QUANTIZER = "model_code.onnx_quantization"
+Variant = Literal["float32", "int8", "auto"]
+Example = Mapping[str, Any]
+
+
+def choose(
+    variant: Variant, most_lost: float, folder: Path, examples: Sequence[Example], workspace: Workspace
+) -> str:
+    """Put the build that is to be served into `folder`; its name. Both are compared in `variants.json`.
+
+    Args:
+        most_lost: of the task's metric, on these examples, which chose the model's epoch and nothing else.
+        folder: with the build in float32, as `model_code.onnx_export` wrote it.
+
+    Raises:
+        ParityError: the variant is to be `int8`, and that loses more.
+    """
+    if variant == "float32":
+        return variant
+    rounded = workspace.directory / "int8"
+    rounded.mkdir()
+    run_child(QUANTIZER, {"served": folder, "output": rounded, "config": {}}, "rounding weights", workspace)
+    measured = {name: _measured(place, examples) for name, place in (("float32", folder), ("int8", rounded))}
+    lost = measured["float32"]["metric"] - measured["int8"]["metric"]
+    scale = 100 if measured["float32"]["metric"] > 1 else 1  # BLEU and its like go up to 100
+    passes = lost <= most_lost * scale
+    _tell(measured, lost, passes, workspace)
+    if passes:
+        shutil.rmtree(folder)
+        rounded.rename(folder)
+    elif variant == "int8":
+        raise ParityError(
+            f"export: with weights of eight bits the model loses {lost:.4f} of {measured['int8']['name']} on "
+            f"the validation examples (allowed {most_lost * scale}); set export.variant to auto or float32"
+        )
+    else:
+        shutil.rmtree(rounded)
+    return "int8" if passes else "float32"
+
+
+def _measured(folder: Path, examples: Sequence[Example]) -> dict[str, Any]:
+    """The metric of a build on examples, and the milliseconds that one of them takes alone, by the median."""
+    form, (task, settings) = form_in(folder), settings_in(folder)
+    targets = {name for name, field in task.FIELDS.items() if field.target}
+    asked = [{name: v for name, v in example.items() if name not in targets} for example in examples]
+    predictions = [form.prediction(answer) for answer in form.answers(asked)]
+    seconds = []
+    for example in asked[:50]:
+        start = time.perf_counter()
+        form.answers([example])
+        seconds.append(time.perf_counter() - start)
+    figure = task.metrics(list(examples), predictions, settings)[task.METRIC]
+    return {
+        "name": task.METRIC,
+        "metric": figure,
+        "milliseconds": 1000 * sorted(seconds)[len(seconds) // 2],
+        "bytes": sum(path.stat().st_size for path in folder.glob("*.onnx")),
+    }
+
+
+def _tell(measured: Mapping[str, Mapping[str, Any]], lost: float, passes: bool, workspace: Workspace) -> None:
+    file = "variants.json"  # times differ from run to run
+    workspace.volatile |= {file}
+    (workspace.directory / file).write_text(json.dumps(measured, indent=2) + "\n", encoding="utf-8")
+    floats, rounded = measured["float32"], measured["int8"]
+    workspace.say(
+        f"int8: {rounded['name']} {rounded['metric']:.4f} on the validation examples, {lost:.4f} less than "
+        f"float32; {rounded['milliseconds']:.1f} ms a question instead of {floats['milliseconds']:.1f}, "
+        f"{rounded['bytes'] / 1e6:.1f} MB instead of {floats['bytes'] / 1e6:.1f}: "
+        f"{'taken' if passes else 'not taken'}"
+    )
+    columns = ["variant", rounded["name"], "ms a question", "bytes"]
+    rows = [(name, of["metric"], of["milliseconds"], of["bytes"]) for name, of in measured.items()]
+    workspace.table("Variants, on the validation examples", columns, rows)
