@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import Field
 
 from corpus.examples.written_examples import read_split
-from model_code.config.strict import Config
 from model_code.served.token_classification import usual_words
 from tasks.contract.artifact import Artifact, Manifest
 from tasks.contract.child import run_child
@@ -20,7 +19,7 @@ from tasks.contract.run import Run
 from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
 from tasks.deployment.parity import compare_answers, compare_graphs
-from tasks.deployment.variants import QUANTIZER, Variant, choose
+from tasks.deployment.variants import QUANTIZER, VariantConfig, choose
 from tasks.register import registered_version
 from tasks.tracking.registry import ModelVersion, by_digest, client, logged_model, reachable
 from tasks.tracking.version_files import EXPORTED, version_identity, what_differs, write_sums
@@ -28,24 +27,12 @@ from tasks.tracking.version_files import EXPORTED, version_identity, what_differ
 EXPORTER = "model_code.onnx_export"
 
 
-class ExportConfig(Config):
+class ExportConfig(VariantConfig):
     """How closely the ONNX build must follow PyTorch."""
 
     tolerance: float = Field(1e-4, gt=0, le=0.1, description="Largest difference of any logit.")
     compare: int = Field(
         500, ge=1, le=1_000_000, description="Held-out examples on which the build must answer like PyTorch."
-    )
-    variant: Variant = Field(
-        "float32",
-        description="What is served: `float32`, `int8` (a quarter of the size, and quicker on a CPU), or "
-        "`auto`: int8 where it loses little enough.",
-    )
-    most_lost: float = Field(
-        0.005,
-        ge=0,
-        le=1,
-        description="Of the task's metric, on the validation examples, that int8 may lose; a hundred times "
-        "as much of metrics that go up to 100.",
     )
 
 
@@ -102,8 +89,7 @@ def export(
     }
     (workspace.directory / "parity.json").write_text(json.dumps(parity, indent=2) + "\n", encoding="utf-8")
     _demand_parity(parity)
-    held_out = read_split(workspace.path(examples), "validation")
-    chosen = choose(config.variant, config.most_lost, folder, held_out, workspace)
+    chosen = choose(config, folder, workspace.path(examples), workspace)
     compared = answers["compared"]
     workspace.metrics |= {"max abs difference": worst}
     workspace.counts |= {"parity cases": len(cases), "onnx bytes": parity["onnx_bytes"]}

@@ -260,7 +260,7 @@ def test_the_page_about_serving_says_what_every_task_is_asked_and_answers() -> N
         [_, strings, besides, _, _] = re.findall(rf"^\| `{task}` (\|.*)$", asked, re.M)[0].split("|")
         form = form_of(task)
         assert tuple(re.findall(r"`(\w+)`", besides)) == form.parameters
-        if task == "relations":
+        if task in ("classification", "relations"):
             assert "`text`" in strings
         elif hasattr(form, "inputs"):
             assert tuple(re.findall(r"`(\w+)`", strings)) == form.inputs

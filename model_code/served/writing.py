@@ -14,7 +14,7 @@ import numpy as np
 from .graph import OnnxGraph, TokenRow
 
 NEVER = -1e9  # what transformers adds to the score of what can't be
-Settings = Mapping[str, Any]
+HowItWrites = Mapping[str, Any]
 
 
 class Steps:
@@ -97,7 +97,7 @@ def beam_search(graph: OnnxGraph, rows: Sequence[TokenRow], longest: int, beams:
 class BeamSearch:
     """One row's beams, after `_beam_search` of transformers: texts that go on, and texts at their end."""
 
-    def __init__(self, how: Settings, longest: int, beams: int) -> None:
+    def __init__(self, how: HowItWrites, longest: int, beams: int) -> None:
         self._how, self._longest, self._beams = how, longest, beams
         self.running: list[list[int]] = [[] for _ in range(beams)]
         self._scores = np.array([0.0] + [NEVER] * (beams - 1), np.float32)
@@ -148,7 +148,7 @@ class BeamSearch:
         return best <= self._ended[-1][0]
 
 
-def allowed(logits: np.ndarray, text: Sequence[int], how: Settings, longest: int) -> np.ndarray:
+def allowed(logits: np.ndarray, text: Sequence[int], how: HowItWrites, longest: int) -> np.ndarray:
     """Logits [V] of the token after a text, without the tokens that may not follow."""
     forced = how["forced_first"] if not text else how["forced_last"] if len(text) == longest - 1 else None
     if forced is not None:

@@ -12,6 +12,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field
+
+from corpus.examples.written_examples import read_split
+from model_code.config.strict import Config
 from tasks.contract.child import run_child
 from tasks.contract.errors import ParityError
 from tasks.contract.workspace import Workspace
@@ -23,35 +27,52 @@ Variant = Literal["float32", "int8", "auto"]
 Example = Mapping[str, Any]
 
 
-def choose(
-    variant: Variant, most_lost: float, folder: Path, examples: Sequence[Example], workspace: Workspace
-) -> str:
+class VariantConfig(Config):
+    """Which build is served."""
+
+    variant: Variant = Field(
+        "float32",
+        description="What is served: `float32`, `int8` (a quarter of the size, and quicker on a CPU), or "
+        "`auto`: int8 where it loses little enough.",
+    )
+    most_lost: float = Field(
+        0.005,
+        ge=0,
+        le=1,
+        description="Of the task's metric, on the validation examples, that int8 may lose; a hundred times "
+        "as much of metrics that go up to 100.",
+    )
+
+
+def choose(config: VariantConfig, folder: Path, examples: Path, workspace: Workspace) -> str:
     """Put the build that is to be served into `folder`; its name. Both are compared in `variants.json`.
 
     Args:
-        most_lost: of the task's metric, on these examples, which chose the model's epoch and nothing else.
         folder: with the build in float32, as `model_code.onnx_export` wrote it.
+        examples: the artifact of the stage of that name.
 
     Raises:
-        ParityError: the variant is to be `int8`, and that loses more.
+        ParityError: the variant is to be `int8`, and that loses more than `most_lost`.
     """
-    if variant == "float32":
-        return variant
+    if config.variant == "float32":
+        return config.variant
+    held_out = read_split(examples, "validation")
     rounded = workspace.directory / "int8"
     rounded.mkdir()
     run_child(QUANTIZER, {"served": folder, "output": rounded, "config": {}}, "rounding weights", workspace)
-    measured = {name: _measured(place, examples) for name, place in (("float32", folder), ("int8", rounded))}
+    measured = {name: _measured(place, held_out) for name, place in (("float32", folder), ("int8", rounded))}
     lost = measured["float32"]["metric"] - measured["int8"]["metric"]
     scale = 100 if measured["float32"]["metric"] > 1 else 1  # BLEU and its like go up to 100
-    passes = lost <= most_lost * scale
+    passes = lost <= config.most_lost * scale
     _tell(measured, lost, passes, workspace)
     if passes:
         shutil.rmtree(folder)
         rounded.rename(folder)
-    elif variant == "int8":
+    elif config.variant == "int8":
         raise ParityError(
             f"export: with weights of eight bits the model loses {lost:.4f} of {measured['int8']['name']} on "
-            f"the validation examples (allowed {most_lost * scale}); set export.variant to auto or float32"
+            f"the validation examples (allowed {config.most_lost * scale}); set export.variant to auto or to "
+            "float32"
         )
     else:
         shutil.rmtree(rounded)

@@ -44,19 +44,19 @@ def test_each_version_is_a_model_of_its_own(repository, add, bundle):
         assert (model / str(version) / "model.py").read_bytes() == models.CODE.read_bytes()
 
 
-def test_weights_outside_the_graph_come_along(repository, add, changed):
-    (changed / "model.onnx.data").write_bytes(b"weights")
+def test_the_second_graph_of_a_model_that_writes_comes_along(repository, add, changed):
+    (changed / "next.onnx").write_bytes(b"graph")
     add(1, changed)
-    assert (repository / "router-v1-model/1/model.onnx.data").read_bytes() == b"weights"
+    assert (repository / "router-v1-model/1/next.onnx").read_bytes() == b"graph"
 
 
 def test_same_version_is_replaced_whole(repository, add, bundle, changed):
-    (changed / "model.onnx.data").write_bytes(b"weights")
+    (changed / "next.onnx").write_bytes(b"graph")
     add(1, changed)
     add(1, bundle(5).folder)
     place = repository / "router-v1-model/1"
     assert (place / "model.onnx").read_bytes() == (bundle(5).folder / "model.onnx").read_bytes()
-    assert not (place / "model.onnx.data").exists()
+    assert not (place / "next.onnx").exists()
     assert sorted(path.name for path in place.parent.iterdir()) == ["1", "config.pbtxt"]
 
 
@@ -65,9 +65,13 @@ def test_the_bounds_of_a_text_follow_the_model(repository, add, changed):
         settings = json.loads((changed / "settings.json").read_text(encoding="utf-8"))
         settings["max_length"] = length
         (changed / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
-        add(1, changed)
-        limits = json.loads((repository / "router-v1-model/1/limits.json").read_text(encoding="utf-8"))
-        assert limits == {"text_bytes": text, "request_bytes": request}
+        signature = json.loads((changed / "signature.json").read_text(encoding="utf-8"))
+        for reads_whole, together in ((False, request), (True, text)):
+            signature["reads_whole"] = reads_whole
+            (changed / "signature.json").write_text(json.dumps(signature), encoding="utf-8")
+            add(1, changed)
+            limits = json.loads((repository / "router-v1-model/1/limits.json").read_text(encoding="utf-8"))
+            assert limits == {"text_bytes": text, "request_bytes": together}
 
 
 def test_ensemble_points_at_one_version(repository, add):

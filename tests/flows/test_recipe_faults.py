@@ -14,7 +14,7 @@ from tests.flows.small_recipe import refusal
         ("pretrain.step=5", "pretrain.step", "unknown key; did you mean 'steps'?"),
         ("pretrian={}", "pretrian", "unknown key; did you mean 'pretrain'?"),
         ("collect.sources.0.pth=x", "collect.sources.0.pth", "unknown key; did you mean 'path'?"),
-        ("export.zzz=1", "export.zzz", "unknown key; allowed here: compare, tolerance"),
+        ("export.zzz=1", "export.zzz", "unknown key; allowed here: compare, most_lost, tolerance, variant"),
         ("pretrain.steps=many", "pretrain.steps", "found 'many'; Input should be a valid integer"),
         ("pretrain.steps=0", "pretrain.steps", "found 0; Input should be greater than or equal to 1"),
         ("evaluate.max_perplexity=.nan", "evaluate.max_perplexity", "found nan;"),

@@ -128,12 +128,13 @@ def test_texts_that_no_endpoint_takes_are_counted_and_never_all_of_them(
     most = models.max_text_bytes(MAX_LENGTH)
     texts = ["a" * most, "看" * (most // 3 + 1), "a" * (most + 1)]
     examples = [{"text": text, "label": LABELS[0]} for text in texts]
-    registered = SimpleNamespace(answers=list)
+    registered = SimpleNamespace(answers=list, predictions=lambda asked: [LABELS[0]] * len(asked))
     asked = AskedExamples(examples, bundle(1).folder, registered)
     asked.tell(workspace)
     assert asked.expected == [{"text": texts[0]}]
     assert capsys.readouterr().out == (
-        f"  2 texts are not compared: longer than the {most} bytes that an endpoint takes\n"
+        f"  2 texts are not compared: longer than the {most} bytes that an endpoint takes, "
+        "or with blanks in a word\n"
     )
     with pytest.raises(
         ParityError, match=rf"all 2 test texts are longer than the {most} bytes .*; shorten them"

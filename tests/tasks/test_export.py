@@ -23,7 +23,8 @@ from tasks.contract.artifact import Artifact
 from tasks.contract.errors import ParityError
 from tasks.contract.run import Run
 from tasks.contract.workspace import Workspace
-from tasks.deployment.parity import BATCH_SIZES
+from tasks.deployment.parity import BATCH_SIZES, form_in
+from tasks.deployment.variants import VariantConfig, choose
 from tasks.export import ExportConfig, export, still_in_registry
 from tasks.register import registered_version
 from tasks.tracking.registry import logged_model
@@ -235,3 +236,52 @@ def test_it_runs_anew_when_the_server_or_the_version_is_gone(
     assert not still_in_registry(manifest.model_copy(update={"inputs": other}), ExportConfig(), run)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     assert not still_in_registry(manifest, ExportConfig(), run)
+
+
+@pytest.fixture
+def validated(tmp_path: Path) -> Path:
+    """Examples to choose a variant by."""
+    rows = (json.dumps({"id": text, "text": text, "label": LABELS[0]}) + "\n" for text in TEXTS)
+    (tmp_path / "validation.jsonl").write_text("".join(rows), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("variant", "most_lost"), [("auto", 1.0), ("auto", 0.0), ("int8", 1.0)])
+def test_weights_of_eight_bits_are_served_where_they_lose_little_enough(
+    exported: Exported, tmp_path: Path, validated: Path, variant: Any, most_lost: float
+) -> None:
+    folder = shutil.copytree(exported.place / "onnx", tmp_path / "onnx")
+    workspace = Workspace("export", "k", exported.release.store, tmp_path)
+    before = (folder / "model.onnx").stat().st_size
+    found = choose(VariantConfig(variant=variant, most_lost=most_lost), folder, validated, workspace)
+    measured = json.loads((tmp_path / "variants.json").read_text(encoding="utf-8"))
+    lost = measured["float32"]["metric"] - measured["int8"]["metric"]
+    assert found == ("int8" if lost <= most_lost else "float32")
+    settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    assert settings["alone"] == (found == "int8")
+    assert ((folder / "model.onnx").stat().st_size < before) == (found == "int8")
+    assert not (tmp_path / "int8").exists()
+    # What a text is answered doesn't depend on those beside it.
+    form = form_in(folder)
+    together = form.answers([{"text": text} for text in TEXTS])
+    if found == "int8":
+        assert [form.answers([{"text": text}])[0] for text in TEXTS] == together
+
+
+def test_what_int8_may_not_lose_ends_the_stage(
+    exported: Exported, tmp_path: Path, validated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(exported.place / "onnx", tmp_path / "onnx")
+    workspace = Workspace("export", "k", exported.release.store, tmp_path)
+    figures = {"float32": 0.9, "int8": 0.8}
+    monkeypatch.setattr(
+        "tasks.deployment.variants._measured",
+        lambda place, examples: {
+            **{"name": "f1_macro", "milliseconds": 1.0, "bytes": 1},
+            "metric": figures["int8" if place.name == "int8" else "float32"],
+        },
+    )
+    said = r"loses 0\.1000 of f1_macro on the validation examples \(allowed 0\.005\)"
+    with pytest.raises(ParityError, match=said):
+        choose(VariantConfig(variant="int8"), folder, validated, workspace)
+    assert choose(VariantConfig(), folder, validated, workspace) == "float32"
