@@ -20,9 +20,9 @@ def show(status: Sequence[ServerStatus]) -> None:
         ServerError: a server or an endpoint does not answer.
     """
     for server in status:
-        pid = f"  pid {server.pid}" if server.pid else ""
+        pid = f"pid {server.pid}  " if server.pid else ""
         url = servers.link(server.name, server.url) if server.state == "running" else server.url
-        print(f"{server.name:<8} {server.state:<9} {url}{pid}")
+        _print(f"{server.name:<8} {server.state:<9} {pid}{url}")
     served = endpoints.status(servers.triton_home(), servers.current_ports().triton_http)
     champions = _champions(status, served)
     for endpoint in served:
@@ -47,7 +47,7 @@ def _champions(status: Sequence[ServerStatus], served: Sequence[EndpointStatus])
 
 def _show(endpoint: EndpointStatus, champions: Mapping[str, int | None]) -> None:
     name, version = endpoint.name, endpoint.version
-    _print(f"{name}  version {version}  {endpoint.fault or 'answers'}  {endpoint.url}", "  ")
+    _print(f"{name}  version {version}  {endpoint.fault or 'answers'}  {endpoint.url}")
     known = []
     if endpoint.since:
         known.append(f"live since {endpoint.since.astimezone():%Y-%m-%d %H:%M %Z}")
@@ -56,9 +56,9 @@ def _show(endpoint: EndpointStatus, champions: Mapping[str, int | None]) -> None
     if name in champions and champions[name] == version:
         known.append("champion in MLflow")
     if known:
-        _print(f"  {', '.join(known)}", "  ")
+        _print(f"  {', '.join(known)}")
     if name in champions and version is not None and champions[name] != version:
-        _print(f"  {disagreement(name, version, champions[name])}", "  ")
+        _print(f"  {disagreement(name, version, champions[name])}")
 
 
 def disagreement(name: str, served: int, champion: int | None) -> str:
@@ -74,15 +74,10 @@ def disagreement(name: str, served: int, champion: int | None) -> str:
     )
 
 
-def _print(line: str, indent: str) -> None:
+def _print(line: str) -> None:
     """One line; on a terminal as many as its width makes necessary, without cutting an address or a name."""
     if console.is_terminal:
-        line = textwrap.fill(
-            line,
-            console.width,
-            subsequent_indent=indent,
-            break_long_words=False,
-            break_on_hyphens=False,
-            drop_whitespace=True,
-        )
+        wrapper = textwrap.TextWrapper(console.width, subsequent_indent="  ")
+        wrapper.break_long_words = wrapper.break_on_hyphens = False
+        line = wrapper.fill(line)
     print(line)

@@ -26,7 +26,7 @@ def deploy(reference: str) -> None:
         raise RecipeError(f"{reference}: give NAME, NAME@ALIAS or NAME@VERSION")
     _check(name)
     done = by_hand.serve(name, which or CHAMPION, _server(), _store())
-    console.print(_deployed(name, done), markup=False)
+    _say(_deployed(name, done))
 
 
 def rollback(name: str) -> None:
@@ -40,28 +40,27 @@ def rollback(name: str) -> None:
     # From the disk, so that no server is started in vain.
     live.version_before(servers.triton_home() / triton_server.REPOSITORY, name)
     now, before = by_hand.roll_back(name, _server(), _store())
-    console.print(
-        f"{name} answers from version {now} again, and no longer from {before}; {_is_champion(now)}",
-        markup=False,
-    )
+    _say(f"{name} answers from version {now} again, no longer from {before}; {_is_champion(now)}")
 
 
 def _deployed(name: str, done: Switched) -> str:
-    if done.before is None:
-        said = f"{name} answers from version {done.version}"
-    elif done.before == done.version:
-        said = f"{name} answers from version {done.version}, as it did"
-    else:
-        said = f"{name} answers from version {done.version}, and no longer from {done.before}"
+    before = f", no longer from {done.before}" if done.before else ""
+    if done.before == done.version:
+        before = ", as it did"
+    champion = _is_champion(done.version, done.champion_before)
     return (
-        f"{said}; {done.compared} questions are answered as the registered model does (largest difference "
-        f"{done.max_abs_difference:.1e}); {_is_champion(done.version, done.champion_before)}"
+        f"{name} answers from version {done.version}{before}; {champion}\n  as the registered model does to "
+        f"{done.compared} questions, largest difference {done.max_abs_difference:.1e}"
     )
 
 
 def _is_champion(version: int, before: int | None = None) -> str:
-    moved = "still" if before == version else "now"
-    return f"MLflow's {CHAMPION} is {moved} version {version}"
+    return f"MLflow's {CHAMPION} is {'still' if before == version else 'now'} {version}"
+
+
+def _say(text: str) -> None:
+    """Lines that a terminal breaks between words."""
+    console.print(text, markup=False, soft_wrap=not console.is_terminal)
 
 
 def _check(name: str) -> None:
