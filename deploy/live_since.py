@@ -1,8 +1,8 @@
 """Since when an endpoint answers from its version: a note in Triton's home, beside the model repository.
 
 The time of a file would lie: a repair and a switch that failed write the same files anew. The note is written
-before the switch, is put back when it fails, and counts for the version that it names alone. So a switch that
-was killed half-way leaves no time at all rather than a wrong one.
+before the switch, is put back when it fails, and counts for the version that it names alone: one that is left
+by a kill before the endpoint was moved says nothing.
 """
 
 from __future__ import annotations

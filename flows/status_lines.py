@@ -49,7 +49,7 @@ def _show(endpoint: EndpointStatus, champions: Mapping[str, int | None]) -> None
     name, version = endpoint.name, endpoint.version
     _print(f"{name}  version {version}  {endpoint.fault or 'answers'}  {endpoint.url}")
     known = []
-    if endpoint.since:
+    if endpoint.since and not endpoint.fault:
         known.append(f"live since {endpoint.since.astimezone():%Y-%m-%d %H:%M %Z}")
     if endpoint.parity is not None:
         known.append(f"parity {endpoint.parity:.1e}")
