@@ -18,6 +18,7 @@ from pathlib import Path
 from deploy import client
 from deploy import repository as models
 from deploy.errors import TritonError
+from deploy.live_since import noted
 from deploy.triton_server import TritonServer
 
 
@@ -97,17 +98,33 @@ def rebuild(server: TritonServer, name: str, version: int, exported: Path) -> No
 
 
 def roll_back(server: TritonServer, name: str) -> int:
-    """Answer `<name>` from the newest older version on disk and return its number.
+    """Answer `<name>` from the version before and return its number.
+
+    Raises:
+        TritonError: as `version_before`, or it does not answer; then the live one goes on.
+    """
+    version = version_before(Path(server.repository), name)
+    go_live(server, name, version)
+    return version
+
+
+def version_before(repository: Path, name: str) -> int:
+    """The version that `roll_back` goes back to: the newest on disk that is older than the live one.
 
     Raises:
         TritonError: nothing is live, or there is no older version.
     """
-    repository = Path(server.repository)
     live = models.pinned_version(repository, name)
-    older = [version for version in models.versions(repository, name) if live and version < live]
+    if live is None:
+        there = ", ".join(endpoints(repository))
+        known = f"the endpoints are {there}" if there else "nothing is deployed here yet"
+        raise TritonError(f"there is no endpoint {name!r}; {known}")
+    older = [version for version in models.versions(repository, name) if version < live]
     if not older:
-        raise TritonError(f"{name} has no version before {live or 'the first'} to go back to")
-    go_live(server, name, older[-1])
+        raise TritonError(
+            f"{name} has no version before {live} to go back to; `textmill deploy {name}@VERSION` serves any "
+            "registered one"
+        )
     return older[-1]
 
 
@@ -131,18 +148,19 @@ def endpoints(repository: Path) -> list[str]:
 def _switch(server: TritonServer, name: str, version: int, previous: int | None) -> None:
     repository = Path(server.repository)
     before = models.ensemble_config(repository, name)
-    models.write_ensemble(repository, name, name, version)
-    try:
-        _demand_answer(server, name, version)
-    except BaseException:
-        with contextlib.suppress(TritonError):
-            if previous is None:
-                models.remove_ensemble(repository, name)
-                client.unload(name, server)
-            else:
-                models.restore_ensemble(repository, name, previous, before)
-                client.load(name, server)
-        raise
+    with noted(Path(server.home), name, version):
+        models.write_ensemble(repository, name, name, version)
+        try:
+            _demand_answer(server, name, version)
+        except BaseException:
+            with contextlib.suppress(TritonError):
+                if previous is None:
+                    models.remove_ensemble(repository, name)
+                    client.unload(name, server)
+                else:
+                    models.restore_ensemble(repository, name, previous, before)
+                    client.load(name, server)
+            raise
 
 
 def _demand_answer(server: TritonServer, name: str, version: int) -> None:

@@ -13,10 +13,11 @@ number is N everywhere, the registry's number. NVIDIA's image serves the same fi
 from __future__ import annotations
 
 import json
-import py_compile
+import marshal
 import re
 import shutil
 from collections.abc import Iterator, Mapping
+from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ EXPORTED = ("model.onnx", "tokenizer.json", "settings.json", "signature.json")
 PART = "model"
 OLD_PARTS = ("tokenizer", "encoder", "labels")  # of versions that an older textmill deployed
 CANDIDATE = "-candidate"
+CHECKED_HASH = 0b11  # flags of a byte code file that Python compares with its source
 # A file name has 255 bytes, and parts and temporary files add to it.
 LONGEST_NAME = 128
 COMPOSING = f"-v([1-9][0-9]*)-({'|'.join((PART, *OLD_PARTS))})"
@@ -225,12 +227,21 @@ def _fill(directory: Path, files: Mapping[str, Path | str]) -> None:
             place.write_text(content, encoding="utf-8")
     for code in directory.rglob("*.py"):
         # A byte code file that appears later looks like a changed model: Triton would load it again.
-        py_compile.compile(
-            str(code),
-            dfile=code.relative_to(directory).as_posix(),  # where the scratch folder is, is not part of it
-            doraise=True,
-            invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH,
-        )
+        place = Path(cache_from_source(str(code)))
+        place.parent.mkdir(exist_ok=True)
+        # Where the scratch folder is, is not part of it.
+        place.write_bytes(_byte_code(code.read_bytes(), code.relative_to(directory).as_posix()))
+
+
+def _byte_code(source: bytes, file: str) -> bytes:
+    """A byte code file (PEP 552, with the hash of its source), the same from every process.
+
+    `py_compile` writes which strings the process happens to have interned, so that a version that `textmill
+    up` built again had other bytes than the one that a run had deployed. Marshal's format 2 knows nothing of
+    that.
+    """
+    code = compile(source, file, "exec", dont_inherit=True)
+    return MAGIC_NUMBER + CHECKED_HASH.to_bytes(4, "little") + source_hash(source) + marshal.dumps(code, 2)
 
 
 def _tensors(folder: Path) -> list[str]:

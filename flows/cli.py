@@ -12,12 +12,9 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from flows.servers import ServerStatus
 
 app = typer.Typer(
     name="textmill",
@@ -134,14 +131,40 @@ def ask(
                 print(json.dumps(question.as_json(asked, answer), ensure_ascii=not is_utf8))
 
 
+@app.command("deploy")
+def deploy_version(
+    reference: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME[@ALIAS|@VERSION]",
+            help="The endpoint, and which version of the registered model; NAME alone is its champion.",
+        ),
+    ],
+) -> None:
+    """Let an endpoint answer from a registered version, and make that the champion; repairs it, too."""
+    with _errors(writes=True):
+        from flows import switching
+
+        switching.deploy(reference)
+
+
+@app.command()
+def rollback(name: Annotated[str, typer.Argument(help="The endpoint.")]) -> None:
+    """Let an endpoint answer from the version before, and make that the champion."""
+    with _errors(writes=True):
+        from flows import switching
+
+        switching.rollback(name)
+
+
 @app.command()
 def up() -> None:
     """Start Prefect, MLflow and Triton on loopback, as far as they don't run."""
     with _errors(writes=True):
-        from flows import servers
+        from flows import servers, status_lines
 
         print("starting Prefect, MLflow and Triton", flush=True)
-        _print_state(servers.up())
+        status_lines.show(servers.up())
 
 
 @app.command()
@@ -156,11 +179,11 @@ def down() -> None:
 
 @app.command()
 def status() -> None:
-    """Ask every server and every endpoint, and say where they are; ends with 1 when one does not answer."""
+    """Ask every server and endpoint: where they are, what is live and since when; 1 when one is silent."""
     with _errors():
-        from flows import servers
+        from flows import servers, status_lines
 
-        _print_state(servers.status())
+        status_lines.show(servers.status())
 
 
 @app.command()
@@ -303,28 +326,3 @@ def _complain(message: str) -> None:
 
     red: Callable[[str], str] = (lambda text: typer.style(text, fg="red")) if sys.stderr.isatty() else str
     print(red("error: ") + redacted(message), file=sys.stderr)
-
-
-def _print_state(status: list[ServerStatus]) -> None:
-    """The servers and the endpoints, a line each; ends with 1 when one of them does not answer."""
-    from flows import endpoints, servers
-
-    _print_servers(status)
-    served = endpoints.status(servers.triton_home(), servers.current_ports().triton_http)
-    for endpoint in served:
-        print(f"{endpoint.name}  version {endpoint.version}  {endpoint.fault or 'answers'}  {endpoint.url}")
-    servers.check_own(servers.NAMES)
-    silent: list[str] = [server.name for server in status if server.state in ("stopped", "silent")]
-    silent += [endpoint.name for endpoint in served if endpoint.fault]
-    if silent:
-        _complain(f"no answer: {', '.join(silent)}; `textmill up` starts what is missing")
-        raise typer.Exit(1)
-
-
-def _print_servers(status: list[ServerStatus]) -> None:
-    from flows.servers import link
-
-    for server in status:
-        pid = f"  pid {server.pid}" if server.pid else ""
-        url = link(server.name, server.url) if server.state == "running" else server.url
-        print(f"{server.name:<8} {server.state:<9} {url}{pid}")

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from deploy import client, live, repository, triton_server
 from deploy.errors import TritonError
+from deploy.live_since import live_since
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointStatus:
-    """One endpoint; `fault` says why it does not answer from its version, None when it does."""
+    """One endpoint; `fault` says why it does not answer from its version, None when it does.
+
+    `since` is when it moved to the version, `parity` the largest difference from the registered model that
+    was measured when a run deployed it; None where nothing here knows.
+    """
 
     name: str
     version: int | None
     url: str
     fault: str | None
+    since: datetime | None
+    parity: float | None
 
 
 def status(triton_home: Path, http_port: int) -> list[EndpointStatus]:
@@ -28,6 +36,8 @@ def status(triton_home: Path, http_port: int) -> list[EndpointStatus]:
             version := repository.pinned_version(models, name),
             f"http://{triton_server.HOST}:{http_port}/v2/models/{name}",
             _fault(name, version, http_port),
+            live_since(triton_home, name, version),
+            _parity(triton_home, name, version),
         )
         for name in live.endpoints(models)
     ]
@@ -54,3 +64,11 @@ def _fault(name: str, version: int | None, http_port: int) -> str | None:
     if answer.model_version != str(version):
         return f"answers from version {answer.model_version}"
     return None
+
+
+def _parity(triton_home: Path, name: str, version: int | None) -> float | None:
+    from tasks.contract.store import Store
+    from tasks.deployment.deployed import deployment
+
+    known = deployment(Store(triton_home.parent), name, version) if version else None
+    return known.metrics.get("max abs difference") if known else None

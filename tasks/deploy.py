@@ -6,7 +6,6 @@ The version is loaded beside the live one and questioned first. Then the endpoin
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,10 @@ from typing import Any
 from pydantic import Field
 
 from corpus.examples.written_examples import read_split
-from deploy import live, repository, triton_server
-from deploy.errors import TritonError
+from deploy import triton_server
 from model_code.config.strict import Config
 from tasks.contract.artifact import Artifact, Manifest
-from tasks.contract.console import escaped
-from tasks.contract.errors import ParityError, ServerError
+from tasks.contract.errors import ServerError
 from tasks.contract.run import Run
 from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
@@ -27,15 +24,15 @@ from tasks.deployment.asked_examples import METRIC_TOLERANCE, AskedExamples
 from tasks.deployment.deployed import (
     CANARIES,
     SERVED,
+    TOLERANCE,
     Canaries,
     answers_of,
     apart,
-    changed_file,
-    deployment,
     difference_from_deployed,
     disagreement,
     write_down,
 )
+from tasks.deployment.switch import Judge, Judgement, switch
 from tasks.register import registered_version
 from tasks.tracking.registry import CHAMPION, by_alias, client, move_alias, reachable
 from tasks.tracking.version_files import loaded
@@ -49,7 +46,9 @@ class DeployConfig(Config):
     compare: int = Field(
         500, ge=1, le=1_000_000, description="Held-out examples on which endpoint and model must agree."
     )
-    tolerance: float = Field(1e-3, gt=0, le=0.1, description="Largest difference of any number in an answer.")
+    tolerance: float = Field(
+        TOLERANCE, gt=0, le=0.1, description="Largest difference of any number in an answer."
+    )
 
 
 def still_live(manifest: Manifest, config: DeployConfig, run: Run) -> bool:
@@ -85,7 +84,7 @@ def deploy(
         asked = AskedExamples(test, onnx, model.unwrap_python_model())
     asked.tell(workspace)
     with workspace.store.lock("endpoint", name):
-        comparison = _go_live(server, name, version, onnx, asked, config, workspace)
+        comparison = switch(to_deploy, onnx, _judge(server, asked, config), server, workspace.store)
         move_alias(mlflow, name, CHAMPION, version)
     endpoint = {"model": name, "version": version, "onnx": exported.digest}
     (workspace.directory / "endpoint.json").write_text(
@@ -118,68 +117,16 @@ def _running_server(home: Path) -> triton_server.TritonServer:
     return server
 
 
-def _go_live(
-    server: triton_server.TritonServer,
-    name: str,
-    version: int,
-    onnx: Path,
-    asked: AskedExamples,
-    config: DeployConfig,
-    workspace: Workspace,
-) -> dict[str, Any]:
-    """Stage, question and switch; a live version is questioned, and built again if need be."""
-    if repository.pinned_version(Path(server.repository), name) == version:
-        return _go_on(server, name, version, onnx, asked, config, workspace)
-    candidate = live.stage_version(server, name, version, onnx)
-    try:
-        comparison = _compared(candidate, server, asked)
-        if found := _fault(comparison, config):
-            raise ParityError(f"deploy: the endpoint of {name} version {version} {found}; it did not go live")
-    except BaseException:
-        with contextlib.suppress(TritonError):
-            live.discard(server, name, version)
-        raise
-    live.go_live(server, name, version)
-    return comparison
+def _judge(server: triton_server.TritonServer, asked: AskedExamples, config: DeployConfig) -> Judge:
+    """Compares an endpoint's answers with those of the registered model, and the metric of both."""
 
+    def judge(endpoint: str) -> Judgement:
+        answers = [answer.content for answer in answers_of(endpoint, server, asked.questions)]
+        metric = {"metric": asked.metric, "served": asked.served(answers), "registered": asked.registered}
+        figures = {**apart(asked.expected, answers), **metric}
+        return Judgement(figures, _fault(figures, config))
 
-def _go_on(
-    server: triton_server.TritonServer,
-    name: str,
-    version: int,
-    onnx: Path,
-    asked: AskedExamples,
-    config: DeployConfig,
-    workspace: Workspace,
-) -> dict[str, Any]:
-    """Question the live version; where its files or answers are not what was judged, build it again."""
-    before = deployment(workspace.store, name, version)
-    wrong = changed_file(before, server, workspace.store) if before else None
-    if wrong is None:
-        try:
-            live.revive(server, name)
-            comparison = _compared(name, server, asked)
-            wrong = _fault(comparison, config)
-        except TritonError as error:
-            wrong = str(error)
-    if wrong is None:
-        return comparison
-    workspace.say(escaped(f"{name} version {version}: {wrong}; built again from the verified export"))
-    live.rebuild(server, name, version, onnx)
-    comparison = _compared(name, server, asked)
-    if found := _fault(comparison, config):
-        raise ParityError(
-            f"deploy: {name} version {version} is live and, also after it was built again from its export, "
-            f"{found}; make both anew: --refresh export"
-        )
-    return comparison
-
-
-def _compared(endpoint: str, server: triton_server.TritonServer, asked: AskedExamples) -> dict[str, Any]:
-    """Answers of the endpoint beside those of the registered model, and the metric of both."""
-    answers = [answer.content for answer in answers_of(endpoint, server, asked.questions)]
-    figures = {"metric": asked.metric, "served": asked.served(answers), "registered": asked.registered}
-    return {**apart(asked.expected, answers), **figures}
+    return judge
 
 
 def _fault(comparison: dict[str, Any], config: DeployConfig) -> str | None:

@@ -305,6 +305,28 @@ def test_what_is_damaged_where_triton_serves_from_is_deployed_again(
     assert "answers at" in output
 
 
+def test_what_is_live_is_switched_by_hand_and_the_registry_follows(mill: Any, second: Second) -> None:
+    assert mill("rollback", "topics") == (
+        "topics answers from version 1 again, no longer from 2; MLflow's champion is now 1\n"
+    )
+    assert served_version(mill) == 1
+    assert versions(mill) == {1: ["champion"], 2: ["challenger"]}
+    assert "error: topics has no version before 1 to go back to; `textmill deploy topics@VERSION`" in mill(
+        "rollback", "topics", code=1
+    )
+    said = mill("status")
+    assert re.search(r"\n  live since 20\d\d-.*, parity \d\.\de-\d+, champion in MLflow\n", said)
+    alias = {"name": "topics", "alias": "champion", "version": "2"}
+    mill.client("MLFLOW").post("/api/2.0/mlflow/registered-models/alias", json=alias).raise_for_status()
+    said = mill("status")
+    assert "MLflow is ahead, its champion is version 2: `textmill deploy topics` serves it" in said
+    said = mill("deploy", "topics")
+    assert said.startswith("topics answers from version 2, no longer from 1; MLflow's champion is still 2\n")
+    assert "as the registered model does to 5 questions" in said
+    assert served_version(mill) == 2
+    assert versions(mill) == {1: [], 2: ["challenger", "champion"]}
+
+
 def test_the_other_verbs(mill: Any, recipe: Path, second: Second) -> None:
     seed = ("--set", "pretrain.seed=1")
     planned = mill("plan", recipe, *seed, "--refresh", "evaluate").splitlines()

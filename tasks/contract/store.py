@@ -115,9 +115,9 @@ class Store:
         finally:
             lock.release()
 
-    def manifests(self) -> Iterator[Manifest]:
-        """The manifests of all artifacts, stage by stage."""
-        for path in sorted((self.home / "artifacts").glob(f"*/[!.]*/{MANIFEST}")):
+    def manifests(self, stage: str = "*") -> Iterator[Manifest]:
+        """The manifests of all artifacts, stage by stage, or of one stage."""
+        for path in sorted((self.home / "artifacts").glob(f"{stage}/[!.]*/{MANIFEST}")):
             manifest = self.manifest(path.parent.parent.name, path.parent.name)
             if manifest:
                 yield manifest

@@ -25,6 +25,7 @@ from tasks.deployment.parity import difference
 
 SERVED, CANARIES = "served.json", "canaries.json"
 CANARY_TEXTS = 5
+TOLERANCE = 1e-3  # largest difference of any number in an answer, where a recipe says no other
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,14 @@ def write_down(directory: Path, server: TritonServer, name: str, version: int, q
 
 def difference_from_deployed(manifest: Manifest, server: TritonServer, store: Store) -> str | None:
     """How what Triton serves differs from what this artifact of `deploy` says, None where it does not."""
-    return changed_file(manifest, server, store) or _wrong_answer(manifest, server, store)
+    return changed_file(manifest, server, store) or wrong_answer(manifest, server, store)
 
 
-def changed_file(manifest: Manifest, server: TritonServer, store: Store) -> str | None:
-    """The first file below the model repository that is not what was deployed, in words."""
+def changed_file(manifest: Manifest, server: TritonServer, store: Store, folder: str = "") -> str | None:
+    """The first file of the model repository (or a folder in it) that is not what was deployed, in words."""
     for file, digest in _read(manifest, store, SERVED).items():
+        if not file.startswith(folder):
+            continue
         place = Path(server.repository) / file
         if not place.is_file():
             return f"{place} is missing"
@@ -118,7 +121,7 @@ def _revived(name: str, server: TritonServer, store: Store, manifest: Manifest |
         live.revive(server, name)
     except TritonError as error:
         return str(error)
-    return _wrong_answer(manifest, server, store) if manifest else None
+    return wrong_answer(manifest, server, store) if manifest else None
 
 
 def _build_again(manifest: Manifest, server: TritonServer, store: Store) -> None:
@@ -131,8 +134,8 @@ def _build_again(manifest: Manifest, server: TritonServer, store: Store) -> None
 
 def _verified_export(manifest: Manifest, store: Store) -> Path:
     exported = manifest.inputs["exported"]["digest"]
-    for found in store.manifests():
-        if found.stage == "export" and found.digest == exported and not store.damage(found):
+    for found in store.manifests("export"):
+        if found.digest == exported and not store.damage(found):
             return store.place(found.stage, found.key)
     raise StageError(f"its export is not in {store.home} any more; {_again(manifest.external['model'])}")
 
@@ -141,9 +144,8 @@ def deployment(store: Store, name: str, version: int) -> Manifest | None:
     """The newest sound artifact of `deploy` for this version."""
     found = [
         manifest
-        for manifest in store.manifests()
-        if manifest.stage == "deploy"
-        and manifest.external.get("model") == name
+        for manifest in store.manifests("deploy")
+        if manifest.external.get("model") == name
         and manifest.external.get("version") == str(version)
         and SERVED in manifest.files
         and not store.damage(manifest)
@@ -151,11 +153,27 @@ def deployment(store: Store, name: str, version: int) -> Manifest | None:
     return max(found, key=lambda manifest: manifest.made_at, default=None)
 
 
-def _wrong_answer(manifest: Manifest, server: TritonServer, store: Store) -> str | None:
+def is_built_from(onnx: Path, manifest: Manifest, store: Store) -> bool:
+    """Whether this artifact of `deploy` deployed this build.
+
+    Another registry counts its versions from 1, too.
+    """
+    name, version = manifest.external["model"], int(manifest.external["version"])
+    graph = f"{repository.model_of(name, version)}/{version}/model.onnx"
+    return bool(_read(manifest, store, SERVED).get(graph) == sha256_file(onnx / "model.onnx"))
+
+
+def canaries_of(manifest: Manifest, store: Store) -> Canaries:
+    """What this artifact of `deploy` has of questions and the registered model's answers."""
+    return Canaries(**_read(manifest, store, CANARIES))
+
+
+def wrong_answer(manifest: Manifest, server: TritonServer, store: Store) -> str | None:
+    """How the endpoint answers otherwise than when it was deployed, in words; None where it does not."""
     name, version = manifest.external["model"], int(manifest.external["version"])
     if triton.ready_version(name, http_port=server.http_port) != version:
         return f"version {version} does not answer"
-    canaries = Canaries(**_read(manifest, store, CANARIES))
+    canaries = canaries_of(manifest, store)
     try:
         answers = [answer.content for answer in answers_of(name, server, canaries.questions)]
     except TritonError as error:
@@ -183,4 +201,4 @@ def _read(manifest: Manifest, store: Store, file: str) -> Any:
 
 
 def _again(name: str) -> str:
-    return f"run the recipe that deploys {name}, and it is deployed again"
+    return f"run the recipe that deploys {name}, or `textmill deploy {name}`, and it is deployed again"

@@ -50,7 +50,7 @@ def server_fault(server: str, url: str, seconds: float = SECONDS) -> str | None:
         return "is no address of a server (http://HOST:PORT or https://HOST)"
     reach_directly(_host(url))
     try:
-        known = _as(server)
+        known = as_client(server)
         with requests.get(f"{url.rstrip('/')}/health", timeout=seconds, stream=True, **known) as answer:
             code, said = answer.status_code, next(answer.iter_content(LONGEST_ANSWER), b"")
     except requests.Timeout:
@@ -79,8 +79,8 @@ def _host(url: str) -> str:
         return ""
 
 
-def _as(server: str) -> dict[str, Any]:
-    """Certificates and credentials as the server's own client takes them from the environment."""
+def as_client(server: str) -> dict[str, Any]:
+    """Certificates and credentials for `requests`, from where the server's own client takes them."""
     get = os.environ.get
     if server == "prefect":
         key, pair = get("PREFECT_API_KEY"), get("PREFECT_API_AUTH_STRING", "")

@@ -31,6 +31,7 @@ SECONDS = 30.0  # for MLflow to say that it is there; a busy one may be loading 
 MODEL_TAG, COMPARED_TAG, KEY_TAG = "textmill.model", "textmill.compared_with", "textmill.key"
 FILES_TAG = "textmill.files"
 LONGEST_ERROR = 300  # characters that are quoted
+MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # no such model or version, no such alias
 
 
 class ModelVersion(BaseModel):
@@ -140,7 +141,7 @@ def by_version(versions: Any, model_name: str, version: int) -> ModelVersion | N
 
 def is_missing(error: Any) -> bool:
     """Whether MLflow says that there is no such thing, rather than that it can't tell."""
-    return error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+    return error.error_code in MISSING
 
 
 def by_digest(versions: Any, model_name: str, digest: str) -> ModelVersion | None:

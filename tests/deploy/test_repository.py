@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -48,6 +50,26 @@ def test_the_second_graph_of_a_model_that_writes_comes_along(repository, add, ch
     (changed / "next.onnx").write_bytes(b"graph")
     add(1, changed)
     assert (repository / "router-v1-model/1/next.onnx").read_bytes() == b"graph"
+
+
+def test_byte_code_is_the_same_from_every_process_and_python_reads_it(repository, add, changed):
+    """Any process that repairs a version must write the files that were deployed."""
+    rare = "\x02"  # no module has it
+    (changed / "served" / "named.py").write_text(f"rare = {rare!r}\n", encoding="utf-8")
+    served = repository / "router-v1-model/1/served"
+
+    def written():
+        add(1, changed)
+        return [file.read_bytes() for file in sorted(served.glob("__pycache__/*.pyc"))]
+
+    before = written()
+    assert len(before) == len(list(served.glob("*.py")))
+    sys.intern(rare)  # as modules do that a run has imported
+    assert written() == before
+    command = [sys.executable, "-v", "-c", "import named; print(len(named.rare))"]
+    done = subprocess.run(command, cwd=served, capture_output=True, check=True, encoding="utf-8")
+    assert done.stdout == "1\n"
+    assert f"code object from '{served}/__pycache__/named.cpython-" in done.stderr
 
 
 def test_same_version_is_replaced_whole(repository, add, bundle, changed):

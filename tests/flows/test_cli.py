@@ -67,6 +67,9 @@ def test_help_lists_the_commands_and_imports_nothing_heavy(home: Path) -> None:
         (("run", "python-docs", "--from", "deploy", "--until", "clean"), "--from deploy comes after --until"),
         (("plan", "python-docs", "--set", "name=x-candidate"), "this ending is kept for the parts of an"),
         (("frobnicate",), "No such command 'frobnicate'"),
+        (("deploy", "router@"), "error: router@: give NAME, NAME@ALIAS or NAME@VERSION"),
+        (("deploy", "../router@3"), "'../router' is no name of an endpoint: use letters, digits"),
+        (("rollback", "router@3"), "'router@3' is no name of an endpoint: use letters, digits"),
     ],
 )
 def test_usage_and_recipe_errors_end_with_2(home: Path, arguments: tuple[str, ...], said: str) -> None:
@@ -83,6 +86,12 @@ def test_nothing_deployed_and_no_runs(home: Path) -> None:
     assert asked.error.startswith("error: nothing is deployed here yet; run a recipe first")
     assert textmill("runs") == (0, "no runs yet\n", "")
     assert textmill("gc") == (0, "0 artifacts removed, 0.0 MB freed\n", "")
+
+
+def test_where_nothing_is_deployed_nothing_is_rolled_back_or_started(home: Path) -> None:
+    said = "error: there is no endpoint 'router'; nothing is deployed here yet\n"
+    assert textmill("rollback", "router") == (1, "", said)
+    assert not (home / "servers").exists()
 
 
 def test_status_asks_and_ends_with_1_when_something_does_not_answer(home: Path) -> None:

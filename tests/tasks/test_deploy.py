@@ -16,48 +16,19 @@ from deploy import client as triton
 from deploy import repository as models
 from deploy import triton_server
 from deploy.triton_server import TritonServer
-from tasks.contract.artifact import Artifact, sha256_text
 from tasks.contract.errors import ParityError, ServerError, StageError
 from tasks.contract.run import Run
 from tasks.contract.workspace import Workspace
-from tasks.deploy import DeployConfig, deploy, still_live
+from tasks.deploy import DeployConfig, still_live
 from tasks.deployment.asked_examples import AskedExamples
 from tasks.deployment.deployed import CANARIES, CANARY_TEXTS, SERVED
-from tasks.export import _join_version
-from tasks.register import registered_version
 from tasks.tracking.registry import CHALLENGER, CHAMPION, by_alias, logged_model
 from tests.deploy.conftest import LABELS, MAX_LENGTH, SENTENCES, Bundle, bundle  # noqa: F401
 from tests.free_ports import free_ports
-from tests.published import publish
 from tests.release_artifacts import Release
+from tests.tasks.candidate import Candidate
 
-TEXTS = [*SENTENCES, "snow", "a bank"]
 Bundles = Callable[..., Bundle]
-
-
-class Candidate:
-    """A registered version with its build, before it is deployed.
-
-    Args:
-        built: what its `export` made, and what is among the version's files.
-        exported: what the artifact of `export` holds, when that is another.
-    """
-
-    def __init__(self, home: Path, name: str, built: Bundle, exported: Bundle | None = None) -> None:
-        self.home, self.config = home, DeployConfig(compare=6)
-        self.release = Release(home, name, texts=TEXTS, others={"seed": built.folder.name})
-        self.registered = self.release.register()
-        self.version = registered_version(self.registered, Workspace("deploy", "k", self.release.store, home))
-        _join_version(self.version, shutil.copytree(built.folder, home / f"{name}-{built.folder.name}"), {})
-        key = sha256_text(f"{name} {built.folder}")
-        directory = self.release.store.begin("export", key)
-        shutil.copytree((exported or built).folder, directory / "onnx")
-        self.exported = publish(self.release.store, directory, "export", key)
-
-    def deploy(self, *, refresh: bool = False) -> Artifact:
-        """Run the stage."""
-        inputs = (self.release.made["examples"], self.registered, self.exported)
-        return deploy.fn(*inputs, self.config, Run(self.home, refresh=["deploy"] if refresh else []))
 
 
 @pytest.fixture(scope="module")
