@@ -19,6 +19,7 @@ from deploy.triton_server import HOST, TritonServer
 
 MAX_BATCH = 64
 MAX_REQUEST_BYTES = 512 * 1024
+BATCH_BYTES = 64 * 1024  # that we send together: where texts are read whole, no more are taken
 LOAD_SECONDS = 120.0
 PROBE = "<e1>ready</e1> <e2>?</e2>"  # what every task can be asked, relations of marked entities too
 
@@ -161,7 +162,7 @@ def _batches(questions: Sequence[Question], inputs: Sequence[str]) -> Iterator[S
     start = size = 0
     for index, question in enumerate(questions):
         length = sum(len(str(text).encode("utf-8", errors="surrogatepass")) for text in question.values())
-        too_much = index - start == MAX_BATCH or size + length > MAX_REQUEST_BYTES
+        too_much = index - start == MAX_BATCH or size + length > BATCH_BYTES
         first = questions[start]
         others = question.keys() != first.keys() or _parameters(question, inputs) != _parameters(
             first, inputs

@@ -57,10 +57,7 @@ def add_version(repository: Path, name: str, version: int, exported: Path) -> No
     """
     _check(name, version, exported)
     model, scratch = model_of(name, version), repository / f".{name}.new"
-    text_bytes = max_text_bytes(json.loads((exported / "settings.json").read_text("utf-8"))["max_length"])
-    # Where nothing is cut, all that is sent is computed.
-    together = text_bytes if _signature(exported).get("reads_whole") else max(MAX_REQUEST_BYTES, text_bytes)
-    limits = {"text_bytes": text_bytes, "request_bytes": together}
+    limits = limits_of(exported)
     of_writers = sorted(exported.glob("next.onnx"))
     code = sorted((exported / "served").glob("*.py"))
     files: dict[str, Path | str] = {file: exported / file for file in EXPORTED}
@@ -75,6 +72,14 @@ def add_version(repository: Path, name: str, version: int, exported: Path) -> No
         scratch.rename(repository / model)
     except OSError as error:
         raise TritonError(f"can't write version {version} of {name} into {repository}: {error}") from error
+
+
+def limits_of(exported: Path) -> dict[str, int]:
+    """The bytes that a text and that all texts of a request may have."""
+    text_bytes = max_text_bytes(json.loads((exported / "settings.json").read_text("utf-8"))["max_length"])
+    # Where nothing is cut, all that is sent is computed.
+    together = text_bytes if _signature(exported).get("reads_whole") else max(MAX_REQUEST_BYTES, text_bytes)
+    return {"text_bytes": text_bytes, "request_bytes": together}
 
 
 def max_text_bytes(max_length: int) -> int:

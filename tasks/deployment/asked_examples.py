@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from deploy.repository import max_text_bytes
+from deploy.repository import limits_of
 from tasks.contract.errors import ParityError, StageError
 from tasks.contract.workspace import Workspace
 from tasks.deployment.parity import form_in
@@ -36,7 +36,8 @@ class AskedExamples:
             )
         self._form = form_in(onnx)
         self._judged_as = settings_in(onnx)
-        self.most = max_text_bytes(self._judged_as[1].max_length)
+        self._limits = limits_of(onnx)
+        self.most = self._limits["text_bytes"]
         by_example = [(example, self._form.questions(example)) for example in examples]
         fit = [(example, asked) for example, asked in by_example if asked and self._fit(asked)]
         self.left_out = len(examples) - len(fit)
@@ -52,7 +53,8 @@ class AskedExamples:
         self.metric, self.registered = self._figure(model.predictions(self._examples))
 
     def _fit(self, questions: Sequence[Mapping[str, str]]) -> bool:
-        return all(len(text.encode()) <= self.most for question in questions for text in question.values())
+        sizes = [[len(text.encode()) for text in question.values()] for question in questions]
+        return all(max(of) <= self.most and sum(of) <= self._limits["request_bytes"] for of in sizes)
 
     def tell(self, workspace: Workspace) -> None:
         """Count what is left out, since a user can't send it either."""

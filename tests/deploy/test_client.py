@@ -61,8 +61,9 @@ def test_more_texts_than_a_batch_keep_their_order(port, bundle):
         assert answer.content["probability"] == pytest.approx(bundle(1).expected(text)[0][1], abs=1e-5)
 
 
-def test_a_text_beyond_the_bound_is_refused_by_name_and_the_rest_goes_on(port, bundle):
+def test_a_text_beyond_the_bound_is_refused_by_name_and_the_rest_goes_on(port, monkeypatch):
     most = repository.max_text_bytes(MAX_LENGTH)
+    monkeypatch.setattr(client, "BATCH_BYTES", 10**9)
     assert client.ask(["a " * (most // 2)], "router", http_port=port)
     with pytest.raises(TritonError, match=rf"text 2 has {most + 1} bytes, at most {most} are taken; shorten"):
         client.ask(["short", "a" * (most + 1)], "router", http_port=port)
@@ -74,7 +75,7 @@ def test_many_long_texts_are_sent_in_several_requests_and_refused_in_one(port, m
     texts = ["a " * (repository.max_text_bytes(MAX_LENGTH) // 2)] * 9
     assert len(client.ask(texts, "router", http_port=port, timeout=60)) == 9
     bound = client.MAX_REQUEST_BYTES
-    monkeypatch.setattr(client, "MAX_REQUEST_BYTES", 10**9)
+    monkeypatch.setattr(client, "BATCH_BYTES", 10**9)
     with pytest.raises(TritonError, match=rf"have {9 * len(texts[0])} bytes together, at most {bound}"):
         client.ask(texts, "router", http_port=port)
 

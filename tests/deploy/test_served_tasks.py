@@ -90,6 +90,13 @@ def test_what_is_missing_empty_or_too_much_is_said(endpoint: Any, server: Triton
     assert "have 70006 bytes together, at most 65536 are taken" in refused
 
 
+def test_our_client_sends_no_more_than_is_taken(endpoint: Any, server: TritonServer) -> None:
+    endpoint("question_answering")
+    many = [{"question": "who", "context": "movi " * 1000}] * 30  # 150 kB
+    answers = client.ask(many, "question_answering", http_port=server.http_port, timeout=60)
+    assert len({answer.content["answer"] for answer in answers}) == 1
+
+
 def test_a_request_without_a_question_fails_alone(endpoint: Any, server: TritonServer) -> None:
     endpoint("matching")
     url = f"http://127.0.0.1:{server.http_port}/v2/models/matching/infer"
