@@ -59,6 +59,7 @@ TOPICS = {
 
 SHARED_HOME = {
     "tests/test_lifecycle.py",
+    "tests/test_refusals.py",
     "tests/test_scheduled_run.py",
     "tests/test_server_auth.py",
     "tests/tasks/test_register_races.py",
@@ -80,6 +81,7 @@ SLOW = (
         "tests/test_start_from.py",
         "tests/test_kills.py",
         "tests/test_lifecycle.py",
+        "tests/test_refusals.py",
         "tests/test_scheduled_run.py",
         "tests/test_smoke.py",
         "tests/test_isolated.py",

@@ -145,11 +145,7 @@ def _switched(version: ModelVersion, folder: Path, server: TritonServer, store: 
     """Move the endpoint to the build in a folder of verified files; the figures of the comparison."""
     onnx = folder / EXPORTED.folder
     if not all((onnx / file).is_file() for file in repository.EXPORTED):
-        raise StageError(
-            f"version {version.version} of {version.model} has no build in MLflow that can be served: its "
-            "task is not served, its run stopped before the export, or an older textmill made it; run its "
-            "recipe again, or deploy another version"
-        )
+        raise StageError(_no_build(version))
     asked, tolerance = _questions(version, folder, onnx, store)
 
     def judge(endpoint: str) -> Judgement:
@@ -160,6 +156,14 @@ def _switched(version: ModelVersion, folder: Path, server: TritonServer, store: 
     return switch(version, onnx, judge, server, store)
 
 
+def _no_build(version: ModelVersion) -> str:
+    return (
+        f"version {version.version} of {version.model} has no build in MLflow that can be served: its task "
+        "is not served, its run stopped before the export, or an older textmill made it; run its recipe "
+        "again, or deploy another version"
+    )
+
+
 def _questions(version: ModelVersion, folder: Path, onnx: Path, store: Store) -> tuple[Canaries, float]:
     """What to ask the endpoint, with the registered model's answers, and how far numbers may differ."""
     known = deployment(store, version.model, version.version)
@@ -168,6 +172,8 @@ def _questions(version: ModelVersion, folder: Path, onnx: Path, store: Store) ->
     import mlflow
 
     model = mlflow.pyfunc.load_model(str(folder)).unwrap_python_model()
+    if not hasattr(model, "answers"):
+        raise StageError(_no_build(version))
     questions = [question for question in _probes(model.form.inputs) if not model.form.fault(question)]
     return Canaries(questions, model.answers(questions)), TOLERANCE
 

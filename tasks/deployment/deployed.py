@@ -159,8 +159,9 @@ def is_built_from(onnx: Path, manifest: Manifest, store: Store) -> bool:
     Another registry counts its versions from 1, too.
     """
     name, version = manifest.external["model"], int(manifest.external["version"])
-    graph = f"{repository.model_of(name, version)}/{version}/model.onnx"
-    return bool(_read(manifest, store, SERVED).get(graph) == sha256_file(onnx / "model.onnx"))
+    served, folder = _read(manifest, store, SERVED), f"{repository.model_of(name, version)}/{version}"
+    graphs = onnx.glob("*.onnx")
+    return all(served.get(f"{folder}/{graph.name}") == sha256_file(graph) for graph in graphs)
 
 
 def canaries_of(manifest: Manifest, store: Store) -> Canaries:
