@@ -41,7 +41,10 @@ def code_files() -> list[Path]:
 
 
 def code_in(folder: Path) -> Any:
-    """The copy of this package in a folder that `export` wrote, under a name of its own."""
+    """The copy of this package in a folder that `export` wrote, under a name of its own.
+
+    It is loaded as a whole, and no byte code is left in the folder, which is to stay what it is.
+    """
     place = folder / "served"
     name = f"served_in_{abs(hash(str(folder.resolve())))}"
     spec = importlib.util.spec_from_file_location(
@@ -51,5 +54,11 @@ def code_in(folder: Path) -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        spec.loader.exec_module(module)
+        for path in sorted(place.glob("[!_]*.py")):
+            importlib.import_module(f"{name}.{path.stem}")
+    finally:
+        sys.dont_write_bytecode = before
     return module

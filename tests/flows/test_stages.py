@@ -14,7 +14,7 @@ SOURCES = {"sources": [{"kind": "files", "path": "corpus", "meta_fields": ["topi
 DOCUMENTS = {"kind": "documents", "task": "classification", "columns": {"label": "topic"}}
 FILES = {"kind": "files", "task": "classification", "train": "reviews.csv"}
 PAIRS = FILES | {"columns": {"second": "other"}}
-TRANSLATIONS = {"kind": "files", "task": "seq2seq", "train": "translations.csv"}
+REPLIES = {"kind": "files", "task": "instructions", "train": "replies.csv"}
 START = {"start_from": "checkpoints/minilm"}
 JUDGED = ("examples", "fine_tune", "evaluate", "register")
 
@@ -31,7 +31,7 @@ def recipe(**sections: Any) -> Recipe:
         ({"collect": SOURCES, "examples": DOCUMENTS}, STAGES),
         ({"examples": FILES, "fine_tune": START}, (*JUDGED, "export", "deploy")),
         ({"examples": PAIRS, "fine_tune": START}, (*JUDGED, "export", "deploy")),
-        ({"examples": TRANSLATIONS, "fine_tune": START}, JUDGED),
+        ({"examples": REPLIES, "fine_tune": START}, JUDGED),
         ({"collect": SOURCES, "examples": DOCUMENTS, "fine_tune": START}, (*CORPUS, *JUDGED, *RELEASE[1:])),
     ],
 )
@@ -48,7 +48,7 @@ def test_a_stage_that_a_published_checkpoint_leaves_out_is_refused() -> None:
         ):
             check_stages(published, [stage])
     with pytest.raises(RecipeError, match="small ends with register, so there is no deploy: models of"):
-        check_stages(recipe(examples=TRANSLATIONS, fine_tune=START), ["deploy"])
+        check_stages(recipe(examples=REPLIES, fine_tune=START), ["deploy"])
 
 
 def test_a_version_of_the_registry_needs_the_registry() -> None:

@@ -200,7 +200,7 @@ def test_a_long_card_is_whole_among_the_files_and_cut_in_the_description(
 def test_a_task_that_is_not_served_ends_with_a_champion_that_answers(
     mlflow: Any, model: str, classifier: Path, tmp_path: Path
 ) -> None:
-    release = Release(tmp_path, model, checkpoint=classifier, task="seq2seq")
+    release = Release(tmp_path, model, checkpoint=classifier, task="instructions")
     manifest = release.manifest(release.register())
     assert manifest.external["alias"] == CHAMPION
     version = by_alias(mlflow, model, CHAMPION)

@@ -13,7 +13,7 @@ import pytest
 from model_code.fine_tuning import fine_tune
 from model_code.onnx_export import export_model
 from model_code.predict import Predictor
-from model_code.served import form_of, served_tasks
+from model_code.served import code_in, form_of, served_tasks
 from model_code.task_types.task import task_named
 from tests.model_code.checkpoints import ARCHITECTURES, published
 from tests.model_code.conftest import quiet_reporter
@@ -35,7 +35,10 @@ def test_it_answers_like_the_trained_model(name: str, task: str, tmp_path: Path)
     export_model(
         model, tmp_path / "served", {"pairs": False, "words": "spaces", "metadata": {"recipe": name}}
     )
-    form = form_of(task)(tmp_path / "served", threads=1)
+    files = sorted((tmp_path / "served").rglob("*"))
+    form = code_in(tmp_path / "served").form_of(task)(tmp_path / "served", threads=1)
+    assert type(form) is not form_of(task)  # but its copy
+    assert sorted((tmp_path / "served").rglob("*")) == files
     rng = random.Random(3)
     asked = [example(task, rng) for _ in range(9)]
     asked.append(longer(asked))
