@@ -123,7 +123,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 def links(mill: Any) -> dict[str, str]:
     """What `textmill status` prints as the servers' addresses."""
     lines = [line.split() for line in mill("status").splitlines()]
-    return {line[0]: line[-1] for line in lines if line[0] in ("prefect", "mlflow")}
+    return {line[0]: line[-1] for line in lines if line[0] in ("prefect", "mlflow", "triton")}
 
 
 def test_the_printed_links_open_pages_that_work(mill: Any, browser: Browser) -> None:
