@@ -14,13 +14,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy import access
+from deploy.connection import connection, sent
 from deploy.errors import TritonError
 from deploy.triton_server import HOST, TritonServer
+from deploy.written import COUNTS, ask_written, pieces
 
 MAX_BATCH = 64
 MAX_REQUEST_BYTES = 512 * 1024
 BATCH_BYTES = 64 * 1024  # that we send together: where texts are read whole, no more are taken
 LOAD_SECONDS = 120.0
+STREAMS = "stream"  # an input that those models have which write their answers
+OF_TEXTS = ("text_output", "finish_reason", *COUNTS)
 PROBE = "<e1>ready</e1> <e2>?</e2>"  # what every task can be asked, relations of marked entities too
 
 
@@ -32,7 +36,7 @@ class EndpointAnswer:
     model_version: str
 
 
-Question = Mapping[str, str]
+Question = Mapping[str, Any]
 
 
 def ask(
@@ -57,13 +61,38 @@ def ask(
     Raises:
         TritonError: no server there, no such model, or the model refused a request.
     """
-    path = f"/v2/models/{model}" + ("" if version is None else f"/versions/{version}") + "/infer"
+    path = f"/v2/models/{model}" + ("" if version is None else f"/versions/{version}")
     asked = [{"text": question} if isinstance(question, str) else question for question in questions]
-    with _connection(http_port, timeout) as connection:
+    with connection(http_port, timeout) as to_triton:
         is_plain = all(isinstance(question, str) for question in questions)
-        names = ["text"] if is_plain else _inputs(connection, model)
+        names, writes = (["text"], False) if is_plain else _asks(to_triton, model)
+        if writes:
+            return [_written(said) for said in ask_written(asked, path, http_port, timeout)]
         batches = _batches(asked, names)
-        return [answer for batch in batches for answer in _ask_batch(connection, path, batch, names)]
+        return [answer for batch in batches for answer in _ask_batch(to_triton, path, batch, names)]
+
+
+def stream(
+    question: Question, model: str, *, http_port: int, timeout: float = 60.0
+) -> Iterator[EndpointAnswer]:
+    """What an endpoint that writes says to one question, piece by piece; the last has all but the text.
+
+    Raises:
+        TritonError: as `ask`.
+    """
+    for said in pieces(question, f"/v2/models/{model}", http_port, timeout):
+        yield _written(said)
+
+
+def writes(model: str, *, http_port: int, timeout: float = 10.0) -> bool:
+    """Whether this endpoint writes its answers. Raises TritonError as `ask`."""
+    with connection(http_port, timeout) as to_triton:
+        return _asks(to_triton, model)[1]
+
+
+def _written(said: Mapping[str, Any]) -> EndpointAnswer:
+    content = {name: said[name] for name in OF_TEXTS if name in said}
+    return EndpointAnswer(content, str(said["model_version"]))
 
 
 def inputs(model: str, *, http_port: int, timeout: float = 10.0) -> list[str]:
@@ -72,8 +101,8 @@ def inputs(model: str, *, http_port: int, timeout: float = 10.0) -> list[str]:
     Raises:
         TritonError: as `ask`.
     """
-    with _connection(http_port, timeout) as connection:
-        return _inputs(connection, model)
+    with connection(http_port, timeout) as to_triton:
+        return _asks(to_triton, model)[0]
 
 
 def probe(model: str, *, http_port: int, timeout: float = 10.0) -> EndpointAnswer:
@@ -82,7 +111,9 @@ def probe(model: str, *, http_port: int, timeout: float = 10.0) -> EndpointAnswe
     Raises:
         TritonError: as `ask`.
     """
-    question = dict.fromkeys(inputs(model, http_port=http_port, timeout=timeout), PROBE)
+    with connection(http_port, timeout) as to_triton:
+        names, is_written = _asks(to_triton, model)
+    question = dict.fromkeys(names, PROBE) | ({"max_tokens": 2} if is_written else {})
     return ask([question], model, http_port=http_port, timeout=timeout)[0]
 
 
@@ -138,23 +169,11 @@ def _repository_client(server: TritonServer, action: str) -> Iterator[Any]:
         client.close()
 
 
-@contextlib.contextmanager
-def _connection(http_port: int, timeout: float) -> Iterator[http.client.HTTPConnection]:
-    connection = http.client.HTTPConnection(HOST, http_port, timeout=timeout)
-    try:
-        yield connection
-    except (OSError, http.client.HTTPException) as error:
-        reason = str(error) or type(error).__name__
-        raise TritonError(
-            f"Triton does not answer on {HOST}:{http_port} ({reason}); start it with `textmill up`"
-        ) from None
-    finally:
-        connection.close()
-
-
-def _inputs(connection: http.client.HTTPConnection, model: str) -> list[str]:
-    """The strings that a question to this endpoint consists of."""
-    return [tensor["name"] for tensor in _sent(connection, "GET", f"/v2/models/{model}", None)["inputs"]]
+def _asks(to_triton: http.client.HTTPConnection, model: str) -> tuple[list[str], bool]:
+    """The strings that a question to this endpoint consists of, and whether it writes its answer."""
+    names = [tensor["name"] for tensor in sent(to_triton, "GET", f"/v2/models/{model}", None)["inputs"]]
+    # Of a question to be written to there is one of several strings; the first is what a person says.
+    return (names[:1], True) if STREAMS in names else (names, False)
 
 
 def _batches(questions: Sequence[Question], inputs: Sequence[str]) -> Iterator[Sequence[Question]]:
@@ -185,33 +204,13 @@ def _parameters(question: Question, inputs: Sequence[str]) -> dict[str, str]:
 
 
 def _ask_batch(
-    connection: http.client.HTTPConnection, path: str, questions: Sequence[Question], inputs: Sequence[str]
+    to_triton: http.client.HTTPConnection, path: str, questions: Sequence[Question], inputs: Sequence[str]
 ) -> list[EndpointAnswer]:
     shape = {"shape": [len(questions), 1], "datatype": "BYTES"}
     given = [name for name in inputs if name in questions[0]]  # of what is missing Triton says so
     tensors = [{"name": name, **shape, "data": [question[name] for question in questions]} for name in given]
     wanted = {"inputs": tensors, "outputs": [{"name": "json"}]}
     wanted["parameters"] = _parameters(questions[0], inputs)
-    body = _sent(connection, "POST", path, json.dumps(wanted))
+    body = sent(to_triton, "POST", f"{path}/infer", json.dumps(wanted))
     (found,) = body["outputs"]
     return [EndpointAnswer(json.loads(answer), str(body["model_version"])) for answer in found["data"]]
-
-
-def _sent(connection: http.client.HTTPConnection, method: str, path: str, content: str | None) -> Any:
-    connection.request(method, path, content, {"Content-Type": "application/json"})
-    response = connection.getresponse()
-    body = response.read()
-    if response.status != 200:
-        raise TritonError(_refusal(path, body))
-    return json.loads(body)
-
-
-def _refusal(path: str, body: bytes) -> str:
-    model = path.split("/")[3]
-    try:
-        reason = str(json.loads(body)["error"])
-    except (ValueError, KeyError, TypeError):
-        reason = body.decode("utf-8", errors="replace")[:500]
-    if "unknown model" in reason or "is not found" in reason or "not ready" in reason:
-        return f"Triton serves no model '{model}' ({reason}); deploy one with `textmill run`"
-    return f"Triton refused the request to '{model}': {reason}"

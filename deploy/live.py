@@ -40,8 +40,8 @@ def stage_version(server: TritonServer, name: str, version: int, exported: Path)
     candidate = name + models.CANDIDATE
     models.add_version(repository, name, version, exported)
     try:
-        client.load(models.model_of(name, version), server)
-        models.write_ensemble(repository, candidate, name, version)
+        _load_parts(server, name, version)
+        models.write_endpoint(repository, candidate, name, version)
         client.load(candidate, server)
         client.probe(candidate, http_port=server.http_port)
     except BaseException:
@@ -92,8 +92,8 @@ def rebuild(server: TritonServer, name: str, version: int, exported: Path) -> No
     """
     repository = Path(server.repository)
     models.add_version(repository, name, version, exported)
-    models.write_ensemble(repository, name, name, version)
-    client.load(models.model_of(name, version), server)
+    models.write_endpoint(repository, name, name, version)
+    _load_parts(server, name, version)
     _demand_answer(server, name, version)
 
 
@@ -142,23 +142,23 @@ def discard(server: TritonServer, name: str, version: int) -> None:
 
 def endpoints(repository: Path) -> list[str]:
     """The endpoints that are live according to the disk: what a restarted server has to serve."""
-    return [name for name in models.ensembles(repository) if not name.endswith(models.CANDIDATE)]
+    return [name for name in models.endpoints(repository) if not name.endswith(models.CANDIDATE)]
 
 
 def _switch(server: TritonServer, name: str, version: int, previous: int | None) -> None:
     repository = Path(server.repository)
-    before = models.ensemble_config(repository, name)
+    before = models.endpoint_config(repository, name)
     with noted(Path(server.home), name, version):
-        models.write_ensemble(repository, name, name, version)
+        models.write_endpoint(repository, name, name, version)
         try:
             _demand_answer(server, name, version)
         except BaseException:
             with contextlib.suppress(TritonError):
                 if previous is None:
-                    models.remove_ensemble(repository, name)
+                    models.remove_endpoint(repository, name)
                     client.unload(name, server)
                 else:
-                    models.restore_ensemble(repository, name, previous, before)
+                    models.restore_endpoint(repository, name, previous, before)
                     client.load(name, server)
             raise
 
@@ -170,16 +170,22 @@ def _demand_answer(server: TritonServer, name: str, version: int) -> None:
         return
     # A dead process goes unnoticed: Triton loads again only what looks modified.
     models.touch(Path(server.repository), name, version)
-    client.load(models.model_of(name, version), server)
+    _load_parts(server, name, version)
     client.load(name, server)
     served = client.ready_version(name, http_port=server.http_port)
     if served != version:
         raise TritonError(f"{name} should answer from version {version}, but version {served} answers")
 
 
+def _load_parts(server: TritonServer, name: str, version: int) -> None:
+    """Load what the endpoint's step is to be; one that writes is that itself."""
+    if not models.writes(Path(server.repository), name, version):
+        client.load(models.model_of(name, version), server)
+
+
 def _remove_others(server: TritonServer, name: str, keep: set[int]) -> None:
     """Remove the candidate and all versions not in `keep`, from the disk and then from the server."""
     repository, candidate = Path(server.repository), name + models.CANDIDATE
-    models.remove_ensemble(repository, candidate)
+    models.remove_endpoint(repository, candidate)
     for model in [candidate, *models.prune(repository, name, keep)]:
         client.unload(model, server)

@@ -1,11 +1,13 @@
 """Write versions into a Triton model repository, so that no reader ever sees half of one.
 
-Version N of an endpoint `<name>` is one model, and an ensemble points at it:
+Version N of an endpoint `<name>` is one model, and the endpoint points at it:
 
     <name>-vN-model   strings -> answers: tokenizer, ONNX graph and the code between them (Python backend)
-    <name>            one step, to a version's model; so is `<name>-candidate`, for a version not yet live
+    <name>            an ensemble of one step, to a version's model; of a model that writes, the same once more,
+                      with a link to its files, since Triton's ensembles know no optional inputs
+    <name>-candidate  the same, for a version not yet live
 
-The ensemble is what clients ask: loading it is the one moment at which the answers change. No version shares
+The endpoint is what clients ask: loading it is the one moment at which the answers change. No version shares
 a file with another, so a new one may have other labels and touches nothing that is live. Triton's version
 number is N everywhere, the registry's number. NVIDIA's image serves the same files.
 """
@@ -19,12 +21,11 @@ import shutil
 from collections.abc import Iterator, Mapping
 from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from pathlib import Path
-from typing import Any
 
-from deploy.client import MAX_BATCH, MAX_REQUEST_BYTES
 from deploy.errors import TritonError
+from deploy.model_config import limits_of, model_lines, signature, step_line, tensor_lines
 
-CODE = Path(__file__).parent / "models" / "served" / "model.py"
+CODE = Path(__file__).parent / "models"
 # What `export` writes, besides the folder `served`, whose files are code.
 EXPORTED = ("model.onnx", "tokenizer.json", "settings.json", "signature.json")
 PART = "model"
@@ -34,15 +35,6 @@ CHECKED_HASH = 0b11  # flags of a byte code file that Python compares with its s
 # A file name has 255 bytes, and parts and temporary files add to it.
 LONGEST_NAME = 128
 COMPOSING = f"-v([1-9][0-9]*)-({'|'.join((PART, *OLD_PARTS))})"
-BACKEND = (
-    'backend: "python"',
-    # Requests of any length are answered together; a delay would be added in full to each of a lone client.
-    "dynamic_batching { max_queue_delay_microseconds: 0 }",
-    # No kind: CPU machines and GPU machines serve the same file.
-    "instance_group [ { count: 1 } ]",
-    # As many as there are cores, four at most.
-    'parameters { key: "intra_op_thread_count" value: { string_value: "0" } }',
-)
 
 
 def add_version(repository: Path, name: str, version: int, exported: Path) -> None:
@@ -62,72 +54,62 @@ def add_version(repository: Path, name: str, version: int, exported: Path) -> No
     code = sorted((exported / "served").glob("*.py"))
     files: dict[str, Path | str] = {file: exported / file for file in EXPORTED}
     files |= {path.name: path for path in of_writers}
-    files |= {"model.py": CODE, "limits.json": json.dumps(limits)}
+    kind = "writing" if signature(exported).get("writes") else "served"
+    files |= {"model.py": CODE / kind / "model.py", "limits.json": json.dumps(limits)}
     files |= {f"served/{path.name}": path for path in code}
     try:
         shutil.rmtree(scratch, ignore_errors=True)  # a killed deployment leaves one
         _fill(scratch / str(version), files)
-        _write_config(scratch, [f'name: "{model}"', *_tensors(exported), *BACKEND])
+        _write_config(scratch, [f'name: "{model}"', *model_lines(exported)])
         shutil.rmtree(repository / model, ignore_errors=True)
         scratch.rename(repository / model)
     except OSError as error:
         raise TritonError(f"can't write version {version} of {name} into {repository}: {error}") from error
 
 
-def limits_of(exported: Path) -> dict[str, int]:
-    """The bytes that a text and that all texts of a request may have."""
-    text_bytes = max_text_bytes(json.loads((exported / "settings.json").read_text("utf-8"))["max_length"])
-    # Where nothing is cut, all that is sent is computed.
-    together = text_bytes if _signature(exported).get("reads_whole") else max(MAX_REQUEST_BYTES, text_bytes)
-    return {"text_bytes": text_bytes, "request_bytes": together}
-
-
-def max_text_bytes(max_length: int) -> int:
-    """Bytes of UTF-8 that a text may have: 64 KiB, or more where a model reads so many tokens.
-
-    Tokenizing takes about 1.5 s for a megabyte, during which nobody else is answered.
-    """
-    return max(64 * 1024, 8 * max_length)
-
-
-def write_ensemble(repository: Path, ensemble: str, name: str, version: int) -> None:
+def write_endpoint(repository: Path, ensemble: str, name: str, version: int) -> None:
     """Point an ensemble at one version of `<name>`; Triton follows when it loads it next.
 
     Raises:
         TritonError: that version is not in the repository.
     """
     _require(repository, name, version)
-    directory, model = repository / ensemble, model_of(name, version)
-    (directory / str(version)).mkdir(parents=True, exist_ok=True)
-    tensors = _tensors(repository / model / str(version))
-    _write_config(
-        directory,
-        [
-            f'name: "{ensemble}"',
-            'platform: "ensemble"',
-            f"version_policy: {{ specific: {{ versions: [{version}] }} }}",
-            *tensors,
-            _step(model, version, repository / model / str(version)),
-        ],
-    )
-    for other in directory.iterdir():
-        if other.is_dir() and other.name != str(version):
-            other.rmdir()
+    model = model_of(name, version)
+    place, files = repository / ensemble / str(version), repository / model / str(version)
+    writes = bool(signature(files).get("writes"))
+    _make_place(place, files if writes else None)
+    config = model_lines(files) if writes else ['platform: "ensemble"', *tensor_lines(files)]
+    policy = f"version_policy: {{ specific: {{ versions: [{version}] }} }}"
+    step = [] if writes else [step_line(model, version, files)]
+    _write_config(place.parent, [f'name: "{ensemble}"', policy, *config, *step])
+    for other in place.parent.iterdir():
+        if other.name.isdecimal() and other.name != str(version):
+            other.unlink() if other.is_symlink() else other.rmdir()
 
 
-def ensemble_config(repository: Path, ensemble: str) -> str:
-    """What an ensemble is, to be put back by `restore_ensemble`."""
+def _make_place(place: Path, files: Path | None) -> None:
+    """The folder of an endpoint's version: an empty one, or a link to the files of its model."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if files is None:
+        place.mkdir(exist_ok=True)
+    elif not place.is_symlink():
+        place.symlink_to(Path("..", *files.parts[-2:]))
+
+
+def endpoint_config(repository: Path, ensemble: str) -> str:
+    """What an ensemble is, to be put back by `restore_endpoint`."""
     return _config(repository / ensemble)
 
 
-def restore_ensemble(repository: Path, ensemble: str, version: int, config: str) -> None:
+def restore_endpoint(repository: Path, ensemble: str, version: int, config: str) -> None:
     """Let an ensemble be what it was, also where an older textmill wrote it."""
     directory = repository / ensemble
-    (directory / str(version)).mkdir(parents=True, exist_ok=True)
+    files = repository / model_of(ensemble, version) / str(version)
+    _make_place(directory / str(version), None if 'platform: "ensemble"' in config else files)
     _write_config(directory, config.splitlines())
 
 
-def remove_ensemble(repository: Path, ensemble: str) -> None:
+def remove_endpoint(repository: Path, ensemble: str) -> None:
     """Remove an ensemble from the repository; none there is no error."""
     shutil.rmtree(repository / ensemble, ignore_errors=True)
 
@@ -154,6 +136,16 @@ def touch(repository: Path, name: str, version: int) -> None:
     (repository / model_of(name, version) / str(version)).touch()
 
 
+def writes(repository: Path, name: str, version: int) -> bool:
+    """Whether a version is a model that writes its answers, so that the endpoint is no ensemble.
+
+    Raises:
+        TritonError: that version is not in the repository.
+    """
+    _require(repository, name, version)
+    return bool(signature(repository / model_of(name, version) / str(version)).get("writes"))
+
+
 def model_of(name: str, version: int) -> str:
     """The name of the model that answers as one version."""
     return f"{name}-v{version}-{PART}"
@@ -176,14 +168,16 @@ def pinned_version(repository: Path, ensemble: str) -> int | None:
     return max(folders, default=None)
 
 
-def ensembles(repository: Path) -> list[str]:
+def endpoints(repository: Path) -> list[str]:
     """The names of all ensembles, sorted; also of those with a damaged configuration or model."""
     matches = (re.fullmatch(f"(.+){COMPOSING}", entry.name) for entry in repository.glob("*"))
     composed = {match[1] for match in matches if match}
+    candidates = {name + CANDIDATE for name in composed}
     return sorted(
         entry.name
         for entry in repository.glob("*")
-        if entry.is_dir() and (entry.name in composed or 'platform: "ensemble"' in _config(entry))
+        if entry.is_dir()
+        and (entry.name in composed | candidates or 'platform: "ensemble"' in _config(entry))
     )
 
 
@@ -247,35 +241,6 @@ def _byte_code(source: bytes, file: str) -> bytes:
     """
     code = compile(source, file, "exec", dont_inherit=True)
     return MAGIC_NUMBER + CHECKED_HASH.to_bytes(4, "little") + source_hash(source) + marshal.dumps(code, 2)
-
-
-def _tensors(folder: Path) -> list[str]:
-    """Batch size, inputs and outputs of an exported model, as `config.pbtxt` has them.
-
-    Every answer is in `json` too, whatever its tensors are.
-    """
-    signature = _signature(folder)
-    inputs = [_tensor(name, "STRING", 1) for name in signature["inputs"]]
-    outputs = [_tensor(name, *of) for name, of in [*signature["outputs"].items(), ("json", ("STRING", 1))]]
-    return [f"max_batch_size: {MAX_BATCH}", f"input [{', '.join(inputs)}]", f"output [{', '.join(outputs)}]"]
-
-
-def _tensor(name: str, kind: str, size: int) -> str:
-    return f'{{ name: "{name}" data_type: TYPE_{kind} dims: [{size}] }}'
-
-
-def _step(model: str, version: int, folder: Path) -> str:
-    """The one step of an ensemble. It names a fixed version, so it never changes by itself."""
-    signature = _signature(folder)
-    inputs = [f'input_map {{ key: "{name}" value: "{name}" }}' for name in signature["inputs"]]
-    outputs = [f'output_map {{ key: "{name}" value: "{name}" }}' for name in [*signature["outputs"], "json"]]
-    named = f'model_name: "{model}" model_version: {version}'
-    return f"ensemble_scheduling {{ step [{{ {' '.join([named, *inputs, *outputs])} }}] }}"
-
-
-def _signature(folder: Path) -> dict[str, Any]:
-    signature: dict[str, Any] = json.loads((folder / "signature.json").read_text("utf-8"))
-    return signature
 
 
 def _write_config(directory: Path, lines: list[str]) -> None:

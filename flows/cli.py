@@ -120,15 +120,12 @@ def ask(
     with _errors():
         from flows import question
 
-        answers = question.ask(texts, model, other)
-        for asked, answer in answers:
-            if sys.stdout.isatty():
-                question.draw(asked, answer, top)
-            else:
-                is_utf8 = (
-                    sys.stdout.encoding.lower().replace("-", "") == "utf8"
-                )  # what readers of JSON expect
-                print(json.dumps(question.as_json(asked, answer), ensure_ascii=not is_utf8))
+        if sys.stdout.isatty():
+            question.show(texts, model, other, top)
+            return
+        is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"  # what readers of JSON expect
+        for asked, answer in question.ask(texts, model, other):
+            print(json.dumps(question.as_json(asked, answer), ensure_ascii=not is_utf8))
 
 
 @app.command("deploy")

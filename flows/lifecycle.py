@@ -171,8 +171,7 @@ def _start(stage: str, reference: str, run: Run) -> Start | None:
 
 @flow(name="release", flow_run_name="release of {recipe.name}")
 def release(recipe: Recipe, run: Run, made: Corpus | None, trained: Trained) -> None:
-    """Register; export and deploy where the task can be served."""
+    """Register, export and deploy."""
     registered = register(*(made or (None, None, None)), *trained, recipe.registration, run)
-    if recipe.is_served:
-        exported = export(trained.examples, trained.model, registered, recipe.export, run)
-        deploy(trained.examples, registered, exported, recipe.deploy, run)
+    exported = export(trained.examples, trained.model, registered, recipe.export, run)
+    deploy(trained.examples, registered, exported, recipe.deploy, run)

@@ -42,6 +42,30 @@ def ask(
         ServerError: there is no such endpoint, or several are live and none was named.
         TritonError: Triton does not answer.
     """
+    asked, endpoint, port = _prepared(questions, model, other)
+    return list(zip(asked, client.ask(asked, endpoint, http_port=port), strict=True))
+
+
+def show(questions: Sequence[AskedText], model: str | None, other: str | None, top: int | None) -> None:
+    """Ask, and show the answers to a person; texts that are written as they come. The rest is as in `ask`."""
+    asked, endpoint, port = _prepared(questions, model, other)
+    if not client.writes(endpoint, http_port=port):
+        for question, answer in zip(asked, client.ask(asked, endpoint, http_port=port), strict=True):
+            draw(question, answer, top)
+        return
+    for question in asked:
+        first = _visible(next(iter(question.values())))
+        console.print(f"\n[bold]{_plain(first)}[/]  →  ", end="")
+        for answer in client.stream(question, endpoint, http_port=port):
+            console.print(f"[bold green]{_written(answer)}[/]", end="")
+        stopped = "" if answer.content.get("finish_reason") == "stop" else "…"
+        console.print(f"{stopped}  (version {answer.model_version})")
+
+
+def _prepared(
+    questions: Sequence[AskedText], model: str | None, other: str | None
+) -> tuple[list[Mapping[str, str]], str, int]:
+    """The questions as an endpoint is asked them, the endpoint, and the port of its server."""
     for number, question in enumerate(questions, 1):
         if not all(text.strip() for text in ([question] if isinstance(question, str) else question.values())):
             raise RecipeError(f"question {number} of {len(questions)} is empty; ask something")
@@ -58,7 +82,7 @@ def ask(
         )
     besides = {further[0]: other} if further and other is not None else {}
     asked = [{first: one} | besides if isinstance(one, str) else one for one in questions]
-    return list(zip(asked, client.ask(asked, endpoint, http_port=port), strict=True))
+    return asked, endpoint, port
 
 
 def draw(question: Mapping[str, str], answer: EndpointAnswer, top: int | None = None) -> None:
@@ -84,7 +108,7 @@ def draw(question: Mapping[str, str], answer: EndpointAnswer, top: int | None = 
         place = [{"type": "", "start": said["start"], "end": said["end"]}] if said["answer"] else []
         console.print(_marked(_visible(question["context"]), place))
     elif "text_output" in said:
-        console.print(f"{title}[bold green]{_escaped(said['text_output'])}[/]{version}")
+        console.print(f"{title}[bold green]{_written(answer)}[/]{version}")
     elif "score" in said:
         other = _plain(_visible([*question.values()][-1]))
         console.print(f"{title}[bold green]{said['score']:.3f}[/]  {other}{version}")
@@ -92,6 +116,11 @@ def draw(question: Mapping[str, str], answer: EndpointAnswer, top: int | None = 
         vector = said["embedding"]
         numbers = " ".join(f"{number:.3f}" for number in vector[:SHOWN_NUMBERS])
         console.print(f"{title}{len(vector)} numbers{version}\n  {numbers} …")
+
+
+def _written(answer: EndpointAnswer) -> str:
+    """What a model wrote, its lines as they are."""
+    return _escaped("\n".join(map(_visible, answer.content["text_output"].split("\n"))))
 
 
 def _visible(text: str) -> str:

@@ -26,7 +26,6 @@ from flows import recipe_file
 from flows.recipe_faults import faults
 from model_code.config.pretraining import PretrainConfig
 from model_code.config.strict import Config
-from model_code.served import served_tasks
 from tasks.collect import CollectConfig
 from tasks.contract.errors import RecipeError
 from tasks.deploy import DeployConfig
@@ -128,11 +127,6 @@ class Recipe(Config):
                 if isinstance(said := completed.get(section), dict):
                     completed[section] = said | {k: v for k, v in unset.items() if not said.get(k)}
         return completed
-
-    @property
-    def is_served(self) -> bool:
-        """Whether there will be an endpoint; models that write text end with the registered version."""
-        return self.examples is not None and self.examples.task in served_tasks()
 
     @property
     def start_from(self) -> str:

@@ -14,15 +14,16 @@ def check_questions(recipe: Recipe) -> None:
     Raises:
         RecipeError: with the question, and what one consists of.
     """
-    if not recipe.examples or not recipe.is_served or not recipe.questions:
+    if not recipe.examples or not recipe.questions:
         return
     from model_code.served import form_of
 
     form = form_of(recipe.examples.task)
     pairs = recipe.examples.task == "classification" and "second" in recipe.examples.columns
     inputs = (*form.inputs, "second") if pairs else form.inputs
+    fault_of = _fault_of_one_of if getattr(form, "writes", False) else _fault
     for number, question in enumerate(recipe.questions):
-        if fault := _fault(question, inputs, form.parameters) or _of_relations(recipe, question):
+        if fault := fault_of(question, inputs, form.parameters) or _of_relations(recipe, question):
             raise RecipeError(f"questions[{number}]: {fault}")
 
 
@@ -36,6 +37,18 @@ def _fault(question: str | Mapping[str, str], inputs: Sequence[str], parameters:
     if unknown := [name for name in question if name not in (*inputs, *parameters)]:
         return f"the endpoint knows no {unknown[0]}; write {shape}"
     return ""
+
+
+def _fault_of_one_of(
+    question: str | Mapping[str, str], inputs: Sequence[str], parameters: Sequence[str]
+) -> str:
+    """Of a question to be written to there is one of several strings; a text alone is the first."""
+    if isinstance(question, str):
+        return ""
+    given = [name for name in question if name in inputs]
+    if len(given) != 1:
+        return f"it has {' and '.join(given) or 'none'} of {', '.join(inputs)}; give one of them"
+    return _fault({given[0]: "", **question}, given, parameters)
 
 
 def _of_relations(recipe: Recipe, question: str | Mapping[str, str]) -> str:

@@ -32,7 +32,7 @@ NEEDS: dict[str, tuple[Name, ...]] = {
 def last_stage(recipe: Recipe) -> str:
     """The stage with which a recipe's pipeline ends."""
     if recipe.examples:
-        return "deploy" if recipe.is_served else "register"
+        return "deploy"
     return "pretrain" if recipe.pretrain else CORPUS[-1]
 
 
@@ -73,14 +73,9 @@ def check_stages(recipe: Recipe, stages: Sequence[str]) -> None:
                 f"{recipe.name} starts from a published checkpoint (fine_tune.start_from), so there is no "
                 f"{stage}; its stages are {', '.join(stages_of(recipe))}"
             )
-        missing = f"the recipe has no `{'examples' if recipe.pretrain else 'pretrain'}` section"
         raise RecipeError(
-            f"{recipe.name} ends with {last_stage(recipe)}, so there is no {stage}: "
-            + (
-                f"models of the task {recipe.examples.task} are not served yet"
-                if recipe.examples
-                else missing
-            )
+            f"{recipe.name} ends with {last_stage(recipe)}, so there is no {stage}: the recipe has no "
+            f"`{'examples' if recipe.pretrain else 'pretrain'}` section"
         )
 
 

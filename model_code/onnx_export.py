@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,7 @@ class TracedModel(nn.Module):
     """A fine-tuned model from tensors of token ids to what is served of it.
 
     `names` are those of its inputs and `outputs` those of what it returns, both in order; each input is int64
-    [batch, sequence].
+    [batch, sequence], unless its task says otherwise (`graph_example`).
     """
 
     def __init__(self, directory: Path, pairs: bool) -> None:
@@ -59,19 +59,26 @@ class TracedModel(nn.Module):
             raise TrainingError(f"{directory}: the task {self.settings.task} can't be exported yet")
         self.model = self.task.load(directory, vocabulary_of(directory), self.settings)
         several = pairs or self.settings.task == "question_answering"
-        known = names_of_inputs(self.model.config)
-        self.names = [name for name in known if several or name != "token_type_ids"]
         self.train(False)
         if self.model._supports_sdpa:
             self.model.set_attn_implementation("eager")  # T5's other kernel can't be traced
+        self._of_ids = [
+            name for name in names_of_inputs(self.model.config) if several or name != "token_type_ids"
+        ]
+        self.names = list(self.example())
         with torch.inference_mode():
             self.outputs = list(self._said(self.example()))
 
     def example(self) -> dict[str, torch.Tensor]:
         """Inputs of the size with which the graph is traced."""
+        if hasattr(self.task, "graph_example"):
+            of_task: dict[str, torch.Tensor] = self.task.graph_example(
+                self.model, EXAMPLE_BATCH, EXAMPLE_LENGTH, EXAMPLE_WRITTEN
+            )
+            return of_task
         ids = torch.ones((EXAMPLE_BATCH, EXAMPLE_LENGTH), dtype=torch.int64)
         return {
-            name: torch.zeros_like(ids) if name == "token_type_ids" else ids.clone() for name in self.names
+            name: torch.zeros_like(ids) if name == "token_type_ids" else ids.clone() for name in self._of_ids
         }
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -121,8 +128,13 @@ def export_model(model_dir: Path, output: Path, config: Mapping[str, Any]) -> No
     (output / "served").mkdir(exist_ok=True)
     for path in code_files():
         shutil.copyfile(path, output / "served" / path.name)
-    form = form_of(graph.settings.task)(output)
-    signature = {"inputs": form.inputs, "outputs": form.outputs, "reads_whole": form.reads_whole}
+    form = form_of(_served_task(graph))(output)
+    signature = {
+        "inputs": form.inputs,
+        "outputs": form.outputs,
+        "reads_whole": form.reads_whole,
+        "writes": getattr(form, "writes", False),
+    }
     write_json(output / "signature.json", signature)
 
 
@@ -135,14 +147,29 @@ def _settings(graph: TracedModel, model_dir: Path) -> dict[str, Any]:
         frame = frame_of(tokenizer, vocabulary, pair=graph.settings.task == "question_answering")
     every = asdict(graph.settings)
     known = {name: every[name] for name in ("task", "labels", "max_length", "options")}
-    writes = steps.how_it_writes(graph.model, model_dir) if "past" in graph.outputs else {}
+    known["task"] = _served_task(graph)
+    of_task = {option.name for option in fields(task_named(known["task"]).Options)}
+    known["options"] = {name: value for name, value in known["options"].items() if name in of_task}
+    is_writer = {"past", "new_past"}.intersection(graph.outputs)
+    writes = steps.how_it_writes(graph.model, model_dir) if is_writer else {}
+    if hasattr(graph.task, "how_it_is_asked"):
+        writes |= graph.task.how_it_is_asked(graph.model, tokenizer, vocabulary)
     return {**known, **writes, "pad_id": vocabulary.filler, "frame": asdict(frame)}
+
+
+def _served_task(graph: TracedModel) -> str:
+    """The task by which the model is asked, which may be another than the one it was trained for."""
+    return str(getattr(graph.task, "SERVED_AS", graph.settings.task))
 
 
 def _axes(graph: TracedModel) -> Axes:
     batch, sequence = {0: "batch"}, {1: "sequence"}
     of_tokens = dict.fromkeys((*graph.names, *OF_TOKENS), batch | sequence)
-    return {**dict.fromkeys(graph.outputs, batch), **of_tokens, "cross": batch | {3: "sequence"}}
+    axes = {**dict.fromkeys(graph.outputs, batch), **of_tokens, "cross": batch | {3: "sequence"}}
+    if "past" in graph.names:
+        axes |= {"attention_mask": batch | {1: "all"}}
+        axes |= {"past": batch | {3: "read"}, "new_past": batch | {3: "all"}}
+    return axes
 
 
 def _next_graph(graph: TracedModel, said: Mapping[str, torch.Tensor], model_dir: Path) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from model_code.data.vocabulary import load_tokenizer, vocabulary_of
 from model_code.runtime import prepare
@@ -13,14 +14,19 @@ from model_code.task_types.task import Example, Prediction, read_settings, task_
 class Predictor:
     """A fine-tuned model as it was saved; it computes in float32."""
 
-    def __init__(self, directory: Path) -> None:
-        """Raises TrainingError when the directory holds no fine-tuned model."""
+    def __init__(self, directory: Path, as_served: bool = False) -> None:
+        """`as_served`: for what an endpoint does, where that is not what the model was judged by.
+
+        Raises TrainingError when the directory holds no fine-tuned model.
+        """
         self.settings = read_settings(directory)
-        self.task = task_named(self.settings.task)
+        self.task: Any = task_named(self.settings.task)
+        if as_served:
+            self.task = task_named(getattr(self.task, "SERVED_AS", self.settings.task))
         self._runtime = prepare("float32")
         self._tokenizer, self._vocabulary = load_tokenizer(directory), vocabulary_of(directory)
         self._model = self.task.load(directory, self._vocabulary, self.settings)
-        self._model.to(self._runtime.device)  # type: ignore[arg-type]
+        self._model.to(self._runtime.device)
 
     def predict(self, examples: Sequence[Example], batch_size: int = 64) -> list[Prediction]:
         """One prediction per example, in their order; what is to be predicted is not looked at.
@@ -32,4 +38,7 @@ class Predictor:
         targets = {name for name, field in self.task.FIELDS.items() if field.target}
         given = [{name: v for name, v in example.items() if name not in targets} for example in examples]
         data = self.task.encode(given, self._tokenizer, self._vocabulary, self.settings)
-        return self.task.predict(self._model, data, self._runtime, batch_size, self.settings)
+        predictions: list[Prediction] = self.task.predict(
+            self._model, data, self._runtime, batch_size, self.settings
+        )
+        return predictions

@@ -15,7 +15,6 @@ from pydantic import Field, field_validator
 from corpus.examples.written_examples import task_of
 from deploy.repository import fault_of_name
 from model_code.config.strict import Config
-from model_code.served import served_tasks
 from tasks.contract.artifact import Artifact, Manifest, sha256_file
 from tasks.contract.console import escaped, say
 from tasks.contract.errors import GateRefused
@@ -35,7 +34,6 @@ from tasks.tracking.registry import (
     client,
     keep_oldest,
     logged_model,
-    move_alias,
     point_challenger_at_newest,
     reachable,
 )
@@ -50,9 +48,7 @@ from tasks.tracking.version_files import (
 
 SERVED_CODE = Path(__file__).parent / "tracking" / "pyfunc_model.py"
 SERVED_PACKAGES = ("mlflow-skinny", "numpy", "onnxruntime", "pandas", "tokenizers")
-TASK_CODE = Path(__file__).parent / "tracking" / "pyfunc_task.py"
-TASK_PACKAGES = ("mlflow-skinny", "numpy", "pandas", "safetensors", "tokenizers", "torch", "transformers")
-MODEL_CODE = Path(__file__).resolve().parent.parent / "model_code"
+CHATS = ("instructions", "preference")  # whose checkpoints may have a chat template, written in Jinja
 ADAPTER = "-adapter"
 CARD = "model_card.md"
 LONGEST_DESCRIPTION = 5000  # characters, of MLflow's column; the whole card is among the version's files
@@ -96,7 +92,7 @@ def still_registered(manifest: Manifest, config: RegisterConfig, run: Run) -> bo
 
 
 @stage(
-    runs=("tasks.tracking.pyfunc_model", "tasks.tracking.pyfunc_task", "model_code.task_types."),
+    runs=("tasks.tracking.pyfunc_model", "model_code.task_types."),
     is_current=still_registered,
 )
 def register(
@@ -138,11 +134,11 @@ def register(
     card = model_card(config.model, manifests, result)
     (workspace.directory / CARD).write_text(card, encoding="utf-8")
     workspace.shown.append(card)
-    served = _is_served(examples, workspace)
+    task = task_of(workspace.path(examples))
     version, logged = keep_oldest(mlflow, config.model, model.digest), ""
     if version is None:
         compared = {COMPARED_TAG: str(champion.version) if champion else ""}
-        logged, sums = _log_model(mlflow, run_id, config.model, served, workspace, model)
+        logged, sums = _log_model(mlflow, run_id, config.model, task, workspace, model)
         version = _new_version(mlflow, run_id, config.model, logged, model.digest, compared | sums, card)
     if logged_model(mlflow, version) != logged:
         _take_over(mlflow, version, workspace)
@@ -152,18 +148,15 @@ def register(
         logged, sums = _log_adapter(mlflow, run_id, config.model + ADAPTER, adapter)
         _new_version(mlflow, run_id, config.model + ADAPTER, logged, model.digest, sums, card)
     point_challenger_at_newest(mlflow, config.model)
-    alias = CHALLENGER if served else CHAMPION
-    if not served:
-        move_alias(mlflow, config.model, CHAMPION, version.version)
     mlflow.set_tag(run_id, "textmill.gate", "passed")
     mlflow.set_terminated(run_id, "FINISHED")
     content = {"model": config.model, "digest": model.digest}
     (workspace.directory / "registration.json").write_text(
         json.dumps(content, indent=2) + "\n", encoding="utf-8"
     )
-    workspace.external |= version_identity(version) | {"run_id": run_id, "alias": alias}
+    workspace.external |= version_identity(version) | {"run_id": run_id, "alias": CHALLENGER}
     workspace.external["experiment_id"] = mlflow.get_run(run_id).info.experiment_id
-    workspace.say(f"{config.model} version {version.version}, alias {alias}")
+    workspace.say(f"{config.model} version {version.version}, alias {CHALLENGER}")
 
 
 def registered_version(registered: Artifact, workspace: Workspace) -> ModelVersion:
@@ -171,11 +164,6 @@ def registered_version(registered: Artifact, workspace: Workspace) -> ModelVersi
     content = json.loads((workspace.path(registered) / "registration.json").read_text(encoding="utf-8"))
     version = int(workspace.manifest(registered).external["version"])
     return ModelVersion(model=content["model"], version=version, digest=content["digest"])
-
-
-def _is_served(examples: Artifact, workspace: Workspace) -> bool:
-    """Whether the pipeline goes on to the endpoint, so that the version gets an ONNX build of its model."""
-    return task_of(workspace.path(examples)) in served_tasks()
 
 
 def _take_over(mlflow: Any, version: ModelVersion, workspace: Workspace) -> None:
@@ -187,13 +175,13 @@ def _take_over(mlflow: Any, version: ModelVersion, workspace: Workspace) -> None
 
 
 def _log_model(
-    mlflow: Any, run_id: str, name: str, served: bool, workspace: Workspace, model: Artifact
+    mlflow: Any, run_id: str, name: str, task: str, workspace: Workspace, model: Artifact
 ) -> tuple[str, dict[str, str]]:
     """Upload the checkpoint with its card and the code that loads it; the logged model's id and its tag."""
     logged = _new_logged_model(mlflow, run_id, name)
     with TemporaryDirectory() as temporary:
         directory = Path(temporary) / "model"
-        _save_pyfunc(directory, workspace.path(model) / "model", served, logged, run_id)
+        _save_pyfunc(directory, workspace.path(model) / "model", task, logged, run_id)
         shutil.copyfile(workspace.directory / CARD, directory / "README.md")
         tags = _upload(mlflow, run_id, logged, directory)
         shutil.copyfile(directory / REGISTERED.sums, workspace.directory / REGISTERED.sums)
@@ -251,16 +239,15 @@ def _new_version(
     return keep_oldest(mlflow, name, digest) or own
 
 
-def _save_pyfunc(directory: Path, checkpoint: Path, served: bool, model_id: str, run_id: str) -> None:
+def _save_pyfunc(directory: Path, checkpoint: Path, task: str, model_id: str, run_id: str) -> None:
     import mlflow
     from mlflow.models import Model
 
-    packages = SERVED_PACKAGES if served else TASK_PACKAGES
+    packages = [*SERVED_PACKAGES, *(("jinja2",) if task in CHATS else ())]
     mlflow.pyfunc.save_model(
         directory,
-        python_model=str(SERVED_CODE if served else TASK_CODE),
+        python_model=str(SERVED_CODE),
         artifacts={"checkpoint": str(checkpoint)},
-        code_paths=None if served else [str(MODEL_CODE)],
         # "+cpu" and the like name a build that is on no index.
         pip_requirements=[f"{package}=={installed(package).partition('+')[0]}" for package in packages],
         mlflow_model=Model(model_id=model_id, run_id=run_id),

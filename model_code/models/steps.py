@@ -7,6 +7,7 @@ values in turn: one tensor instead of a pair for each layer takes a third less t
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def first_step(model: Any, source_ids: torch.Tensor, source_mask: torch.Tensor) 
         encoder_outputs=BaseModelOutput(last_hidden_state=states),
         attention_mask=source_mask,
         decoder_input_ids=begun,
-        past_key_values=cache,
+        cache=cache,
         use_cache=True,
     )
     return {
@@ -57,10 +58,52 @@ def next_step(
         encoder_outputs=BaseModelOutput(last_hidden_state=states),
         attention_mask=source_mask,
         decoder_input_ids=token_ids,
-        past_key_values=cache,
+        cache=cache,
         use_cache=True,
     )
     return {"logits": said.logits[:, -1].float(), "past": _stacked(cache.self_attention_cache)}
+
+
+def after_prompt(
+    model: Any,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    position_ids: torch.Tensor,
+    past: torch.Tensor,
+) -> dict[str, torch.Tensor]:
+    """Read tokens [B, T] after others, of which `past` [B, 2 L, H, P, D] holds the keys and values.
+
+    Rows are right-aligned: `attention_mask` [B, P + T] is 0 before the first token of each, `position_ids`
+    [B, T] count from there. Returns `logits` of the token after the last one, float32 [B, V], and `new_past`
+    [B, 2 L, H, P + T, D].
+    """
+    cache = _parted(past)
+    takes = inspect.signature(model.forward).parameters
+    besides: dict[str, Any] = {"logits_to_keep": 1, "position_ids": position_ids}
+    given = {name: value for name, value in besides.items() if name in takes}
+    said = model(input_ids=input_ids, attention_mask=attention_mask, cache=cache, use_cache=True, **given)
+    return {"logits": said.logits[:, -1].float(), "new_past": _stacked(cache)}
+
+
+def shape_of_past(model: Any) -> list[int]:
+    """Keys and values of all layers, heads, and numbers of each: 2 L, H, D."""
+    cache = DynamicCache()
+    with torch.inference_mode():
+        model(input_ids=torch.ones((1, 1), dtype=torch.int64), cache=cache, use_cache=True)
+    _, layers, heads, _, size = _stacked(cache).shape
+    return [layers, heads, size]
+
+
+def example_of_prompt(model: Any, batch: int, length: int, read: int) -> dict[str, torch.Tensor]:
+    """Tensors for `after_prompt`: so many rows of so many tokens, after so many that were read."""
+    layers, heads, size = shape_of_past(model)
+    ids = torch.ones((batch, length), dtype=torch.int64)
+    return {
+        "input_ids": ids,
+        "attention_mask": torch.ones((batch, read + length), dtype=torch.int64),
+        "position_ids": torch.arange(read, read + length).expand(batch, length).clone(),
+        "past": torch.zeros((batch, layers, heads, read, size)),
+    }
 
 
 def begin_of(model: Any) -> int:
@@ -85,9 +128,11 @@ def how_it_writes(model: Any, directory: Path) -> dict[str, Any]:
 
     Raises TrainingError for what is not served.
     """
-    said = model.generation_config
+    said, is_after_source = model.generation_config, model.config.is_encoder_decoder
     banned = said.bad_words_ids or []
     unserved = {name: getattr(said, name, nothing) for name, nothing in _UNSERVED.items()}
+    if not is_after_source:  # replies are written and judged without
+        unserved.pop("repetition_penalty")
     unserved = {name: value for name, value in unserved.items() if value not in (None, _UNSERVED[name])}
     if long := [tokens for tokens in banned if len(tokens) > 1]:
         unserved["bad_words_ids"] = long[0]
@@ -99,9 +144,9 @@ def how_it_writes(model: Any, directory: Path) -> dict[str, Any]:
         )
     ends = said.eos_token_id if isinstance(said.eos_token_id, list) else [said.eos_token_id]
     return {
-        "begins_with": begin_of(model),
+        "begins_with": begin_of(model) if is_after_source else None,
         "ends": [int(token) for token in ends if token is not None],
-        "forced_first": said.forced_bos_token_id,
+        "forced_first": said.forced_bos_token_id if is_after_source else None,
         "forced_last": said.forced_eos_token_id,
         "banned": [int(token) for tokens in banned for token in tokens],
         "shortest": int(said.min_length or 0),

@@ -10,10 +10,23 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-SHARED = ("__init__", "graph", "questions", "rows", "writing")
+SHARED = (
+    "__init__",
+    "beams",
+    "chat_template",
+    "choosing",
+    "conversations",
+    "graph",
+    "questions",
+    "rows",
+    "steps",
+    "writing",
+    "writing_form",
+)
 
 
 def form_of(task: str) -> Any:
@@ -28,6 +41,16 @@ def form_of(task: str) -> Any:
     parameters with which an example is asked, and `joined(answers)` its answer from theirs.
     """
     return importlib.import_module(f".{task}", __name__).Form
+
+
+def predictions(form: Any, examples: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """What metrics read of the answers to examples, each asked as an endpoint is asked it.
+
+    An example that is no question to an endpoint, as a word with a blank in it is none, is asked itself.
+    """
+    questions = [form.questions(example) or [example] for example in examples]
+    said = iter(form.answers([question for of_one in questions for question in of_one]))
+    return [form.prediction(form.joined([next(said) for _ in of_one])) for of_one in questions]
 
 
 def served_tasks() -> list[str]:

@@ -52,8 +52,8 @@ class OnnxGraph:
 
     @cached_property
     def _next(self) -> Any:
-        """The graph of the tokens after the first, of a model that writes."""
-        return self._opened("next.onnx")
+        """The graph of the tokens after the first, of a model that writes; or the same, if there is one."""
+        return self._opened("next.onnx") if (self._folder / "next.onnx").is_file() else self._session
 
     def _opened(self, file: str) -> Any:
         os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read at import

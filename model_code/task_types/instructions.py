@@ -1,19 +1,16 @@
 """A reply to what was said so far: instruction tuning of a causal model.
 
-A conversation is its turns end to end, each a role and what was said, both closed by the end token:
-
-    user<end>What is a stride?<end>assistant<end>The step from one row to the next.<end>
-
-Nobody can forge a turn: special tokens in a text are text here, so that the end token comes from this module
-alone. It is also the one token that every causal model has, so no vocabulary grows, and an adapter fits the
-model that it was made for as it stands. A checkpoint with a chat template of its own keeps to that.
+How a conversation becomes tokens is said where it is served, too (`model_code/served/conversations.py`): its
+turns end to end, closed by the end token. That is the one token that every causal model has, so no vocabulary
+grows, and an adapter fits the model that it was made for as it stands. A checkpoint with a chat template of
+its own keeps to that.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +19,18 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from model_code.data.chat_template import ChatTemplate
+from model_code.data.chat_template import ChatTemplate, named_tokens
 from model_code.data.conversations import Conversations, Questions
 from model_code.data.vocabulary import TEMPLATE, Vocabulary
 from model_code.errors import TrainingError
+from model_code.models import steps
 from model_code.models.architectures import writers
 from model_code.models.checkpoints import load_model
 from model_code.models.families import DECODERS
 from model_code.objectives.cross_entropy import Decode, scored
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
+from model_code.served.conversations import Turns, fault_of_turns, messages_of
 from model_code.task_types import seq2seq
 from model_code.task_types.baselines import Baselines, attempted
 from model_code.task_types.bootstrap_metrics import Resampled, mean
@@ -58,7 +57,6 @@ FILES = {
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ 'assistant' + eos_token }}{% endif %}"
 }
-ROLES = ("system", "user", "assistant")
 
 
 @dataclass(frozen=True)
@@ -79,13 +77,9 @@ def fault(example: Example) -> str:
         both = "prompt" in example and "response" in example
         return "" if both else "it has neither messages nor a prompt with its response"
     roles = [message["role"] for message in example["messages"]]
-    turns = roles[1:] if roles[:1] == ["system"] else roles
-    if not turns or turns != (["user", "assistant"] * len(turns))[: len(turns)]:
-        return (
-            f"its messages are by {', '.join(roles) or 'nobody'}; after at most one of the system, "
-            "user and assistant take turns"
-        )
-    if turns[-1] != "assistant":
+    if fault := fault_of_turns(roles):
+        return fault
+    if roles[-1] != "assistant":
         return "its last message is not by the assistant, so there is no reply to learn from"
     return ""
 
@@ -123,22 +117,35 @@ def encode(
     Raises TrainingError when a system message alone is too long.
     """
     assert vocabulary.eos is not None  # `load` needs it
-    if vocabulary.template not in ("", FILES[TEMPLATE]):
+    if has_own_template(vocabulary):
         return _as_its_template_says(examples, tokenizer, vocabulary, settings)
-    begin = [] if vocabulary.bos is None else [vocabulary.bos]
+    turns_of = Turns(tokenizer, begin_of_row(vocabulary), vocabulary.eos)
     ids, learnt, questions = [], [], []
-    for example, turns in zip(examples, _turns(examples, tokenizer, vocabulary.eos), strict=True):
-        *before, reply = turns
-        room = settings.max_length - settings.options.max_reply - len(begin) - len(reply.head)
-        turns = [*_newest(before, room, example.get("id", "?")), reply]
-        tokens = begin + [token for turn in turns for token in turn.head + turn.said]
-        to_learn = [False] * len(begin)
+    conversations = turns_of.of([messages_of(example) for example in examples])
+    for example, whole in zip(examples, conversations, strict=True):
+        try:
+            turns = turns_of.fitting(whole, settings.max_length, settings.options.max_reply)
+        except ValueError as error:
+            raise TrainingError(f"example {example.get('id', '?')}: {error}") from error
+        reply = turns[-1]
+        tokens = turns_of.begin + [token for turn in turns for token in turn.head + turn.said]
+        to_learn = [False] * len(turns_of.begin)
         for turn in turns:
             to_learn += [False] * len(turn.head) + [turn.learnt] * len(turn.said)
         ids.append(tokens[: settings.max_length])
         learnt.append(to_learn[: settings.max_length])
         questions.append(tokens[: len(tokens) - len(reply.said)])
     return Conversations(ids, learnt, questions, vocabulary.eos, settings.max_length, tokenizer, vocabulary)
+
+
+def begin_of_row(vocabulary: Vocabulary) -> list[int]:
+    """What every row begins with."""
+    return [] if vocabulary.bos is None else [vocabulary.bos]
+
+
+def has_own_template(vocabulary: Vocabulary) -> bool:
+    """Whether the checkpoint came with a chat template."""
+    return vocabulary.template not in ("", FILES[TEMPLATE])
 
 
 def _as_its_template_says(
@@ -153,63 +160,24 @@ def _as_its_template_says(
     return Conversations(ids, learnt, questions, template.end, length, tokenizer, vocabulary)
 
 
-@dataclass(frozen=True)
-class _Turn:
-    """Token ids of who speaks and of what is said, the end token after each."""
-
-    head: list[int]
-    said: list[int]
-    learnt: bool
-    system: bool
-
-    def __len__(self) -> int:
-        return len(self.head) + len(self.said)
+def graph_example(model: Any, batch: int, length: int, read: int) -> dict[str, torch.Tensor]:
+    """Inputs of the graph that is served: tokens after others that were read."""
+    return steps.example_of_prompt(model, batch, length, read)
 
 
-def _turns(examples: Sequence[Example], tokenizer: Tokenizer, end: int) -> Iterator[list[_Turn]]:
-    """The turns of each example; the last is the assistant's, with nothing said where there is no reply."""
-    text = Tokenizer.from_str(tokenizer.to_str())
-    text.no_truncation()
-    text.no_padding()
-    text.encode_special_tokens = True  # what spells a special token is text
-    roles = dict(zip(ROLES, text.encode_batch(list(ROLES), add_special_tokens=False), strict=True))
-    heads = {role: [*encoding.ids, end] for role, encoding in roles.items()}
-    conversations = [messages_of(example) for example in examples]
-    contents = [message["content"] for messages in conversations for message in messages]
-    encodings = iter(text.encode_batch(contents, add_special_tokens=False))
-    for messages in conversations:
-        turns = [
-            _Turn(heads[role], [*next(encodings).ids, end], role == "assistant", role == "system")
-            for role in (message["role"] for message in messages)
-        ]
-        if not turns[-1].learnt:
-            turns.append(_Turn(heads["assistant"], [], True, False))
-        yield turns
+def graph(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, torch.Tensor]:
+    """What is served of the model: the next token, and what it has read."""
+    return steps.after_prompt(model, **tensors)
 
 
-def messages_of(example: Example) -> list[dict[str, str]]:
-    """A conversation as it was, or as a prompt begins it and a response, if there is one, ends it."""
-    if "messages" in example:
-        return list(example["messages"])
-    said = {"user": example.get("prompt"), "assistant": example.get("response")}
-    return [{"role": role, "content": text} for role, text in said.items() if text is not None]
-
-
-def _newest(turns: list[_Turn], room: int, id: str) -> list[_Turn]:
-    """What fits of the turns before a reply: the system's, and of the others the newest, the last one cut."""
-    first, rest = [turn for turn in turns if turn.system], [turn for turn in turns if not turn.system]
-    while (over := sum(map(len, first + rest)) - room) > 0 and len(rest) > 1:
-        rest = rest[2:]  # a question with its reply
-    if over <= 0:
-        return first + rest
-    question = rest[-1]
-    *said, end = question.said
-    if over >= len(said):
-        raise TrainingError(
-            f"example {id}: its messages leave no room for a question and a reply; shorten the one of the "
-            "system, raise fine_tune.max_length or lower max_reply"
-        )
-    return [*first, replace(question, said=[*said[:-over], end])]
+def how_it_is_asked(model: Any, tokenizer: Tokenizer, vocabulary: Vocabulary) -> dict[str, Any]:
+    """What serving has to know besides: how a conversation becomes tokens, and which one ends a reply."""
+    known = {"begin": begin_of_row(vocabulary), "past": steps.shape_of_past(model)}
+    if has_own_template(vocabulary):
+        end = ChatTemplate(tokenizer, vocabulary).end
+        named = named_tokens(tokenizer, vocabulary)
+        return {**known, "ends": [end], "template": vocabulary.template, "named": named}
+    return {**known, "ends": [vocabulary.eos], "template": "", "named": {}}
 
 
 def scores(model: Any, tensors: Mapping[str, torch.Tensor], settings: Settings) -> dict[str, Score]:

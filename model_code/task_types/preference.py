@@ -27,13 +27,17 @@ from model_code.errors import TrainingError
 from model_code.models.checkpoints import load_model
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
+from model_code.served.conversations import messages_of
 from model_code.task_types import instructions
 from model_code.task_types.baselines import Baselines, attempted
 from model_code.task_types.bootstrap_metrics import Resampled, mean
 from model_code.task_types.instructions import FAMILIES as FAMILIES
 from model_code.task_types.instructions import FILES as FILES
 from model_code.task_types.instructions import Options as InstructionsOptions
-from model_code.task_types.instructions import messages_of, token_states
+from model_code.task_types.instructions import graph as graph
+from model_code.task_types.instructions import graph_example as graph_example
+from model_code.task_types.instructions import how_it_is_asked as how_it_is_asked
+from model_code.task_types.instructions import token_states
 from model_code.task_types.task import REFERENCE, Example, Field, Settings
 from model_code.task_types.texts import outputs
 
@@ -44,6 +48,8 @@ FIELDS = {
     "chosen": Field("said"),
     "rejected": Field("said"),
 }
+# What is served are replies; which of two is the better one nobody asks an endpoint.
+SERVED_AS = "instructions"
 METRIC = "accuracy"
 SELECTION = "loss"
 METRICS = ("accuracy", "margin", "loss")
@@ -153,6 +159,13 @@ def _in_texts(example: Example) -> Example:
         return parted(example)
     except ValueError as error:
         raise TrainingError(f"example {example.get('id', '?')}: {error}") from error
+
+
+def chosen_reply(example: Example) -> Example:
+    """The conversation with the chosen reply alone: what a model that replies is to come near to."""
+    pair = _in_texts(example)
+    said = [*messages_of(pair), {"role": "assistant", "content": pair["chosen"]}]
+    return {"id": example.get("id", "?"), "messages": said}
 
 
 def _last_alone(learnt: Sequence[bool]) -> list[bool]:

@@ -7,11 +7,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from deploy.repository import limits_of
+from deploy.model_config import limits_of
 from tasks.contract.errors import ParityError, StageError
 from tasks.contract.workspace import Workspace
 from tasks.deployment.parity import form_in
-from tasks.deployment.task_settings import settings_in
+from tasks.deployment.task_settings import as_served, settings_in
 
 METRIC_TOLERANCE = 1e-3  # a tenth of a point
 
@@ -36,6 +36,7 @@ class AskedExamples:
             )
         self._form = form_in(onnx)
         self._judged_as = settings_in(onnx)
+        examples = as_served(examples)
         self._limits = limits_of(onnx)
         self.most = self._limits["text_bytes"]
         by_example = [(example, self._form.questions(example)) for example in examples]

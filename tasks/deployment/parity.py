@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.deployment.task_settings import as_served
+
 BATCH_SIZES = (1, 2, 7, 32)
 
 
@@ -28,7 +30,8 @@ def compare_graphs(
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     form = form_in(folder)
-    rows = sorted(form.rows(list(examples)), key=lambda row: (len(row.ids), list(row.ids)))
+    questions = [question for one in as_served(examples) for question in form.questions(one) or [one]]
+    rows = sorted(form.rows(questions), key=lambda row: (len(row.ids), list(row.ids)))
     reference = TracedModel(model, form.graph.settings["pairs"])
     for size in BATCH_SIZES:
         last = max(0, len(rows) - size)
@@ -54,12 +57,12 @@ def compare_answers(model: Path, folder: Path, examples: Sequence[Mapping[str, A
     no strings are the same, as for a word with a blank in it. Answers of which only numbers differ are equal.
     """
     from model_code.predict import Predictor
+    from model_code.served import predictions
 
-    form, asked = form_in(folder), list(examples)
-    questions = [form.questions(example) or [example] for example in asked]
-    said = iter(form.answers([question for of_one in questions for question in of_one]))
-    answers = [form.prediction(form.joined([next(said) for _ in of_one])) for of_one in questions]
-    differences = [difference(*pair) for pair in zip(Predictor(model).predict(asked), answers, strict=True)]
+    asked = as_served(examples)
+    answers = predictions(form_in(folder), asked)
+    expected = Predictor(model, as_served=True).predict(asked)
+    differences = [difference(*pair) for pair in zip(expected, answers, strict=True)]
     return {
         "compared": len(asked),
         "different": sum(of is None for of in differences),

@@ -16,11 +16,12 @@ from pydantic import Field
 
 from corpus.examples.written_examples import read_split
 from model_code.config.strict import Config
+from model_code.served import predictions
 from tasks.contract.child import run_child
 from tasks.contract.errors import ParityError
 from tasks.contract.workspace import Workspace
 from tasks.deployment.parity import form_in
-from tasks.deployment.task_settings import settings_in
+from tasks.deployment.task_settings import as_served, settings_in
 
 QUANTIZER = "model_code.onnx_quantization"
 Variant = Literal["float32", "int8", "auto"]
@@ -82,15 +83,14 @@ def choose(config: VariantConfig, folder: Path, examples: Path, workspace: Works
 def _measured(folder: Path, examples: Sequence[Example]) -> dict[str, Any]:
     """The metric of a build on examples, and the milliseconds that one of them takes alone, by the median."""
     form, (task, settings) = form_in(folder), settings_in(folder)
-    targets = {name for name, field in task.FIELDS.items() if field.target}
-    asked = [{name: v for name, v in example.items() if name not in targets} for example in examples]
-    predictions = [form.prediction(answer) for answer in form.answers(asked)]
+    examples = as_served(examples)
+    answers = predictions(form, examples)
     seconds = []
-    for example in asked[:50]:
+    for example in examples[:50]:
         start = time.perf_counter()
-        form.answers([example])
+        predictions(form, [example])
         seconds.append(time.perf_counter() - start)
-    figure = task.metrics(list(examples), predictions, settings)[task.METRIC]
+    figure = task.metrics(examples, answers, settings)[task.METRIC]
     return {
         "name": task.METRIC,
         "metric": figure,

@@ -34,7 +34,8 @@ class ServedModel(PythonModel):
                 "Run the recipe again, or load another version"
             )
         task = json.loads((folder / "settings.json").read_text(encoding="utf-8"))["task"]
-        self.form = served(folder).form_of(task)(folder)
+        self.code = served(folder)
+        self.form = self.code.form_of(task)(folder)
 
     def answers(self, questions: Any) -> list[dict[str, Any]]:
         """The answer to each question: its strings by name, or a string where one is all that is asked for.
@@ -52,7 +53,8 @@ class ServedModel(PythonModel):
 
     def predictions(self, examples: list[Any]) -> list[Any]:
         """What the metrics of the task read of the answers."""
-        return [self.form.prediction(answer) for answer in self.answers(examples)]
+        predictions: list[Any] = self.code.predictions(self.form, examples)
+        return predictions
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         """A row per question with the fields of its answer.

@@ -9,7 +9,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from deploy import client, live, repository
+from deploy import client, live, model_config
 from deploy.errors import TritonError
 from tests.deploy.conftest import LABELS, MAX_LENGTH
 
@@ -62,7 +62,7 @@ def test_more_texts_than_a_batch_keep_their_order(port, bundle):
 
 
 def test_a_text_beyond_the_bound_is_refused_by_name_and_the_rest_goes_on(port, monkeypatch):
-    most = repository.max_text_bytes(MAX_LENGTH)
+    most = model_config.max_text_bytes(MAX_LENGTH)
     monkeypatch.setattr(client, "BATCH_BYTES", 10**9)
     assert client.ask(["a " * (most // 2)], "router", http_port=port)
     with pytest.raises(TritonError, match=rf"text 2 has {most + 1} bytes, at most {most} are taken; shorten"):
@@ -72,7 +72,7 @@ def test_a_text_beyond_the_bound_is_refused_by_name_and_the_rest_goes_on(port, m
 
 
 def test_many_long_texts_are_sent_in_several_requests_and_refused_in_one(port, monkeypatch):
-    texts = ["a " * (repository.max_text_bytes(MAX_LENGTH) // 2)] * 9
+    texts = ["a " * (model_config.max_text_bytes(MAX_LENGTH) // 2)] * 9
     assert len(client.ask(texts, "router", http_port=port, timeout=60)) == 9
     bound = client.MAX_REQUEST_BYTES
     monkeypatch.setattr(client, "BATCH_BYTES", 10**9)

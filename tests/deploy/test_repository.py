@@ -43,7 +43,9 @@ def test_each_version_is_a_model_of_its_own(repository, add, bundle):
         for path in bundle(version).folder.rglob("*.*"):
             place = model / str(version) / path.relative_to(bundle(version).folder)
             assert place.read_bytes() == path.read_bytes()
-        assert (model / str(version) / "model.py").read_bytes() == models.CODE.read_bytes()
+        assert (model / str(version) / "model.py").read_bytes() == (
+            models.CODE / "served" / "model.py"
+        ).read_bytes()
 
 
 def test_the_second_graph_of_a_model_that_writes_comes_along(repository, add, changed):
@@ -100,16 +102,16 @@ def test_ensemble_points_at_one_version(repository, add):
     add(1)
     add(2)
     for version in (1, 2, 1):
-        models.write_ensemble(repository, "router", "router", version)
+        models.write_endpoint(repository, "router", "router", version)
         assert models.pinned_version(repository, "router") == version
         config = (repository / "router" / "config.pbtxt").read_text(encoding="utf-8")
         assert f'model_name: "router-v{version}-model" model_version: {version}' in config
         assert [path.name for path in (repository / "router").iterdir() if path.is_dir()] == [str(version)]
-    assert models.ensembles(repository) == ["router"]
-    models.remove_ensemble(repository, "router")
+    assert models.endpoints(repository) == ["router"]
+    models.remove_endpoint(repository, "router")
     assert models.pinned_version(repository, "router") is None
     with pytest.raises(TritonError, match="no version 3 of router"):
-        models.write_ensemble(repository, "router", "router", 3)
+        models.write_endpoint(repository, "router", "router", 3)
 
 
 def test_prune_keeps_what_it_is_told_and_clears_what_older_versions_left(repository, add):
@@ -135,7 +137,7 @@ def test_what_a_killed_deployment_left_is_cleared(repository, add):
 def test_names_that_look_like_versions_are_not_confused(tmp_path, bundle):
     for name, version in (("a", 1), ("a-v2", 1), ("a-v2", 3), ("b-a", 4)):
         models.add_version(tmp_path, name, version, bundle(1).folder)
-    models.write_ensemble(tmp_path, "a-v2", "a-v2", 3)
+    models.write_endpoint(tmp_path, "a-v2", "a-v2", 3)
     assert models.versions(tmp_path, "a") == [1]
     assert models.versions(tmp_path, "a-v2") == [1, 3]
     assert models.prune(tmp_path, "a", keep=set()) == ["a-v1-model"]

@@ -35,6 +35,15 @@ def recipe(task: str, *questions: Any, **columns: str) -> Recipe:
         (recipe("classification", "a", second="other"), r"a text and a second; write {text: …, second: …}"),
         (recipe("classification", {"text": "a", "txet": "b"}), "the endpoint knows no txet"),
         (recipe("similarity", "a"), "a first and a second"),
+        (
+            recipe("instructions", {"prompt": "a", "messages": "[]"}),
+            "it has prompt and messages of prompt, m",
+        ),
+        (
+            recipe("instructions", {"temperature": "1"}),
+            "it has none of prompt, messages, text_input; give one",
+        ),
+        (recipe("seq2seq", {"text_input": "a", "beam": "4"}), "the endpoint knows no beam"),
         (recipe("relations", "Ada lives in London"), "its text has no <e1>"),
     ],
 )
@@ -51,7 +60,7 @@ def test_a_question_that_can_not_be_asked_is_refused(asking: Recipe, said: str) 
         recipe("classification", {"text": "a", "second": "b"}, second="other"),
         recipe("token_classification", {"text": "Ada", "divided": "signs"}),
         recipe("relations", "<e1>Ada</e1> lives in <e2>London</e2>"),
-        recipe("instructions", "anything"),
+        recipe("instructions", "anything", {"text_input": "Once"}, {"prompt": "a", "stop_words": "b"}),
     ],
 )
 def test_others_are_asked(asking: Recipe) -> None:

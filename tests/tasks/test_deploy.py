@@ -13,8 +13,8 @@ import pytest
 from pydantic import ValidationError
 
 from deploy import client as triton
+from deploy import model_config, triton_server
 from deploy import repository as models
-from deploy import triton_server
 from deploy.triton_server import TritonServer
 from tasks.contract.errors import ParityError, ServerError, StageError
 from tasks.contract.run import Run
@@ -96,7 +96,7 @@ def test_texts_that_no_endpoint_takes_are_counted_and_never_all_of_them(
     bundle: Bundles,  # noqa: F811
 ) -> None:
     workspace = Workspace("deploy", "k", Release(tmp_path, "any").store, tmp_path)
-    most = models.max_text_bytes(MAX_LENGTH)
+    most = model_config.max_text_bytes(MAX_LENGTH)
     texts = ["a" * most, "看" * (most // 3 + 1), "a" * (most + 1)]
     examples = [{"text": text, "label": LABELS[0]} for text in texts]
     registered = SimpleNamespace(answers=list, predictions=lambda asked: [LABELS[0]] * len(asked))

@@ -16,7 +16,6 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from pydantic import ValidationError
 
-from model_code.predict import Predictor
 from tasks.contract.errors import GateRefused, ServerError, StageError
 from tasks.contract.run import Run
 from tasks.contract.workspace import Workspace
@@ -30,17 +29,15 @@ from tasks.register import (
     still_registered,
 )
 from tasks.tracking.registry import (
-    CHAMPION,
     COMPARED_TAG,
     FILES_TAG,
     MODEL_TAG,
     ModelVersion,
-    by_alias,
     by_version,
     logged_model,
 )
-from tasks.tracking.version_files import REGISTERED, loaded, verified_files
-from tests.release_artifacts import TEXTS, Release, evaluation
+from tasks.tracking.version_files import REGISTERED, verified_files
+from tests.release_artifacts import Release, evaluation
 
 
 @pytest.mark.parametrize(
@@ -195,22 +192,6 @@ def test_a_long_card_is_whole_among_the_files_and_cut_in_the_description(
     assert len(card) > LONGEST_DESCRIPTION == len(said)
     assert said == f"{card[: LONGEST_DESCRIPTION - 2]} …"
     assert labels[-1] in card
-
-
-def test_a_task_that_is_not_served_ends_with_a_champion_that_answers(
-    mlflow: Any, model: str, classifier: Path, tmp_path: Path
-) -> None:
-    release = Release(tmp_path, model, checkpoint=classifier, task="instructions")
-    manifest = release.manifest(release.register())
-    assert manifest.external["alias"] == CHAMPION
-    version = by_alias(mlflow, model, CHAMPION)
-    assert version
-    assert version == by_alias(mlflow, model, "challenger")
-    with loaded(version, release.store) as answering:
-        said = list(answering.predict(TEXTS)["prediction"])
-    assert said == Predictor(classifier).predict([{"text": text} for text in TEXTS])
-    mlflow.delete_registered_model_alias(model, CHAMPION)
-    assert not still_registered(manifest, release.config, Run(tmp_path))
 
 
 def test_an_adapter_is_registered_by_itself_too(mlflow: Any, model: str, tmp_path: Path) -> None:

@@ -5,19 +5,19 @@ NVIDIA's stock image has neither `onnxruntime` nor `tokenizers`; install both in
 wheels beside this file (`pip install --target <version directory> --no-deps onnxruntime tokenizers`).
 """
 
-import importlib.util
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from served import form_of
 
 Asked = Mapping[str, Any]
 MOST_THREADS = 4  # of one run, where nothing is said: models are small, and other endpoints want to run too
+OF_TRITON = "triton_"  # parameters that the server adds by itself
 FIRST = "<e1>a</e1> first <e2>question</e2>"  # which every task can answer
 
 
@@ -34,7 +34,7 @@ class TritonPythonModel:
         task = json.loads((here / "settings.json").read_text(encoding="utf-8"))["task"]
         threads = int(config["parameters"]["intra_op_thread_count"]["string_value"])
         threads = threads or min(MOST_THREADS, len(os.sched_getaffinity(0)))
-        self.form = served(here, args["model_name"]).form_of(task)(here, threads)
+        self.form = form_of(task)(here, threads)
         if list(self.form.inputs) != self.inputs or {*self.form.outputs, "json"} != {*self.outputs}:
             raise pb_utils.TritonModelException("config.pbtxt has other tensors than the exported model")
         self.form.answers([dict.fromkeys(self.inputs, FIRST)])  # the graph is opened, and warm
@@ -58,7 +58,10 @@ class TritonPythonModel:
                 for name in self.inputs
             ]
             said = json.loads(request.parameters() or "{}")
-            chosen = {name: said[name] for name in self.form.parameters if name in said}
+            chosen = {name: value for name, value in said.items() if not name.startswith(OF_TRITON)}
+            if unknown := sorted(chosen.keys() - {*self.form.parameters}):
+                known = ", ".join([*self.inputs, *self.form.parameters])
+                return f"a question has no {unknown[0]}; there are {known}"
             if not len(rows[0]):
                 return "this request has no question"
             if excess := self._excess([[len(text) for text in row] for row in rows]):
@@ -114,17 +117,3 @@ class TritonPythonModel:
 def failed(reason: str) -> Any:
     """The response to a request that is not answered."""
     return pb_utils.InferenceResponse(error=pb_utils.TritonError(reason))
-
-
-def served(folder: Path, name: str) -> Any:
-    """The package `served` of a folder; each model has its own, under a name of its own."""
-    place = folder / "served"
-    spec = importlib.util.spec_from_file_location(
-        f"served_{name.replace('.', '_')}", place / "__init__.py", submodule_search_locations=[str(place)]
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module

@@ -15,7 +15,7 @@ from model_code.fine_tuning import fine_tune
 from model_code.onnx_export import export_model
 from model_code.predict import Predictor
 from model_code.served import form_of
-from model_code.served.writing import allowed
+from model_code.served.choosing import allowed
 from tests.model_code.checkpoints import published
 from tests.model_code.conftest import quiet_reporter
 from tests.model_code.test_any_architecture import example, job_of
@@ -101,10 +101,11 @@ def test_what_is_not_served_is_refused_by_the_export(translator: tuple[Path, Pat
 
 def test_no_token_comes_that_may_not() -> None:
     logits = np.arange(5, dtype=np.float32)
-    assert allowed(logits, [2, 3], PLAIN, 9) is logits
-    assert allowed(logits, [], PLAIN | {"forced_first": 2}, 9).argmax() == 2
-    assert allowed(logits, [3, 3], PLAIN | {"forced_last": 1}, 3).argmax() == 1
-    assert allowed(logits, [3], PLAIN | {"banned": [4]}, 9).argmax() == 3
-    assert np.isinf(allowed(logits, [3], PLAIN | {"shortest": 3}, 9)[1])
-    assert not np.isinf(allowed(logits, [3, 2], PLAIN | {"shortest": 3}, 9)).any()
-    assert np.flatnonzero(np.isinf(allowed(logits, [3, 4, 3], PLAIN | {"no_repeat": 2}, 9))).tolist() == [4]
+    assert allowed(logits, [0], [2, 3], PLAIN, 9) is logits
+    assert allowed(logits, [0], [], PLAIN | {"forced_first": 2}, 9).argmax() == 2
+    assert allowed(logits, [0], [3, 3], PLAIN | {"forced_last": 1}, 3).argmax() == 1
+    assert allowed(logits, [0], [3], PLAIN | {"banned": [4]}, 9).argmax() == 3
+    assert np.isinf(allowed(logits, [0], [3], PLAIN | {"shortest": 3}, 9)[1])
+    assert not np.isinf(allowed(logits, [0], [3, 2], PLAIN | {"shortest": 3}, 9)).any()
+    rest = allowed(logits, [0], [3, 4, 3], PLAIN | {"no_repeat": 2}, 9)
+    assert np.flatnonzero(np.isinf(rest)).tolist() == [4]

@@ -1,0 +1,238 @@
+"""Triton model of a task that writes: a question in, its text out, at once or in pieces as it is written.
+
+Texts are written together, a token at a time; a request joins at any token, and leaves when it is answered or
+its client has gone. It runs inside the server and imports nothing of ours but the code that was exported with
+the model, `served/` beside this file. What NVIDIA's image needs besides is said in `docs/serving.md`.
+"""
+
+import json
+import os
+import queue
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import triton_python_backend_utils as pb_utils
+from served import form_of
+
+Asked = Mapping[str, Any]
+MOST_THREADS = 4  # of one run, where nothing is said: models are small, and other endpoints want to run too
+FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
+SWITCHES = ("stream", "return_num_input_tokens", "return_num_output_tokens")
+LISTS = ("stop_words",)
+OF_TRITON = "triton_"  # parameters that the server adds by itself
+
+
+class Waiting:
+    """A request: its texts, and where its answers go."""
+
+    def __init__(self, request: Any, texts: Sequence[Any], asked: Asked, seconds: float) -> None:
+        self._request, self.texts, self._asked = request, list(texts), asked
+        self._sender = request.get_response_sender()
+        self.streams = bool(asked.get("stream"))
+        self._until, self._seconds = time.monotonic() + seconds, seconds
+
+    def has_left(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        gone: bool = self._sender.is_cancelled()
+        return gone
+
+    def is_late(self) -> bool:
+        """Whether it took longer than a request may."""
+        return time.monotonic() > self._until
+
+    def say(self, form: Any) -> None:
+        """Send what is new: a piece as it is written, or the whole when all of it is."""
+        if self.streams:
+            [text] = self.texts
+            if (piece := text.piece()) or text.reason:
+                answer = {**form.answer(text), "text_output": piece}
+                self._send([answer], form, is_last=bool(text.reason))
+        elif all(text.reason for text in self.texts):
+            self._send([form.answer(text) for text in self.texts], form, is_last=True)
+
+    def _send(self, answers: Sequence[Asked], form: Any, *, is_last: bool) -> None:
+        hidden = {name.removeprefix("return_") for name in SWITCHES[1:] if not self._asked.get(name)}
+        tensors = [
+            pb_utils.Tensor(name, array)
+            for name, array in form.tensors(answers).items()
+            if name not in hidden and (is_last or name == "text_output")
+        ]
+        self._sender.send(pb_utils.InferenceResponse(tensors), flags=FINAL if is_last else 0)
+
+    def refuse(self, reason: str) -> None:
+        """Answer with an error."""
+        for text in self.texts:
+            text.leave()
+        response = pb_utils.InferenceResponse(error=pb_utils.TritonError(reason))
+        self._sender.send(response, flags=FINAL)
+
+    def refuse_late(self) -> None:
+        self.refuse(f"the answer took more than {self._seconds:g} s; ask for fewer max_tokens")
+
+    def close(self) -> None:
+        """End the answer to a client that has gone."""
+        for text in self.texts:
+            text.leave()
+        self._sender.send(flags=FINAL)
+
+
+class TritonPythonModel:
+    """One version of an endpoint. Requests are read as they come, and answered by a thread that writes."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the graph and try it; raising makes Triton refuse the version."""
+        here = Path(args["model_repository"]) / args["model_version"]
+        config = json.loads(args["model_config"])
+        self._given = {tensor["name"]: tensor["data_type"] for tensor in config["input"]}
+        self._limits = json.loads((here / "limits.json").read_text(encoding="utf-8"))
+        task = json.loads((here / "settings.json").read_text(encoding="utf-8"))["task"]
+        threads = int(config["parameters"]["intra_op_thread_count"]["string_value"])
+        self._form = form_of(task)(here, threads or min(MOST_THREADS, len(os.sched_getaffinity(0))))
+        outputs = {tensor["name"] for tensor in config["output"]}
+        known = {*self._form.inputs, *self._form.parameters, *SWITCHES}
+        if known != {*self._given} or outputs != {*self._form.outputs}:
+            raise pb_utils.TritonModelException("config.pbtxt has other tensors than the exported model")
+        self._form.answers([{self._form.inputs[0]: "ready?", "max_tokens": 2}])  # it is opened, and warm
+        self._new: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
+        self._count = 0  # of requests that are not answered yet
+        self._counted = threading.Lock()
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self._thread.start()
+
+    def finalize(self) -> None:
+        """Answer those that wait, and end."""
+        self._new.put(None)
+        self._thread.join()
+
+    def execute(self, requests: Sequence[Any]) -> None:
+        """Hand on each request: BYTES [B, 1] of one of the form's inputs, and what else it says."""
+        for request in requests:
+            try:
+                asked = self._read(request)
+                texts = [self._form.text(question) for question in self._questions(asked)]
+                self._admit(len(texts))
+            except Exception as error:  # one request must not fail those that come with it
+                response = pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error)))
+                request.get_response_sender().send(response, flags=FINAL)
+                continue
+            self._new.put(Waiting(request, texts, asked, self._limits["seconds"]))
+
+    def _admit(self, texts: int) -> None:
+        with self._counted:
+            if self._count + texts > self._limits["waiting"]:
+                raise ValueError(
+                    f"{self._count} texts are being written or wait, at most {self._limits['waiting']} may; "
+                    "ask again later"
+                )
+            self._count += texts
+
+    def _read(self, request: Any) -> dict[str, Any]:
+        """What a request says: tensors, and besides them parameters of the same names."""
+        said = json.loads(request.parameters() or "{}")
+        asked = {name: value for name, value in said.items() if not name.startswith(OF_TRITON)}
+        if unknown := sorted(asked.keys() - self._given.keys()):
+            raise ValueError(
+                f"there is no parameter {unknown[0]}; there are {', '.join(sorted(self._given))}"
+            )
+        for name in self._given:
+            if (tensor := pb_utils.get_input_tensor_by_name(request, name)) is not None:
+                values = tensor.as_numpy().reshape(-1)
+                is_text = name in (*self._form.inputs, *LISTS)
+                asked[name] = [of.decode("utf-8") for of in values] if is_text else values[0].item()
+        for name in (*self._form.inputs, *LISTS):
+            if isinstance(asked.get(name), str):
+                asked[name] = [asked[name]]
+        return asked
+
+    def _questions(self, asked: Asked) -> Iterator[dict[str, Any]]:
+        """The questions of a request, one for each row. Raises ValueError for what can't be answered."""
+        strings = {name: asked[name] for name in self._form.inputs if name in asked}
+        said = {name: asked[name] for name in self._form.parameters if name in asked}
+        for name, texts in strings.items():
+            for number, text in enumerate(texts, 1):
+                if (size := len(text.encode())) > self._limits["text_bytes"]:
+                    raise ValueError(
+                        f"{name} {number} has {size} bytes, at most {self._limits['text_bytes']} are taken; "
+                        f"shorten it (the model reads {self._form.graph.max_length} tokens at once)"
+                    )
+        count = max(map(len, strings.values()), default=1)
+        if asked.get("stream") and count > 1:
+            raise ValueError(f"a request that streams has one question, this one has {count}")
+        for number in range(count):
+            question = {name: texts[number] for name, texts in strings.items() if number < len(texts)} | said
+            if fault := self._form.fault(question):
+                raise ValueError(f"question {number + 1} can't be answered: {fault}")
+            yield question
+
+    def _write(self) -> None:
+        """What the thread does: take who waits, write a token of each text, say what is new."""
+        writer, waiting = self._form.writer(), list[Waiting]()
+        is_open = True
+        while is_open or waiting:
+            for one in self._arrived(block=not waiting and is_open):
+                if one is None:
+                    is_open = False
+                else:
+                    waiting.append(one)
+            self._begin(writer, waiting)
+            for one in waiting:
+                if one.has_left():
+                    one.close()
+                elif one.is_late():
+                    one.refuse_late()
+            try:
+                writer.step()
+            except Exception as error:
+                writer.drop()
+                for one in waiting:
+                    if not _is_over(one):
+                        one.refuse(f"the model can't answer: {error}")
+            waiting = self._answer(waiting)
+
+    def _arrived(self, *, block: bool) -> Iterator[Waiting | None]:
+        try:
+            if block:
+                yield self._new.get()
+            while True:
+                yield self._new.get_nowait()
+        except queue.Empty:
+            return
+
+    def _begin(self, writer: Any, waiting: Sequence[Waiting]) -> None:
+        """Begin the texts of those who came first, as many as are written together."""
+        begun = {id(text) for text in writer.texts}
+        free = self._limits["rows"] - len(begun)
+        fresh = [
+            text
+            for one in waiting
+            for text in one.texts
+            if id(text) not in begun and not text.reason and not text.ids
+        ][: max(0, free)]
+        if not fresh:
+            return
+        try:
+            writer.begin(fresh)
+        except Exception as error:
+            for one in waiting:
+                if any(text in fresh for text in one.texts):
+                    one.refuse(f"the model can't answer: {error}")
+
+    def _answer(self, waiting: Sequence[Waiting]) -> list[Waiting]:
+        """Say what is new to each; those who still wait."""
+        still = []
+        for one in waiting:
+            if not any(text.reason == "left" for text in one.texts):
+                one.say(self._form)
+            if _is_over(one):
+                with self._counted:
+                    self._count -= len(one.texts)
+            else:
+                still.append(one)
+        return still
+
+
+def _is_over(one: Waiting) -> bool:
+    return all(text.reason for text in one.texts)
