@@ -3,8 +3,8 @@
 Version N of an endpoint `<name>` is one model, and the endpoint points at it:
 
     <name>-vN-model   strings -> answers: tokenizer, ONNX graph and the code between them (Python backend)
-    <name>            an ensemble of one step, to a version's model; of a model that writes, the same once more,
-                      with a link to its files, since Triton's ensembles know no optional inputs
+    <name>            an ensemble of one step, to a version's model; of a model that writes, the same model
+                      once more, with a link to its files: Triton's ensembles know no optional inputs
     <name>-candidate  the same, for a version not yet live
 
 The endpoint is what clients ask: loading it is the one moment at which the answers change. No version shares

@@ -53,6 +53,7 @@ ONE_IDEA = {
     "Ids": "token ids, in the width that their library has",
     "Integers": "an array of whole numbers",
     "Options": "what a recipe may tell a task type: every task type has one by this name",
+    "TritonPythonModel": "the name by which Triton finds a Python model, each in a process of its own",
     "Span": "where something begins and where it ends",
 }
 WAYS_TO_CODE = ("torch.load", "trust_remote_code", "allow_pickle=True")
@@ -156,8 +157,8 @@ def test_the_training_side_runs_on_a_bare_gpu_machine() -> None:
 @pytest.mark.parametrize(
     ("folder", "libraries"),
     [
-        ("deploy/models", {"numpy", "triton_python_backend_utils"}),
-        ("model_code/served", {"numpy", "onnxruntime", "tokenizers"}),
+        ("deploy/models", {"numpy", "served", "triton_python_backend_utils"}),
+        ("model_code/served", {"jinja2", "numpy", "onnxruntime", "tokenizers"}),
     ],
 )
 def test_code_that_travels_with_a_model_imports_little_and_nothing_of_ours(

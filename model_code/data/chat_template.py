@@ -32,7 +32,7 @@ class Told(NamedTuple):
     question: list[int]
 
 
-class ChatTemplate(chat_template.ChatTemplate):
+class LearntTemplate(chat_template.ChatTemplate):
     """The template of a checkpoint with its tokenizer; `end` is the token by which it ends a reply."""
 
     def __init__(self, tokenizer: Tokenizer, vocabulary: Vocabulary) -> None:

@@ -12,13 +12,14 @@ from .steps import PromptSteps, SourceSteps, Steps
 
 STOP, LENGTH, LEFT = "stop", "length", "left"  # why a text is at its end
 HALF = "�"  # what a tokenizer makes of the first bytes of a character
-Decode = Callable[[Sequence[int]], str]
 
 
 class Text:
     """A text that is written for a row: its tokens so far, and in `reason` why it has come to its end."""
 
-    def __init__(self, row: TokenRow, choice: Choice, decode: Decode, is_steady: bool = True) -> None:
+    def __init__(
+        self, row: TokenRow, choice: Choice, decode: Callable[[Sequence[int]], str], is_steady: bool = True
+    ) -> None:
         """`is_steady`: whether what is decoded of some tokens stays as it is when others follow."""
         self.row, self.choice, self._decode, self._is_steady = row, choice, decode, is_steady
         self.ids: list[int] = []

@@ -19,7 +19,7 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
-from model_code.data.chat_template import ChatTemplate, named_tokens
+from model_code.data.chat_template import LearntTemplate, named_tokens
 from model_code.data.conversations import Conversations, Questions
 from model_code.data.vocabulary import TEMPLATE, Vocabulary
 from model_code.errors import TrainingError
@@ -151,7 +151,7 @@ def has_own_template(vocabulary: Vocabulary) -> bool:
 def _as_its_template_says(
     examples: Sequence[Example], tokenizer: Tokenizer, vocabulary: Vocabulary, settings: Settings
 ) -> Conversations:
-    template, length = ChatTemplate(tokenizer, vocabulary), settings.max_length
+    template, length = LearntTemplate(tokenizer, vocabulary), settings.max_length
     told = [
         template.told(messages_of(example), length, settings.options.max_reply, example.get("id", "?"))
         for example in examples
@@ -174,7 +174,7 @@ def how_it_is_asked(model: Any, tokenizer: Tokenizer, vocabulary: Vocabulary) ->
     """What serving has to know besides: how a conversation becomes tokens, and which one ends a reply."""
     known = {"begin": begin_of_row(vocabulary), "past": steps.shape_of_past(model)}
     if has_own_template(vocabulary):
-        end = ChatTemplate(tokenizer, vocabulary).end
+        end = LearntTemplate(tokenizer, vocabulary).end
         named = named_tokens(tokenizer, vocabulary)
         return {**known, "ends": [end], "template": vocabulary.template, "named": named}
     return {**known, "ends": [vocabulary.eos], "template": "", "named": {}}

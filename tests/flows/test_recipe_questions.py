@@ -41,7 +41,7 @@ def recipe(task: str, *questions: Any, **columns: str) -> Recipe:
         ),
         (
             recipe("instructions", {"temperature": "1"}),
-            "it has none of prompt, messages, text_input; give one",
+            "it has none of prompt, messages, text_inpu",
         ),
         (recipe("seq2seq", {"text_input": "a", "beam": "4"}), "the endpoint knows no beam"),
         (recipe("relations", "Ada lives in London"), "its text has no <e1>"),

@@ -17,7 +17,6 @@ from typing import Any
 import triton_python_backend_utils as pb_utils
 from served import form_of
 
-Asked = Mapping[str, Any]
 MOST_THREADS = 4  # of one run, where nothing is said: models are small, and other endpoints want to run too
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 SWITCHES = ("stream", "return_num_input_tokens", "return_num_output_tokens")
@@ -28,7 +27,7 @@ OF_TRITON = "triton_"  # parameters that the server adds by itself
 class Waiting:
     """A request: its texts, and where its answers go."""
 
-    def __init__(self, request: Any, texts: Sequence[Any], asked: Asked, seconds: float) -> None:
+    def __init__(self, request: Any, texts: Sequence[Any], asked: Mapping[str, Any], seconds: float) -> None:
         self._request, self.texts, self._asked = request, list(texts), asked
         self._sender = request.get_response_sender()
         self.streams = bool(asked.get("stream"))
@@ -53,7 +52,7 @@ class Waiting:
         elif all(text.reason for text in self.texts):
             self._send([form.answer(text) for text in self.texts], form, is_last=True)
 
-    def _send(self, answers: Sequence[Asked], form: Any, *, is_last: bool) -> None:
+    def _send(self, answers: Sequence[Mapping[str, Any]], form: Any, *, is_last: bool) -> None:
         hidden = {name.removeprefix("return_") for name in SWITCHES[1:] if not self._asked.get(name)}
         tensors = [
             pb_utils.Tensor(name, array)
@@ -147,7 +146,7 @@ class TritonPythonModel:
                 asked[name] = [asked[name]]
         return asked
 
-    def _questions(self, asked: Asked) -> Iterator[dict[str, Any]]:
+    def _questions(self, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """The questions of a request, one for each row. Raises ValueError for what can't be answered."""
         strings = {name: asked[name] for name in self._form.inputs if name in asked}
         said = {name: asked[name] for name in self._form.parameters if name in asked}

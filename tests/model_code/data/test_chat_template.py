@@ -12,7 +12,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer
 
-from model_code.data.chat_template import ChatTemplate
+from model_code.data.chat_template import LearntTemplate
 from model_code.data.vocabulary import load_tokenizer, vocabulary_of
 from model_code.errors import TrainingError
 from model_code.task_types import instructions
@@ -73,8 +73,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def template_of(folder: Path, text: str) -> ChatTemplate:
-    return ChatTemplate(load_tokenizer(folder), replace(vocabulary_of(folder), template=text))
+def template_of(folder: Path, text: str) -> LearntTemplate:
+    return LearntTemplate(load_tokenizer(folder), replace(vocabulary_of(folder), template=text))
 
 
 def learnt(folder: Path, template: str, messages: Any = TALK, length: int = 500) -> str:
