@@ -38,6 +38,7 @@ FIGURES = {"sklearn", "scipy", "seqeval", "sacrebleu", "rouge_score"}
 BESIDES = {
     "adapters.py": {"peft", "bitsandbytes"},
     "conversion.py": {"sentencepiece"},
+    "onnx_export.py": {"onnx"},
     "onnx_quantization.py": {"onnxruntime"},
     "privacy.py": {"opacus"},
     "private_step.py": {"opacus"},
