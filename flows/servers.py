@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Literal
 
 from corpus.redaction import redacted
+from deploy import triton_server
 from deploy.processes import LOOPBACK
-from flows import endpoints, environment, login
+from flows import endpoints, environment, login, supervision
 from flows.environment import Ports
 from flows.home import make_private
 from flows.server_kinds import READY_SECONDS, MLflow, Name, Prefect, Server, Triton, folder
@@ -55,6 +56,17 @@ def up() -> list[ServerStatus]:
 def start(name: Name) -> ServerStatus:
     """Start one server unless it runs, wait until it is ready. Raises ServerError as `up` does."""
     return _start([name])[0]
+
+
+def start_triton_again() -> None:
+    """Start a Triton that was not ended on purpose anew, and serve what is live. Raises ServerError."""
+    with _lock():
+        if triton_server.recorded(TRITON.home) is None:  # somebody gave `down` meanwhile
+            return
+        TRITON.stop()
+        TRITON.launch()
+        _wait_until_ready(TRITON)
+        endpoints.restore_and_report(TRITON.home)
 
 
 def find(name: Name) -> ServerStatus | None:
@@ -136,6 +148,7 @@ def _start(names: Sequence[Name]) -> list[ServerStatus]:
             _wait_until_ready(server)
         if TRITON in servers:
             endpoints.restore_and_report(TRITON.home)
+            supervision.begin()
         return [_status(server) for server in servers]
 
 

@@ -192,6 +192,10 @@ class Mill:
         return client
 
 
+# Tests kill servers to see what is said of it; who wants them to be started anew says so.
+UNWATCHED = {"TEXTMILL_SUPERVISOR": "off"}
+
+
 @contextmanager
 def _open_mill(home: Path, folder: Path = ROOT, **environment: str) -> Iterator[Mill]:
     """A home on free ports, whose command is given in `folder`; its servers are ended when it is left."""
@@ -200,9 +204,8 @@ def _open_mill(home: Path, folder: Path = ROOT, **environment: str) -> Iterator[
     foreign = ("TEXTMILL_", "PREFECT_", "MLFLOW_")
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     kept = {k: v for k, v in os.environ.items() if k == "TEXTMILL_TRITON_ENV"}
-    mill = Mill(
-        home, inherited | kept | {"TEXTMILL_HOME": str(home), "COLUMNS": "200"} | ports | environment, folder
-    )
+    ours = {"TEXTMILL_HOME": str(home), "COLUMNS": "200", **UNWATCHED}
+    mill = Mill(home, inherited | kept | ours | ports | environment, folder)
     try:
         yield mill
     finally:
