@@ -62,7 +62,6 @@ SHARED_HOME = {
     "tests/test_refusals.py",
     "tests/test_scheduled_run.py",
     "tests/test_server_auth.py",
-    "tests/tasks/test_register_races.py",
     "tests/tasks/tracking/test_version_files.py",
 }
 LONGEST = (

@@ -6,6 +6,7 @@ import ast
 import importlib.util
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
@@ -201,6 +202,19 @@ def _text_without_encoding(file: Path) -> Iterator[str]:
         pipes = name in ("run", "Popen", "check_output") and {"text", "universal_newlines"} & keywords.keys()
         if (opens and "b" not in mode) or whole or pipes:
             yield f"{file.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)[:80]}"
+
+
+def test_mutants_are_made_of_modules_that_exist_and_have_tests_beside_them() -> None:
+    """The list is read as text, since its library is not in our environment."""
+    body = ast.parse((ROOT / "tests" / "mutants.py").read_bytes()).body
+    lists = {ast.unparse(node.targets[0]): node.value for node in body if isinstance(node, ast.Assign)}
+    core = ast.literal_eval(lists["CORE"])
+    assert len(set(core)) == len(core)
+    for module in map(Path, core):
+        assert (ROOT / module).is_file(), module
+        assert (ROOT / "tests" / module.parent / f"test_{module.name}").is_file(), module
+    equal = tomllib.loads((ROOT / "tests" / "equal_mutants.toml").read_text(encoding="utf-8"))["mutant"]
+    assert {entry["module"] for entry in equal} <= set(core)
 
 
 @pytest.mark.parametrize("package", [*MAY_IMPORT, "benchmarks", "tests"])

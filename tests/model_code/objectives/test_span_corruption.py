@@ -62,6 +62,19 @@ def test_documents_are_corrupted_by_themselves_and_agree_on_both_sides() -> None
     assert (tensors["decoder_ids"][first] == VOCABULARY.pad).all()
 
 
+def test_the_decoder_reads_each_document_from_its_own_begin() -> None:
+    """The padding token and the document's targets but the last, wherever in the row it lies."""
+    rows = packed_rows([(10, 16, 22)])
+    tensors = OBJECTIVE.batch(rows, noise(rows)).tensors
+    documents = tensors["decoder_documents"][0]
+    of_targets = documents[documents >= 0]
+    assert of_targets.unique().tolist() == [0, 1, 2]
+    for number in range(3):
+        targets = tensors["targets"][of_targets == number].tolist()
+        read = tensors["decoder_ids"][0][documents == number].tolist()
+        assert read == [VOCABULARY.pad, *targets[:-1]]
+
+
 def test_the_share_and_the_length_of_spans() -> None:
     count, length = 400, 100
     numbers = Noise(0, 0, np.arange(count))
