@@ -62,6 +62,7 @@ SHARED_HOME = {
     "tests/test_refusals.py",
     "tests/test_scheduled_run.py",
     "tests/test_server_auth.py",
+    "tests/tasks/contract/test_stage_in_prefect.py",
     "tests/tasks/tracking/test_version_files.py",
 }
 LONGEST = (

@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tasks.contract import console
 from tasks.contract.artifact import Artifact, Manifest
@@ -50,6 +51,32 @@ def test_key_sees_name_config_input_content_and_code(monkeypatch: pytest.MonkeyP
     renamed = Stage(double.function, (), (), double.is_current)
     renamed.name = "triple"
     assert renamed.key([same], CountConfig()) not in keys
+
+
+class Champion(BaseModel):
+    version: int
+
+
+@stage()
+def compare(champion: Champion | None, config: CountConfig, workspace: Workspace) -> None:
+    time.sleep(0.02)
+
+
+def test_an_input_that_is_no_artifact_counts_by_its_fields_and_one_may_be_missing(tmp_path: Path) -> None:
+    inputs = (None, Champion(version=1), Champion(version=2))
+    assert len({compare.key([champion], CountConfig()) for champion in inputs}) == 3
+    assert compare.key([Champion(version=1)], CountConfig()) == compare.key([inputs[1]], CountConfig())
+    for champion in inputs:
+        compare.fn(champion, CountConfig(), Run(tmp_path))
+    recorded = [manifest.inputs["champion"] for manifest in Run(tmp_path).store.manifests()]
+    assert sorted(recorded, key=str) == [None, {"version": 1}, {"version": 2}]
+
+
+def test_an_artifact_says_how_many_seconds_it_took(tmp_path: Path) -> None:
+    before = time.monotonic()
+    compare.fn(None, CountConfig(), Run(tmp_path))
+    [manifest] = Run(tmp_path).store.manifests()
+    assert 0.02 <= manifest.seconds <= time.monotonic() - before + 0.001
 
 
 @pytest.mark.parametrize("file", ["numbers.txt", "clock.txt"])
@@ -265,54 +292,6 @@ def test_missing_permission_is_said(foreign_folder: Path) -> None:
     for home in (foreign_folder, foreign_folder / "home"):
         with pytest.raises(StageError, match=r"count: no permission to write .*TEXTMILL_HOME"):
             count(CountConfig(), Run(home))
-
-
-@pytest.fixture
-def prefect(tmp_path: Path, open_mill: Callable[..., Any]) -> Iterator[tuple[str, str]]:
-    """The address of a Prefect server, and what logs in there."""
-    with open_mill(tmp_path / "servers") as mill:
-        program = "from flows import servers; servers.start('prefect')"
-        subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=mill.environment, check=True)
-        yield mill.url("PREFECT"), ":".join(mill.credentials)
-
-
-def test_prefect_shows_the_second_call_as_cached(tmp_path: Path, prefect: tuple[str, str]) -> None:
-    from prefect import flow
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
-    from prefect.settings import (
-        PREFECT_API_AUTH_STRING,
-        PREFECT_API_URL,
-        PREFECT_LOCAL_STORAGE_PATH,
-        PREFECT_LOGGING_TO_API_ENABLED,
-        temporary_settings,
-    )
-
-    @flow(name="small", flow_run_name=tmp_path.name)
-    def small() -> list[str]:
-        assert console.in_prefect_run()
-        return walk(tmp_path / "home")
-
-    url, credentials = prefect
-    here = {
-        PREFECT_API_URL: f"{url}/api",
-        PREFECT_API_AUTH_STRING: credentials,
-        PREFECT_LOCAL_STORAGE_PATH: tmp_path / "results",
-        PREFECT_LOGGING_TO_API_ENABLED: False,  # it would still send when the server has ended
-    }
-    with temporary_settings(here):
-        assert small() == ["count made", "double made"]
-        (tmp_path / "home" / "artifacts" / "double").rename(tmp_path / "gone")
-        assert small() == ["count cached", "double made"]
-        assert small() == ["count cached", "double cached"]
-        with get_client(sync_client=True) as client:
-            ours = FlowRunFilter(name=FlowRunFilterName(any_=[tmp_path.name]))
-            runs = client.read_task_runs(flow_run_filter=ours)
-            pages = client.read_artifacts(flow_run_filter=ours)
-    shown = sorted(f"{run.name} {run.state_name}" for run in runs)
-    cached = ["count Cached"] * 2 + ["count Completed", "double Cached"] + ["double Completed"] * 2
-    assert shown == cached
-    assert {page.key for page in pages} == {"count", "double"}
 
 
 def test_another_version_of_a_library_is_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
