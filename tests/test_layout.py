@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -65,20 +66,22 @@ def _files(package: str) -> list[Path]:
     return found
 
 
-def _imported(file: Path, *, everywhere: bool = True) -> Iterator[str]:
+@cache
+def _imported(file: Path, *, everywhere: bool = True) -> set[str]:
     """The packages that a file imports: anywhere in it, or at its top alone."""
-    tree = ast.parse(file.read_bytes())
+    tree, found = ast.parse(file.read_bytes()), set()
     for node in ast.walk(tree) if everywhere else tree.body:
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
+            found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.split(".")[0]
+            found.add(node.module.split(".")[0])
+    return found
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_imports_point_one_way(package: str) -> None:
     for file in _files(package):
-        ours = set(_imported(file)) & MAY_IMPORT.keys()
+        ours = _imported(file) & MAY_IMPORT.keys()
         assert ours <= MAY_IMPORT[package], f"{file} imports {ours - MAY_IMPORT[package]}"
 
 
@@ -147,10 +150,10 @@ def test_the_training_side_runs_on_a_bare_gpu_machine() -> None:
         allowed |= SETTINGS if file.parent.name == "config" else set()
         if file.parent.name == "served":
             continue  # what travels with a model has a test of its own
-        foreign = set(_imported(file, everywhere=False)) - allowed
+        foreign = _imported(file, everywhere=False) - allowed
         assert not foreign, f"{file} imports {foreign}"
         besides = FIGURES if file.parent.name == "task_types" else BESIDES.get(file.name, set())
-        foreign = set(_imported(file)) - allowed - besides
+        foreign = _imported(file) - allowed - besides
         assert not foreign, f"{file} imports {foreign} in a function"
 
 
@@ -166,7 +169,7 @@ def test_code_that_travels_with_a_model_imports_little_and_nothing_of_ours(
 ) -> None:
     """Each other they import by relative names, since they are copied."""
     for file in _files(folder):
-        assert set(_imported(file)) <= libraries | sys.stdlib_module_names, file
+        assert _imported(file) <= libraries | sys.stdlib_module_names, file
 
 
 def test_the_command_answers_without_loading_a_heavy_library() -> None:
@@ -225,6 +228,6 @@ def test_text_has_an_encoding_whatever_the_locale(package: str) -> None:
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_nothing_of_ours_reads_a_pickle_or_runs_code_of_a_hub(package: str) -> None:
     for file in _files(package):
-        assert not PICKLES & set(_imported(file)), file
+        assert not PICKLES & _imported(file), file
         text = file.read_text(encoding="utf-8").replace("trust_remote_code=False", "")
         assert not [way for way in WAYS_TO_CODE if way in text], file

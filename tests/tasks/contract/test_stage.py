@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from pydantic import BaseModel, ValidationError
@@ -110,6 +109,27 @@ def test_refresh_given_skipped_and_planning(tmp_path: Path) -> None:
     assert walk(tmp_path, given=["count"]) == ["count cached", "double made"]
     assert walk(tmp_path, refresh=["count"]) == ["count made", "double cached"]
     assert walk(tmp_path, planning=True, refresh=["double"]) == ["count cached", "double pending"]
+
+
+def test_in_a_flow_only_what_is_found_may_come_from_prefects_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Prefect makes of it is in test_stage_in_prefect.py."""
+    refreshed: list[bool] = []
+
+    def task(self: Stage, *, refresh: bool) -> Callable[..., Artifact]:
+        refreshed.append(refresh)
+        return self._make
+
+    monkeypatch.setattr(Stage, "_task", task)
+    monkeypatch.setattr(console, "in_prefect_run", lambda: True)
+    monkeypatch.setattr(console, "show_markdown", lambda *page: None)
+    assert walk(tmp_path) == ["count made", "double made"]
+    assert walk(tmp_path) == ["count cached", "double cached"]
+    assert walk(tmp_path, refresh=["double"]) == ["count cached", "double made"]
+    assert refreshed == [True, True, False, False, False, True]
+    assert walk(tmp_path, planning=True) == ["count cached", "double cached"]
+    assert len(refreshed) == 6
 
 
 def test_the_check_comes_once_before_the_first_stage_that_is_made(tmp_path: Path) -> None:
