@@ -132,6 +132,13 @@ def test_in_a_flow_only_what_is_found_may_come_from_prefects_cache(
     assert len(refreshed) == 6
 
 
+def test_prefect_keeps_the_result_under_the_key_of_the_stage() -> None:
+    task = count._task(refresh=True)
+    assert (task.name, task.persist_result, task.refresh_cache) == ("count", True, True)
+    assert not count._task(refresh=False).refresh_cache
+    assert task.cache_policy.compute_key(None, {"key": "k", "config": 1}, {}) == "k"
+
+
 def test_the_check_comes_once_before_the_first_stage_that_is_made(tmp_path: Path) -> None:
     def refuse() -> None:
         raise StageError("double can't be made of this")
