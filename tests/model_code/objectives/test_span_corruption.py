@@ -97,6 +97,12 @@ def test_the_shortest_texts_lose_a_token_and_keep_one(length: int) -> None:
     assert tensors["ids"][0, length] == VOCABULARY.eos
 
 
+def test_however_much_is_cut_out_a_token_stays_before_each_span() -> None:
+    almost_all = replace(OBJECTIVE, noise_density=0.9)
+    assert almost_all.counts(3) == (2, 1)
+    assert replace(almost_all, mean_span=1.0).counts(10) == (9, 1)
+
+
 def test_rows_without_text_cost_nothing() -> None:
     batch = OBJECTIVE.batch(row_of(10), Noise(0, 0, np.arange(1)))
     assert batch.targets == {"span_corruption": 0}
