@@ -112,17 +112,13 @@ def export_model(model_dir: Path, output: Path, config: Mapping[str, Any]) -> No
     shutil.copyfile(model_dir / "tokenizer.json", output / "tokenizer.json")
     with torch.inference_mode():
         said = dict(zip(graph.outputs, graph(*graph.example().values()), strict=True))
+    settings = _settings(graph, model_dir)  # refuses what is not served, before minutes are spent
     told = {"task": graph.settings.task, **config["metadata"]}
     first = traced_graph(graph, graph.example(), graph.outputs, _axes(graph), model_dir)
     _write(first, told, output / "model.onnx")
     if "past" in said:
         _write(_next_graph(graph, said, model_dir), told, output / "next.onnx")
-    settings = {
-        **_settings(graph, model_dir),
-        "pairs": config["pairs"],
-        "words": config["words"],
-        "alone": False,
-    }
+    settings |= {"pairs": config["pairs"], "words": config["words"], "alone": False}
     if "text_vector" in said:
         settings["dimensions"] = said["text_vector"].shape[-1]
     write_json(output / "settings.json", settings)
