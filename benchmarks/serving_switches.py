@@ -2,10 +2,10 @@
 
     python -m benchmarks.serving_switches [--quick] [--model NAME] [--requests N]
 
-The versions are made from the export of an endpoint of labels in this home, each with its labels moved on by one
-place, so that an answer tells which version gave it. They are deployed to a Triton of their own in a temporary
-folder, in the way that `deploy` does it. A request that fails counts, and so does an answer that is not the one
-of the version that it names; both have to be 0.
+The versions are made from the export of an endpoint of labels in this home, each with its labels moved on by
+one place, so that an answer tells which version gave it. They are deployed to a Triton of their own in a
+temporary folder, in the way that `deploy` does it. A request that fails counts, and so does an answer that is
+not the one of the version that it names; both have to be 0.
 """
 
 from __future__ import annotations
