@@ -213,4 +213,6 @@ def _ask_batch(
     wanted["parameters"] = _parameters(questions[0], inputs)
     body = sent(to_triton, "POST", f"{path}/infer", json.dumps(wanted))
     (found,) = body["outputs"]
-    return [EndpointAnswer(json.loads(answer), str(body["model_version"])) for answer in found["data"]]
+    answers = [json.loads(answer) for answer in found["data"]]
+    # While a version is tried, each answer names the one that gave it.
+    return [EndpointAnswer(one, str(one.pop("version", body["model_version"]))) for one in answers]

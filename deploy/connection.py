@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from deploy.errors import TritonError
@@ -27,9 +27,15 @@ def connection(http_port: int, timeout: float) -> Iterator[http.client.HTTPConne
         to_triton.close()
 
 
-def sent(to_triton: http.client.HTTPConnection, method: str, path: str, content: str | None) -> Any:
+def sent(
+    to_triton: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    content: str | None,
+    headers: Mapping[str, str] | None = None,
+) -> Any:
     """The JSON of an answer. Raises TritonError for a refusal."""
-    to_triton.request(method, path, content, {"Content-Type": "application/json"})
+    to_triton.request(method, path, content, {"Content-Type": "application/json", **(headers or {})})
     response = to_triton.getresponse()
     body = response.read()
     if response.status != 200:

@@ -27,6 +27,7 @@ MAX_PAST_BYTES = 1 << 30  # of keys and values, of all texts that are written to
 MAX_SECONDS = 300  # that a request may take, its waiting included
 # Requests of any length are answered together; a delay would be added in full to each of a lone client.
 TOGETHER = "dynamic_batching { max_queue_delay_microseconds: 0 }"
+ON_TRIAL = ('backend: "python"', TOGETHER, "instance_group [ { count: 1 } ]")
 IN_PIECES = "model_transaction_policy { decoupled: true }"
 BACKEND = (
     'backend: "python"',

@@ -23,7 +23,7 @@ from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from pathlib import Path
 
 from deploy.errors import TritonError
-from deploy.model_config import limits_of, model_lines, signature, step_line, tensor_lines
+from deploy.model_config import ON_TRIAL, limits_of, model_lines, signature, step_line, tensor_lines
 
 CODE = Path(__file__).parent / "models"
 # What `export` writes, besides the folder `served`, whose files are code.
@@ -91,9 +91,36 @@ def _make_place(place: Path, files: Path | None) -> None:
     """The folder of an endpoint's version: an empty one, or a link to the files of its model."""
     place.parent.mkdir(parents=True, exist_ok=True)
     if files is None:
-        place.mkdir(exist_ok=True)
+        shutil.rmtree(place, ignore_errors=True)  # a trial leaves its code
+        place.mkdir()
     elif not place.is_symlink():
         place.symlink_to(Path("..", *files.parts[-2:]))
+
+
+def write_trial(
+    repository: Path, name: str, live: int, new: int, share: float, answers: str, tolerance: float
+) -> None:
+    """Let an endpoint ask two versions (`deploy/trial.py`); `write_endpoint` ends it.
+
+    Raises:
+        TritonError: a version is not in the repository, they have other tensors, or they write.
+    """
+    of_both = []
+    for version in (live, new):
+        if writes(repository, name, version):
+            raise TritonError(f"{name} writes its answers, and such a version can't be tried beside another")
+        of_both.append(tensor_lines(repository / model_of(name, version) / str(version)))
+    if of_both[0] != of_both[1]:
+        raise TritonError(
+            f"versions {live} and {new} of {name} have other tensors (other labels, say), so they can't be "
+            "tried side by side; deploy without a trial"
+        )
+    place = repository / name / str(live)
+    said = {"live": [model_of(name, live), live], "new": [model_of(name, new), new], "share": share}
+    said |= {"answers": answers, "tolerance": tolerance}
+    _fill(place, {"trial.json": json.dumps(said), "model.py": CODE / "trial" / "model.py"})
+    policy = f"version_policy: {{ specific: {{ versions: [{live}] }} }}"
+    _write_config(place.parent, [f'name: "{name}"', policy, *of_both[0], *ON_TRIAL])
 
 
 def endpoint_config(repository: Path, ensemble: str) -> str:

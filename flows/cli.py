@@ -137,12 +137,18 @@ def deploy_version(
             help="The endpoint, and which version of the registered model; NAME alone is its champion.",
         ),
     ],
+    canary: Annotated[
+        str | None, typer.Option(help="Try it first: it answers this share of the requests, such as 10%.")
+    ] = None,
+    shadow: Annotated[
+        str | None, typer.Option(help="The same, and clients get the live version's answers.")
+    ] = None,
 ) -> None:
     """Let an endpoint answer from a registered version, and make that the champion; repairs it, too."""
     with _errors(writes=True):
         from flows import switching
 
-        switching.deploy(reference)
+        switching.deploy(reference, canary, shadow)
 
 
 @app.command()

@@ -11,22 +11,43 @@ from tasks.contract.errors import RecipeError, ServerError
 from tasks.contract.store import Store
 from tasks.deployment import by_hand
 from tasks.deployment.by_hand import Switched
+from tasks.deployment.trial_rules import TrialConfig
 from tasks.tracking.registry import CHAMPION
 
 
-def deploy(reference: str) -> None:
+def deploy(reference: str, canary: str | None = None, shadow: str | None = None) -> None:
     """Make an endpoint answer from a registered version: NAME (its champion), NAME@ALIAS or NAME@VERSION.
 
+    Args:
+        canary: a share of requests, such as 10%, that the new version answers first, as `deploy.trial` does.
+        shadow: a share that it is given without the client seeing its answer.
+
     Raises:
-        RecipeError: it is no such reference.
+        RecipeError: it is no such reference, or no share.
         TextmillError, TritonError: as `by_hand.serve`.
     """
     name, at, which = reference.partition("@")
     if at and not which:
         raise RecipeError(f"{reference}: give NAME, NAME@ALIAS or NAME@VERSION")
     _check(name)
-    done = by_hand.serve(name, which or CHAMPION, _server(), _store())
+    if canary and shadow:
+        raise RecipeError("give --canary or --shadow, not both")
+    trial = None
+    if share := canary or shadow:
+        trial = TrialConfig(share=_share(share), answers="new" if canary else "live")
+    done = by_hand.serve(name, which or CHAMPION, _server(), _store(), trial)
     _say(_deployed(name, done))
+
+
+def _share(text: str) -> float:
+    number, percent = text.removesuffix("%"), text.endswith("%")
+    try:
+        share = float(number) / (100 if percent else 1)
+    except ValueError:
+        share = 0
+    if not 0 < share <= 1:
+        raise RecipeError(f"{text!r} is no share of requests; give one such as 10% or 0.1")
+    return share
 
 
 def rollback(name: str) -> None:

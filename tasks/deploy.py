@@ -33,6 +33,7 @@ from tasks.deployment.deployed import (
     write_down,
 )
 from tasks.deployment.switch import Judge, Judgement, switch
+from tasks.deployment.trial_rules import TrialConfig
 from tasks.register import registered_version
 from tasks.tracking.registry import CHAMPION, by_alias, client, move_alias, reachable
 from tasks.tracking.version_files import loaded
@@ -48,6 +49,9 @@ class DeployConfig(Config):
     )
     keep: Annotated[int, OUTSIDE_KEY] = Field(
         live.KEEP, ge=2, le=100, description="Versions on disk: the live one, the one before, and older ones."
+    )
+    trial: Annotated[TrialConfig | None, OUTSIDE_KEY] = Field(
+        None, description="How a new version is tried on requests of clients first; nothing: it is not."
     )
     tolerance: float = Field(
         TOLERANCE, gt=0, le=0.1, description="Largest difference of any number in an answer."
@@ -88,7 +92,13 @@ def deploy(
     asked.tell(workspace)
     with workspace.store.lock("endpoint", name):
         comparison = switch(
-            to_deploy, onnx, _judge(server, asked, config), server, workspace.store, config.keep
+            to_deploy,
+            onnx,
+            _judge(server, asked, config),
+            server,
+            workspace.store,
+            config.keep,
+            config.trial,
         )
         move_alias(mlflow, name, CHAMPION, version)
     endpoint = {"model": name, "version": version, "onnx": exported.digest}

@@ -30,6 +30,7 @@ from tasks.deployment.deployed import (
     wrong_answer,
 )
 from tasks.deployment.switch import Judgement, switch
+from tasks.deployment.trial_rules import TrialConfig
 from tasks.tracking.registry import CHAMPION, ModelVersion, by_alias, by_version, client, move_alias
 from tasks.tracking.version_files import EXPORTED, verified_files
 
@@ -54,12 +55,14 @@ class Switched:
     max_abs_difference: float
 
 
-def serve(name: str, which: str, server: TritonServer, store: Store) -> Switched:
+def serve(
+    name: str, which: str, server: TritonServer, store: Store, trial: TrialConfig | None = None
+) -> Switched:
     """Make the endpoint answer from the version with this number or alias, and `champion` be it.
 
     The build among the version's verified files is staged, and has to answer as the registered model did to
     the canaries of an earlier deployment, or else does now to a few built-in questions. A version that is
-    live already is questioned, and built again if need be.
+    live already is questioned, and built again if need be. With a `trial` it has to stand that first.
 
     Raises:
         StageError: there is no such version, its files are not what was registered, or there is no build.
@@ -73,7 +76,7 @@ def serve(name: str, which: str, server: TritonServer, store: Store) -> Switched
         before = repository.pinned_version(Path(server.repository), name)
         champion = by_alias(versions, name, CHAMPION)
         with verified_files(version, store) as folder:
-            figures = _switched(version, folder, server, store)
+            figures = _switched(version, folder, server, store, trial)
         move_alias(versions, name, CHAMPION, version.version)
     return Switched(
         version.version,
@@ -141,7 +144,9 @@ def _registered(versions: Any, name: str, which: str) -> ModelVersion:
     return found
 
 
-def _switched(version: ModelVersion, folder: Path, server: TritonServer, store: Store) -> dict[str, Any]:
+def _switched(
+    version: ModelVersion, folder: Path, server: TritonServer, store: Store, trial: TrialConfig | None
+) -> dict[str, Any]:
     """Move the endpoint to the build in a folder of verified files; the figures of the comparison."""
     onnx = folder / EXPORTED.folder
     if not all((onnx / file).is_file() for file in repository.EXPORTED):
@@ -153,7 +158,7 @@ def _switched(version: ModelVersion, folder: Path, server: TritonServer, store: 
         figures = apart(asked.expected, answers)
         return Judgement(figures, disagreement(figures, tolerance))
 
-    return switch(version, onnx, judge, server, store)
+    return switch(version, onnx, judge, server, store, trial=trial)
 
 
 def _no_build(version: ModelVersion) -> str:

@@ -12,11 +12,13 @@ from typing import Any, NamedTuple
 
 from deploy import live, repository
 from deploy.errors import TritonError
+from deploy.trial import on_trial
 from deploy.triton_server import TritonServer
 from tasks.contract import console
 from tasks.contract.errors import ParityError
 from tasks.contract.store import Store
-from tasks.deployment.deployed import changed_file, deployment
+from tasks.deployment.deployed import TOLERANCE, changed_file, deployment
+from tasks.deployment.trial_rules import TrialConfig, tried
 from tasks.tracking.registry import ModelVersion
 
 
@@ -31,7 +33,13 @@ Judge = Callable[[str], Judgement]
 
 
 def switch(
-    version: ModelVersion, onnx: Path, judge: Judge, server: TritonServer, store: Store, keep: int = live.KEEP
+    version: ModelVersion,
+    onnx: Path,
+    judge: Judge,
+    server: TritonServer,
+    store: Store,
+    keep: int = live.KEEP,
+    trial: TrialConfig | None = None,
 ) -> dict[str, Any]:
     """Make the endpoint answer from a version; one that is live is questioned, and built again if need be.
 
@@ -39,6 +47,7 @@ def switch(
         onnx: the folder that `export` made, verified.
         judge: asks the endpoint of this name.
         keep: versions that stay on disk.
+        trial: how it is tried on requests of clients, beside the live version, where there is one.
 
     Returns:
         The figures of the comparison.
@@ -55,11 +64,22 @@ def switch(
         figures, found = judge(candidate)
         if found:
             raise ParityError(f"deploy: the endpoint of {name} version {number} {found}; it did not go live")
+        if trial and repository.pinned_version(Path(server.repository), name) is not None:
+            figures |= _tried(version, server, trial)
     except BaseException:
         with contextlib.suppress(TritonError):
             live.discard(server, name, number)
         raise
     live.go_live(server, name, number, keep)
+    return figures
+
+
+def _tried(version: ModelVersion, server: TritonServer, config: TrialConfig) -> dict[str, Any]:
+    name, number = version.model, version.version
+    with on_trial(server, name, number, config.share, config.answers, TOLERANCE) as trial:
+        figures, found = tried(trial, config, name)
+    if found:
+        raise ParityError(f"deploy: on trial, version {number} of {name} {found}; it did not go live")
     return figures
 
 
