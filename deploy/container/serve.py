@@ -33,7 +33,9 @@ def arguments(models: Path, key: str) -> list[str]:
     Raises SystemExit when there is nothing to serve.
     """
     if not (names := endpoints(models)):
-        sys.exit(f"{models} has no endpoint; mount the folder triton/models of a home in which a run deployed")
+        sys.exit(
+            f"{models} has no endpoint; mount the folder triton/models of a home in which a run deployed"
+        )
     return [
         f"--model-repository={models}",
         "--model-control-mode=explicit",
