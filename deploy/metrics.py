@@ -18,10 +18,11 @@ ROWS, EXECUTIONS = "nv_inference_count", "nv_inference_exec_count"
 
 
 def endpoint_figures(triton_home: Path, name: str, version: int) -> dict[str, float]:
-    """Requests, failures, their mean time and waiting (ms) and rows per execution of a version's endpoint.
+    """Requests, failures, mean time and waiting of a request (ms) and rows per execution of a live version.
 
-    Empty where no Triton runs, it does not answer, or nobody asked the endpoint yet. A failed request of an
-    ensemble counts twice there (Triton 24.10), once for its step.
+    All but the failures are those of the model behind the endpoint, where requests wait and are put together;
+    it also answered what was compared before the version went live. Empty where no Triton runs, it does not
+    answer, or the version answered nothing yet. Triton 24.10 counts a refused question of an ensemble twice.
     """
     server = triton_server.find(triton_home)
     try:
@@ -33,22 +34,20 @@ def endpoint_figures(triton_home: Path, name: str, version: int) -> dict[str, fl
 def _figures(
     counted: Mapping[tuple[str, str, int], float], server: TritonServer, name: str, version: int
 ) -> dict[str, float]:
-    # The requests of an ensemble wait, and are put together, at the model behind it.
     writes = repository.writes(Path(server.repository), name, version)
     model = name if writes else repository.model_of(name, version)
 
-    def at(metric: str, place: str) -> float:
+    def at(metric: str, place: str = model) -> float:
         return counted.get((metric, place, version), 0.0)
 
-    requests, at_model = at(REQUESTS, name), at(REQUESTS, model)
-    if not requests or not at_model or not at(EXECUTIONS, model):
+    if not at(REQUESTS) or not at(EXECUTIONS):
         return {}
     return {
-        "requests": requests,
-        "failures": at(FAILURES, name),
-        "latency_ms": at(LATENCY, name) / requests / 1000,
-        "queue_ms": at(QUEUE, model) / at_model / 1000,
-        "rows_per_execution": at(ROWS, model) / at(EXECUTIONS, model),
+        "requests": at(REQUESTS),
+        "failures": sum(at(FAILURES, place) for place in {name, model}),
+        "latency_ms": at(LATENCY) / at(REQUESTS) / 1000,
+        "queue_ms": at(QUEUE) / at(REQUESTS) / 1000,
+        "rows_per_execution": at(ROWS) / at(EXECUTIONS),
     }
 
 

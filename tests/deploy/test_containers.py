@@ -112,8 +112,9 @@ def test_the_users_of_the_s3_server_are_a_file_that_it_reads(tmp_path: Path) -> 
     (script,) = SERVICES["s3"]["command"]
     (tmp_path / "s3").write_text("word\n", encoding="utf-8")
     # Compose reads `$$` as `$`.
-    here = script.replace("$$", "$").replace("/run/secrets/", f"{tmp_path}/").replace("/tmp/", f"{tmp_path}/")
-    subprocess.run(["/bin/sh", "-c", here.replace("exec weed", "true")], check=True)
+    here = script.replace("$$", "$").replace("/run/secrets/s3", f"{tmp_path}/s3")
+    here = here.replace("> /tmp/s3.json", f"> {tmp_path}/s3.json")
+    subprocess.run(["/bin/sh", "-c", here.replace("exec weed", "true weed")], check=True)
     (identity,) = json.loads((tmp_path / "s3.json").read_text(encoding="utf-8"))["identities"]
     user = SERVICES["mlflow"]["environment"]["AWS_ACCESS_KEY_ID"]
     assert identity["credentials"] == [{"accessKey": user, "secretKey": "word"}]

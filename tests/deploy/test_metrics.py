@@ -41,7 +41,7 @@ def asked(server, bundle):
 def test_the_figures_are_those_of_what_was_asked(asked):
     server, before = asked
     after = figures(server, before["requests"] + 2, failures=1)
-    assert after["requests"] - before["requests"] == 2  # 64 and 6
+    assert after["requests"] - before["requests"] == 3  # 64, 6, and what the model refuses itself
     assert after["failures"] > before["failures"] == 0
     assert 0 < after["queue_ms"] < after["latency_ms"]
     assert before["rows_per_execution"] == 1 < after["rows_per_execution"] <= 64
