@@ -31,7 +31,7 @@ class RunRecord(BaseModel):
     """One run, as far as it has come. `started` is when the process `pid` was (deploy/processes.py).
 
     `stages` are those of the recipe. `home` and `machine` say where that process is: a record may have been
-    copied, its disk may be shared.
+    copied, its disk may be shared. `endpoint` is what Triton had counted of it (deploy/metrics.py).
     """
 
     model_config = ConfigDict(extra="ignore")  # what another version of textmill wrote is still listed
@@ -49,6 +49,7 @@ class RunRecord(BaseModel):
     settings: dict[str, Any] = {}
     urls: dict[str, str] = {}
     version: int | None = None
+    endpoint: dict[str, float] = {}
     flow_run: str | None = None
     pid: int
     started: str = ""

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from corpus.redaction import redacted
+from deploy import metrics
 from flows import crash_watch, environment, servers
 from flows.checks_before_a_run import check
 from flows.home import make_private
@@ -25,6 +26,7 @@ from tasks.contract import console
 from tasks.contract.errors import GateRefused, TextmillError
 from tasks.contract.run import Run, StageOutcome
 from tasks.contract.store import Store
+from tasks.deploy import TRITON_HOME
 from tasks.tracking import slow_server_messages
 
 TITLES: dict[Name, str] = {"prefect": "Prefect", "mlflow": "MLflow", "triton": "Triton"}
@@ -85,6 +87,7 @@ class Session:
     ) -> None:
         record = self.recorder.record
         record.version = _version(self.home, record.outcomes)
+        record.endpoint = _endpoint(self.home, record.outcomes)
         state, message = _verdict(error)
         self.recorder.finish(state, message)
         report = self.recorder.folder / "report.html"
@@ -191,6 +194,15 @@ def _version(home: Path, outcomes: Sequence[StageOutcome]) -> int | None:
         if stage in keys and (manifest := Store(home).manifest(stage, keys[stage])):
             return int(manifest.external["version"])
     return None
+
+
+def _endpoint(home: Path, outcomes: Sequence[StageOutcome]) -> dict[str, float]:
+    """What Triton has counted of the endpoint that the run deployed or found deployed; else empty."""
+    deployed = next((o for o in outcomes if o.stage == "deploy" and o.state in ("made", "cached")), None)
+    if deployed is None or (manifest := Store(home).manifest("deploy", deployed.key)) is None:
+        return {}
+    model, version = manifest.external["model"], int(manifest.external["version"])
+    return metrics.endpoint_figures(home / TRITON_HOME, model, version)
 
 
 def _verdict(error: BaseException | None) -> tuple[State, str]:

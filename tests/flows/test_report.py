@@ -78,6 +78,7 @@ def test_complete_run_shows_every_part(store: Store, tmp_path: Path) -> None:
     assert "curl -s http://127.0.0.1:8000/v2/models/python-docs/generate" in page.text
     assert "500 test examples answered as by PyTorch" in page.text
     assert "f1 macro on the same test examples: 0.874 through the endpoint" in page.text
+    assert "What Triton has counted" not in page.text
     without_server = render_report(run.model_copy(update={"urls": {}}), store)
     assert "http://127.0.0.1:8100/v2/models/python-docs/generate" in without_server
     assert "textmill run python-docs --set pretrain.steps=1500" in page.text
@@ -209,6 +210,14 @@ def test_nothing_is_asked_of_a_network(store: Store) -> None:
     assert "url(" not in style
     assert "@import" not in style
     assert "default-src 'none'" in html
+
+
+def test_what_triton_counted_is_beside_the_deployment(store: Store) -> None:
+    counted = {"requests": 1_512.0, "failures": 2.0, "latency_ms": 3.456, "queue_ms": 0.25}
+    counted |= {"rows_per_execution": 7.5}
+    run = record(walk(store, "deploy", files()), endpoint=counted)
+    text = Page(render_report(run, store)).text
+    assert "mean time of it waiting rows per execution 1,512 2 3.46 ms 0.250 ms 7.50" in text
 
 
 def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
