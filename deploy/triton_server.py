@@ -123,6 +123,12 @@ def find(home: Path) -> TritonServer | None:
     return server if _answers(server, "live") else None
 
 
+def http_port(home: Path) -> int | None:
+    """Where the server of this home answers HTTP, or would if it lived; None when none was started."""
+    server = _read_record(home.resolve())
+    return server.http_port if server else None
+
+
 def stop(home: Path) -> bool:
     """End the server of this home and what it left behind; says whether one was running.
 
