@@ -14,8 +14,10 @@ _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data", "text
 
 
 def headers_of(scope: Mapping[str, Any]) -> dict[str, str]:
-    """The headers of an ASGI request: names in lower case; what is there twice is joined, and so equals nothing
-    that is allowed."""
+    """The headers of an ASGI request, names in lower case.
+
+    What is there twice is joined, and so equals nothing that is allowed.
+    """
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         name, value = name.decode("latin-1").lower(), value.decode("latin-1")

@@ -1,5 +1,7 @@
-"""Triton asked over HTTP, many requests side by side. Whoever stops waiting closes the connection, and so stops
-the work there."""
+"""Triton asked over HTTP, many requests side by side.
+
+Whoever stops waiting closes the connection, and so ends the work there.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +82,8 @@ class AsyncTriton:
         """The whole text that is written for a question. Raises Refusal."""
         with _in_our_words():
             response = await self._client.post(self._url(model, "generate"), json=_counted(question))
-        return _content(response)
+        content: Mapping[str, Any] = _content(response)
+        return content
 
     async def pieces(self, model: str, question: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
         """The text in pieces as they are written, the last with all that is said of it. Raises Refusal."""
@@ -152,6 +155,8 @@ def _content(response: httpx.Response) -> Any:
 def _refusal(reason: str, status: int) -> Refusal:
     told = next((of for words, of in _STATUSES.items() if words in reason), 500 if status == 500 else 400)
     reason = reason.removeprefix(PREFIX)
+    if reason.startswith("text_input"):
+        reason = reason.replace("text_input", "prompt", 1)  # what OpenAI calls it
     if told == 503:
         reason = f"Triton does not serve this model now ({reason}); `textmill up` repairs it"
     return Refusal(told, reason, code="context_length_exceeded" if "leave room for" in reason else None)

@@ -136,8 +136,8 @@ def _content(value: object, name: str) -> str:
         if not isinstance(part, dict) or kind != "text":
             raise Refusal(
                 400,
-                f"{name} has a part of the type {shown(kind)}; the models here read text alone, so send parts "
-                "of the type text",
+                f"{name} has a part of the type {shown(kind)}; the models here read text alone: send "
+                "parts of the type text",
                 name,
                 "unsupported_content",
             )
