@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import anyio.to_thread
 import numpy as np
 
 from deploy.door.bodies import one_of, texts_of, whole
@@ -36,7 +36,7 @@ async def embeddings(
     questions = [{"text": text} for text in texts]
     answers, version = await triton.answers(endpoint.name, ["text"], questions, {"side": side})
     files = files_of(home, endpoint.name, version)
-    tokens = await anyio.to_thread.run_sync(_tokens, files, texts, side)
+    tokens = await asyncio.to_thread(_tokens, files, texts, side)
     vectors = [_encoded(answer["embedding"], form) for answer in answers]
     return {
         "object": "list",
