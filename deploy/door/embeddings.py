@@ -32,12 +32,12 @@ async def embeddings(
     refuse_unsupported(said, ("model", "input", "encoding_format", "dimensions", "side"))
     texts = texts_of(said.get("input"), "input", MOST_TEXTS)
     form, side = one_of(said, "encoding_format", FORMATS), one_of(said, "side", SIDES)
-    _check_dimensions(said, settings_of(files_of(home, endpoint.name, endpoint.version))["dimensions"])
+    dimensions = _dimensions(said, settings_of(files_of(home, endpoint.name, endpoint.version)))
     questions = [{"text": text} for text in texts]
     answers, version = await triton.answers(endpoint.name, ["text"], questions, {"side": side})
     files = files_of(home, endpoint.name, version)
     tokens = await asyncio.to_thread(_tokens, files, texts, side)
-    vectors = [_encoded(answer["embedding"], form) for answer in answers]
+    vectors = [_encoded(answer["embedding"], dimensions, form) for answer in answers]
     return {
         "object": "list",
         "model": endpoint.name,
@@ -49,22 +49,27 @@ async def embeddings(
     }
 
 
-def _check_dimensions(said: Mapping[str, Any], there: int) -> None:
+def _dimensions(said: Mapping[str, Any], settings: Mapping[str, Any]) -> int | None:
+    """To how many numbers vectors are to be cut, None for all. Raises Refusal for what was not trained."""
     wanted = whole(said, "dimensions", 1, 2**31 - 1)
-    if wanted not in (None, there):
+    trained = sorted({*settings["options"].get("dimensions", ()), settings["dimensions"]})
+    if wanted is not None and wanted not in trained:
+        there = ", ".join(map(str, trained))
         raise Refusal(
             400,
-            f"dimensions is {wanted}, and the vectors have {there}, which can't be cut; leave it away",
+            f"dimensions is {wanted}, and this model was trained for {there}; give one of them, or none",
             "dimensions",
             "unsupported_parameter",
         )
+    return wanted
 
 
-def _encoded(vector: Sequence[float], form: str) -> list[float] | str:
-    """As a list, or as the bytes of float32, the low ones first, in base64."""
-    if form == "float":
-        return list(vector)
-    return base64.b64encode(np.asarray(vector, "<f4").tobytes()).decode()
+def _encoded(vector: Sequence[float], dimensions: int | None, form: str) -> list[float] | str:
+    """As a list, or the bytes of float32, the low ones first, in base64; what is cut has length 1 again."""
+    numbers = np.asarray(vector, "<f4")[:dimensions]
+    if dimensions is not None:
+        numbers = numbers / max(float(np.linalg.norm(numbers)), 1e-12)
+    return numbers.tolist() if form == "float" else base64.b64encode(numbers.astype("<f4").tobytes()).decode()
 
 
 def _tokens(files: Path, texts: Sequence[str], side: str) -> int:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ CONNECT_SECONDS = 5.0
 BATCH_BYTES = 256 * 1024  # of texts that are sent together, half of what an endpoint takes
 COUNTS = ("num_input_tokens", "num_output_tokens")
 MARK = b"data:"
+ENDED_EARLY = "Triton ended the text too early; ask again"
 NOT_THERE = "Triton does not answer; whoever runs it starts it with `textmill up`"
 # What Triton's models say when it is not the request that is wrong, and the status for it.
 _STATUSES: Mapping[str, int] = {
@@ -79,13 +81,21 @@ class AsyncTriton:
         return answers, version
 
     async def text(self, model: str, question: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The whole text that is written for a question. Raises Refusal."""
-        with _in_our_words():
-            response = await self._client.post(self._url(model, "generate"), json=_counted(question))
-        content: Mapping[str, Any] = _content(response)
-        return content
+        """The whole text that is written for a question, with all that is said of it. Raises Refusal.
 
-    async def pieces(self, model: str, question: Mapping[str, Any]) -> AsyncIterator[Mapping[str, Any]]:
+        In pieces, too: Triton sees that a client has left when it writes to it, and writes nothing before the
+        end of a text that comes whole.
+        """
+        texts: list[str] = []
+        said: Mapping[str, Any] = {}
+        async with aclosing(self.pieces(model, question)) as pieces:
+            async for said in pieces:
+                texts.append(said["text_output"])
+        if "finish_reason" not in said:
+            raise Refusal(502, ENDED_EARLY)
+        return {**said, "text_output": "".join(texts)}
+
+    async def pieces(self, model: str, question: Mapping[str, Any]) -> AsyncGenerator[Mapping[str, Any]]:
         """The text in pieces as they are written, the last with all that is said of it. Raises Refusal."""
         body, url = {**_counted(question), "stream": True}, self._url(model, "generate_stream")
         with _in_our_words():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -14,7 +14,7 @@ from starlette.types import Send
 
 from deploy.door.endpoints import ServedEndpoint
 from deploy.door.refusals import Refusal
-from deploy.door.triton import AsyncTriton
+from deploy.door.triton import ENDED_EARLY, AsyncTriton
 from deploy.door.writing_requests import WritingRequest
 
 LAST_EVENT = "data: [DONE]\n\n"
@@ -53,13 +53,14 @@ class ChatShape(CompletionShape):
 class EventStream(StreamingResponse):
     """Events whose source is closed when the client leaves in the middle of one."""
 
-    def __init__(self, content: AsyncIterator[str]) -> None:
+    def __init__(self, content: AsyncGenerator[str]) -> None:
         headers = {**NOT_KEPT, "x-accel-buffering": "no"}
+        self._events = content
         super().__init__(content, headers=headers, media_type="text/event-stream")
 
     async def stream_response(self, send: Send) -> None:
         """Send them as they come."""
-        async with aclosing(self.body_iterator):  # type: ignore[type-var]
+        async with aclosing(self._events):
             await super().stream_response(send)
 
 
@@ -77,17 +78,17 @@ async def written(
     # The status of the response says whether there is a text, so one piece has to be there.
     first = await anext(pieces, None)
     if first is None:
-        raise Refusal(502, "Triton ended the text before it began; ask again")
+        raise Refusal(502, ENDED_EARLY)
     return EventStream(_events(first, pieces, endpoint, request, shape))
 
 
 async def _events(
     first: Mapping[str, Any],
-    pieces: AsyncIterator[Mapping[str, Any]],
+    pieces: AsyncGenerator[Mapping[str, Any]],
     endpoint: ServedEndpoint,
     request: WritingRequest,
     shape: CompletionShape,
-) -> AsyncIterator[str]:
+) -> AsyncGenerator[str]:
     head = _head(endpoint, shape, shape.piece_name, first)
     usage = {"usage": None} if request.counts else {}
 
@@ -95,7 +96,7 @@ async def _events(
         choice = {"index": 0, **piece, "logprobs": None, "finish_reason": reason}
         return _event({**head, "choices": [choice], **usage})
 
-    async with aclosing(_from(first, pieces)) as all_pieces:  # type: ignore[type-var]
+    async with aclosing(_from(first, pieces)) as all_pieces:
         try:
             if isinstance(shape, ChatShape):
                 yield event(shape.piece("", is_first=True))
@@ -104,7 +105,7 @@ async def _events(
                 if said["text_output"]:
                     yield event(shape.piece(said["text_output"], is_first=False))
             if "finish_reason" not in said:
-                raise Refusal(502, "Triton ended the text too early; ask again")
+                raise Refusal(502, ENDED_EARLY)
             yield event(shape.piece("", is_first=False), said["finish_reason"])
             if request.counts:
                 yield _event({**head, "choices": [], "usage": _usage(said)})
@@ -114,9 +115,9 @@ async def _events(
 
 
 async def _from(
-    first: Mapping[str, Any], rest: AsyncIterator[Mapping[str, Any]]
-) -> AsyncIterator[Mapping[str, Any]]:
-    async with aclosing(rest):  # type: ignore[type-var]
+    first: Mapping[str, Any], rest: AsyncGenerator[Mapping[str, Any]]
+) -> AsyncGenerator[Mapping[str, Any]]:
+    async with aclosing(rest):
         yield first
         async for said in rest:
             yield said
