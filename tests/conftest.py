@@ -27,7 +27,7 @@ from tests.free_ports import free_ports
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).with_name("textmill")
-PORTS = ("PREFECT", "MLFLOW", "TRITON_HTTP", "TRITON_GRPC", "TRITON_METRICS")
+PORTS = ("PREFECT", "MLFLOW", "TRITON_HTTP", "TRITON_GRPC", "TRITON_METRICS", "DOOR")
 SUBJECTS = ("My neighbour", "A careful student", "The whole family", "Our old friend", "Nobody in town")
 TOPICS = {
     "garden": (
@@ -175,7 +175,7 @@ class Mill:
         return {outcome["stage"]: outcome[field] for outcome in self.last_run()["outcomes"]}
 
     def url(self, server: str) -> str:
-        """The address of one of the servers: `PREFECT`, `MLFLOW`, `TRITON_HTTP`."""
+        """The address of one of the servers: `PREFECT`, `MLFLOW`, `TRITON_HTTP`, `DOOR`."""
         return f"http://127.0.0.1:{self.environment[f'TEXTMILL_{server}_PORT']}"
 
     @property

@@ -20,7 +20,7 @@ from deploy.door.bodies import read_object
 from deploy.door.bounds import Bounds
 from deploy.door.embeddings import embeddings
 from deploy.door.endpoints import ServedEndpoint, created, endpoint, endpoints
-from deploy.door.guard import Guard
+from deploy.door.guard import DoorGuard
 from deploy.door.refusals import Refusal
 from deploy.door.settings import DoorSettings
 from deploy.door.triton import AsyncTriton
@@ -31,7 +31,7 @@ from deploy.door.written_answers import NOT_KEPT, ChatShape, CompletionShape, wr
 def door() -> ASGIApp:
     """The door as the environment says: what uvicorn is told to serve."""
     settings = DoorSettings.from_environment()
-    return Guard(Bounds(application(settings)), settings)
+    return DoorGuard(Bounds(application(settings)), settings)
 
 
 def application(settings: DoorSettings) -> Starlette:

@@ -14,7 +14,7 @@ from deploy.request_origin import comes_from_elsewhere, headers_of
 OPEN = ("/", "/page.js", "/page.css", "/icon.svg", "/health")
 
 
-class Guard:
+class DoorGuard:
     """An ASGI application in front of another one."""
 
     def __init__(self, app: ASGIApp, settings: DoorSettings) -> None:
