@@ -88,7 +88,12 @@ SLOW = (
     ),
     *("tests/test_server_auth.py", "tests/model_code/", "tests/benchmarks/", "tests/deploy/", "tests/tasks/"),
     *("tests/corpus/cleaning/", "tests/corpus/tokenizing/", "tests/corpus/sources/", "tests/corpus/web/"),
-    *("tests/flows/test_servers.py", "tests/flows/test_login.py", "tests/flows/test_cli.py"),
+    *(
+        "tests/flows/test_servers.py",
+        "tests/flows/test_door_server.py",
+        "tests/flows/test_login.py",
+        "tests/flows/test_cli.py",
+    ),
     *("tests/flows/test_crash_watch.py", "tests/flows/test_home.py", "tests/flows/test_environment.py"),
     *("tests/test_advice.py", "tests/flows/test_last_corpus.py::test_the_command_works_when_piped"),
 )

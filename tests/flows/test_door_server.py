@@ -1,4 +1,4 @@
-"""The door beside Triton: opened with it, never in the way of it, and never opened wider by who knows less."""
+"""The door beside Triton: opened with it, never in its way, and never opened wider by who knows less."""
 
 from __future__ import annotations
 
