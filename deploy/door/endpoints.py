@@ -55,13 +55,12 @@ def endpoints(triton_home: Path) -> list[ServedEndpoint]:
 
 def endpoint(triton_home: Path, name: object) -> ServedEndpoint:
     """The endpoint of this name. Raises Refusal where there is none."""
-    there = endpoints(triton_home)
-    for one in there:
-        if one.name == name:
-            return one
-    if not there:
+    names = live.endpoints(triton_home / REPOSITORY)
+    if isinstance(name, str) and name in names and (found := _endpoint(triton_home, name)):
+        return found
+    if not names:
         raise Refusal(404, "no model is served yet; `textmill run` deploys one", "model", "model_not_found")
-    known = ", ".join(one.name for one in there)
+    known = ", ".join(names)
     asked = f"there is no model {name!r}" if isinstance(name, str) else "model is missing"
     raise Refusal(404, f"{asked}; give one of {known}", "model", "model_not_found")
 

@@ -16,7 +16,7 @@ _PENALTY = "give `repetition_penalty` instead (1 is none), which the models here
 _NO_LOGPROBS = "the endpoints say no probabilities of tokens; leave it away"
 _TEXT_ONLY = "the models here read and write text alone; leave it away"
 # Of each the values that ask for nothing, and what to do instead.
-_NOT_DONE: Mapping[str, tuple[tuple[Any, ...], str]] = {
+NOT_DONE: Mapping[str, tuple[tuple[Any, ...], str]] = {
     "n": ((1,), "a request has one choice; send one for each"),
     "best_of": ((1,), "a request has one choice; send one for each"),
     "tools": (([],), _NO_TOOLS),
@@ -52,13 +52,13 @@ def refuse_unsupported(said: Mapping[str, Any], known: Collection[str]) -> None:
     for name, value in said.items():
         if name in known or name in WHO_ASKS or value is None:
             continue
-        if name not in _NOT_DONE:
+        if name not in NOT_DONE:
             raise Refusal(
                 400,
                 f"there is no parameter {shown(name)} here; there are {', '.join(sorted(known))}",
                 name,
                 "unknown_parameter",
             )
-        asks_nothing, way_out = _NOT_DONE[name]
+        asks_nothing, way_out = NOT_DONE[name]
         if not any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in asks_nothing):
             raise Refusal(400, f"{name} can't be honoured: {way_out}", name, "unsupported_parameter")
