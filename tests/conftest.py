@@ -222,7 +222,7 @@ def open_mill() -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def mill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mill]:
-    """The home that the tests share, with its three servers running."""
+    """The home that the tests share, with its servers running."""
     with _open_mill(tmp_path_factory.mktemp("mill") / "home") as opened:
         opened("up")
         yield opened
