@@ -56,8 +56,10 @@ def endpoints(triton_home: Path) -> list[ServedEndpoint]:
 def endpoint(triton_home: Path, name: object) -> ServedEndpoint:
     """The endpoint of this name. Raises Refusal where there is none."""
     names = live.endpoints(triton_home / REPOSITORY)
-    if isinstance(name, str) and name in names and (found := _endpoint(triton_home, name)):
-        return found
+    if isinstance(name, str) and name in names:
+        if found := _endpoint(triton_home, name):
+            return found
+        raise Refusal(503, f"{name} is not whole on disk; `textmill up` repairs it", "model")
     if not names:
         raise Refusal(404, "no model is served yet; `textmill run` deploys one", "model", "model_not_found")
     known = ", ".join(names)

@@ -20,6 +20,7 @@ from tests.deploy.door.small_endpoints import exported
 from tests.free_ports import free_ports
 
 ENDPOINTS = {
+    "alike": "similarity",
     "labels": "classification",
     "vectors": "matching",
     "names": "token_classification",

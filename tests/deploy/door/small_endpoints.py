@@ -98,6 +98,13 @@ def _matching() -> Any:
     return {"dimensions": VECTOR, "options": options}, signature, {"model.onnx": graph}
 
 
+def _similarity() -> Any:
+    settings, _, graphs = _matching()
+    options = {"first_prompt": "", "second_prompt": ""}
+    signature = {"inputs": ["first", "second"], "outputs": {"score": ["FP32", 1]}}
+    return settings | {"options": options}, signature, graphs
+
+
 def _token_classification() -> Any:
     table = np.zeros((len(VOCABULARY), 3), np.float32)
     table[:, 2] = 3
@@ -225,6 +232,7 @@ def _graph(
 _PARTS = {
     "classification": _classification,
     "matching": _matching,
+    "similarity": _similarity,
     "token_classification": _token_classification,
     "question_answering": _question_answering,
     "instructions": _instructions,

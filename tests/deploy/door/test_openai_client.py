@@ -26,7 +26,7 @@ def test_models_are_the_endpoints(client: Any) -> None:
     assert client.models.retrieve("chat").id == "chat"
     assert listed["chat"].owned_by == "textmill"
     assert listed["chat"].created > 1_700_000_000
-    with pytest.raises(openai.NotFoundError, match="there is no model 'gpt'; give one of chat, labels"):
+    with pytest.raises(openai.NotFoundError, match="there is no model 'gpt'; give one of alike, chat"):
         client.models.retrieve("gpt")
 
 

@@ -88,6 +88,26 @@ def test_a_vector_is_drawn_and_texts_are_compared(browser: Browser, door: str) -
     assert texts(browser, ".bars .number")[0] == "1.000"
 
 
+def test_two_texts_are_alike_to_a_number(browser: Browser, door: str) -> None:
+    choose(browser, door, "alike")
+    ask(browser, **{"field-first": "sun rain", "field-second": "rain sun"})
+    assert texts(browser, "#answer .said") == texts(browser, ".bars .number") == ["1.000"]
+
+
+def test_entities_are_marked_by_a_button(browser: Browser, door: str) -> None:
+    """As an endpoint for relations is asked."""
+    choose(browser, door, "labels")
+    one = {"name": "lives", "version": 2, "task": "relations", "inputs": ["text"], "parameters": []}
+    told = json.dumps(json.dumps({"endpoints": [one]}))
+    browser.run(f"window.fetch = async () => new Response({told}); location.hash = 'lives'; done()")
+    browser.wait_for("Says how two marked entities of a text are related. Version 2 is live.")
+    mark = "const field = document.getElementById('field-text'); field.value = 'Ada in Oslo';"
+    for place, (start, end) in enumerate([(0, 3), (16, 20)]):
+        mark += f"field.setSelectionRange({start}, {end}); "
+        mark += f"document.querySelectorAll('#fields button')[{place}].click(); "
+    assert browser.run(f"{mark} done(field.value)") == "<e1>Ada</e1> in <e2>Oslo</e2>"
+
+
 def test_hits_are_listed(browser: Browser, door: str) -> None:
     """As an endpoint with a collection answers."""
     choose(browser, door, "vectors")
@@ -166,6 +186,7 @@ def test_it_fits_a_narrow_window_and_everything_has_a_label(browser: Browser, do
     browser.look_like(320, "dark")
     long = "W" * 300
     fields = {"chat": {"field-message": long}, "translate": {"field-text_input": long}}
+    fields["alike"] = {"field-first": long, "field-second": "rain"}
     fields["passages"] = {"field-question": long, "field-context": f"{long} Jane Doe"}
     try:
         for endpoint in ENDPOINTS:

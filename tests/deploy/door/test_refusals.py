@@ -139,7 +139,7 @@ BODIES: dict[str, tuple[bytes, int, str]] = {
         400,
         "at most 65536 are taken",
     ),
-    "no model": (b'{"prompt": "a"}', 404, "model is missing; give one of chat, labels"),
+    "no model": (b'{"prompt": "a"}', 404, "model is missing; give one of alike, chat"),
     "a path": (b'{"model": "../chat", "prompt": "a"}', 404, "there is no model '../chat'"),
     "a version's model": (b'{"model": "chat-v1-model", "prompt": "a"}', 404, "there is no model"),
 }
