@@ -67,7 +67,7 @@ class AsyncTriton:
         `said` is what is said of all of them besides, such as the `side` of vectors.
         """
         answers: list[Any] = []
-        version = ""
+        versions: set[str] = set()
         for batch in _batches(questions):
             shape = {"shape": [len(batch), 1], "datatype": "BYTES"}
             tensors = [{"name": name, **shape, "data": [one[name] for one in batch]} for name in inputs]
@@ -77,8 +77,10 @@ class AsyncTriton:
             content = _content(response)
             (found,) = content["outputs"]
             answers += [json.loads(answer) for answer in found["data"]]
-            version = str(content["model_version"])
-        return answers, version
+            versions.add(str(content["model_version"]))
+        if len(versions) > 1:  # vectors of two models have nothing to do with each other
+            raise Refusal(503, f"{model} moved to another version meanwhile; ask again")
+        return answers, versions.pop()
 
     async def text(self, model: str, question: Mapping[str, Any]) -> Mapping[str, Any]:
         """The whole text that is written for a question, with all that is said of it. Raises Refusal.
@@ -127,7 +129,6 @@ async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[Mapping[str, Any
         for line in lines:
             if line.startswith(MARK):
                 text = line[len(MARK) :].strip()
-                # The bundled Triton answers a refused stream with an event, too.
                 yield json.loads(text)
 
 
@@ -150,7 +151,7 @@ def _counted(question: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _content(response: httpx.Response) -> Any:
-    """What a response says. Raises Refusal for one that refuses."""
+    """What a response says; a stream that is refused begins with an event. Raises Refusal for a refusal."""
     body = response.content.strip().removeprefix(MARK)
     try:
         content = json.loads(body)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from deploy.door.bounds import Bounds, Most
@@ -107,7 +109,33 @@ def test_events_end_at_line_feeds_alone_wherever_they_are_cut() -> None:
     assert all(asyncio.run(read(size)) == said for size in range(1, len(whole) + 1))
 
 
-def test_a_triton_that_does_not_answer_is_said(tmp_path: Any) -> None:
+RECORD = {"repository": "", "pid": 1, "started": "", "http_port": 9, "grpc_port": 1, "metrics_port": 2}
+
+
+def test_answers_of_two_versions_are_not_mixed(tmp_path: Path) -> None:
+    """A switch between two parts of a long list."""
+    record = json.dumps(RECORD | {"home": str(tmp_path), "key": "k"})
+    (tmp_path / "server.json").write_text(record, encoding="utf-8")
+    sizes: list[int] = []
+
+    def infer(request: httpx.Request) -> httpx.Response:
+        texts = json.loads(request.content)["inputs"][0]["data"]
+        sizes.append(len(texts))
+        said = [{"name": "json", "data": ["{}"] * len(texts)}]
+        return httpx.Response(200, json={"model_version": f"{len(sizes)}", "outputs": said})
+
+    async def ask(count: int) -> tuple[list[Any], str]:
+        triton = AsyncTriton(tmp_path)
+        triton._client = httpx.AsyncClient(transport=httpx.MockTransport(infer))
+        return await triton.answers("vectors", ["text"], [{"text": "a"}] * count, {})
+
+    assert asyncio.run(ask(64)) == ([{}] * 64, "1")
+    with pytest.raises(Refusal, match="vectors moved to another version meanwhile; ask again"):
+        asyncio.run(ask(65))
+    assert sizes == [64, 64, 1]
+
+
+def test_a_triton_that_does_not_answer_is_said(tmp_path: Path) -> None:
     async def ask() -> None:
         triton = AsyncTriton(tmp_path)
         try:
@@ -115,8 +143,7 @@ def test_a_triton_that_does_not_answer_is_said(tmp_path: Any) -> None:
         finally:
             await triton.close()
 
-    record = {"home": str(tmp_path), "repository": "", "pid": 1, "started": "", "http_port": 9}
-    for content in ("", json.dumps(record | {"grpc_port": 1, "metrics_port": 2, "key": "k"})):
+    for content in ("", json.dumps(RECORD | {"home": str(tmp_path), "key": "k"})):
         (tmp_path / "server.json").write_text(content, encoding="utf-8")
         with pytest.raises(Refusal, match="Triton does not answer; whoever runs it starts it") as refused:
             asyncio.run(ask())
