@@ -21,6 +21,8 @@ from deploy.errors import TritonError
 from deploy.live_since import noted
 from deploy.triton_server import TritonServer
 
+KEEP = 3  # versions of an endpoint on disk, where a recipe says nothing else
+
 
 def stage_version(server: TritonServer, name: str, version: int, exported: Path) -> str:
     """Load a version beside the live one and try it; the arguments are those of `add_version`.
@@ -51,8 +53,10 @@ def stage_version(server: TritonServer, name: str, version: int, exported: Path)
     return candidate
 
 
-def go_live(server: TritonServer, name: str, version: int) -> int | None:
+def go_live(server: TritonServer, name: str, version: int, keep: int = KEEP) -> int | None:
     """Answer `<name>` from a staged version; the version before stays loaded for `roll_back`.
+
+    Of older versions the newest stay on disk, so that `keep` are there in all.
 
     Returns:
         The version that was live before, None for the first.
@@ -66,9 +70,14 @@ def go_live(server: TritonServer, name: str, version: int) -> int | None:
         revive(server, name)
     else:
         _switch(server, name, version, previous)
+        _unload_others(server, name, version, previous)
         # What an older textmill deployed can't be gone back to.
-        before = {previous} & {*models.versions(repository, name)}
-        _remove_others(server, name, keep={version, *(number for number in before if number)})
+        known = set(models.versions(repository, name))
+        before = {previous or version} & known
+        # One that is newer than these was gone back from.
+        older = sorted(number for number in known if number < min({version, *before}))
+        newest = older[max(0, len(older) - (keep - 2)) :]
+        _remove_others(server, name, keep={version, *before, *newest})
     return previous
 
 
@@ -175,6 +184,13 @@ def _demand_answer(server: TritonServer, name: str, version: int) -> None:
     served = client.ready_version(name, http_port=server.http_port)
     if served != version:
         raise TritonError(f"{name} should answer from version {version}, but version {served} answers")
+
+
+def _unload_others(server: TritonServer, name: str, version: int, before: int | None) -> None:
+    """Versions that only lie on the disk take no memory."""
+    for number in models.versions(Path(server.repository), name):
+        if number not in (version, before):
+            client.unload(models.model_of(name, number), server)
 
 
 def _load_parts(server: TritonServer, name: str, version: int) -> None:

@@ -116,8 +116,9 @@ def wait_until_ended(processes: Iterable[psutil.Process], seconds: float) -> lis
     alive, deadline = list(processes), time.monotonic() + seconds
     while any(_lives(process) for process in alive) and time.monotonic() < deadline:
         _, alive = psutil.wait_procs(alive, timeout=0.1)  # which also collects our own children
-    psutil.wait_procs(alive, timeout=SECONDS_TO_COLLECT)
-    return [process for process in alive if _lives(process)]
+    stubborn = [process for process in alive if _lives(process)]
+    psutil.wait_procs(set(alive) - set(stubborn), timeout=SECONDS_TO_COLLECT)
+    return stubborn
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -50,10 +50,10 @@ def add_version(repository: Path, name: str, version: int, exported: Path) -> No
     _check(name, version, exported)
     model, scratch = model_of(name, version), repository / f".{name}.new"
     limits = limits_of(exported)
-    of_writers = sorted(exported.glob("next.onnx"))
+    graphs = sorted(exported.glob("*.onnx*"))
     code = sorted((exported / "served").glob("*.py"))
     files: dict[str, Path | str] = {file: exported / file for file in EXPORTED}
-    files |= {path.name: path for path in of_writers}
+    files |= {path.name: path for path in graphs}
     kind = "writing" if signature(exported).get("writes") else "served"
     files |= {"model.py": CODE / kind / "model.py", "limits.json": json.dumps(limits)}
     files |= {f"served/{path.name}": path for path in code}

@@ -123,10 +123,16 @@ def find(home: Path) -> TritonServer | None:
     return server if _answers(server, "live") else None
 
 
-def http_port(home: Path) -> int | None:
-    """Where the server of this home answers HTTP, or would if it lived; None when none was started."""
-    server = _read_record(home.resolve())
-    return server.http_port if server else None
+def recorded(home: Path) -> TritonServer | None:
+    """The server that was started here and not ended since, whether its process lives or not."""
+    return _read_record(home.resolve())
+
+
+def lives(home: Path) -> bool:
+    """Whether the process of the recorded server does; it may be busy and not answer."""
+    home = home.resolve()
+    server = _read_record(home)
+    return server is not None and _process(server, home) is not None
 
 
 def stop(home: Path) -> bool:

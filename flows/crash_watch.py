@@ -18,6 +18,8 @@ from typing import Any
 from uuid import UUID
 
 ROOT = Path(__file__).resolve().parent.parent
+# A service manager sends these to all processes of a worker.
+UNHEARD = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # In the environment of everything that a run starts: the id of its flow run.
 MARK = "TEXTMILL_FLOW_RUN"
 
@@ -25,14 +27,19 @@ MARK = "TEXTMILL_FLOW_RUN"
 def begin(flow_run: str) -> subprocess.Popen[bytes]:
     """Start to watch this process, which is the run's; end what is returned when the run ends by itself."""
     path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return subprocess.Popen(
-        [sys.executable, "-m", "flows.crash_watch", flow_run, str(os.getpid())],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=os.environ | {"PYTHONPATH": path},
-        start_new_session=True,
-    )
+    # The watcher inherits the mask, so it is deaf from its first moment on.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, UNHEARD)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-m", "flows.crash_watch", flow_run, str(os.getpid())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | {"PYTHONPATH": path},
+            start_new_session=True,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def crash(flow_run: str) -> None:
@@ -76,8 +83,8 @@ def end_remains(flow_run: str) -> None:
 def main() -> None:
     """Wait until the process is gone: `python -m flows.crash_watch FLOW_RUN PID`."""
     flow_run, pid = sys.argv[1], int(sys.argv[2])
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # a service manager sends them to all of a worker's processes
+    for number in UNHEARD:
+        signal.signal(number, signal.SIG_IGN)
     try:
         process = os.pidfd_open(pid)
     except ProcessLookupError:

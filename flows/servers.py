@@ -17,8 +17,9 @@ from typing import Literal
 import psutil
 
 from corpus.redaction import redacted
+from deploy import triton_server
 from deploy.processes import LOOPBACK
-from flows import endpoints, environment, login
+from flows import endpoints, environment, login, supervision
 from flows.door_server import Door
 from flows.environment import Ports
 from flows.home import make_private
@@ -61,6 +62,17 @@ def up() -> list[ServerStatus]:
 def start(name: Name) -> ServerStatus:
     """Start one server unless it runs, wait until it is ready. Raises ServerError as `up` does."""
     return _start([name])[0]
+
+
+def start_triton_again() -> None:
+    """Start a Triton that was not ended on purpose anew, and serve what is live. Raises ServerError."""
+    with _lock():
+        if triton_server.recorded(TRITON.home) is None:  # somebody gave `down` meanwhile
+            return
+        TRITON.stop()
+        TRITON.launch()
+        _wait_until_ready(TRITON)
+        endpoints.restore_and_report(TRITON.home)
 
 
 def find(name: Name) -> ServerStatus | None:
@@ -130,6 +142,7 @@ def _start(names: Sequence[Name]) -> list[ServerStatus]:
         _launch_missing(servers)
         if TRITON in servers:
             endpoints.restore_and_report(TRITON.home)
+            supervision.begin()
             _open_door()
         return [_status(server) for server in servers]
 

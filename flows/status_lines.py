@@ -6,7 +6,7 @@ import os
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from flows import endpoints, servers
+from flows import endpoints, servers, supervision
 from flows.endpoints import EndpointStatus
 from flows.servers import ServerStatus
 from tasks.contract.console import console
@@ -23,6 +23,8 @@ def show(status: Sequence[ServerStatus]) -> None:
         pid = f"pid {server.pid}  " if server.pid else ""
         url = servers.link(server.name, server.url) if server.state == "running" else server.url
         _print(f"{server.name:<8} {server.state:<9} {pid}{url}")
+        if server.name == "triton" and (repaired := supervision.last_repair()):
+            _print(f"  {repaired}")
     served = endpoints.status(servers.triton_home(), servers.current_ports().triton_http)
     champions = _champions(status, served)
     for endpoint in served:

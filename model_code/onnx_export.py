@@ -6,7 +6,8 @@ JOB: model (directory of a fine-tuned model), output (directory that gets the fi
 (texts by name, written into the graphs), `pairs` and `words` as in `settings.json`.
 
     model.onnx       one graph for every batch size and every length up to the model's positions
-    next.onnx        of a model that writes: the graph that goes on by a token, once `model.onnx` has begun
+    next.onnx        of a model that writes for a source: goes on by a token, once `model.onnx` has begun
+    *.onnx.data      weights of a graph that has more than 2 GB of them
     tokenizer.json   as it was trained with
     settings.json    the task's settings, what stands around a text, and whether questions are pairs
     signature.json   the strings of a question and the tensors of an answer
@@ -111,17 +112,13 @@ def export_model(model_dir: Path, output: Path, config: Mapping[str, Any]) -> No
     shutil.copyfile(model_dir / "tokenizer.json", output / "tokenizer.json")
     with torch.inference_mode():
         said = dict(zip(graph.outputs, graph(*graph.example().values()), strict=True))
+    settings = _settings(graph, model_dir)  # refuses what is not served, before minutes are spent
     told = {"task": graph.settings.task, **config["metadata"]}
     first = traced_graph(graph, graph.example(), graph.outputs, _axes(graph), model_dir)
     _write(first, told, output / "model.onnx")
     if "past" in said:
         _write(_next_graph(graph, said, model_dir), told, output / "next.onnx")
-    settings = {
-        **_settings(graph, model_dir),
-        "pairs": config["pairs"],
-        "words": config["words"],
-        "alone": False,
-    }
+    settings |= {"pairs": config["pairs"], "words": config["words"], "alone": False}
     if "text_vector" in said:
         settings["dimensions"] = said["text_vector"].shape[-1]
     write_json(output / "settings.json", settings)
@@ -194,15 +191,15 @@ def _next_graph(graph: TracedModel, said: Mapping[str, torch.Tensor], model_dir:
 
 
 def _write(proto: Any, told: Mapping[str, str], path: Path) -> None:
-    size = sum(len(weights.raw_data) for weights in proto.graph.initializer)
-    if size > MOST_BYTES:
-        raise TrainingError(
-            f"the graph has {size / 1e9:.1f} GB of weights, and one file of ONNX holds 2 GB; start from a "
-            "smaller model, or end the run with --until register"
-        )
+    """Write a graph, and beside it its weights where they are more than one file of ONNX holds."""
+    import onnx
+
     for name, text in sorted(told.items()):
         proto.metadata_props.add(key=name, value=text)
-    path.write_bytes(proto.SerializeToString(deterministic=True))
+    if sum(len(weights.raw_data) for weights in proto.graph.initializer) > MOST_BYTES:
+        onnx.save_model(proto, path, save_as_external_data=True, location=f"{path.name}.data")
+    else:
+        path.write_bytes(proto.SerializeToString(deterministic=True))
 
 
 def export(job: Job, reporter: Reporter) -> dict[str, Any]:

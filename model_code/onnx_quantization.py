@@ -31,14 +31,18 @@ def quantize(served: Path, output: Path) -> None:
     settings = json.loads((served / "settings.json").read_text(encoding="utf-8"))
     write_json(output / "settings.json", settings | {"alone": True})
     for graph in served.glob("*.onnx"):
-        quantize_dynamic(graph, output / graph.name, weight_type=QuantType.QInt8)
+        is_large = graph.with_suffix(".onnx.data").is_file()  # its weights are beside it
+        (output / f"{graph.name}.data").unlink(missing_ok=True)
+        quantize_dynamic(
+            graph, output / graph.name, weight_type=QuantType.QInt8, use_external_data_format=is_large
+        )
 
 
 def run(job: Job, reporter: Reporter) -> dict[str, Any]:
     """Quantize the job's folder; returns its bytes."""
     output = job.paths["output"]
     quantize(job.paths["served"], output)
-    return {"bytes": sum(path.stat().st_size for path in output.glob("*.onnx"))}
+    return {"bytes": sum(path.stat().st_size for path in output.glob("*.onnx*"))}
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from corpus.examples.written_examples import read_split
-from deploy import triton_server
-from model_code.config.strict import Config
+from deploy import live, triton_server
+from model_code.config.strict import OUTSIDE_KEY, Config
 from tasks.contract.artifact import Artifact, Manifest
 from tasks.contract.errors import ServerError
 from tasks.contract.run import Run
@@ -45,6 +45,9 @@ class DeployConfig(Config):
 
     compare: int = Field(
         500, ge=1, le=1_000_000, description="Held-out examples on which endpoint and model must agree."
+    )
+    keep: Annotated[int, OUTSIDE_KEY] = Field(
+        live.KEEP, ge=2, le=100, description="Versions on disk: the live one, the one before, and older ones."
     )
     tolerance: float = Field(
         TOLERANCE, gt=0, le=0.1, description="Largest difference of any number in an answer."
@@ -84,7 +87,9 @@ def deploy(
         asked = AskedExamples(test, onnx, model.unwrap_python_model())
     asked.tell(workspace)
     with workspace.store.lock("endpoint", name):
-        comparison = switch(to_deploy, onnx, _judge(server, asked, config), server, workspace.store)
+        comparison = switch(
+            to_deploy, onnx, _judge(server, asked, config), server, workspace.store, config.keep
+        )
         move_alias(mlflow, name, CHAMPION, version)
     endpoint = {"model": name, "version": version, "onnx": exported.digest}
     (workspace.directory / "endpoint.json").write_text(

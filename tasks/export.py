@@ -85,7 +85,7 @@ def export(
         "tolerance": config.tolerance,
         "answers": answers,
         "opset": opset,
-        "onnx_bytes": (folder / "model.onnx").stat().st_size,
+        "onnx_bytes": sum(path.stat().st_size for path in folder.glob("*.onnx*")),
     }
     (workspace.directory / "parity.json").write_text(json.dumps(parity, indent=2) + "\n", encoding="utf-8")
     _demand_parity(parity)
@@ -98,7 +98,7 @@ def export(
     version = registered_version(registered, workspace)
     _join_version(version, folder, {"variant": chosen, "parity": f"{worst:.1e}"})
     workspace.external |= version_identity(version)
-    size = sum(path.stat().st_size for path in folder.glob("*.onnx"))
+    size = sum(path.stat().st_size for path in folder.glob("*.onnx*"))
     workspace.say(
         f"{chosen}, {size / 1e6:.1f} MB, largest difference {worst:.1e} over {len(cases)} shapes, equal "
         f"answers to {compared} test examples, added to {version.model} version {version.version}"

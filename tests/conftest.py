@@ -57,21 +57,31 @@ TOPICS = {
 }
 
 
-SHARED_HOME = {
-    "tests/test_lifecycle.py",
-    "tests/test_refusals.py",
-    "tests/test_scheduled_run.py",
-    "tests/test_server_auth.py",
-    "tests/tasks/test_register_races.py",
-    "tests/tasks/tracking/test_version_files.py",
+# Files that share a home, by the fixture that opens it.
+SHARED_HOMES = {
+    "mill": {
+        "tests/test_lifecycle.py",
+        "tests/test_refusals.py",
+        "tests/test_scheduled_run.py",
+        "tests/test_server_auth.py",
+        "tests/tasks/contract/test_stage_in_prefect.py",
+        "tests/tasks/tracking/test_version_files.py",
+    },
+    "cold_mill": {"tests/test_start_from.py", "tests/test_smoke.py"},
 }
+# One of them that began last would go on alone.
 LONGEST = (
-    "tests/test_kills.py",
     "tests/tasks/tracking/test_version_files.py",  # before the lifecycle makes a second version
     "tests/test_scheduled_run.py",
     "tests/test_lifecycle.py",
+    "tests/test_start_from.py",  # before there are other endpoints
     "tests/test_smoke.py",
-    "tests/model_code/training/",
+    "tests/test_kills.py",
+    "tests/test_isolated.py",
+    "tests/model_code/",
+    "tests/flows/test_servers.py",
+    "tests/flows/test_cli.py",
+    "tests/tasks/",
 )
 
 
@@ -110,8 +120,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.nodeid.startswith(SLOW):
             item.add_marker("slow")
     items.sort(key=lambda item: [not item.nodeid.startswith(path) for path in LONGEST])
-    users = {item.nodeid.partition("::")[0] for item in items if "mill" in getattr(item, "fixturenames", ())}
-    assert users <= SHARED_HOME, f"add to SHARED_HOME: {users - SHARED_HOME}"
+    for home, files in SHARED_HOMES.items():
+        using = [item for item in items if home in getattr(item, "fixturenames", ())]
+        users = {item.nodeid.partition("::")[0] for item in using}
+        assert users <= files, f"add to SHARED_HOMES[{home!r}]: {users - files}"
 
 
 class ByHome(LoadFileScheduling):  # type: ignore[misc]
@@ -119,7 +131,7 @@ class ByHome(LoadFileScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "mill" if file in SHARED_HOME else file
+        return next((home for home, files in SHARED_HOMES.items() if file in files), file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByHome:
@@ -197,6 +209,10 @@ class Mill:
         return client
 
 
+# Tests kill servers to see what is said of it; who wants them to be started anew says so.
+UNWATCHED = {"TEXTMILL_SUPERVISOR": "off"}
+
+
 @contextmanager
 def _open_mill(home: Path, folder: Path = ROOT, **environment: str) -> Iterator[Mill]:
     """A home on free ports, whose command is given in `folder`; its servers are ended when it is left."""
@@ -205,9 +221,8 @@ def _open_mill(home: Path, folder: Path = ROOT, **environment: str) -> Iterator[
     foreign = ("TEXTMILL_", "PREFECT_", "MLFLOW_")
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     kept = {k: v for k, v in os.environ.items() if k == "TEXTMILL_TRITON_ENV"}
-    mill = Mill(
-        home, inherited | kept | {"TEXTMILL_HOME": str(home), "COLUMNS": "200"} | ports | environment, folder
-    )
+    ours = {"TEXTMILL_HOME": str(home), "COLUMNS": "200", **UNWATCHED}
+    mill = Mill(home, inherited | kept | ours | ports | environment, folder)
     try:
         yield mill
     finally:
@@ -225,6 +240,14 @@ def mill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mill]:
     """The home that the tests share, with its servers running."""
     with _open_mill(tmp_path_factory.mktemp("mill") / "home") as opened:
         opened("up")
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def cold_mill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mill]:
+    """Another home, for recipes with endpoints of their own: its first run starts the servers."""
+    folder = tmp_path_factory.mktemp("cold")
+    with _open_mill(folder / "home", folder=folder) as opened:
         yield opened
 
 

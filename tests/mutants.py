@@ -51,7 +51,7 @@ CORE = (
     "model_code/data/batches.py",
     "model_code/data/permutation.py",
     "model_code/data/shards.py",
-    "model_code.served.rows.py",
+    "model_code/served/rows.py",
     "model_code/distillation.py",
     "model_code/objectives/masked.py",
     "model_code/objectives/span_corruption.py",

@@ -258,11 +258,18 @@ def test_the_page_about_serving_says_what_every_task_is_asked_and_answers() -> N
     page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
     asked, answered = page.split("| task | ")[1:3]
     for table in (asked, answered):
-        assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.M)) == served_tasks()
+        rows = table.partition("\n\n")[0]
+        assert sorted(re.findall(r"^\| `(\w+)` \|", rows, re.M)) == served_tasks()
     for task in served_tasks():
         [_, strings, besides, _, _] = re.findall(rf"^\| `{task}` (\|.*)$", asked, re.M)[0].split("|")
         form = form_of(task)
-        assert tuple(re.findall(r"`(\w+)`", besides)) == form.parameters
+        if getattr(form, "writes", False):
+            table = page.partition("\n## Texts that are written\n")[2].partition("\n\n`prompt`")[0]
+            told = [name for row in re.findall(r"^\| ([^|]*) \|", table, re.M) for name in row.split(", ")]
+            switches = {"stream", "return_num_input_tokens", "return_num_output_tokens"}
+            assert {name.strip("`") for name in told if "`" in name} == {*form.parameters} | switches
+        else:
+            assert tuple(re.findall(r"`(\w+)`", besides)) == form.parameters
         if task in ("classification", "relations"):
             assert "`text`" in strings
         elif hasattr(form, "inputs"):

@@ -6,8 +6,10 @@ import ast
 import importlib.util
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -38,6 +40,7 @@ FIGURES = {"sklearn", "scipy", "seqeval", "sacrebleu", "rouge_score"}
 BESIDES = {
     "adapters.py": {"peft", "bitsandbytes"},
     "conversion.py": {"sentencepiece"},
+    "onnx_export.py": {"onnx"},
     "onnx_quantization.py": {"onnxruntime"},
     "privacy.py": {"opacus"},
     "private_step.py": {"opacus"},
@@ -65,20 +68,22 @@ def _files(package: str) -> list[Path]:
     return found
 
 
-def _imported(file: Path, *, everywhere: bool = True) -> Iterator[str]:
+@cache
+def _imported(file: Path, *, everywhere: bool = True) -> set[str]:
     """The packages that a file imports: anywhere in it, or at its top alone."""
-    tree = ast.parse(file.read_bytes())
+    tree, found = ast.parse(file.read_bytes()), set()
     for node in ast.walk(tree) if everywhere else tree.body:
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
+            found |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.split(".")[0]
+            found.add(node.module.split(".")[0])
+    return found
 
 
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_imports_point_one_way(package: str) -> None:
     for file in _files(package):
-        ours = set(_imported(file)) & MAY_IMPORT.keys()
+        ours = _imported(file) & MAY_IMPORT.keys()
         assert ours <= MAY_IMPORT[package], f"{file} imports {ours - MAY_IMPORT[package]}"
 
 
@@ -147,10 +152,10 @@ def test_the_training_side_runs_on_a_bare_gpu_machine() -> None:
         allowed |= SETTINGS if file.parent.name == "config" else set()
         if file.parent.name == "served":
             continue  # what travels with a model has a test of its own
-        foreign = set(_imported(file, everywhere=False)) - allowed
+        foreign = _imported(file, everywhere=False) - allowed
         assert not foreign, f"{file} imports {foreign}"
         besides = FIGURES if file.parent.name == "task_types" else BESIDES.get(file.name, set())
-        foreign = set(_imported(file)) - allowed - besides
+        foreign = _imported(file) - allowed - besides
         assert not foreign, f"{file} imports {foreign} in a function"
 
 
@@ -166,7 +171,7 @@ def test_code_that_travels_with_a_model_imports_little_and_nothing_of_ours(
 ) -> None:
     """Each other they import by relative names, since they are copied."""
     for file in _files(folder):
-        assert set(_imported(file)) <= libraries | sys.stdlib_module_names, file
+        assert _imported(file) <= libraries | sys.stdlib_module_names, file
 
 
 def test_the_command_answers_without_loading_a_heavy_library() -> None:
@@ -204,6 +209,19 @@ def _text_without_encoding(file: Path) -> Iterator[str]:
             yield f"{file.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)[:80]}"
 
 
+def test_mutants_are_made_of_modules_that_exist_and_have_tests_beside_them() -> None:
+    """The list is read as text, since its library is not in our environment."""
+    body = ast.parse((ROOT / "tests" / "mutants.py").read_bytes()).body
+    lists = {ast.unparse(node.targets[0]): node.value for node in body if isinstance(node, ast.Assign)}
+    core = ast.literal_eval(lists["CORE"])
+    assert len(set(core)) == len(core)
+    for module in map(Path, core):
+        assert (ROOT / module).is_file(), module
+        assert (ROOT / "tests" / module.parent / f"test_{module.name}").is_file(), module
+    equal = tomllib.loads((ROOT / "tests" / "equal_mutants.toml").read_text(encoding="utf-8"))["mutant"]
+    assert {entry["module"] for entry in equal} <= set(core)
+
+
 @pytest.mark.parametrize("package", [*MAY_IMPORT, "benchmarks", "tests"])
 def test_text_has_an_encoding_whatever_the_locale(package: str) -> None:
     assert not [call for file in _files(package) for call in _text_without_encoding(file)]
@@ -212,6 +230,6 @@ def test_text_has_an_encoding_whatever_the_locale(package: str) -> None:
 @pytest.mark.parametrize("package", MAY_IMPORT)
 def test_nothing_of_ours_reads_a_pickle_or_runs_code_of_a_hub(package: str) -> None:
     for file in _files(package):
-        assert not PICKLES & set(_imported(file)), file
+        assert not PICKLES & _imported(file), file
         text = file.read_text(encoding="utf-8").replace("trust_remote_code=False", "")
         assert not [way for way in WAYS_TO_CODE if way in text], file

@@ -25,9 +25,6 @@ from flows.login import client_environment
             1,
             "631 of them by too_short; relax clean.filters.thresholds.all.too_short",
         ),
-        ("validate.clean.max_characters=50", 1, "topics.jsonl#"),
-        ("evaluate.at_least={rougeL: 0.1}", 2, "classification has no metric 'rougeL'"),
-        ("examples.min_documents=500", 1, "two labels are needed, 0 of topic is large enough"),
         (
             "pretrain.learning_rate=5",
             2,
@@ -43,11 +40,27 @@ def test_a_bad_value_is_one_message(
     assert message in output
 
 
+@pytest.mark.parametrize(
+    ("stage", "override", "message"),
+    [
+        ("validate_clean", "validate.clean.max_characters=50", "topics.jsonl#"),
+        ("examples", "examples.min_documents=500", "two labels are needed, 0 of topic is large enough"),
+    ],
+)
+def test_what_a_stage_refuses_is_one_message(
+    mill: Any, recipe: Path, first: dict[str, str], stage: str, override: str, message: str
+) -> None:
+    output = mill("run", recipe, "--only", stage, "--set", override, code=1)
+    assert output.count("error: ") == 1
+    assert message in output
+
+
 def test_a_corpus_without_text_is_one_message(
     mill: Any, recipe: Path, first: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "empty.txt").write_text(" \n", encoding="utf-8")
-    output = mill("run", recipe, "--set", f"collect.sources.0.path={tmp_path}", code=1)
+    path = f"collect.sources.0.path={tmp_path}"
+    output = mill("run", recipe, "--only", "collect", "--set", path, code=1)
     assert "no document in files (left out: 1 empty)" in output
 
 

@@ -7,7 +7,6 @@ runs the rest. Recipes for public data read small sets of the same formats.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +28,9 @@ RECIPES = [
 
 
 @pytest.fixture(scope="module")
-def home(open_mill: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    folder = tmp_path_factory.mktemp("smoke")
-    write_public_sets(folder / "data")
-    with open_mill(folder / "home", folder=folder) as mill:
-        mill("up")
-        yield mill
+def home(cold_mill: Any) -> Any:
+    write_public_sets(cold_mill.folder / "data")
+    return cold_mill
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -111,10 +111,10 @@ class AsyncTriton:
                     yield said
 
     def _url(self, model: str, what: str) -> str:
-        port = triton_server.http_port(self._home)
-        if port is None:
+        server = triton_server.recorded(self._home)
+        if server is None:
             raise Refusal(503, NOT_THERE)
-        return f"http://{triton_server.HOST}:{port}/v2/models/{model}/{what}"
+        return f"{server.url}/v2/models/{model}/{what}"
 
 
 async def events(chunks: AsyncIterator[bytes]) -> AsyncIterator[Mapping[str, Any]]:

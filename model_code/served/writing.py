@@ -29,7 +29,7 @@ class Text:
     @property
     def text(self) -> str:
         """What is written, up to the first stop word."""
-        whole = self._decode(self.ids).strip()
+        whole = tidied(self._decode(self.ids))
         return whole[: min(_places(whole, self.choice.stop_words), default=len(whole))].rstrip()
 
     def add(self, token: int, ends: Sequence[int]) -> None:
@@ -56,10 +56,14 @@ class Text:
         if not self.reason:
             if not self._is_steady:
                 return ""
-            whole = whole.rstrip(HALF)
             whole = whole[: len(whole) - _begun(whole, self.choice.stop_words)].rstrip()
         said, self._said = whole[len(self._said) :], whole
         return said
+
+
+def tidied(text: str) -> str:
+    """A text without blanks around it, and without half a character at its end, where it was cut."""
+    return text.strip().rstrip(HALF).rstrip()
 
 
 def _places(text: str, words: Sequence[str]) -> list[int]:

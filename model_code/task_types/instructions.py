@@ -31,6 +31,7 @@ from model_code.objectives.cross_entropy import Decode, scored
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.served.conversations import Turns, fault_of_turns, messages_of
+from model_code.served.writing import tidied
 from model_code.task_types import seq2seq
 from model_code.task_types.baselines import Baselines, attempted
 from model_code.task_types.bootstrap_metrics import Resampled, mean
@@ -218,7 +219,7 @@ def predict(
     replies = [""] * len(data.ids)
     for items, ids in outputs(written, model, Questions(data), runtime, batch_size):
         for item, text in zip(items, data.tokenizer.decode_batch(ids, skip_special_tokens=True), strict=True):
-            replies[item] = text.strip()
+            replies[item] = tidied(text)
     return replies
 
 

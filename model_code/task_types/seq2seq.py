@@ -25,6 +25,7 @@ from model_code.objectives.cross_entropy import scored
 from model_code.objectives.objective import Batch, Score
 from model_code.runtime import Runtime
 from model_code.served.rows import Frame
+from model_code.served.writing import tidied
 from model_code.task_types.baselines import Baselines, attempted
 from model_code.task_types.bootstrap_metrics import Resampled
 from model_code.task_types.task import Example, Field, Settings
@@ -251,7 +252,7 @@ def predict(
     texts = [""] * len(data.sources)
     for items, ids in outputs(written, model, data, runtime, batch_size):
         for item, text in zip(items, data.tokenizer.decode_batch(ids, skip_special_tokens=True), strict=True):
-            texts[item] = text.strip()
+            texts[item] = tidied(text)
     return texts
 
 

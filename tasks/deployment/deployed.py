@@ -160,7 +160,7 @@ def is_built_from(onnx: Path, manifest: Manifest, store: Store) -> bool:
     """
     name, version = manifest.external["model"], int(manifest.external["version"])
     served, folder = _read(manifest, store, SERVED), f"{repository.model_of(name, version)}/{version}"
-    graphs = onnx.glob("*.onnx")
+    graphs = onnx.glob("*.onnx*")
     return all(served.get(f"{folder}/{graph.name}") == sha256_file(graph) for graph in graphs)
 
 

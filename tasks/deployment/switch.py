@@ -31,13 +31,14 @@ Judge = Callable[[str], Judgement]
 
 
 def switch(
-    version: ModelVersion, onnx: Path, judge: Judge, server: TritonServer, store: Store
+    version: ModelVersion, onnx: Path, judge: Judge, server: TritonServer, store: Store, keep: int = live.KEEP
 ) -> dict[str, Any]:
     """Make the endpoint answer from a version; one that is live is questioned, and built again if need be.
 
     Args:
         onnx: the folder that `export` made, verified.
         judge: asks the endpoint of this name.
+        keep: versions that stay on disk.
 
     Returns:
         The figures of the comparison.
@@ -58,7 +59,7 @@ def switch(
         with contextlib.suppress(TritonError):
             live.discard(server, name, number)
         raise
-    live.go_live(server, name, number)
+    live.go_live(server, name, number, keep)
     return figures
 
 

@@ -95,7 +95,7 @@ def _measured(folder: Path, examples: Sequence[Example]) -> dict[str, Any]:
         "name": task.METRIC,
         "metric": figure,
         "milliseconds": 1000 * sorted(seconds)[len(seconds) // 2],
-        "bytes": sum(path.stat().st_size for path in folder.glob("*.onnx")),
+        "bytes": sum(path.stat().st_size for path in folder.glob("*.onnx*")),
     }
 
 

@@ -172,12 +172,28 @@ def test_broken_model_is_refused_and_leaves_nothing(server, bundle, deployed, tm
     assert answers_like(server, deployed, bundle(3))
 
 
-def test_two_versions_are_kept(server, bundle, deployed):
+def test_the_newest_versions_are_kept_and_two_of_them_loaded(server, bundle, deployed):
+    repository = Path(server.repository)
+    for version, there in ((3, [1, 2, 3]), (4, [2, 3, 4])):
+        live.stage_version(server, deployed, version, bundle(version).folder)
+        assert live.go_live(server, deployed, version) == version - 1
+        assert models.versions(repository, deployed) == there
+        assert loaded(server, deployed) == composing(deployed, version - 1, version)
+    # One that only lies on the disk is loaded when it is gone back to.
+    assert live.roll_back(server, deployed) == 3
+    assert live.roll_back(server, deployed) == 2
+    assert answers_like(server, deployed, bundle(2))
+    live.stage_version(server, deployed, 5, bundle(5).folder)
+    live.go_live(server, deployed, 5, keep=2)
+    assert models.versions(repository, deployed) == [2, 5]
+
+
+def test_a_version_that_was_gone_back_from_is_not_gone_back_to(server, bundle, deployed):
+    assert live.roll_back(server, deployed) == 1
     live.stage_version(server, deployed, 3, bundle(3).folder)
-    assert live.go_live(server, deployed, 3) == 2
-    assert models.versions(Path(server.repository), deployed) == [2, 3]
-    assert loaded(server, deployed) == composing(deployed, 2, 3)
-    assert client.ready_version(deployed, http_port=server.http_port) == 3
+    live.go_live(server, deployed, 3)
+    assert models.versions(Path(server.repository), deployed) == [1, 3]
+    assert live.roll_back(server, deployed) == 1
 
 
 def test_roll_back_and_forth(server, bundle, deployed):

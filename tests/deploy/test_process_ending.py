@@ -6,6 +6,7 @@ import time
 
 import psutil
 
+from deploy import processes
 from deploy.processes import wait_until_ended
 
 # A parent that never collects its child, as the first process of many containers.
@@ -22,7 +23,9 @@ def test_a_zombie_has_ended_and_a_sleeper_has_not():
     )
     try:
         child = psutil.Process(int(parent.stdout.readline()))
+        started = time.monotonic()
         assert wait_until_ended([child], 0.2) == [child]
+        assert time.monotonic() - started < processes.SECONDS_TO_COLLECT  # there is nothing to be collected
         child.kill()
         started = time.monotonic()
         assert wait_until_ended([child], 20) == []

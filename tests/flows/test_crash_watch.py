@@ -15,9 +15,10 @@ RUN = """
     from flows import crash_watch
     watcher = crash_watch.begin("the-run")
     os.environ[crash_watch.MARK] = "the-run"
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    sleeping = [sys.executable, "-c", "import time; time.sleep(600)"]
+    child = subprocess.Popen(sleeping, stdout=subprocess.DEVNULL, start_new_session=True)
     print(watcher.pid, child.pid, flush=True)
-    time.sleep(60)
+    time.sleep(600)
 """
 
 
@@ -29,9 +30,10 @@ def test_a_killed_run_leaves_no_process_behind(monkeypatch: pytest.MonkeyPatch) 
     )
     assert run.stdout
     watcher, child = (psutil.Process(int(pid)) for pid in run.stdout.readline().split())
-    assert watcher.is_running()
-    watcher.terminate()  # as a service manager does to all processes of a worker
+    watcher.terminate()  # as a service manager does to all processes of a worker, one that only starts too
     run.kill()
     run.communicate()
     _, left = psutil.wait_procs([child, watcher], timeout=60)
+    for process in left:
+        process.kill()
     assert not left

@@ -1,5 +1,6 @@
 """Tiny corpora, tokenizers and models that train in seconds, on the real code."""
 
+import fcntl
 import io
 import json
 import random
@@ -83,11 +84,15 @@ def written_history(output: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="session")
-def pretrained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The output of one undisturbed pretraining."""
-    home = tmp_path_factory.mktemp("pretrained")
-    run_pretrain(pretrain_job(corpus, home))
-    return home / "output"
+def pretrained(corpus: Path, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The output of one undisturbed pretraining, which the first worker that needs it makes for all."""
+    with (shared / "pretrained.lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "pretrained").exists():
+            home = tmp_path_factory.mktemp("pretraining")
+            run_pretrain(pretrain_job(corpus, home))
+            (home / "output").rename(shared / "pretrained")
+    return shared / "pretrained"
 
 
 def toy_examples(count: int, seed: int) -> list[dict[str, str]]:

@@ -7,7 +7,11 @@ import pytest
 import torch
 from transformers import ModernBertForSequenceClassification
 
+from deploy import repository
+from model_code import onnx_export
 from model_code.onnx_export import OPSET, export_model
+from model_code.onnx_quantization import quantize
+from model_code.served import code_in
 
 CONFIG = {"pairs": False, "words": "", "metadata": {"model": "a digest"}}
 
@@ -55,3 +59,26 @@ def test_the_same_weights_are_the_same_bytes_without_paths(
     assert data == exported.read_bytes()
     assert b"site-packages" not in data
     assert b".py" not in data
+
+
+def test_weights_beside_a_large_graph_answer_as_those_in_it(
+    classifier: Path, exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_export, "MOST_BYTES", 1000)
+    for name in ("large", "again"):
+        export_model(classifier, tmp_path / name, CONFIG)
+    folder = tmp_path / "large"
+    onnx.checker.check_model(folder / "model.onnx", full_check=True)
+    assert (folder / "model.onnx.data").stat().st_size > exported.stat().st_size / 2
+    for file in ("model.onnx", "model.onnx.data"):
+        assert (tmp_path / "again" / file).read_bytes() == (folder / file).read_bytes()
+    quantize(folder, tmp_path / "int8")
+    repository.add_version(tmp_path, "large", 1, folder)
+    asked = [{"text": text} for text in ("a", "b c", "d e f g")]
+    expected = code_in(exported.parent).form_of("classification")(exported.parent, threads=1).answers(asked)
+    for place in (folder, tmp_path / "large-v1-model" / "1"):
+        form = code_in(place).form_of("classification")(place, threads=1)
+        assert form.answers(asked) == expected
+    rounded = code_in(tmp_path / "int8").form_of("classification")(tmp_path / "int8", threads=1)
+    for answer, known in zip(rounded.answers(asked), expected, strict=True):
+        assert answer["probability"] == pytest.approx(known["probability"], abs=0.1)

@@ -2,132 +2,72 @@
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from tests.topics import registry
-
-# The stage alone, without Prefect. STEP is the client's method that is held up or is the last to be called.
-REGISTER = """
-import os, signal, sys, time
-from pathlib import Path
-from mlflow import MlflowClient
-recipe, model, step, what = sys.argv[1:]
-deadline = time.monotonic() + 300
-own = getattr(MlflowClient, step) if step else None
-
-def replaced(*arguments, **named):
-    if what.startswith("meet"):  # both have found no version, and now both make one
-        home = Path(os.environ["TEXTMILL_HOME"])
-        (home / "here").touch()
-        while len(list(home.parent.glob("*/here"))) < 2 and time.monotonic() < deadline:
-            time.sleep(0.01)
-    found = own(*arguments, **named)
-    if what.endswith("kill"):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return found
-
-if step:
-    setattr(MlflowClient, step, replaced)
-from flows.cli import main
-sys.argv = ["textmill", "run", recipe, "--only", "register", "--set", f"register.model={model}"]
-main()
-"""
-
+from tasks.contract.run import Run
+from tasks.register import still_registered
+from tests.release_artifacts import Release
+from tests.tasks.registering import start
 
 STEPS = ("create_logged_model", "log_model_artifacts", "create_model_version", "set_registered_model_alias")
+KILLED = -9
 
 
-class Homes:
-    """Homes that have what `first` made but its release, and share one MLflow."""
-
-    def __init__(self, mill: Any, recipe: Path, folder: Path, model: str) -> None:
-        self.mill, self.recipe, self.folder, self.model = mill, recipe, folder, model
-
-    def start(self, name: str, step: str = "", what: str = "") -> subprocess.Popen[str]:
-        home = self.folder / name
-        if not home.exists():
-            release = shutil.ignore_patterns("register", "export", "deploy")
-            shutil.copytree(self.mill.home / "artifacts", home / "artifacts", ignore=release)
-        ports = ("TEXTMILL_MLFLOW_PORT", "TEXTMILL_PREFECT_PORT")
-        inherited = {k: v for k, v in self.mill.environment.items() if k not in ports}
-        user, password = self.mill.credentials
-        environment = inherited | {
-            "TEXTMILL_HOME": str(home),
-            "MLFLOW_TRACKING_URI": self.mill.url("MLFLOW"),
-            "MLFLOW_TRACKING_USERNAME": user,
-            "MLFLOW_TRACKING_PASSWORD": password,
-        }
-        return subprocess.Popen(
-            [sys.executable, "-c", REGISTER, str(self.recipe), self.model, step, what],
-            env=environment,
-            cwd=Path(__file__).parents[2],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            encoding="utf-8",
-        )
-
-    def register(self, name: str, step: str = "", what: str = "") -> str:
-        process = self.start(name, step, what)
-        output, _ = process.communicate(timeout=600)
-        assert process.returncode == (-9 if what.endswith("kill") else 0), output
-        return output
-
-    def versions(self) -> dict[int, list[str]]:
-        found = registry(self.mill, "model-versions/search", filter=f"name='{self.model}'")
-        model = registry(self.mill, "registered-models/get", name=self.model)["registered_model"]
-        aliases = {int(a["version"]): a["alias"] for a in model.get("aliases", [])}
-        return {
-            int(v["version"]): [alias for n, alias in aliases.items() if n == int(v["version"])]
-            for v in found.get("model_versions", [])
-        }
-
-    def recorded(self, name: str) -> dict[str, Any]:
-        (manifest,) = (self.folder / name / "artifacts" / "register").glob("*/manifest.json")
-        external: dict[str, Any] = json.loads(manifest.read_text(encoding="utf-8"))["external"]
-        return external
-
-
-@pytest.fixture
-def homes(mill: Any, recipe: Path, first: dict[str, str], tmp_path: Path, request: Any) -> Homes:
-    """For a registered model of the test's own."""
-    return Homes(mill, recipe, tmp_path, f"raced-{os.getpid()}-{abs(hash(request.node.name)) % 10**6}")
-
-
-def test_two_homes_at_one_time_end_with_one_version(homes: Homes) -> None:
-    both = [homes.start(name, "create_model_version", "meet") for name in ("a", "b")]
-    outputs = [process.communicate(timeout=600)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0], "\n".join(outputs)
-    assert homes.versions() == {1: ["challenger"]}
-    for name, output in zip("ab", outputs, strict=True):
-        assert f"{homes.model} version 1, alias challenger" in output
-        assert homes.recorded(name)["version"] == "1"
-    assert "cached" in homes.register("a")
-
-
-def test_kills_between_the_steps_are_finished_by_the_next(homes: Homes) -> None:
-    for step in STEPS:
-        assert "alias challenger" not in homes.register("a", step, "kill")
-    assert f"{homes.model} version 1, alias challenger" in homes.register("a")
-    assert homes.versions() == {1: ["challenger"]}
-    assert homes.recorded("a")["version"] == "1"
-
-
-def test_a_second_version_that_a_kill_left_is_removed(homes: Homes) -> None:
-    both = [
-        homes.start("a", "create_model_version", "meet"),
-        homes.start("b", "create_model_version", "meet and kill"),
+def aliases(mlflow: Any, model: str) -> dict[int, list[str]]:
+    """The versions that there are, with their aliases."""
+    found = [
+        mlflow.get_model_version(model, v.version) for v in mlflow.search_model_versions(f"name='{model}'")
     ]
-    outputs = [process.communicate(timeout=600)[0] for process in both]
-    assert [process.returncode for process in both] == [0, -9], "\n".join(outputs)
-    assert f"{homes.model} version 1, alias challenger" in homes.register("b")
-    assert homes.versions() == {1: ["challenger"]}
-    assert homes.recorded("a")["version"] == homes.recorded("b")["version"] == "1"
+    return {int(version.version): list(version.aliases) for version in found}
+
+
+def recorded(home: Path, model: str) -> str:
+    """The version that a home knows of, and finds when it is asked to make it again."""
+    release = Release(home, model)
+    (manifest,) = release.made_by("register")
+    assert still_registered(manifest, release.config, Run(home))
+    return str(manifest.external["version"])
+
+
+def said(home: Path) -> str:
+    """What the registrations of a home have said."""
+    return (home / "said").read_text(encoding="utf-8")
+
+
+def ended(*processes: Any) -> list[int | None]:
+    """Wait for processes; how each of them ended."""
+    for process in processes:
+        process.join(600)
+    return [process.exitcode for process in processes]
+
+
+def test_two_homes_at_one_time_end_with_one_version(mlflow: Any, model: str, tmp_path: Path) -> None:
+    homes = [tmp_path / name for name in "ab"]
+    assert ended(*[start(home, model, "create_model_version", meet=True) for home in homes]) == [0, 0]
+    assert aliases(mlflow, model) == {1: ["challenger"]}
+    for home in homes:
+        assert f"{model} version 1, alias challenger" in said(home)
+        assert recorded(home, model) == "1"
+
+
+def test_kills_between_the_steps_are_finished_by_the_next(mlflow: Any, model: str, tmp_path: Path) -> None:
+    home = tmp_path / "a"
+    for step in STEPS:
+        assert ended(start(home, model, step, kill=True)) == [KILLED]
+        assert "alias challenger" not in said(home)
+    assert ended(start(home, model)) == [0]
+    assert f"{model} version 1, alias challenger" in said(home)
+    assert aliases(mlflow, model) == {1: ["challenger"]}
+    assert recorded(home, model) == "1"
+
+
+def test_a_second_version_that_a_kill_left_is_removed(mlflow: Any, model: str, tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    step = "create_model_version"
+    both = start(a, model, step, meet=True), start(b, model, step, meet=True, kill=True)
+    assert ended(*both) == [0, KILLED]
+    assert ended(start(b, model)) == [0]
+    assert f"{model} version 1, alias challenger" in said(b)
+    assert aliases(mlflow, model) == {1: ["challenger"]}
+    assert recorded(a, model) == recorded(b, model) == "1"

@@ -85,14 +85,14 @@ class TritonPythonModel:
         """Load the graph and try it; raising makes Triton refuse the version."""
         here = Path(args["model_repository"]) / args["model_version"]
         config = json.loads(args["model_config"])
-        self._given = {tensor["name"]: tensor["data_type"] for tensor in config["input"]}
+        self._given = {tensor["name"] for tensor in config["input"]}
         self._limits = json.loads((here / "limits.json").read_text(encoding="utf-8"))
         task = json.loads((here / "settings.json").read_text(encoding="utf-8"))["task"]
         threads = int(config["parameters"]["intra_op_thread_count"]["string_value"])
         self._form = form_of(task)(here, threads or min(MOST_THREADS, len(os.sched_getaffinity(0))))
         outputs = {tensor["name"] for tensor in config["output"]}
         known = {*self._form.inputs, *self._form.parameters, *SWITCHES}
-        if known != {*self._given} or outputs != {*self._form.outputs}:
+        if known != self._given or outputs != {*self._form.outputs}:
             raise pb_utils.TritonModelException("config.pbtxt has other tensors than the exported model")
         self._form.answers([{self._form.inputs[0]: "ready?", "max_tokens": 2}])  # it is opened, and warm
         self._new: queue.SimpleQueue[Waiting | None] = queue.SimpleQueue()
@@ -110,14 +110,14 @@ class TritonPythonModel:
         """Hand on each request: BYTES [B, 1] of one of the form's inputs, and what else it says."""
         for request in requests:
             try:
-                asked = self._read(request)
-                texts = [self._form.text(question) for question in self._questions(asked)]
+                rows = self._read(request)
+                texts = [self._form.text(self._question(row)) for row in rows]
                 self._admit(len(texts))
             except Exception as error:  # one request must not fail those that come with it
                 response = pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error)))
                 request.get_response_sender().send(response, flags=FINAL)
                 continue
-            self._new.put(Waiting(request, texts, asked, self._limits["seconds"]))
+            self._new.put(Waiting(request, texts, rows[0], self._limits["seconds"]))
 
     def _admit(self, texts: int) -> None:
         with self._counted:
@@ -128,43 +128,47 @@ class TritonPythonModel:
                 )
             self._count += texts
 
-    def _read(self, request: Any) -> dict[str, Any]:
-        """What a request says: tensors, and besides them parameters of the same names."""
-        said = json.loads(request.parameters() or "{}")
-        asked = {name: value for name, value in said.items() if not name.startswith(OF_TRITON)}
-        if unknown := sorted(asked.keys() - self._given.keys()):
+    def _read(self, request: Any) -> list[dict[str, Any]]:
+        """What each row of a request says: tensors, and besides them parameters of the same names.
+
+        Raises ValueError for what can't be answered.
+        """
+        besides = json.loads(request.parameters() or "{}")
+        besides = {name: value for name, value in besides.items() if not name.startswith(OF_TRITON)}
+        if unknown := sorted(besides.keys() - self._given):
             raise ValueError(
                 f"there is no parameter {unknown[0]}; there are {', '.join(sorted(self._given))}"
             )
-        for name in self._given:
-            if (tensor := pb_utils.get_input_tensor_by_name(request, name)) is not None:
-                values = tensor.as_numpy().reshape(-1)
-                is_text = name in (*self._form.inputs, *LISTS)
-                asked[name] = [of.decode("utf-8") for of in values] if is_text else values[0].item()
-        for name in (*self._form.inputs, *LISTS):
-            if isinstance(asked.get(name), str):
-                asked[name] = [asked[name]]
-        return asked
+        given = {name: pb_utils.get_input_tensor_by_name(request, name) for name in self._given}
+        arrays = {name: tensor.as_numpy() for name, tensor in given.items() if tensor is not None}
+        rows = [
+            besides | {name: self._value(name, array[number]) for name, array in arrays.items()}
+            for number in range(max(map(len, arrays.values()), default=1))
+        ]
+        if len(rows) > 1 and any(row.get("stream") for row in rows):
+            raise ValueError(f"a request that streams has one question, this one has {len(rows)}")
+        for number, row in enumerate(rows, 1):
+            if fault := self._excess(row) or self._form.fault(self._question(row)):
+                raise ValueError(f"question {number} can't be answered: {fault}")
+        return rows
 
-    def _questions(self, asked: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """The questions of a request, one for each row. Raises ValueError for what can't be answered."""
-        strings = {name: asked[name] for name in self._form.inputs if name in asked}
-        said = {name: asked[name] for name in self._form.parameters if name in asked}
-        for name, texts in strings.items():
-            for number, text in enumerate(texts, 1):
-                if (size := len(text.encode())) > self._limits["text_bytes"]:
-                    raise ValueError(
-                        f"{name} {number} has {size} bytes, at most {self._limits['text_bytes']} are taken; "
-                        f"shorten it (the model reads {self._form.graph.max_length} tokens at once)"
-                    )
-        count = max(map(len, strings.values()), default=1)
-        if asked.get("stream") and count > 1:
-            raise ValueError(f"a request that streams has one question, this one has {count}")
-        for number in range(count):
-            question = {name: texts[number] for name, texts in strings.items() if number < len(texts)} | said
-            if fault := self._form.fault(question):
-                raise ValueError(f"question {number + 1} can't be answered: {fault}")
-            yield question
+    def _value(self, name: str, values: Any) -> Any:
+        if name in LISTS:
+            return [text.decode("utf-8") for text in values.flat]
+        [value] = values.flat
+        return value.decode("utf-8") if name in self._form.inputs else value.item()
+
+    def _excess(self, row: Mapping[str, Any]) -> str:
+        for name in self._form.inputs:
+            if (size := len(str(row.get(name, "")).encode("utf-8", "replace"))) > self._limits["text_bytes"]:
+                return (
+                    f"its {name} has {size} bytes, at most {self._limits['text_bytes']} are taken; "
+                    f"shorten it (the model reads {self._form.graph.max_length} tokens at once)"
+                )
+        return ""
+
+    def _question(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in row.items() if name not in SWITCHES}
 
     def _write(self) -> None:
         """What the thread does: take who waits, write a token of each text, say what is new."""

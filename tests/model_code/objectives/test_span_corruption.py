@@ -62,6 +62,19 @@ def test_documents_are_corrupted_by_themselves_and_agree_on_both_sides() -> None
     assert (tensors["decoder_ids"][first] == VOCABULARY.pad).all()
 
 
+def test_the_decoder_reads_each_document_from_its_own_begin() -> None:
+    """The padding token and the document's targets but the last, wherever in the row it lies."""
+    rows = packed_rows([(10, 16, 22)])
+    tensors = OBJECTIVE.batch(rows, noise(rows)).tensors
+    documents = tensors["decoder_documents"][0]
+    of_targets = documents[documents >= 0]
+    assert of_targets.unique().tolist() == [0, 1, 2]
+    for number in range(3):
+        targets = tensors["targets"][of_targets == number].tolist()
+        read = tensors["decoder_ids"][0][documents == number].tolist()
+        assert read == [VOCABULARY.pad, *targets[:-1]]
+
+
 def test_the_share_and_the_length_of_spans() -> None:
     count, length = 400, 100
     numbers = Noise(0, 0, np.arange(count))
@@ -82,6 +95,12 @@ def test_the_shortest_texts_lose_a_token_and_keep_one(length: int) -> None:
     assert tensors["targets"][0] == VOCABULARY.sentinels[0]
     assert len(tensors["targets"]) == 3
     assert tensors["ids"][0, length] == VOCABULARY.eos
+
+
+def test_however_much_is_cut_out_a_token_stays_before_each_span() -> None:
+    almost_all = replace(OBJECTIVE, noise_density=0.9)
+    assert almost_all.counts(3) == (2, 1)
+    assert replace(almost_all, mean_span=1.0).counts(10) == (9, 1)
 
 
 def test_rows_without_text_cost_nothing() -> None:

@@ -19,8 +19,10 @@ from tests.model_code.checkpoints import ARCHITECTURES, published
 from tests.model_code.conftest import quiet_reporter
 from tests.model_code.test_any_architecture import QUICK, example, job_of
 
+# The longest export of all; mBART's graphs are the same but for what a text begins with and where norms are.
+ALWAYS = QUICK - {("bart", "seq2seq")}
 PAIRS = [
-    pytest.param(name, task, marks=() if (name, task) in QUICK else pytest.mark.smoke)
+    pytest.param(name, task, marks=() if (name, task) in ALWAYS else pytest.mark.smoke)
     for name in ARCHITECTURES
     for task in served_tasks()
     if name in task_named(task).FAMILIES

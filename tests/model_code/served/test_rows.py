@@ -3,7 +3,7 @@ from itertools import pairwise, product
 
 import pytest
 
-from model_code.served.rows import Window, windows
+from model_code.served.rows import Frame, Window, windows
 
 
 def test_every_token_is_owned_once_by_a_window_that_holds_it() -> None:
@@ -52,3 +52,19 @@ def test_windows_are_full_as_few_as_can_be_and_evenly_spread() -> None:
 def test_an_overlap_that_is_none_is_refused(overlap: int) -> None:
     with pytest.raises(ValueError, match=f"can't overlap by {overlap}"):
         windows(20, 8, overlap)
+
+
+def test_a_frame_stands_around_texts_and_tells_both_apart() -> None:
+    """As BERT has it (Devlin et al. 2019): the separator between them belongs to the first text."""
+    frame = Frame(before=(2,), between=(3,), after=(4, 5))
+    ids, types = frame.around([10, 11], [20])
+    assert ids == [2, 10, 11, 3, 20, 4, 5]
+    assert types == [0, 0, 0, 0, 1, 1, 1]
+    assert frame.size == len(ids) - 3
+    own = Frame(before=(2,), between=(3,), after=(4,), types=(5, 6, 7, 8, 9))
+    assert own.around([10], [20]) == ([2, 10, 3, 20, 4], [5, 6, 7, 8, 9])
+
+
+def test_a_single_text_has_what_is_around_it_too() -> None:
+    frame = Frame(before=(2,), between=(), after=(4,), types=(0, 0, 0, 1, 0))
+    assert frame.around([10, 11]) == ([2, 10, 11, 4], [0, 0, 0, 0])

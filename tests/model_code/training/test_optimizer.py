@@ -31,6 +31,17 @@ def test_muon_takes_the_hidden_matrices_and_nothing_else() -> None:
     assert muon == expected
 
 
+@pytest.mark.parametrize(("classes", "taken"), [(4, ["1.weight"]), (5, ["1.weight", "2.weight"])])
+def test_muon_leaves_embeddings_and_read_outs_of_a_few_classes(classes: int, taken: list[str]) -> None:
+    model = torch.nn.Sequential(
+        torch.nn.Embedding(10, 8), torch.nn.Linear(8, 8), torch.nn.Linear(8, classes, bias=False)
+    )
+    optimizer = MixedOptimizer(model, 1e-3, 0.01, 1e-2)
+    model(torch.arange(10)).sum().backward()
+    optimizer.step(0.5)
+    assert [name.partition("/")[0] for name in optimizer.state() if "momentum" in name] == taken
+
+
 def test_norms_and_biases_do_not_decay() -> None:
     model = seeded_model()
     optimizer = MixedOptimizer(model, learning_rate=0.1, weight_decay=1.0)

@@ -5,12 +5,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from tasks.contract import console
 from tasks.contract.artifact import Artifact, Manifest
@@ -52,6 +52,32 @@ def test_key_sees_name_config_input_content_and_code(monkeypatch: pytest.MonkeyP
     assert renamed.key([same], CountConfig()) not in keys
 
 
+class Champion(BaseModel):
+    version: int
+
+
+@stage()
+def compare(champion: Champion | None, config: CountConfig, workspace: Workspace) -> None:
+    time.sleep(0.02)
+
+
+def test_an_input_that_is_no_artifact_counts_by_its_fields_and_one_may_be_missing(tmp_path: Path) -> None:
+    inputs = (None, Champion(version=1), Champion(version=2))
+    assert len({compare.key([champion], CountConfig()) for champion in inputs}) == 3
+    assert compare.key([Champion(version=1)], CountConfig()) == compare.key([inputs[1]], CountConfig())
+    for champion in inputs:
+        compare.fn(champion, CountConfig(), Run(tmp_path))
+    recorded = [manifest.inputs["champion"] for manifest in Run(tmp_path).store.manifests()]
+    assert sorted(recorded, key=str) == [None, {"version": 1}, {"version": 2}]
+
+
+def test_an_artifact_says_how_many_seconds_it_took(tmp_path: Path) -> None:
+    before = time.monotonic()
+    compare.fn(None, CountConfig(), Run(tmp_path))
+    [manifest] = Run(tmp_path).store.manifests()
+    assert 0.02 <= manifest.seconds <= time.monotonic() - before + 0.001
+
+
 @pytest.mark.parametrize("file", ["numbers.txt", "clock.txt"])
 def test_flipped_byte_is_noticed_and_made_anew(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str
@@ -83,6 +109,34 @@ def test_refresh_given_skipped_and_planning(tmp_path: Path) -> None:
     assert walk(tmp_path, given=["count"]) == ["count cached", "double made"]
     assert walk(tmp_path, refresh=["count"]) == ["count made", "double cached"]
     assert walk(tmp_path, planning=True, refresh=["double"]) == ["count cached", "double pending"]
+
+
+def test_in_a_flow_only_what_is_found_may_come_from_prefects_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What Prefect makes of it is in test_stage_in_prefect.py."""
+    refreshed: list[bool] = []
+
+    def task(self: Stage, *, refresh: bool) -> Callable[..., Artifact]:
+        refreshed.append(refresh)
+        return self._make
+
+    monkeypatch.setattr(Stage, "_task", task)
+    monkeypatch.setattr(console, "in_prefect_run", lambda: True)
+    monkeypatch.setattr(console, "show_markdown", lambda *page: None)
+    assert walk(tmp_path) == ["count made", "double made"]
+    assert walk(tmp_path) == ["count cached", "double cached"]
+    assert walk(tmp_path, refresh=["double"]) == ["count cached", "double made"]
+    assert refreshed == [True, True, False, False, False, True]
+    assert walk(tmp_path, planning=True) == ["count cached", "double cached"]
+    assert len(refreshed) == 6
+
+
+def test_prefect_keeps_the_result_under_the_key_of_the_stage() -> None:
+    task = count._task(refresh=True)
+    assert (task.name, task.persist_result, task.refresh_cache) == ("count", True, True)
+    assert not count._task(refresh=False).refresh_cache
+    assert task.cache_policy.compute_key(None, {"key": "k", "config": 1}, {}) == "k"
 
 
 def test_the_check_comes_once_before_the_first_stage_that_is_made(tmp_path: Path) -> None:
@@ -265,54 +319,6 @@ def test_missing_permission_is_said(foreign_folder: Path) -> None:
     for home in (foreign_folder, foreign_folder / "home"):
         with pytest.raises(StageError, match=r"count: no permission to write .*TEXTMILL_HOME"):
             count(CountConfig(), Run(home))
-
-
-@pytest.fixture
-def prefect(tmp_path: Path, open_mill: Callable[..., Any]) -> Iterator[tuple[str, str]]:
-    """The address of a Prefect server, and what logs in there."""
-    with open_mill(tmp_path / "servers") as mill:
-        program = "from flows import servers; servers.start('prefect')"
-        subprocess.run([sys.executable, "-c", program], cwd=ROOT, env=mill.environment, check=True)
-        yield mill.url("PREFECT"), ":".join(mill.credentials)
-
-
-def test_prefect_shows_the_second_call_as_cached(tmp_path: Path, prefect: tuple[str, str]) -> None:
-    from prefect import flow
-    from prefect.client.orchestration import get_client
-    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterName
-    from prefect.settings import (
-        PREFECT_API_AUTH_STRING,
-        PREFECT_API_URL,
-        PREFECT_LOCAL_STORAGE_PATH,
-        PREFECT_LOGGING_TO_API_ENABLED,
-        temporary_settings,
-    )
-
-    @flow(name="small", flow_run_name=tmp_path.name)
-    def small() -> list[str]:
-        assert console.in_prefect_run()
-        return walk(tmp_path / "home")
-
-    url, credentials = prefect
-    here = {
-        PREFECT_API_URL: f"{url}/api",
-        PREFECT_API_AUTH_STRING: credentials,
-        PREFECT_LOCAL_STORAGE_PATH: tmp_path / "results",
-        PREFECT_LOGGING_TO_API_ENABLED: False,  # it would still send when the server has ended
-    }
-    with temporary_settings(here):
-        assert small() == ["count made", "double made"]
-        (tmp_path / "home" / "artifacts" / "double").rename(tmp_path / "gone")
-        assert small() == ["count cached", "double made"]
-        assert small() == ["count cached", "double cached"]
-        with get_client(sync_client=True) as client:
-            ours = FlowRunFilter(name=FlowRunFilterName(any_=[tmp_path.name]))
-            runs = client.read_task_runs(flow_run_filter=ours)
-            pages = client.read_artifacts(flow_run_filter=ours)
-    shown = sorted(f"{run.name} {run.state_name}" for run in runs)
-    cached = ["count Cached"] * 2 + ["count Completed", "double Cached"] + ["double Completed"] * 2
-    assert shown == cached
-    assert {page.key for page in pages} == {"count", "double"}
 
 
 def test_another_version_of_a_library_is_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
