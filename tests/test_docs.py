@@ -21,7 +21,7 @@ from corpus.web import crawling, fetching, sitemaps
 from deploy import access, client
 from deploy.door import bodies, embeddings, settings, unsupported, writing_requests
 from deploy.door.bounds import Most
-from flows import door_server, login
+from flows import door_server, login, supervision
 from flows.cli import app
 from flows.environment import Ports, port_variable
 from flows.home import FOLDERS
@@ -174,7 +174,7 @@ def test_scheduled_runs_have_the_built_in_recipe() -> None:
 def test_the_variables_in_pages_are_read(page: Path) -> None:
     ports = {port_variable(field.name) for field in fields(Ports)}
     known = ports | {"TEXTMILL_HOME", "TEXTMILL_TRITON_ENV", login.ON_VARIABLE, login.HOSTS_VARIABLE}
-    known.add(settings.KEY_VARIABLE)
+    known |= {settings.KEY_VARIABLE, supervision.SWITCH}
     shown = set(re.findall(r"\bTEXTMILL_[A-Z_]+\b(?!\*)", page.read_text(encoding="utf-8")))
     assert shown <= known, name(page)
     if page.name == "operations.md":
