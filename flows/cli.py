@@ -162,11 +162,11 @@ def rollback(name: Annotated[str, typer.Argument(help="The endpoint.")]) -> None
 
 @app.command()
 def up() -> None:
-    """Start Prefect, MLflow and Triton on loopback, as far as they don't run."""
+    """Start Prefect, MLflow, Triton and the door on loopback, as far as they don't run."""
     with _errors(writes=True):
         from flows import servers, status_lines
 
-        print("starting Prefect, MLflow and Triton", flush=True)
+        print("starting Prefect, MLflow, Triton and the door", flush=True)
         status_lines.show(servers.up())
 
 

@@ -206,8 +206,7 @@ def _places(record: RunRecord, folder: Path) -> list[tuple[str, str]]:
         places.append(("Prefect", servers.link("prefect", page)))
     if "MLflow" in record.urls:
         places.append(("MLflow", servers.link("mlflow", record.urls["MLflow"])))
-    if "Triton" in record.urls:
-        places.append(("Triton", record.urls["Triton"]))
+    places += [(name, record.urls[name]) for name in ("Triton", "Page") if name in record.urls]
     return places
 
 

@@ -18,13 +18,14 @@ from tasks.tracking import slow_server_messages
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The TCP ports of the three servers; all of them listen on loopback only."""
+    """The TCP ports of our servers; all of them listen on loopback only."""
 
     prefect: int = 4200
     mlflow: int = 5000
     triton_http: int = 8000
     triton_grpc: int = 8001
     triton_metrics: int = 8002
+    door: int = 8080
 
     @classmethod
     def from_environment(cls) -> Self:

@@ -64,8 +64,7 @@ def server_environment(server: str, home: Path, port: int) -> dict[str, str]:
 
     Raises ServerError for a wrong value of TEXTMILL_LOGIN.
     """
-    hosts = [f"{name}:{port}" for name in (LOOPBACK, "localhost", "[::1]")]
-    hosts += [host.strip() for host in os.environ.get(HOSTS_VARIABLE, "").split(",") if host.strip()]
+    hosts = hosts_of(port)
     origins = ",".join(f"{scheme}://{host}" for host in hosts for scheme in ("http", "https"))
     told = {
         auth_middleware.HOSTS_VARIABLE: ",".join(hosts),
@@ -82,6 +81,13 @@ def server_environment(server: str, home: Path, port: int) -> dict[str, str]:
         # Its pages ask the address that they came from, whatever it is called.
         "PREFECT_SERVER_UI_API_URL": "/api",
     }
+
+
+def hosts_of(port: int) -> list[str]:
+    """The names that a server of ours may be called by: those of loopback, and what TEXTMILL_HOSTS adds."""
+    added = os.environ.get(HOSTS_VARIABLE, "").split(",")
+    own = [f"{name}:{port}" for name in (LOOPBACK, "localhost", "[::1]")]
+    return own + [host.strip() for host in added if host.strip()]
 
 
 def client_environment(server: str, home: Path) -> dict[str, str]:

@@ -19,7 +19,7 @@ from flows import environment, login
 from flows.environment import Ports
 from tasks.contract.errors import ServerError
 
-Name = Literal["prefect", "mlflow", "triton"]
+Name = Literal["prefect", "mlflow", "triton", "door"]
 READY_SECONDS = 120.0
 ANSWER_SECONDS = 5.0  # on a busy machine a healthy server may take a second and more
 LOG_LINES = 15
@@ -100,27 +100,24 @@ class Server(ABC):
         return self.log.read_text(errors="replace", encoding="utf-8").splitlines()[-LOG_LINES:]
 
 
-class PageServer(Server):
-    """Prefect or MLflow: a Python module behind our log-in, remembered in `<home>/servers/<name>.json`."""
+class ModuleServer(Server):
+    """A Python module that we start as a server, remembered in `<home>/servers/<name>.json`."""
 
     @abstractmethod
     def arguments(self, address: list[str], home: Path) -> list[str]:
         """The module and its arguments."""
 
-    @property
-    def external_url(self) -> str | None:
-        return environment.external_url(self.name)
+    @abstractmethod
+    def told(self, home: Path, port: int) -> dict[str, str]:
+        """What it is told by variables of its own. Raises ServerError for a wrong setting of the user's."""
 
     def launch(self) -> None:
         home, ports = environment.home(), Ports.from_environment()
         port = getattr(ports, self.name)
-        for place in (home / "prefect", home / "mlflow" / "artifacts"):
-            place.mkdir(parents=True, exist_ok=True)
-        login.make_key(home)
         address = ["--host", LOOPBACK, "--port", str(port)]
         process = processes.spawn(
             [sys.executable, "-m", *self.arguments(address, home)],
-            environment.process_variables(home, ports) | login.server_environment(self.name, home, port),
+            environment.process_variables(home, ports) | self.told(home, port),
             log=self.log,
             mark=self._mark,
         )
@@ -169,6 +166,24 @@ class PageServer(Server):
         except (OSError, ValueError):
             return {}
         return content if isinstance(content, dict) else {}
+
+
+class PageServer(ModuleServer):
+    """Prefect or MLflow, behind our log-in; one of the user's own may take its place."""
+
+    @property
+    def external_url(self) -> str | None:
+        return environment.external_url(self.name)
+
+    def launch(self) -> None:
+        home = environment.home()
+        for place in (home / "prefect", home / "mlflow" / "artifacts"):
+            place.mkdir(parents=True, exist_ok=True)
+        super().launch()
+
+    def told(self, home: Path, port: int) -> dict[str, str]:
+        login.make_key(home)
+        return login.server_environment(self.name, home, port)
 
 
 class Prefect(PageServer):

@@ -1,4 +1,4 @@
-"""Prefect, MLflow and Triton together: started once, found again, ended cleanly.
+"""Prefect, MLflow and Triton together, and the door: started once, found again, ended cleanly.
 
 Starting Prefect for every run costs 9 to 24 seconds and loses records at exit; a server that stays
 costs its start once. What runs is remembered in the home, so that every later command finds it on
@@ -14,19 +14,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import psutil
+
 from corpus.redaction import redacted
 from deploy import triton_server
 from deploy.processes import LOOPBACK
 from flows import endpoints, environment, login, supervision
+from flows.door_server import Door
 from flows.environment import Ports
 from flows.home import make_private
 from flows.server_kinds import READY_SECONDS, MLflow, Name, Prefect, Server, Triton, folder
 from tasks.contract.errors import ServerError
 from tasks.tracking import own_servers
 
-TRITON = Triton()
-SERVERS: dict[Name, Server] = {server.name: server for server in (Prefect(), MLflow(), TRITON)}
-NAMES: tuple[Name, ...] = tuple(SERVERS)
+TRITON, DOOR = Triton(), Door()
+SERVERS: dict[Name, Server] = {server.name: server for server in (Prefect(), MLflow(), TRITON, DOOR)}
+NAMES: tuple[Name, ...] = ("prefect", "mlflow", "triton")  # what runs need; the door comes with Triton
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,13 @@ def up() -> list[ServerStatus]:
     """Start the servers that don't run, side by side; running ones are left alone. What was live is served
     again, and what of it is broken is said and doesn't keep the rest.
 
+    The door is opened beside Triton; what keeps it from that is said, too.
+
     Raises ServerError when a port is taken, or a server ends or is not ready within 120 seconds. The
     servers that did start stay.
     """
-    return _start(NAMES)
+    _start(NAMES)
+    return [_status(server) for server in SERVERS.values()]
 
 
 def start(name: Name) -> ServerStatus:
@@ -76,7 +82,7 @@ def find(name: Name) -> ServerStatus | None:
 
 
 def status() -> list[ServerStatus]:
-    """The state of all three, in the order of `NAMES`; one of the user's own is asked, too."""
+    """The state of all, in the order of `SERVERS`; one of the user's own is asked, too."""
     return [_asked(_status(server)) for server in SERVERS.values()]
 
 
@@ -90,7 +96,7 @@ def check_own(names: Sequence[Name]) -> None:
 def down() -> list[Name]:
     """End what was started from this home, last started first; returns the names of what was ended."""
     with _lock():
-        return [name for name in reversed(NAMES) if SERVERS[name].stop()]
+        return [name for name in reversed(SERVERS) if SERVERS[name].stop()]
 
 
 def current_ports() -> Ports:
@@ -120,7 +126,7 @@ def process_variables() -> dict[str, str]:
 
 def link(name: Name, page: str) -> str:
     """A page of a server as a link that logs in, where the server is ours and somebody has to."""
-    ours = name != "triton" and not SERVERS[name].external_url
+    ours = name in ("prefect", "mlflow") and not SERVERS[name].external_url
     return login.link(page, environment.home()) if ours else page
 
 
@@ -133,23 +139,44 @@ def _start(names: Sequence[Name]) -> list[ServerStatus]:
     check_own(names)
     servers = [SERVERS[name] for name in names]
     with _lock():
-        missing = [server for server in servers if _status(server).state == "stopped"]
-        for server in missing:
-            if machine := server.other_machine:
-                raise ServerError(
-                    f"{server.name} of this home was started on the machine {machine}; end it there with "
-                    f"`textmill down`, or remove {folder() / server.name}.json when that machine is gone"
-                )
-            server.stop()  # workers of a server that was killed still hold its port
-            server.require_free_ports()
-        for server in missing:  # Triton last: it waits by itself, while the others get ready
-            server.launch()
-        for server in servers:
-            _wait_until_ready(server)
+        _launch_missing(servers)
         if TRITON in servers:
             endpoints.restore_and_report(TRITON.home)
             supervision.begin()
+            _open_door()
         return [_status(server) for server in servers]
+
+
+def _launch_missing(servers: Sequence[Server]) -> None:
+    """Start those that don't run, side by side, and wait until all are ready."""
+    missing = [server for server in servers if _status(server).state == "stopped"]
+    for server in missing:
+        if machine := server.other_machine:
+            raise ServerError(
+                f"{server.name} of this home was started on the machine {machine}; end it there with "
+                f"`textmill down`, or remove {folder() / server.name}.json when that machine is gone"
+            )
+        server.stop()  # workers of a server that was killed still hold its port
+        server.require_free_ports()
+    for server in missing:  # Triton last: it waits by itself, while the others get ready
+        server.launch()
+    for server in servers:
+        _wait_until_ready(server)
+
+
+def _open_door() -> None:
+    """Start the door, or start it anew where it was told something else, such as another key.
+
+    What keeps it from starting is said: nothing that a run makes depends on it.
+    """
+    try:
+        if DOOR.running() and not DOOR.is_as_told():
+            DOOR.stop()
+        _launch_missing([DOOR])
+    except (ServerError, OSError, psutil.Error) as error:
+        from tasks.contract import console
+
+        console.say(f"[yellow]{console.escaped(str(error))}[/]")
 
 
 def _wait_until_ready(server: Server) -> None:

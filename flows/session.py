@@ -29,7 +29,7 @@ from tasks.contract.store import Store
 from tasks.deploy import TRITON_HOME
 from tasks.tracking import slow_server_messages
 
-TITLES: dict[Name, str] = {"prefect": "Prefect", "mlflow": "MLflow", "triton": "Triton"}
+TITLES: dict[Name, str] = {"prefect": "Prefect", "mlflow": "MLflow", "triton": "Triton", "door": "Page"}
 MARKS = {"made": "[green]made[/]", "cached": "[cyan]cached[/]", "failed": "[red]failed[/]"}
 
 

@@ -30,10 +30,15 @@ def show(status: Sequence[ServerStatus]) -> None:
     for endpoint in served:
         _show(endpoint, champions)
     servers.check_own(servers.NAMES)
-    silent: list[str] = [server.name for server in status if server.state in ("stopped", "silent")]
+    silent: list[str] = [server.name for server in status if _is_missed(server)]
     silent += [endpoint.name for endpoint in served if endpoint.fault]
     if silent:
         raise ServerError(f"no answer: {', '.join(silent)}; `textmill up` starts what is missing")
+
+
+def _is_missed(server: ServerStatus) -> bool:
+    """Whether somebody waits for it in vain; a door that is not open stands in nobody's way."""
+    return server.state == "silent" or (server.state == "stopped" and server.name in servers.NAMES)
 
 
 def _champions(status: Sequence[ServerStatus], served: Sequence[EndpointStatus]) -> Mapping[str, int | None]:

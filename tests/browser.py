@@ -44,6 +44,18 @@ class Browser:
         script = f"const done = arguments[0]; {script}"
         return self._post("execute/async", {"script": script, "args": []})
 
+    def press(self, *keys: str) -> None:
+        """Press keys one after the other, each a character (WebDriver, section 17.4.2, names the others)."""
+        strokes = [{"type": kind, "value": key} for key in keys for kind in ("keyDown", "keyUp")]
+        self._post("actions", {"actions": [{"type": "key", "id": "keyboard", "actions": strokes}]})
+
+    def look_like(self, width: int, scheme: str) -> None:
+        """Be a window so many pixels wide, on a system whose colours are `light` or `dark`."""
+        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        self._command("Emulation.setDeviceMetricsOverride", metrics)
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self._command("Emulation.setEmulatedMedia", {"features": [feature]})
+
     def wait_for(self, text: str) -> str:
         """The text of the page as soon as it contains `text`; fails after a minute."""
         deadline = time.monotonic() + SECONDS
@@ -51,6 +63,9 @@ class Browser:
             assert time.monotonic() < deadline, f"{self.address} has no {text!r}: {seen}"
             time.sleep(0.2)
         return seen
+
+    def _command(self, name: str, parameters: dict[str, Any]) -> None:
+        self._post("goog/cdp/execute", {"cmd": name, "params": parameters})
 
     def _post(self, what: str, body: dict[str, Any]) -> Any:
         answer = httpx.post(f"{self._session}/{what}", json=body, timeout=SECONDS).json()["value"]

@@ -27,7 +27,7 @@ from tests.free_ports import free_ports
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 ROOT = Path(__file__).parents[1]
 COMMAND = Path(sys.executable).with_name("textmill")
-PORTS = ("PREFECT", "MLFLOW", "TRITON_HTTP", "TRITON_GRPC", "TRITON_METRICS")
+PORTS = ("PREFECT", "MLFLOW", "TRITON_HTTP", "TRITON_GRPC", "TRITON_METRICS", "DOOR")
 SUBJECTS = ("My neighbour", "A careful student", "The whole family", "Our old friend", "Nobody in town")
 TOPICS = {
     "garden": (
@@ -98,7 +98,12 @@ SLOW = (
     ),
     *("tests/test_server_auth.py", "tests/model_code/", "tests/benchmarks/", "tests/deploy/", "tests/tasks/"),
     *("tests/corpus/cleaning/", "tests/corpus/tokenizing/", "tests/corpus/sources/", "tests/corpus/web/"),
-    *("tests/flows/test_servers.py", "tests/flows/test_login.py", "tests/flows/test_cli.py"),
+    *(
+        "tests/flows/test_servers.py",
+        "tests/flows/test_door_server.py",
+        "tests/flows/test_login.py",
+        "tests/flows/test_cli.py",
+    ),
     *("tests/flows/test_crash_watch.py", "tests/flows/test_home.py", "tests/flows/test_environment.py"),
     *("tests/test_advice.py", "tests/flows/test_last_corpus.py::test_the_command_works_when_piped"),
 )
@@ -187,7 +192,7 @@ class Mill:
         return {outcome["stage"]: outcome[field] for outcome in self.last_run()["outcomes"]}
 
     def url(self, server: str) -> str:
-        """The address of one of the servers: `PREFECT`, `MLFLOW`, `TRITON_HTTP`."""
+        """The address of one of the servers: `PREFECT`, `MLFLOW`, `TRITON_HTTP`, `DOOR`."""
         return f"http://127.0.0.1:{self.environment[f'TEXTMILL_{server}_PORT']}"
 
     @property
@@ -232,7 +237,7 @@ def open_mill() -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def mill(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mill]:
-    """The home that the tests share, with its three servers running."""
+    """The home that the tests share, with its servers running."""
     with _open_mill(tmp_path_factory.mktemp("mill") / "home") as opened:
         opened("up")
         yield opened

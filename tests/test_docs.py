@@ -19,7 +19,9 @@ from corpus.sources import sources
 from corpus.sources.files import FilesSource
 from corpus.web import crawling, fetching, sitemaps
 from deploy import access, client
-from flows import login, supervision
+from deploy.door import bodies, embeddings, settings, unsupported, writing_requests
+from deploy.door.bounds import Most
+from flows import door_server, login, supervision
 from flows.cli import app
 from flows.environment import Ports, port_variable
 from flows.home import FOLDERS
@@ -172,7 +174,7 @@ def test_scheduled_runs_have_the_built_in_recipe() -> None:
 def test_the_variables_in_pages_are_read(page: Path) -> None:
     ports = {port_variable(field.name) for field in fields(Ports)}
     known = ports | {"TEXTMILL_HOME", "TEXTMILL_TRITON_ENV", login.ON_VARIABLE, login.HOSTS_VARIABLE}
-    known |= {supervision.SWITCH}
+    known |= {settings.KEY_VARIABLE, supervision.SWITCH}
     shown = set(re.findall(r"\bTEXTMILL_[A-Z_]+\b(?!\*)", page.read_text(encoding="utf-8")))
     assert shown <= known, name(page)
     if page.name == "operations.md":
@@ -284,6 +286,25 @@ def test_the_page_about_security_names_what_demands_a_key() -> None:
     assert header in section
     assert f'"{access.HEADER}: %s"' in section
     assert f"`{auth_middleware.USER}`" in page
+
+
+def test_the_page_about_the_door_says_what_is_refused_and_what_is_bounded() -> None:
+    page = (ROOT / "docs" / "openai.md").read_text(encoding="utf-8")
+    refused = page.partition("## What is refused")[2].partition("\n## ")[0]
+    assert [name for name in unsupported.NOT_DONE if f"`{name}`" not in refused] == []
+    honoured = page.partition("## What is honoured")[2].partition("\n## ")[0]
+    named = (*writing_requests.HOW, *unsupported.WHO_ASKS)
+    assert [name for name in named if f"`{name}`" not in honoured] == []
+    most = Most()
+    for row, numbers in {
+        "a request's body": (most.body_bytes, int(most.body_seconds)),
+        "brackets": (bodies.MOST_DEPTH,),
+        "requests that are answered": (most.at_once, door_server.MOST_CONNECTIONS),
+        "messages; texts": (writing_requests.MOST_MESSAGES, embeddings.MOST_TEXTS),
+    }.items():
+        [cells] = re.findall(rf"^\| {row}[^|]*\|([^|]*)\|", page, re.M)
+        assert [f"{number:,}" for number in numbers] == re.findall(r"\d+(?:,\d+)*", cells), row
+    assert f"| an answer | {most.seconds:g} s" in page
 
 
 def test_the_readme_is_short() -> None:

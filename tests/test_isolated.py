@@ -115,7 +115,7 @@ def test_nothing_is_written_outside_the_home(kept: Kept) -> None:
     assert len(fetched) == 1
     files = [path for path in kept.outside.rglob("*") if path.is_file() and fetched[0] not in path.parents]
     assert files == []
-    assert "ended triton, mlflow, prefect" in kept.output
+    assert "ended door, triton, mlflow, prefect" in kept.output
 
 
 def test_mlflow_has_no_advice(kept: Kept) -> None:

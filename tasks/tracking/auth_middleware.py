@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, quote
 
+from deploy.request_origin import comes_from_elsewhere, headers_of
+
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -26,8 +28,6 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 USER = "textmill"
 LOGIN_PAGE = "/login"
 HOSTS_VARIABLE, KEY_FILE_VARIABLE = "TEXTMILL_AUTH_HOSTS", "TEXTMILL_AUTH_KEY_FILE"
-# What a form of any page can send without asking first.
-_FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data", "text/plain")
 
 
 def basic(key: str) -> str:
@@ -63,10 +63,10 @@ class AuthMiddleware:
         """Let a request through, or answer 401 or 403 in the server's place."""
         if scope["type"] == "lifespan":
             return await self._app(scope, receive, send)
-        headers = _headers(scope)
+        headers = headers_of(scope)
         if headers.get("host") not in self._hosts:
             return await _refuse(scope, send, 403, "this server has another name: see TEXTMILL_HOSTS")
-        if _comes_from_elsewhere(scope, headers):
+        if comes_from_elsewhere(scope, headers):
             return await _refuse(scope, send, 403, "only this server's own pages may send this")
         if scope["path"] == self._open_page and scope.get("method") == "GET":
             return await self._app(scope, receive, send)
@@ -75,30 +75,6 @@ class AuthMiddleware:
         if scope["path"] == LOGIN_PAGE and scope["type"] == "http":
             return await _redirect(scope, send, headers["host"])
         await self._app(scope, receive, send)
-
-
-def _headers(scope: Scope) -> dict[str, str]:
-    """Names in lower case; what is there twice is joined, and so equals nothing that is allowed."""
-    headers: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        name, value = name.decode("latin-1").lower(), value.decode("latin-1")
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
-
-
-def _comes_from_elsewhere(scope: Scope, headers: dict[str, str]) -> bool:
-    """Whether a browser sends this for a page of another origin; links to our pages may be followed.
-
-    Browsers name the origin with everything that changes something and with every WebSocket; with what only
-    reads they tell in `Sec-Fetch-Site` how near it is. Programs send neither.
-    """
-    origin, method = headers.get("origin"), scope.get("method", "GET")
-    if origin is not None:
-        return origin not in (f"http://{headers['host']}", f"https://{headers['host']}")
-    if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
-        followed = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
-        return not (followed and method in ("GET", "HEAD"))
-    return method == "POST" and headers.get("content-type", "").lower().startswith(_FORM_TYPES)
 
 
 def _same(given: str, expected: bytes) -> bool:

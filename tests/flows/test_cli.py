@@ -97,7 +97,7 @@ def test_where_nothing_is_deployed_nothing_is_rolled_back_or_started(home: Path)
 def test_status_asks_and_ends_with_1_when_something_does_not_answer(home: Path) -> None:
     ended = textmill("status")
     assert ended.code == 1
-    assert ended.output.count("stopped") == 3
+    assert ended.output.count("stopped") == 4
     assert ended.error == (
         "error: no answer: prefect, mlflow, triton; `textmill up` starts what is missing\n"
     )

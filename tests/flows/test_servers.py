@@ -1,4 +1,4 @@
-"""Servers: the real Prefect, MLflow and Triton, started by two commands at once and shared by the tests."""
+"""Servers: the real Prefect, MLflow, Triton and door, started by two commands at once and shared by tests."""
 
 import dataclasses
 import json
@@ -31,7 +31,8 @@ def point_at(home: Path, patch: pytest.MonkeyPatch) -> Ports:
     patch.delenv("PREFECT_API_URL", raising=False)
     patch.delenv("MLFLOW_TRACKING_URI", raising=False)
     patch.setenv("TEXTMILL_HOME", str(home))
-    names = ("prefect", "mlflow", "triton_http", "triton_grpc", "triton_metrics")
+    patch.delenv("TEXTMILL_API_KEY", raising=False)
+    names = [field.name for field in dataclasses.fields(Ports)]
     for name, port in zip(names, free_ports(len(names)), strict=True):
         patch.setenv(environment.port_variable(name), str(port))
     return Ports.from_environment()
@@ -53,7 +54,7 @@ def python(program: str) -> str:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
-    """All three run; the value is what two commands said that started them at the same time."""
+    """All run; the value is what two commands said that started them at the same time."""
     start = "from flows.servers import up; print(*[server.pid for server in up()])"
     with pytest.MonkeyPatch.context() as patch:
         point_at(tmp_path_factory.mktemp("a folder with spaces"), patch)
@@ -77,12 +78,14 @@ def test_commands_that_start_at_once_end_with_one_server_each(running: list[str]
 
 def test_status_tells_what_runs_where(running: list[str]) -> None:
     ports = Ports.from_environment()
-    prefect, mlflow, triton = servers.status()
-    assert (prefect.state, mlflow.state, triton.state) == ("running",) * 3
+    prefect, mlflow, triton, door = servers.status()
+    assert {server.state for server in servers.status()} == {"running"}
     assert prefect.url == f"http://127.0.0.1:{ports.prefect}"
     assert mlflow.url == f"http://127.0.0.1:{ports.mlflow}"
     assert triton.url == f"http://127.0.0.1:{ports.triton_http}"
+    assert door.url == f"http://127.0.0.1:{ports.door}"
     assert triton.version
+    assert door.version
     assert (prefect.version, mlflow.version) == tuple(
         python("import prefect, mlflow; print(prefect.__version__, mlflow.__version__)").split()
     )
@@ -155,10 +158,10 @@ def test_down_leaves_nothing(running: list[str]) -> None:
     ports = Ports.from_environment()
     pids = [process.pid for server in servers.status() for process in family(server)]
     assert len(pids) > 3  # MLflow has a worker
-    assert servers.down() == ["triton", "mlflow", "prefect"]
+    assert servers.down() == ["door", "triton", "mlflow", "prefect"]
     assert not [pid for pid in pids if psutil.pid_exists(pid)]
     assert all(processes.is_free(port) for port in dataclasses.asdict(ports).values())
-    assert [server.state for server in servers.status()] == ["stopped"] * 3
+    assert [server.state for server in servers.status()] == ["stopped"] * 4
     assert servers.down() == []
 
 
@@ -203,7 +206,7 @@ def test_triton_starts_although_an_endpoint_is_broken_and_says_which(
         assert (found.name, found.version) == ("router", None)
         assert "serves no model 'router'" in str(found.fault)
     finally:
-        servers.SERVERS["triton"].stop()
+        servers.down()
 
 
 def test_a_process_that_got_the_pid_of_a_dead_server_is_left_alone(empty_home: Ports) -> None:
@@ -241,7 +244,7 @@ def test_a_copy_of_a_home_has_no_servers(
     monkeypatch.setenv("TEXTMILL_HOME", str(tmp_path / "name"))
     assert servers.status()[1].state == "silent"  # it is no MLflow, but it lives
     monkeypatch.setenv("TEXTMILL_HOME", str(tmp_path / "copy"))
-    assert [server.state for server in servers.status()] == ["stopped"] * 3
+    assert [server.state for server in servers.status()] == ["stopped"] * 4
     assert servers.down() == []
     monkeypatch.setenv("TEXTMILL_HOME", str(home))
     assert servers.status()[1].state == "silent"
@@ -299,4 +302,4 @@ def test_asking_needs_no_server_library() -> None:
     modules = python(
         "import sys, flows.servers; print(*{name.split('.')[0] for name in sys.modules})"
     ).split()
-    assert not {"prefect", "mlflow", "tritonclient", "numpy", "httpx"} & set(modules)
+    assert not {"prefect", "mlflow", "tritonclient", "numpy", "httpx", "starlette"} & set(modules)
