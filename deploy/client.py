@@ -21,6 +21,7 @@ MAX_BATCH = 64
 MAX_REQUEST_BYTES = 512 * 1024
 BATCH_BYTES = 64 * 1024  # that we send together: where texts are read whole, no more are taken
 LOAD_SECONDS = 120.0
+DOCUMENTS = "documents"  # parameter of an endpoint that searches: how many
 PROBE = "<e1>ready</e1> <e2>?</e2>"  # what every task can be asked, relations of marked entities too
 
 
@@ -32,7 +33,7 @@ class EndpointAnswer:
     model_version: str
 
 
-Question = Mapping[str, str]
+Question = Mapping[str, Any]
 
 
 def ask(
@@ -74,6 +75,18 @@ def inputs(model: str, *, http_port: int, timeout: float = 10.0) -> list[str]:
     """
     with _connection(http_port, timeout) as connection:
         return _inputs(connection, model)
+
+
+def documents(model: str, *, http_port: int, timeout: float = 10.0) -> int:
+    """How many documents an endpoint searches, 0 where it searches nothing.
+
+    Raises:
+        TritonError: as `ask`.
+    """
+    with _connection(http_port, timeout) as connection:
+        config = _sent(connection, "GET", f"/v2/models/{model}/config", None)
+    told = config.get("parameters", {}).get(DOCUMENTS)
+    return int(told["string_value"]) if told else 0
 
 
 def probe(model: str, *, http_port: int, timeout: float = 10.0) -> EndpointAnswer:
@@ -180,7 +193,7 @@ def _kind(question: Question, inputs: Sequence[str]) -> tuple[object, object]:
     return set(question).intersection(inputs), _parameters(question, inputs)
 
 
-def _parameters(question: Question, inputs: Sequence[str]) -> dict[str, str]:
+def _parameters(question: Question, inputs: Sequence[str]) -> dict[str, Any]:
     return {name: value for name, value in question.items() if name not in inputs}
 
 

@@ -21,12 +21,13 @@ from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from pathlib import Path
 from typing import Any
 
-from deploy.client import MAX_BATCH, MAX_REQUEST_BYTES
+from deploy.client import DOCUMENTS, MAX_BATCH, MAX_REQUEST_BYTES
 from deploy.errors import TritonError
 
 CODE = Path(__file__).parent / "models" / "served" / "model.py"
 # What `export` writes, besides the folder `served`, whose files are code.
 EXPORTED = ("model.onnx", "tokenizer.json", "settings.json", "signature.json")
+COLLECTION = "collection"  # the folder of what is searched, where something is
 PART = "model"
 OLD_PARTS = ("tokenizer", "encoder", "labels")  # of versions that an older textmill deployed
 CANDIDATE = "-candidate"
@@ -62,6 +63,7 @@ def add_version(repository: Path, name: str, version: int, exported: Path) -> No
     code = sorted((exported / "served").glob("*.py"))
     files: dict[str, Path | str] = {file: exported / file for file in EXPORTED}
     files |= {path.name: path for path in of_writers}
+    files |= {f"{COLLECTION}/{path.name}": path for path in sorted((exported / COLLECTION).glob("*"))}
     files |= {"model.py": CODE, "limits.json": json.dumps(limits)}
     files |= {f"served/{path.name}": path for path in code}
     try:
@@ -252,12 +254,18 @@ def _byte_code(source: bytes, file: str) -> bytes:
 def _tensors(folder: Path) -> list[str]:
     """Batch size, inputs and outputs of an exported model, as `config.pbtxt` has them.
 
-    Every answer is in `json` too, whatever its tensors are.
+    Every answer is in `json` too, whatever its tensors are. How many documents are searched is told besides.
     """
     signature = _signature(folder)
     inputs = [_tensor(name, "STRING", 1) for name in signature["inputs"]]
     outputs = [_tensor(name, *of) for name, of in [*signature["outputs"].items(), ("json", ("STRING", 1))]]
-    return [f"max_batch_size: {MAX_BATCH}", f"input [{', '.join(inputs)}]", f"output [{', '.join(outputs)}]"]
+    searched = f'parameters {{ key: "{DOCUMENTS}" value: {{ string_value: "{signature.get(DOCUMENTS)}" }} }}'
+    return [
+        f"max_batch_size: {MAX_BATCH}",
+        f"input [{', '.join(inputs)}]",
+        f"output [{', '.join(outputs)}]",
+        *([searched] if DOCUMENTS in signature else []),
+    ]
 
 
 def _tensor(name: str, kind: str, size: int) -> str:

@@ -114,13 +114,15 @@ def ask(
     other: Annotated[
         str | None, typer.Option("--with", help="The context of questions, or the second text of pairs.")
     ] = None,
-    top: Annotated[int | None, typer.Option(min=1, help="Show only so many labels on a terminal.")] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="So many hits; of labels, show only so many on a terminal.")
+    ] = None,
 ) -> None:
     """Ask the served model: bars, marked entities and answers on a terminal, JSON lines when piped."""
     with _errors():
         from flows import question
 
-        answers = question.ask(texts, model, other)
+        answers = question.ask(texts, model, other, top or question.HITS)
         for asked, answer in answers:
             if sys.stdout.isatty():
                 question.draw(asked, answer, top)

@@ -21,14 +21,16 @@ from tasks.contract.errors import RecipeError, ServerError
 
 BAR_WIDTH = 30
 SHOWN_NUMBERS = 6  # of a vector
+HITS = 5  # of an endpoint that searches, where nobody says how many
+SHOWN_CHARACTERS = 240  # of a hit
 ENTITY_STYLES = ("cyan", "magenta", "yellow", "green", "blue", "red")
 
-AskedText = str | Mapping[str, str]
+AskedText = str | Mapping[str, Any]
 
 
 def ask(
-    questions: Sequence[AskedText], model: str | None = None, other: str | None = None
-) -> list[tuple[Mapping[str, str], EndpointAnswer]]:
+    questions: Sequence[AskedText], model: str | None = None, other: str | None = None, hits: int = HITS
+) -> list[tuple[Mapping[str, Any], EndpointAnswer]]:
     """Each question as the endpoint was asked it, and its answer.
 
     Args:
@@ -36,6 +38,7 @@ def ask(
         model: the endpoint; None when there is only one.
         other: what an endpoint of two texts asks for besides, the same for all: the context of questions, the
             second text of pairs.
+        hits: how many an endpoint that searches is to list.
 
     Raises:
         RecipeError: a question is empty, or it has not what the endpoint asks for.
@@ -56,14 +59,16 @@ def ask(
         raise RecipeError(
             f"{endpoint} asks for a {first} and a {further[0]}; give the {further[0]} by --with"
         )
-    besides = {further[0]: other} if further and other is not None else {}
+    besides: dict[str, Any] = {further[0]: other} if further and other is not None else {}
+    if client.documents(endpoint, http_port=port):
+        besides["k"] = hits
     asked = [{first: one} | besides if isinstance(one, str) else one for one in questions]
     return list(zip(asked, client.ask(asked, endpoint, http_port=port), strict=True))
 
 
-def draw(question: Mapping[str, str], answer: EndpointAnswer, top: int | None = None) -> None:
+def draw(question: Mapping[str, Any], answer: EndpointAnswer, top: int | None = None) -> None:
     """Show an answer to a person: a bar per label, the likeliest first, `top` of them, or all; entities in
-    their text, an answer in its context."""
+    their text, an answer in its context, hits one below the other."""
     said, first = answer.content, _visible(next(iter(question.values())))
     title = f"\n[bold]{_plain(first)}[/]  →  "
     version = f"  (version {answer.model_version})"
@@ -85,6 +90,12 @@ def draw(question: Mapping[str, str], answer: EndpointAnswer, top: int | None = 
         console.print(_marked(_visible(question["context"]), place))
     elif "text_output" in said:
         console.print(f"{title}[bold green]{_escaped(said['text_output'])}[/]{version}")
+    elif "hits" in said:
+        console.print(f"{title}{len(said['hits'])} hits{version}")
+        for hit in said["hits"]:
+            licence = f"  [dim]{_plain(hit['license'])}[/]" if hit["license"] else ""
+            console.print(f"  [bold green]{hit['score']:.3f}[/]  [bold]{_plain(hit['uri'])}[/]{licence}")
+            console.print(f"         {_beginning(hit['text'])}")
     elif "score" in said:
         other = _plain(_visible([*question.values()][-1]))
         console.print(f"{title}[bold green]{said['score']:.3f}[/]  {other}{version}")
@@ -97,6 +108,12 @@ def draw(question: Mapping[str, str], answer: EndpointAnswer, top: int | None = 
 def _visible(text: str) -> str:
     """A text whose control characters are blanks, so that it is as long on a terminal."""
     return "".join(" " if unicodedata.category(character) == "Cc" else character for character in text)
+
+
+def _beginning(text: str) -> str:
+    """What a text begins with, in one paragraph."""
+    short = " ".join(_visible(text).split())
+    return _escaped(short if len(short) <= SHOWN_CHARACTERS else f"{short[: SHOWN_CHARACTERS - 1]}…")
 
 
 def _bar(share: float) -> str:
@@ -112,14 +129,18 @@ def _marked(text: str, pieces: Sequence[Mapping[str, Any]]) -> Text:
     return drawn
 
 
-def as_json(question: Mapping[str, str], answer: EndpointAnswer) -> dict[str, Any]:
+def as_json(question: Mapping[str, Any], answer: EndpointAnswer) -> dict[str, Any]:
     """The question and its answer as plain values."""
     return {**question, **answer.content, "version": int(answer.model_version)}
 
 
-def as_curl(question: AskedText, inputs: Sequence[str], url: str) -> str:
-    """A command that asks the endpoint at `url`, by Triton's generate extension: JSON in, JSON out."""
+def as_curl(question: AskedText, inputs: Sequence[str], url: str, hits: int = 0) -> str:
+    """A command that asks the endpoint at `url`, by Triton's generate extension: JSON in, JSON out.
+
+    Of an endpoint that searches it asks for `hits`.
+    """
     asked = dict.fromkeys(inputs, question) if isinstance(question, str) else dict(question)
+    asked |= {"k": hits} if hits else {}
     data = shlex.quote(json.dumps(asked, ensure_ascii=False))
     return f"curl -s {shlex.quote(url + '/generate')} \\\n  -d {data}"
 

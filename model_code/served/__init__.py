@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-SHARED = ("__init__", "graph", "questions", "rows", "writing")
+SHARED = ("__init__", "collection", "graph", "questions", "rows", "writing")
 
 
 def form_of(task: str) -> Any:
