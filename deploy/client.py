@@ -21,7 +21,7 @@ MAX_BATCH = 64
 MAX_REQUEST_BYTES = 512 * 1024
 BATCH_BYTES = 64 * 1024  # that we send together: where texts are read whole, no more are taken
 LOAD_SECONDS = 120.0
-DOCUMENTS = "documents"  # parameter of an endpoint that searches: how many
+SEARCHES = "scores"  # a tensor that only an endpoint with a collection has
 PROBE = "<e1>ready</e1> <e2>?</e2>"  # what every task can be asked, relations of marked entities too
 
 
@@ -77,16 +77,15 @@ def inputs(model: str, *, http_port: int, timeout: float = 10.0) -> list[str]:
         return _inputs(connection, model)
 
 
-def documents(model: str, *, http_port: int, timeout: float = 10.0) -> int:
-    """How many documents an endpoint searches, 0 where it searches nothing.
+def searches(model: str, *, http_port: int, timeout: float = 10.0) -> bool:
+    """Whether an endpoint has a collection that it searches.
 
     Raises:
         TritonError: as `ask`.
     """
     with _connection(http_port, timeout) as connection:
-        config = _sent(connection, "GET", f"/v2/models/{model}/config", None)
-    told = config.get("parameters", {}).get(DOCUMENTS)
-    return int(told["string_value"]) if told else 0
+        told = _sent(connection, "GET", f"/v2/models/{model}", None)
+    return any(tensor["name"] == SEARCHES for tensor in told["outputs"])
 
 
 def probe(model: str, *, http_port: int, timeout: float = 10.0) -> EndpointAnswer:

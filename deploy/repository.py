@@ -21,7 +21,7 @@ from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from pathlib import Path
 from typing import Any
 
-from deploy.client import DOCUMENTS, MAX_BATCH, MAX_REQUEST_BYTES
+from deploy.client import MAX_BATCH, MAX_REQUEST_BYTES
 from deploy.errors import TritonError
 
 CODE = Path(__file__).parent / "models" / "served" / "model.py"
@@ -254,18 +254,12 @@ def _byte_code(source: bytes, file: str) -> bytes:
 def _tensors(folder: Path) -> list[str]:
     """Batch size, inputs and outputs of an exported model, as `config.pbtxt` has them.
 
-    Every answer is in `json` too, whatever its tensors are. How many documents are searched is told besides.
+    Every answer is in `json` too, whatever its tensors are.
     """
     signature = _signature(folder)
     inputs = [_tensor(name, "STRING", 1) for name in signature["inputs"]]
     outputs = [_tensor(name, *of) for name, of in [*signature["outputs"].items(), ("json", ("STRING", 1))]]
-    searched = f'parameters {{ key: "{DOCUMENTS}" value: {{ string_value: "{signature.get(DOCUMENTS)}" }} }}'
-    return [
-        f"max_batch_size: {MAX_BATCH}",
-        f"input [{', '.join(inputs)}]",
-        f"output [{', '.join(outputs)}]",
-        *([searched] if DOCUMENTS in signature else []),
-    ]
+    return [f"max_batch_size: {MAX_BATCH}", f"input [{', '.join(inputs)}]", f"output [{', '.join(outputs)}]"]
 
 
 def _tensor(name: str, kind: str, size: int) -> str:

@@ -60,7 +60,7 @@ def ask(
             f"{endpoint} asks for a {first} and a {further[0]}; give the {further[0]} by --with"
         )
     besides: dict[str, Any] = {further[0]: other} if further and other is not None else {}
-    if client.documents(endpoint, http_port=port):
+    if client.searches(endpoint, http_port=port):
         besides["k"] = hits
     asked = [{first: one} | besides if isinstance(one, str) else one for one in questions]
     return list(zip(asked, client.ask(asked, endpoint, http_port=port), strict=True))

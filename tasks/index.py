@@ -114,7 +114,7 @@ def index(
             f"index: the collection is empty: none of {total:,} documents has a word that the model reads; "
             "see what was collected, or leave out index"
         )
-    _sign(folder, writer.documents)
+    sign(folder)
     version = registered_version(registered, workspace)
     join_version(INDEXED, version, folder / FOLDER, {})
     workspace.external |= version_identity(version)
@@ -123,8 +123,8 @@ def index(
     workspace.counts |= {name: count for name, count in writer.remarks.items() if count}
     remarks = "; ".join(f"{count:,} {what}" for what, count in writer.remarks.items() if count)
     workspace.say(
-        f"{writer.documents:,} documents, searched by {writer.passages:,} passages, {size / 1e6:.1f} MB, added "
-        f"to {version.model} version {version.version}" + (f" ({remarks})" if remarks else "")
+        f"{writer.documents:,} documents, searched by {writer.passages:,} passages, {size / 1e6:.1f} MB, "
+        f"added to {version.model} version {version.version}" + (f" ({remarks})" if remarks else "")
     )
 
 
@@ -168,9 +168,9 @@ def _of_examples(folder: Path) -> Iterator[Searched]:
                 yield Searched(document_id(text), text, split, str(example["id"]), None)
 
 
-def _sign(folder: Path, documents: int) -> None:
-    """Say in the signature what the endpoint answers now, and how many documents it searches."""
+def sign(folder: Path) -> None:
+    """Say in the signature of a served folder what it answers now that it has a collection."""
     place = folder / "signature.json"
     signature: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-    signature |= {"outputs": form_in(folder).outputs, "documents": documents}
+    signature["outputs"] = form_in(folder).outputs
     place.write_text(json.dumps(signature, indent=2) + "\n", encoding="utf-8")

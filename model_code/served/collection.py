@@ -57,7 +57,7 @@ class Collection:
         return len(self._starts) - 1
 
     def nearest(self, vectors: np.ndarray, counts: Sequence[int]) -> list[list[Hit]]:
-        """The documents nearest to each vector of [B, D], nearest first: as many as its count, or as there are.
+        """The documents nearest to each vector of [B, D], nearest first: its count of them, or all there are.
 
         Each is represented by its nearest passage; the score is the cosine. Of equals, the earlier is first.
         """

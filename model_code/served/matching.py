@@ -36,8 +36,10 @@ class Form:
 
     @property
     def outputs(self) -> Mapping[str, tuple[str, int]]:
-        """Type and size of each tensor of an answer; there is no vector in one that lists hits."""
-        return {"embedding": ("FP32", -1 if self.collection else self._size)}
+        """Type and size of each tensor of an answer: a vector, or the scores of hits where there are any."""
+        if self.collection is None:
+            return {"embedding": ("FP32", self._size)}
+        return {"embedding": ("FP32", -1), "scores": ("FP32", -1)}
 
     def fault(self, question: Mapping[str, Any]) -> str:
         """No text, a side that there is not, or hits that can't be given."""
@@ -112,8 +114,11 @@ class Form:
         ]
 
     def tensors(self, answers: Sequence[ServedAnswer]) -> dict[str, np.ndarray]:
-        """The answers as `outputs` says, float32 [answers, D], or [answers, 0] where they list hits."""
-        return {"embedding": np.array([answer.get("embedding", []) for answer in answers], np.float32)}
+        """The answers as `outputs` says, float32: [answers, D], or [answers, 0] beside [answers, hits]."""
+        tensors = {"embedding": [answer.get("embedding", []) for answer in answers]}
+        if self.collection:
+            tensors["scores"] = [[hit["score"] for hit in answer.get("hits", [])] for answer in answers]
+        return {name: np.array(rows, np.float32) for name, rows in tensors.items()}
 
     def prediction(self, answer: ServedAnswer) -> Any:
         """What metrics read of an answer: all of it."""

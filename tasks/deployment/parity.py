@@ -95,7 +95,7 @@ def difference(expected: Any, found: Any) -> float | None:
 def difference_of_hits(
     expected: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]
 ) -> float | None:
-    """By how much scores would have to differ for one list of hits to become the other; None if that is not all.
+    """By how much scores would have to differ for one list of hits to become the other; None if more does.
 
     Of documents that are nearly as near, either may be the first, or the last that is in the list at all.
     """

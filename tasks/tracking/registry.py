@@ -4,10 +4,10 @@
     champion     the version that the endpoint serves; moved by `deploy` together with the endpoint. Of a
                  task that is not served, the newest version that passed the gate; moved by `register`
 
-A version carries the tags `textmill.model`, the digest of the fine-tuned artifact, `textmill.collection`, that
-of what its endpoint searches (where it does), `textmill.compared_with`, the version that was champion when it
-was judged, and `textmill.files`, the digest of its files. With these a run can be repeated, and repaired,
-without making anything twice.
+A version carries the tags `textmill.model`, the digest of the fine-tuned artifact, `textmill.collection`,
+that of what its endpoint searches (where it does), `textmill.compared_with`, the version that was champion
+when it was judged, and `textmill.files`, the digest of its files. With these a run can be repeated, and
+repaired, without making anything twice.
 
 Several homes may use one server, and MLflow lets each of them register the same model. So a version counts
 only when no older one has the same model and the same collection; whoever finds a younger one removes it.
