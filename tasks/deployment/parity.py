@@ -112,8 +112,7 @@ def difference_of_hits(
                 return None
             else:
                 apart.append(abs(hit["score"] - theirs[id]["score"]))
-    largest = max(apart, default=0.0)
-    return largest if math.isfinite(largest) else None
+    return max(apart, default=0.0) if all(map(math.isfinite, apart)) else None
 
 
 def _document(hit: Mapping[str, Any]) -> list[Any]:

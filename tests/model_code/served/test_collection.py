@@ -69,7 +69,7 @@ def test_of_equals_the_first_come_and_there_are_no_more_than_documents(tmp_path:
 
 @pytest.mark.parametrize("of_vectors", [np.zeros((4, DIMENSIONS)), np.full((4, DIMENSIONS), np.nan)])
 def test_what_is_no_vector_is_refused(tmp_path: Path, of_vectors: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="vectors.f32: vectors that are not of length 1"):
+    with pytest.raises(ValueError, match="f32: vectors that are not of length 1"):
         Collection(written(tmp_path / "c", of_vectors, [2, 2]), DIMENSIONS)
 
 
