@@ -276,7 +276,10 @@ def _step(model: str, version: int, folder: Path) -> str:
 
 
 def _signature(folder: Path) -> dict[str, Any]:
-    signature: dict[str, Any] = json.loads((folder / "signature.json").read_text("utf-8"))
+    """Strings of a question and tensors of an answer; a model that searches answers with more of them."""
+    with_hits = folder / COLLECTION / "signature.json"
+    place = with_hits if with_hits.is_file() else folder / "signature.json"
+    signature: dict[str, Any] = json.loads(place.read_text("utf-8"))
     return signature
 
 

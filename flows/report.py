@@ -285,7 +285,7 @@ def _curl(files: Any, record: RunRecord, deployed: Manifest | None) -> str | Non
     url = f"{triton}/v2/models/{name}" if triton else deployed.external["url"]
     task = files.json("export", "onnx/settings.json") or {}
     example = PROBE if task.get("task") == "relations" else EXAMPLE
-    hits = HITS if files.json("index", "onnx/signature.json") else 0
+    hits = HITS if files.json("index", "onnx/collection/signature.json") else 0
     question = next(iter(record.settings.get("questions") or ()), example)
     return as_curl(question, signature["inputs"], url, hits)
 

@@ -33,6 +33,7 @@ from tasks.tracking.registry import SearchedCollection, by_version, client, reac
 from tasks.tracking.version_files import INDEXED, join_version, version_identity, what_differs
 
 AT_ONCE = 512  # documents
+SIGNATURE = "signature.json"  # as `export` writes one
 DOCUMENTS = "documents"  # the folder of `clean` and of `collect`
 
 
@@ -169,8 +170,7 @@ def _of_examples(folder: Path) -> Iterator[Searched]:
 
 
 def sign(folder: Path) -> None:
-    """Say in the signature of a served folder what it answers now that it has a collection."""
-    place = folder / "signature.json"
-    signature: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+    """Say beside the collection of a served folder what its answers are now that it has one."""
+    signature: dict[str, Any] = json.loads((folder / SIGNATURE).read_text(encoding="utf-8"))
     signature["outputs"] = form_in(folder).outputs
-    place.write_text(json.dumps(signature, indent=2) + "\n", encoding="utf-8")
+    (folder / FOLDER / SIGNATURE).write_text(json.dumps(signature, indent=2) + "\n", encoding="utf-8")

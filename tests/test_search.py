@@ -44,7 +44,9 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (manual / "copy.txt").write_text(FERRY, encoding="utf-8")
     (manual / "long.txt").write_text(SEED * 12 + "the pier of the ferry", encoding="utf-8")
     for number in range(20):
-        (manual / f"{number}.txt").write_text(f"{words[number % 10]} a {words[number // 2]} {number}")
+        (manual / f"{number}.txt").write_text(
+            f"{words[number % 10]} a {words[number // 2]} {number}", encoding="utf-8"
+        )
     (folder / "library.yaml").write_text(RECIPE.format(folder=folder), encoding="utf-8")
     return folder / "library.yaml"
 
