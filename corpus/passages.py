@@ -1,7 +1,7 @@
-"""Passages: a text cut into pieces that a model reads whole, each as long as fits.
+"""Passages: a text cut into pieces that a model reads whole, as few as it takes and of about one length.
 
-A piece ends where a paragraph does; where none does in its second half, at the end of a line, else of a
-sentence, else of a word, and only where there is none of these in the middle of a word. Pieces don't overlap.
+A piece ends where a paragraph does; where none does near enough, at the end of a line, else of a sentence,
+else of a word, and only where there is none of these in the middle of a word. Pieces don't overlap.
 """
 
 from __future__ import annotations
@@ -61,12 +61,18 @@ def _cut(
 
 
 def _end(text: str, begin: int, starts: Sequence[int], token: int, room: int) -> int:
-    """Where the piece that begins at this character and token ends."""
-    if token + room >= len(starts):
+    """Where the piece that begins at this character and token ends.
+
+    What is left is to be shared evenly: a last piece of a few words would be found by questions that it says
+    nothing about.
+    """
+    left = len(starts) - token
+    if left <= room:
         return len(text)
-    most, half = starts[token + room], starts[token + (room + 1) // 2]
+    share = -(-left // -(-left // room))
+    least, wanted, most = (starts[token + tokens] for tokens in ((share + 1) // 2, min(share, room), room))
     for kind in _ENDS:
-        found = [match.end() for match in kind.finditer(text, half, most) if match.end() > begin]
+        found = [match.end() for match in kind.finditer(text, least, most) if match.end() > begin]
         if found:
-            return found[-1]
-    return max(most, begin + 1)
+            return min(found, key=lambda end: abs(end - wanted))
+    return max(wanted, begin + 1)

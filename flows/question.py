@@ -59,10 +59,12 @@ def ask(
         raise RecipeError(
             f"{endpoint} asks for a {first} and a {further[0]}; give the {further[0]} by --with"
         )
-    besides: dict[str, Any] = {further[0]: other} if further and other is not None else {}
-    if client.searches(endpoint, http_port=port):
-        besides["k"] = hits
-    asked = [{first: one} | besides if isinstance(one, str) else one for one in questions]
+    besides = {further[0]: other} if further and other is not None else {}
+    wanted = {"k": hits} if client.searches(endpoint, http_port=port) else {}
+    asked = [
+        {**({first: one} | besides if isinstance(one, str) else one), **wanted}  # what is asked comes first
+        for one in questions
+    ]
     return list(zip(asked, client.ask(asked, endpoint, http_port=port), strict=True))
 
 

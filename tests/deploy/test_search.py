@@ -120,6 +120,22 @@ def test_the_vector_is_still_to_be_had_and_more_than_there_is_are_all(
     assert scores == sorted(scores, reverse=True)
 
 
+def test_a_client_of_grpc_gets_scores_and_hits(versions: Any, server: TritonServer) -> None:
+    import numpy as np
+    import tritonclient.grpc as grpc
+
+    with grpc.InferenceServerClient(f"127.0.0.1:{server.grpc_port}") as asked:
+        text = grpc.InferInput("text", [2, 1], "BYTES")
+        text.set_data_from_numpy(np.array([[b"movi"], [b"bate"]], np.object_))
+        found = asked.infer(NAME, [text], parameters={"k": 4})
+        plain = asked.infer(NAME, [text])
+    hits = [json.loads(one)["hits"] for one in found.as_numpy("json").reshape(-1)]
+    assert found.as_numpy("scores").tolist() == [pytest.approx([hit["score"] for hit in of]) for of in hits]
+    assert found.as_numpy("embedding").shape == (2, 0)
+    assert plain.as_numpy("scores").shape == (2, 0)
+    assert plain.as_numpy("embedding").shape[0] == 2
+
+
 @pytest.mark.parametrize("k", [0, -1, MOST_HITS + 1, 10**9, True, "5", 2.5])
 def test_k_out_of_range_is_refused_with_the_bound(versions: Any, server: TritonServer, k: Any) -> None:
     with pytest.raises(TritonError, match=f"k is .*; give a whole number from 1 to {MOST_HITS}"):
