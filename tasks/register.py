@@ -166,7 +166,8 @@ def register(
         move_alias(mlflow, config.model, CHAMPION, version.version)
     mlflow.set_tag(run_id, "textmill.gate", "passed")
     mlflow.set_terminated(run_id, "FINISHED")
-    content = {"model": config.model, "digest": model.digest, "collection": searched}
+    content = {"model": config.model, "digest": model.digest}
+    content |= {"collection": searched} if searched else {}
     (workspace.directory / "registration.json").write_text(
         json.dumps(content, indent=2) + "\n", encoding="utf-8"
     )
