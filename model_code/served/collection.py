@@ -94,14 +94,11 @@ class Collection:
 def _products(rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """The products of [n, D] and [B, D], float32 [n, B].
 
-    Those of one vector by one thread, which memory keeps busy: a second one of the matrix library would mostly
-    wait, on a busy machine for long.
+    Those of one vector by one thread, which memory keeps busy: a second one of the matrix library would
+    mostly wait, on a busy machine for long.
     """
-    products: np.ndarray
-    if len(vectors) == 1:
-        products = np.einsum("nd,d->n", rows, vectors[0])[:, None]
-    else:
-        products = rows @ vectors.T
+    alone = len(vectors) == 1
+    products: np.ndarray = np.einsum("nd,d->n", rows, vectors[0])[:, None] if alone else rows @ vectors.T
     return products
 
 
