@@ -64,7 +64,7 @@ class Collection:
         found: list[list[tuple[float, int]]] = [[] for _ in counts]
         for first, last in self._blocks():
             begin, end = self._starts[first], self._starts[last]
-            cosines = _products(self._vectors[begin:end], vectors)
+            cosines = self._vectors[begin:end] @ vectors.T
             of_documents = np.maximum.reduceat(cosines, self._starts[first:last] - begin, axis=0)
             for place, count in enumerate(counts):
                 best = _largest(of_documents[:, place], count)
@@ -89,17 +89,6 @@ class Collection:
         line = self._text[self._lines[passage] : self._lines[passage + 1]].tobytes()
         told: Mapping[str, Any] = json.loads(line)
         return {"id": told["id"], "score": score, **told}
-
-
-def _products(rows: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """The products of [n, D] and [B, D], float32 [n, B].
-
-    Those of one vector by one thread, which memory keeps busy: a second one of the matrix library would
-    mostly wait, on a busy machine for long.
-    """
-    alone = len(vectors) == 1
-    products: np.ndarray = np.einsum("nd,d->n", rows, vectors[0])[:, None] if alone else rows @ vectors.T
-    return products
 
 
 def _mapped(path: Path, kind: Any, width: int | None = None) -> np.ndarray:
