@@ -25,6 +25,7 @@ BATCH_BYTES = 64 * 1024  # that we send together: where texts are read whole, no
 LOAD_SECONDS = 120.0
 STREAMS = "stream"  # an input that those models have which write their answers
 OF_TEXTS = ("text_output", "finish_reason", *COUNTS)
+SEARCHES = "scores"  # a tensor that only an endpoint with a collection has
 PROBE = "<e1>ready</e1> <e2>?</e2>"  # what every task can be asked, relations of marked entities too
 
 
@@ -103,6 +104,17 @@ def inputs(model: str, *, http_port: int, timeout: float = 10.0) -> list[str]:
     """
     with connection(http_port, timeout) as to_triton:
         return _asks(to_triton, model)[0]
+
+
+def searches(model: str, *, http_port: int, timeout: float = 10.0) -> bool:
+    """Whether an endpoint has a collection that it searches.
+
+    Raises:
+        TritonError: as `ask`.
+    """
+    with connection(http_port, timeout) as to_triton:
+        told = sent(to_triton, "GET", f"/v2/models/{model}", None)
+    return any(tensor["name"] == SEARCHES for tensor in told["outputs"])
 
 
 def probe(model: str, *, http_port: int, timeout: float = 10.0) -> EndpointAnswer:
@@ -199,7 +211,7 @@ def _kind(question: Question, inputs: Sequence[str]) -> tuple[object, object]:
     return set(question).intersection(inputs), _parameters(question, inputs)
 
 
-def _parameters(question: Question, inputs: Sequence[str]) -> dict[str, str]:
+def _parameters(question: Question, inputs: Sequence[str]) -> dict[str, Any]:
     return {name: value for name, value in question.items() if name not in inputs}
 
 

@@ -25,6 +25,7 @@ SAID_BESIDES = {
 MAX_WRITTEN, MAX_WAITING = 32, 256  # texts that are written together, and that are being written or wait
 MAX_PAST_BYTES = 1 << 30  # of keys and values, of all texts that are written together
 MAX_SECONDS = 300  # that a request may take, its waiting included
+COLLECTION = "collection"  # the folder of what is searched, where something is
 # Requests of any length are answered together; a delay would be added in full to each of a lone client.
 TOGETHER = "dynamic_batching { max_queue_delay_microseconds: 0 }"
 ON_TRIAL = ('backend: "python"', TOGETHER, "instance_group [ { count: 1 } ]")
@@ -97,6 +98,8 @@ def step_line(model: str, version: int, folder: Path) -> str:
 
 
 def signature(folder: Path) -> dict[str, Any]:
-    """The strings of a question and the tensors of an answer of an exported model."""
-    said: dict[str, Any] = json.loads((folder / "signature.json").read_text("utf-8"))
+    """Strings of a question and tensors of an answer; a model that searches answers with more of them."""
+    with_hits = folder / COLLECTION / "signature.json"
+    place = with_hits if with_hits.is_file() else folder / "signature.json"
+    said: dict[str, Any] = json.loads(place.read_text("utf-8"))
     return said

@@ -23,7 +23,15 @@ from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from pathlib import Path
 
 from deploy.errors import TritonError
-from deploy.model_config import ON_TRIAL, limits_of, model_lines, signature, step_line, tensor_lines
+from deploy.model_config import (
+    COLLECTION,
+    ON_TRIAL,
+    limits_of,
+    model_lines,
+    signature,
+    step_line,
+    tensor_lines,
+)
 
 CODE = Path(__file__).parent / "models"
 # What `export` writes, besides the folder `served`, whose files are code.
@@ -54,6 +62,7 @@ def add_version(repository: Path, name: str, version: int, exported: Path) -> No
     code = sorted((exported / "served").glob("*.py"))
     files: dict[str, Path | str] = {file: exported / file for file in EXPORTED}
     files |= {path.name: path for path in graphs}
+    files |= {f"{COLLECTION}/{path.name}": path for path in sorted((exported / COLLECTION).glob("*"))}
     kind = "writing" if signature(exported).get("writes") else "served"
     files |= {"model.py": CODE / kind / "model.py", "limits.json": json.dumps(limits)}
     files |= {f"served/{path.name}": path for path in code}

@@ -182,6 +182,7 @@ def _launch(
     variables = {
         "PATH": f"{SEEN / ENVIRONMENT / 'bin'}:/usr/local/bin:/usr/bin:/bin",
         "LD_LIBRARY_PATH": f"{installed.libraries}:{installed.libpython}",
+        "OPENBLAS_NUM_THREADS": "1",  # several wait for each other on a busy machine
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "TOKENIZERS_PARALLELISM": "false",

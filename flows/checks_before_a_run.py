@@ -10,12 +10,14 @@ from collections.abc import Collection
 from importlib.util import find_spec
 
 from corpus.examples.same_file import also_collected
+from corpus.sources import keeps_files
 from corpus.tokenizing.special_tokens import TOKENS_OF
 from flows import environment
 from flows.recipe import Recipe
 from flows.recipe_questions import check_questions
 from tasks.checkpoints.start import Known, folder_of, known_start
 from tasks.collect import CollectConfig
+from tasks.collection.kept_sources import KeptSource
 from tasks.contract.console import escaped, say
 from tasks.contract.errors import CorpusError, RecipeError
 from tasks.contract.store import Store
@@ -27,6 +29,7 @@ from tasks.fine_tuning.checks import (
     check_label_metrics,
     check_start_options,
 )
+from tasks.index import IndexConfig
 from tasks.pretraining.checks import check_pretraining
 from tasks.tokenize import TokenizeConfig
 from tasks.tracking.registered_name import check_name
@@ -45,6 +48,8 @@ def check(recipe: Recipe, skipped: Collection[str] = (), *, fetch: bool = True) 
         CorpusError: an example in a file is.
     """
     check_recipe(recipe, skipped, fetch=fetch)
+    if recipe.index and "index" not in skipped:
+        _check_searched(recipe.index)
     if recipe.examples and "examples" not in skipped:
         if "evaluate" not in skipped and reachable():
             check_name(recipe.registration.model, recipe.examples.task, recipe.examples.columns)
@@ -56,6 +61,13 @@ def check(recipe: Recipe, skipped: Collection[str] = (), *, fetch: bool = True) 
             sizes = recipe.fine_tune.options.get("dimensions", ()) if recipe.fine_tune else ()
             known = [*labels, *map(str, sizes)]
             check_label_metrics(recipe.examples.task, recipe.evaluate.at_least, known)
+
+
+def _check_searched(config: IndexConfig) -> None:
+    """List what is searched where that is cheap: it is read last, after hours of training perhaps."""
+    for source in config.sources:
+        if not keeps_files(source.kind):
+            KeptSource(source, environment.home()).list_items()
 
 
 def _collected_here(config: CollectConfig) -> dict[str, str]:

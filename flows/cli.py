@@ -114,17 +114,20 @@ def ask(
     other: Annotated[
         str | None, typer.Option("--with", help="The context of questions, or the second text of pairs.")
     ] = None,
-    top: Annotated[int | None, typer.Option(min=1, help="Show only so many labels on a terminal.")] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, help="So many hits; of labels, show only so many on a terminal.")
+    ] = None,
 ) -> None:
     """Ask the served model: bars, marked entities and answers on a terminal, JSON lines when piped."""
     with _errors():
         from flows import question
 
+        hits = top or question.HITS
         if sys.stdout.isatty():
-            question.show(texts, model, other, top)
+            question.show(texts, model, other, hits, top)
             return
         is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"  # what readers of JSON expect
-        for asked, answer in question.ask(texts, model, other):
+        for asked, answer in question.ask(texts, model, other, hits):
             print(json.dumps(question.as_json(asked, answer), ensure_ascii=not is_utf8))
 
 

@@ -191,7 +191,7 @@ def _print_closing(recipe: Recipe) -> None:
     console.print(f"\n[bold]{state}[/] in {record.seconds:.0f} s: stages {', '.join(counted)}")
     deployed = any(outcome.stage == "deploy" and outcome.digest != PENDING for outcome in record.outcomes)
     if record.state == "completed" and deployed and recipe.questions:
-        for question, answer in ask(recipe.questions, recipe.registration.model):
+        for question, answer in ask(recipe.questions, recipe.registration.model, hits=3):
             draw(question, answer, top=3)
     folder = environment.home() / "runs" / record.id
     console.print()

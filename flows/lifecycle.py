@@ -2,7 +2,7 @@
 
 corpus    collect -> validate_raw -> clean -> validate_clean -> tokenize -> validate_tokens
 train     examples -> pretrain -> fine_tune -> evaluate
-release   register -> export -> deploy
+release   register -> export -> (index) -> deploy
 
 A recipe without `examples` ends with its pretrained model, one without `pretrain` too with its corpus; one
 for another task than the classification of texts ends with the registered model. One that starts from a
@@ -33,7 +33,7 @@ from flows.stages import (
 )
 from tasks.checkpoints.start import Start, folder_of, start_of
 from tasks.clean import clean
-from tasks.collect import collect, snapshot
+from tasks.collect import Snapshot, collect, snapshot
 from tasks.contract.artifact import Artifact
 from tasks.contract.run import PENDING, Run
 from tasks.deploy import deploy
@@ -41,6 +41,7 @@ from tasks.evaluate import evaluate, require_passed
 from tasks.examples import example_files, examples
 from tasks.export import export
 from tasks.fine_tune import fine_tune, teacher_in
+from tasks.index import IndexConfig, collection_of, index
 from tasks.pretrain import pretrain
 from tasks.register import register
 from tasks.tokenize import TokenizeConfig, tokenize
@@ -171,7 +172,21 @@ def _start(stage: str, reference: str, run: Run) -> Start | None:
 
 @flow(name="release", flow_run_name="release of {recipe.name}")
 def release(recipe: Recipe, run: Run, made: Corpus | None, trained: Trained) -> None:
-    """Register, export and deploy."""
-    registered = register(*(made or (None, None, None)), *trained, recipe.registration, run)
+    """Register, export and deploy; with a collection, where one is searched."""
+    searched = _searched(recipe.index, run, made, trained) if recipe.index else None
+    collection = collection_of(searched, recipe.index) if searched and recipe.index else None
+    registered = register(*(made or (None, None, None)), *trained, collection, recipe.registration, run)
     exported = export(trained.examples, trained.model, registered, recipe.export, run)
+    if searched:
+        exported = index(searched, registered, exported, recipe.index, run)
     deploy(trained.examples, registered, exported, recipe.deploy, run)
+
+
+def _searched(config: IndexConfig, run: Run, made: Corpus | None, trained: Trained) -> Artifact | Snapshot:
+    """Where the documents come from that the endpoint searches."""
+    if from_sources := config.to_collect():
+        return snapshot(from_sources, run.store.home)
+    if config.of == "examples":
+        return trained.examples
+    assert made is not None  # a recipe without a corpus can't search it
+    return made.cleaned

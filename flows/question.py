@@ -21,14 +21,16 @@ from tasks.contract.errors import RecipeError, ServerError
 
 BAR_WIDTH = 30
 SHOWN_NUMBERS = 6  # of a vector
+HITS = 5  # of an endpoint that searches, where nobody says how many
+SHOWN_CHARACTERS = 240  # of a hit
 ENTITY_STYLES = ("cyan", "magenta", "yellow", "green", "blue", "red")
 
-AskedText = str | Mapping[str, str]
+AskedText = str | Mapping[str, Any]
 
 
 def ask(
-    questions: Sequence[AskedText], model: str | None = None, other: str | None = None
-) -> list[tuple[Mapping[str, str], EndpointAnswer]]:
+    questions: Sequence[AskedText], model: str | None = None, other: str | None = None, hits: int = HITS
+) -> list[tuple[Mapping[str, Any], EndpointAnswer]]:
     """Each question as the endpoint was asked it, and its answer.
 
     Args:
@@ -36,19 +38,22 @@ def ask(
         model: the endpoint; None when there is only one.
         other: what an endpoint of two texts asks for besides, the same for all: the context of questions, the
             second text of pairs.
+        hits: how many an endpoint that searches is to list.
 
     Raises:
         RecipeError: a question is empty, or it has not what the endpoint asks for.
         ServerError: there is no such endpoint, or several are live and none was named.
         TritonError: Triton does not answer.
     """
-    asked, endpoint, port = _prepared(questions, model, other)
+    asked, endpoint, port = _prepared(questions, model, other, hits)
     return list(zip(asked, client.ask(asked, endpoint, http_port=port), strict=True))
 
 
-def show(questions: Sequence[AskedText], model: str | None, other: str | None, top: int | None) -> None:
+def show(
+    questions: Sequence[AskedText], model: str | None, other: str | None, hits: int, top: int | None
+) -> None:
     """Ask, and show the answers to a person; texts that are written as they come. The rest is as in `ask`."""
-    asked, endpoint, port = _prepared(questions, model, other)
+    asked, endpoint, port = _prepared(questions, model, other, hits)
     if not client.writes(endpoint, http_port=port):
         for question, answer in zip(asked, client.ask(asked, endpoint, http_port=port), strict=True):
             draw(question, answer, top)
@@ -63,8 +68,8 @@ def show(questions: Sequence[AskedText], model: str | None, other: str | None, t
 
 
 def _prepared(
-    questions: Sequence[AskedText], model: str | None, other: str | None
-) -> tuple[list[Mapping[str, str]], str, int]:
+    questions: Sequence[AskedText], model: str | None, other: str | None, hits: int
+) -> tuple[Sequence[Mapping[str, Any]], str, int]:
     """The questions as an endpoint is asked them, the endpoint, and the port of its server."""
     for number, question in enumerate(questions, 1):
         if not all(text.strip() for text in ([question] if isinstance(question, str) else question.values())):
@@ -81,13 +86,17 @@ def _prepared(
             f"{endpoint} asks for a {first} and a {further[0]}; give the {further[0]} by --with"
         )
     besides = {further[0]: other} if further and other is not None else {}
-    asked = [{first: one} | besides if isinstance(one, str) else one for one in questions]
+    wanted = {"k": hits} if client.searches(endpoint, http_port=port) else {}
+    asked = [
+        {**({first: one} | besides if isinstance(one, str) else one), **wanted}  # what is asked comes first
+        for one in questions
+    ]
     return asked, endpoint, port
 
 
-def draw(question: Mapping[str, str], answer: EndpointAnswer, top: int | None = None) -> None:
+def draw(question: Mapping[str, Any], answer: EndpointAnswer, top: int | None = None) -> None:
     """Show an answer to a person: a bar per label, the likeliest first, `top` of them, or all; entities in
-    their text, an answer in its context."""
+    their text, an answer in its context, hits one below the other."""
     said, first = answer.content, _visible(next(iter(question.values())))
     title = f"\n[bold]{_plain(first)}[/]  →  "
     version = f"  (version {answer.model_version})"
@@ -109,6 +118,12 @@ def draw(question: Mapping[str, str], answer: EndpointAnswer, top: int | None = 
         console.print(_marked(_visible(question["context"]), place))
     elif "text_output" in said:
         console.print(f"{title}[bold green]{_written(answer)}[/]{version}")
+    elif "hits" in said:
+        console.print(f"{title}{len(said['hits'])} hits{version}")
+        for hit in said["hits"]:
+            licence = f"  [dim]{_plain(hit['license'])}[/]" if hit["license"] else ""
+            console.print(f"  [bold green]{hit['score']:.3f}[/]  [bold]{_plain(hit['uri'])}[/]{licence}")
+            console.print(f"         {_beginning(hit['text'])}")
     elif "score" in said:
         other = _plain(_visible([*question.values()][-1]))
         console.print(f"{title}[bold green]{said['score']:.3f}[/]  {other}{version}")
@@ -128,6 +143,12 @@ def _visible(text: str) -> str:
     return "".join(" " if unicodedata.category(character) == "Cc" else character for character in text)
 
 
+def _beginning(text: str) -> str:
+    """What a text begins with, in one paragraph."""
+    short = " ".join(_visible(text).split())
+    return _escaped(short if len(short) <= SHOWN_CHARACTERS else f"{short[: SHOWN_CHARACTERS - 1]}…")
+
+
 def _bar(share: float) -> str:
     return f"{'█' * round(BAR_WIDTH * share):<{BAR_WIDTH}}"
 
@@ -141,14 +162,18 @@ def _marked(text: str, pieces: Sequence[Mapping[str, Any]]) -> Text:
     return drawn
 
 
-def as_json(question: Mapping[str, str], answer: EndpointAnswer) -> dict[str, Any]:
+def as_json(question: Mapping[str, Any], answer: EndpointAnswer) -> dict[str, Any]:
     """The question and its answer as plain values."""
     return {**question, **answer.content, "version": int(answer.model_version)}
 
 
-def as_curl(question: AskedText, inputs: Sequence[str], url: str) -> str:
-    """A command that asks the endpoint at `url`, by Triton's generate extension: JSON in, JSON out."""
+def as_curl(question: AskedText, inputs: Sequence[str], url: str, hits: int = 0) -> str:
+    """A command that asks the endpoint at `url`, by Triton's generate extension: JSON in, JSON out.
+
+    Of an endpoint that searches it asks for `hits`.
+    """
     asked = dict.fromkeys(inputs, question) if isinstance(question, str) else dict(question)
+    asked |= {"k": hits} if hits else {}
     data = shlex.quote(json.dumps(asked, ensure_ascii=False))
     return f"curl -s {shlex.quote(url + '/generate')} \\\n  -d {data}"
 

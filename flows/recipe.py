@@ -33,6 +33,7 @@ from tasks.evaluation.gate import EvaluateConfig
 from tasks.examples import ExamplesConfig
 from tasks.export import ExportConfig
 from tasks.fine_tune import FineTuneConfig
+from tasks.index import IndexConfig
 from tasks.register import RegisterConfig
 from tasks.tokenize import TokenizeConfig
 from tasks.validate import ValidateConfig
@@ -89,6 +90,7 @@ class Recipe(Config):
     evaluate: EvaluateConfig = EvaluateConfig()
     registration: RegisterConfig = Field(alias="register")
     export: ExportConfig = ExportConfig()
+    index: IndexConfig | None = None
     deploy: DeployConfig = DeployConfig()
 
     @model_validator(mode="before")
@@ -162,7 +164,7 @@ class Recipe(Config):
                 f"mask_names writes the mask token of tokenize.pretrained ({theirs}), which may mean nothing "
                 f"to the model of fine_tune.start_from ({published}): leave out tokenize.pretrained"
             )
-        if published and self.collect and not documents:
+        if published and self.collect and not documents and not self._searches_its_corpus:
             raise ValueError(
                 "collect makes a corpus that nothing reads: examples are in files and fine_tune.start_from "
                 "names the model; leave out collect"
@@ -178,6 +180,27 @@ class Recipe(Config):
             raise ValueError(
                 "evaluate.max_perplexity is of a pretrained model, and fine_tune.start_from leaves out "
                 "pretrain; leave it out"
+            )
+        return self
+
+    @property
+    def _searches_its_corpus(self) -> bool:
+        return self.index is not None and self.index.of == "corpus"
+
+    @model_validator(mode="after")
+    def _there_is_something_to_search(self) -> Self:
+        if self.index is None:
+            return self
+        if self.examples is None or self.examples.task != "matching":
+            task = self.examples.task if self.examples else "no examples"
+            raise ValueError(
+                f"index is what a model of the task matching searches, and this recipe has {task}; leave "
+                "it out"
+            )
+        if self._searches_its_corpus and self.collect is None:
+            raise ValueError(
+                "index.of is corpus, and without collect there is none: add the section `collect`, or name "
+                "index.sources"
             )
         return self
 

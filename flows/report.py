@@ -18,7 +18,7 @@ from typing import Any
 from corpus.atomic import whole_file
 from deploy.client import PROBE
 from flows.corpus_figures import corpus_bars
-from flows.question import as_curl
+from flows.question import HITS, as_curl
 from flows.report_chart import Chart, line_chart
 from flows.run_record import RunRecord
 from flows.stages import STAGES
@@ -285,7 +285,9 @@ def _curl(files: Any, record: RunRecord, deployed: Manifest | None) -> str | Non
     url = f"{triton}/v2/models/{name}" if triton else deployed.external["url"]
     task = files.json("export", "onnx/settings.json") or {}
     example = PROBE if task.get("task") == "relations" else EXAMPLE
-    return as_curl(next(iter(record.settings.get("questions") or ()), example), signature["inputs"], url)
+    hits = HITS if files.json("index", "onnx/collection/signature.json") else 0
+    question = next(iter(record.settings.get("questions") or ()), example)
+    return as_curl(question, signature["inputs"], url, hits)
 
 
 def _yaml(settings: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from tasks.contract.errors import RecipeError
 
 CORPUS = ("collect", "validate_raw", "clean", "validate_clean", "tokenize", "validate_tokens")
 TRAIN = ("examples", "pretrain", "fine_tune", "evaluate")
-RELEASE = ("register", "export", "deploy")
+RELEASE = ("register", "export", "index", "deploy")
 STAGES = CORPUS + TRAIN + RELEASE
 # Prefect's form offers the names; what is no stage is refused here, in our words.
 StageName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(STAGES)})]
@@ -25,6 +25,7 @@ NEEDS: dict[str, tuple[Name, ...]] = {
     "evaluate": ("mlflow",),
     "register": ("mlflow",),
     "export": ("mlflow",),
+    "index": ("mlflow",),
     "deploy": ("mlflow", "triton"),
 }
 
@@ -41,7 +42,7 @@ def stages_of(recipe: Recipe) -> tuple[str, ...]:
     left_out = {*after(last_stage(recipe))}
     if recipe.collect is None:
         left_out.update(CORPUS)
-    left_out |= {name for name in ("pretrain", "examples") if getattr(recipe, name) is None}
+    left_out |= {name for name in ("pretrain", "examples", "index") if getattr(recipe, name) is None}
     return tuple(stage for stage in STAGES if stage not in left_out)
 
 
@@ -68,6 +69,8 @@ def check_stages(recipe: Recipe, stages: Sequence[str]) -> None:
             raise RecipeError(f"there is no stage {stage!r}; the stages are {', '.join(STAGES)}{hint}")
         if stage in stages_of(recipe):
             continue
+        if stage == "index" and recipe.examples:
+            raise RecipeError(f"{recipe.name} has no `index` section, so its endpoint searches nothing")
         if stage not in after(last_stage(recipe)) and recipe.examples:
             raise RecipeError(
                 f"{recipe.name} starts from a published checkpoint (fine_tune.start_from), so there is no "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -21,8 +20,8 @@ from tasks.contract.workspace import Workspace
 from tasks.deployment.parity import compare_answers, compare_graphs
 from tasks.deployment.variants import QUANTIZER, VariantConfig, choose
 from tasks.register import registered_version
-from tasks.tracking.registry import ModelVersion, by_digest, client, logged_model, reachable
-from tasks.tracking.version_files import EXPORTED, version_identity, what_differs, write_sums
+from tasks.tracking.registry import by_digest, by_version, client, reachable
+from tasks.tracking.version_files import EXPORTED, join_version, version_identity, what_differs
 
 EXPORTER = "model_code.onnx_export"
 
@@ -41,8 +40,10 @@ def still_in_registry(manifest: Manifest, config: ExportConfig, run: Run) -> boo
     if not reachable():
         return False
     external = manifest.external
-    version = by_digest(client(), external["model"], manifest.inputs["model"]["digest"])
-    if version is None or str(version.version) != external["version"]:
+    version = by_version(client(), external["model"], int(external["version"]))
+    if version is None or version.digest != manifest.inputs["model"]["digest"]:
+        return False
+    if by_digest(client(), version.model, version.digest, version.collection) != version:
         return False
     if differs := what_differs(EXPORTED, version, manifest, run.store):
         say(f"[yellow]export: {escaped(differs)}[/]")
@@ -96,7 +97,7 @@ def export(
     workspace.counts |= {"compared answers": compared}
     workspace.table("Parity with PyTorch", list(cases[0]), [tuple(case.values()) for case in cases])
     version = registered_version(registered, workspace)
-    _join_version(version, folder, {"variant": chosen, "parity": f"{worst:.1e}"})
+    join_version(EXPORTED, version, folder, {"variant": chosen, "parity": f"{worst:.1e}"})
     workspace.external |= version_identity(version)
     size = sum(path.stat().st_size for path in folder.glob("*.onnx*"))
     workspace.say(
@@ -131,14 +132,3 @@ def _demand_parity(parity: dict[str, Any]) -> None:
             f"the ONNX build than from PyTorch, numbers differ by {answers['max_abs_difference']:.2e} "
             f"(allowed {parity['tolerance']:.0e}); it will not be deployed"
         )
-
-
-def _join_version(version: ModelVersion, folder: Path, told: Mapping[str, str]) -> None:
-    """Add the folder to the files of the registered version, and its digest and what is told to the tags."""
-    mlflow, digest = client(), write_sums(folder)
-    mlflow.log_model_artifacts(logged_model(mlflow, version), str(folder), EXPORTED.folder)
-    for name, text in {
-        EXPORTED.tag: digest,
-        **{f"textmill.{key}": text for key, text in told.items()},
-    }.items():
-        mlflow.set_model_version_tag(version.model, str(version.version), name, text)

@@ -26,9 +26,11 @@ from tasks.tracking.model_card import model_card
 from tasks.tracking.registry import (
     CHALLENGER,
     CHAMPION,
+    COLLECTION_TAG,
     COMPARED_TAG,
     MODEL_TAG,
     ModelVersion,
+    SearchedCollection,
     by_alias,
     by_version,
     client,
@@ -81,7 +83,10 @@ def still_registered(manifest: Manifest, config: RegisterConfig, run: Run) -> bo
         return False
     mlflow, number = client(), int(manifest.external["version"])
     found = by_version(mlflow, config.model, number)
+    searched = manifest.inputs["collection"] or {"digest": ""}
     if found is None or found.digest != manifest.inputs["model"]["digest"]:
+        return False
+    if found.collection != searched["digest"]:
         return False
     champion = by_alias(mlflow, config.model, CHAMPION)
     if manifest.external["alias"] == CHAMPION and (champion is None or champion.version != number):
@@ -104,12 +109,14 @@ def register(
     model: Artifact,
     evaluation: Artifact,
     champion: ModelVersion | None,
+    collection: SearchedCollection | None,
     config: RegisterConfig,
     workspace: Workspace,
 ) -> None:
     """Log parameters, metrics, data sets and plots; register the checkpoint with the alias `challenger`.
 
     Where the pipeline ends here it is the `champion` too, which the next one has to stand comparison with.
+    A model that is there already becomes another version where its endpoint is to search another collection.
     The model card goes with it, and an adapter is registered by itself too, as `NAME-adapter`. What a recipe
     without a corpus or without pretraining does not make is None.
     A repeated call finds the run and the version of the first one by their tags and finishes them.
@@ -135,9 +142,11 @@ def register(
     (workspace.directory / CARD).write_text(card, encoding="utf-8")
     workspace.shown.append(card)
     task = task_of(workspace.path(examples))
-    version, logged = keep_oldest(mlflow, config.model, model.digest), ""
+    searched = collection.digest if collection else ""
+    version, logged = keep_oldest(mlflow, config.model, model.digest, searched), ""
     if version is None:
         compared = {COMPARED_TAG: str(champion.version) if champion else ""}
+        compared |= {COLLECTION_TAG: searched} if searched else {}
         logged, sums = _log_model(mlflow, run_id, config.model, task, workspace, model)
         version = _new_version(mlflow, run_id, config.model, logged, model.digest, compared | sums, card)
     if logged_model(mlflow, version) != logged:
@@ -151,6 +160,7 @@ def register(
     mlflow.set_tag(run_id, "textmill.gate", "passed")
     mlflow.set_terminated(run_id, "FINISHED")
     content = {"model": config.model, "digest": model.digest}
+    content |= {"collection": searched} if searched else {}
     (workspace.directory / "registration.json").write_text(
         json.dumps(content, indent=2) + "\n", encoding="utf-8"
     )
@@ -163,7 +173,7 @@ def registered_version(registered: Artifact, workspace: Workspace) -> ModelVersi
     """The model version that a register artifact stands for."""
     content = json.loads((workspace.path(registered) / "registration.json").read_text(encoding="utf-8"))
     version = int(workspace.manifest(registered).external["version"])
-    return ModelVersion(model=content["model"], version=version, digest=content["digest"])
+    return ModelVersion(version=version, **content)
 
 
 def _take_over(mlflow: Any, version: ModelVersion, workspace: Workspace) -> None:
@@ -235,8 +245,9 @@ def _new_version(
         model_id=logged,
         description=card if len(card) <= LONGEST_DESCRIPTION else f"{card[: LONGEST_DESCRIPTION - 2]} …",
     )
-    own = ModelVersion(model=name, version=int(version.version), digest=digest)
-    return keep_oldest(mlflow, name, digest) or own
+    collection = tags.get(COLLECTION_TAG, "")
+    own = ModelVersion(model=name, version=int(version.version), digest=digest, collection=collection)
+    return keep_oldest(mlflow, name, digest, collection) or own
 
 
 def _save_pyfunc(directory: Path, checkpoint: Path, task: str, model_id: str, run_id: str) -> None:

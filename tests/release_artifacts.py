@@ -17,6 +17,7 @@ from tasks.contract.artifact import Artifact, Manifest, sha256_text
 from tasks.contract.run import Run
 from tasks.contract.store import Store
 from tasks.register import RegisterConfig, register
+from tasks.tracking.registry import SearchedCollection
 from tests.published import publish
 
 LABELS = ("garden", "harbour", "kitchen")
@@ -86,6 +87,7 @@ class Release:
     Args:
         checkpoint: a folder with a model; without it there is one that can't be loaded.
         others: further files of the fine-tuned artifact, by name.
+        collection: what the endpoint is to search.
     """
 
     def __init__(
@@ -99,8 +101,10 @@ class Release:
         second: bool = False,
         judged: Mapping[str, Any] | None = None,
         others: Mapping[str, str] | None = None,
+        collection: SearchedCollection | None = None,
     ) -> None:
         self.home, self.store, self.config = home, Store(home), RegisterConfig(model=model)
+        self.collection = collection
         pair = {"second": "another"} if second else {}
         test = [{"id": str(n), "text": text, "label": LABELS[0]} | pair for n, text in enumerate(texts)]
         history = "".join(json.dumps({"step": step, "loss": 3.0 - step}) + "\n" for step in range(2))
@@ -133,7 +137,7 @@ class Release:
 
     def register(self, champion: Any = None) -> Artifact:
         """Run the stage."""
-        return register.fn(*self.made.values(), champion, self.config, Run(self.home))
+        return register.fn(*self.made.values(), champion, self.collection, self.config, Run(self.home))
 
     def manifest(self, artifact: Artifact) -> Manifest:
         """What the store says about an artifact that is there."""

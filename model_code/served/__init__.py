@@ -19,6 +19,7 @@ SHARED = (
     "beams",
     "chat_template",
     "choosing",
+    "collection",
     "conversations",
     "graph",
     "questions",

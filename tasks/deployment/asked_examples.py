@@ -54,7 +54,7 @@ class AskedExamples:
         self.metric, self.registered = self._figure(model.predictions(self._examples))
 
     def _fit(self, questions: Sequence[Mapping[str, str]]) -> bool:
-        sizes = [[len(text.encode()) for text in question.values()] for question in questions]
+        sizes = [[len(str(text).encode()) for text in question.values()] for question in questions]
         return all(max(of) <= self.most and sum(of) <= self._limits["request_bytes"] for of in sizes)
 
     def tell(self, workspace: Workspace) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy import client as triton
-from deploy import live, repository
+from deploy import live, model_config, repository
 from deploy.triton_server import TritonServer
 from tasks.contract.errors import StageError
 from tasks.contract.store import Store
@@ -42,6 +42,8 @@ PROBES = (
     "<e1>a</e1> <e2>list</e2> of 3 things: sort it, and cut what is too long",
     "<e1>one</e1> <e2>two</e2> " + "and so on, and so on " * 100,
 )
+
+HITS = 10  # that a probe asks for, of a version that searches
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,11 @@ def _switched(
     onnx = folder / EXPORTED.folder
     if not all((onnx / file).is_file() for file in repository.EXPORTED):
         raise StageError(_no_build(version))
+    if version.collection and not (onnx / model_config.COLLECTION).is_dir():
+        raise StageError(
+            f"version {version.version} of {version.model} is to search a collection that is not among its "
+            "files: its run stopped before the index; run its recipe again, or deploy another version"
+        )
     asked, tolerance = _questions(version, folder, onnx, store)
 
     def judge(endpoint: str) -> Judgement:
@@ -179,11 +186,14 @@ def _questions(version: ModelVersion, folder: Path, onnx: Path, store: Store) ->
     model = mlflow.pyfunc.load_model(str(folder)).unwrap_python_model()
     if not hasattr(model, "answers"):
         raise StageError(_no_build(version))
-    questions = [question for question in _probes(model.form.inputs) if not model.form.fault(question)]
+    asked = _probes(model.form.inputs)
+    if version.collection:
+        asked = [*asked, *({**question, "k": HITS} for question in asked)]
+    questions = [question for question in asked if not model.form.fault(question)]
     return Canaries(questions, model.answers(questions)), TOLERANCE
 
 
-def _probes(inputs: Sequence[str]) -> list[Mapping[str, str]]:
+def _probes(inputs: Sequence[str]) -> list[Mapping[str, Any]]:
     """A question for each probe; of several strings each gets another one."""
     return [
         {name: PROBES[(number + place) % len(PROBES)] for place, name in enumerate(inputs)}

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy import client as triton
-from deploy import live, repository
+from deploy import live, model_config, repository
 from deploy.errors import TritonError
 from deploy.triton_server import TritonServer
 from tasks.contract.artifact import Manifest, sha256_file
@@ -32,7 +32,7 @@ TOLERANCE = 1e-3  # largest difference of any number in an answer, where a recip
 class Canaries:
     """Questions, and the answer that the registered model gave to each."""
 
-    questions: Sequence[Mapping[str, str]]
+    questions: Sequence[Mapping[str, Any]]
     expected: Sequence[Mapping[str, Any]]
 
 
@@ -68,7 +68,7 @@ def changed_file(manifest: Manifest, server: TritonServer, store: Store, folder:
 
 
 def answers_of(
-    endpoint: str, server: TritonServer, questions: Sequence[Mapping[str, str]]
+    endpoint: str, server: TritonServer, questions: Sequence[Mapping[str, Any]]
 ) -> list[triton.EndpointAnswer]:
     """What an endpoint answers; a minute for each batch."""
     return triton.ask(questions, endpoint, http_port=server.http_port, timeout=60)
@@ -133,9 +133,9 @@ def _build_again(manifest: Manifest, server: TritonServer, store: Store) -> None
 
 
 def _verified_export(manifest: Manifest, store: Store) -> Path:
-    exported = manifest.inputs["exported"]["digest"]
-    for found in store.manifests("export"):
-        if found.digest == exported and not store.damage(found):
+    exported = manifest.inputs["exported"]
+    for found in store.manifests(exported["stage"]):
+        if found.digest == exported["digest"] and not store.damage(found):
             return store.place(found.stage, found.key)
     raise StageError(f"its export is not in {store.home} any more; {_again(manifest.external['model'])}")
 
@@ -154,14 +154,18 @@ def deployment(store: Store, name: str, version: int) -> Manifest | None:
 
 
 def is_built_from(onnx: Path, manifest: Manifest, store: Store) -> bool:
-    """Whether this artifact of `deploy` deployed this build.
+    """Whether this artifact of `deploy` deployed this build with what it searches.
 
     Another registry counts its versions from 1, too.
     """
     name, version = manifest.external["model"], int(manifest.external["version"])
     served, folder = _read(manifest, store, SERVED), f"{repository.model_of(name, version)}/{version}"
-    graphs = onnx.glob("*.onnx*")
-    return all(served.get(f"{folder}/{graph.name}") == sha256_file(graph) for graph in graphs)
+    files = [*onnx.glob("*.onnx*"), *onnx.glob(f"{model_config.COLLECTION}/*")]
+    names = [file.relative_to(onnx).as_posix() for file in files]
+    searched = {name for name in served if name.startswith(f"{folder}/{model_config.COLLECTION}/")}
+    return searched <= {f"{folder}/{name}" for name in names} and all(
+        served.get(f"{folder}/{name}") == sha256_file(file) for name, file in zip(names, files, strict=True)
+    )
 
 
 def canaries_of(manifest: Manifest, store: Store) -> Canaries:

@@ -81,7 +81,10 @@ def difference(expected: Any, found: Any) -> float | None:
     if isinstance(expected, Mapping) and isinstance(found, Mapping):
         if expected.keys() != found.keys():
             return None
-        parts = [difference(expected[name], found[name]) for name in expected]
+        parts = [
+            (difference_of_hits if name == "hits" else difference)(expected[name], found[name])
+            for name in expected
+        ]
     elif isinstance(expected, list) and isinstance(found, list):
         if len(expected) != len(found):
             return None
@@ -90,6 +93,34 @@ def difference(expected: Any, found: Any) -> float | None:
         return 0.0 if expected == found else None
     known = [part for part in parts if part is not None]
     return max(known, default=0.0) if len(known) == len(parts) else None
+
+
+def difference_of_hits(
+    expected: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]
+) -> float | None:
+    """By how much scores would have to differ for one list of hits to become the other; None if more does.
+
+    Of documents that are nearly as near, either may be the first, or the last that is in the list at all.
+    """
+    if len(expected) != len(found):
+        return None
+    one, other = ({hit["id"]: hit for hit in hits} for hits in (expected, found))
+    apart = [abs(a["score"] - b["score"]) for a, b in zip(expected, found, strict=True)]
+    for mine, theirs in ((one, other), (other, one)):
+        least = min((hit["score"] for hit in theirs.values()), default=0.0)
+        for id, hit in mine.items():
+            if id not in theirs:
+                apart.append(abs(hit["score"] - least))
+            elif _document(hit) != _document(theirs[id]):
+                return None
+            else:
+                apart.append(abs(hit["score"] - theirs[id]["score"]))
+    return max(apart, default=0.0) if all(map(math.isfinite, apart)) else None
+
+
+def _document(hit: Mapping[str, Any]) -> list[Any]:
+    """What is told of a hit's document; two passages of it may be as near."""
+    return [hit[name] for name in ("source", "uri", "license")]
 
 
 def form_in(folder: Path) -> Any:

@@ -4,12 +4,13 @@
     champion     the version that the endpoint serves; moved by `deploy` together with the endpoint. Of a
                  task that is not served, the newest version that passed the gate; moved by `register`
 
-A version carries the tags `textmill.model`, the digest of the fine-tuned artifact, `textmill.compared_with`,
-the version that was champion when it was judged, and `textmill.files`, the digest of its files. With these a
-run can be repeated, and repaired, without making anything twice.
+A version carries the tags `textmill.model`, the digest of the fine-tuned artifact, `textmill.collection`,
+that of what its endpoint searches (where it does), `textmill.compared_with`, the version that was champion
+when it was judged, and `textmill.files`, the digest of its files. With these a run can be repeated, and
+repaired, without making anything twice.
 
 Several homes may use one server, and MLflow lets each of them register the same model. So a version counts
-only when no older one has the same digest; whoever finds a younger one removes it.
+only when no older one has the same model and the same collection; whoever finds a younger one removes it.
 """
 
 from __future__ import annotations
@@ -29,19 +30,31 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 SERVED_TASK = "classification"  # of single texts: the others end with the registered model
 SECONDS = 30.0  # for MLflow to say that it is there; a busy one may be loading libraries
 MODEL_TAG, COMPARED_TAG, KEY_TAG = "textmill.model", "textmill.compared_with", "textmill.key"
-FILES_TAG = "textmill.files"
+FILES_TAG, COLLECTION_TAG = "textmill.files", "textmill.collection"
 LONGEST_ERROR = 300  # characters that are quoted
 MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # no such model or version, no such alias
 
 
+class SearchedCollection(BaseModel):
+    """What an endpoint searches, by a digest of where its documents come from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    digest: str
+
+
 class ModelVersion(BaseModel):
-    """A version of a registered model; `digest` is that of the fine-tuned artifact it was made from."""
+    """A version of a registered model; `digest` is that of the fine-tuned artifact it was made from.
+
+    `collection` is the digest of what its endpoint searches, empty where it searches nothing.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     model: str
     version: int
     digest: str
+    collection: str = ""
 
 
 def server_address() -> str:
@@ -144,18 +157,18 @@ def is_missing(error: Any) -> bool:
     return error.error_code in MISSING
 
 
-def by_digest(versions: Any, model_name: str, digest: str) -> ModelVersion | None:
-    """The version made from the fine-tuned artifact with this digest: the oldest of them, or None."""
-    found = _made_from(versions, model_name, digest)
+def by_digest(versions: Any, model_name: str, digest: str, collection: str = "") -> ModelVersion | None:
+    """The oldest version made from the fine-tuned artifact with this digest, for this collection; or None."""
+    found = _made_from(versions, model_name, digest, collection)
     return _model_version(found[0]) if found else None
 
 
-def keep_oldest(versions: Any, model_name: str, digest: str) -> ModelVersion | None:
+def keep_oldest(versions: Any, model_name: str, digest: str, collection: str = "") -> ModelVersion | None:
     """As `by_digest`; younger ones, which two runs at one time or a kill have left, are removed.
 
     But for those that carry an alias, which somebody must have given them.
     """
-    oldest, *younger = _made_from(versions, model_name, digest) or [None]
+    oldest, *younger = _made_from(versions, model_name, digest, collection) or [None]
     for other in younger:
         _remove(versions, other, oldest)
     return _model_version(oldest) if oldest else None
@@ -173,20 +186,21 @@ def point_challenger_at_newest(versions: Any, model_name: str) -> None:
 
 
 def _newest(versions: Any, model_name: str) -> ModelVersion | None:
-    counting: dict[str, ModelVersion] = {}
+    counting: dict[tuple[str, str], ModelVersion] = {}
     for version in map(_model_version, _made_from(versions, model_name)):
-        counting.setdefault(version.digest, version)
+        counting.setdefault((version.digest, version.collection), version)
     return max(counting.values(), key=lambda version: version.version, default=None)
 
 
-def _made_from(versions: Any, model_name: str, digest: str | None = None) -> list[Any]:
-    """The usable versions with this digest, or with any, the oldest first."""
+def _made_from(versions: Any, model_name: str, digest: str | None = None, collection: str = "") -> list[Any]:
+    """The usable versions with this digest and collection, or with any, the oldest first."""
     found = [
         version
         for version in versions.search_model_versions(f"name='{model_name}'")
         if version.status == "READY"
         and FILES_TAG in version.tags
         and digest in (None, version.tags.get(MODEL_TAG))
+        and (digest is None or version.tags.get(COLLECTION_TAG, "") == collection)
     ]
     return sorted(found, key=lambda version: int(version.version))
 
@@ -210,5 +224,8 @@ def logged_model(versions: Any, version: ModelVersion) -> str:
 
 def _model_version(version: Any) -> ModelVersion:
     return ModelVersion(
-        model=version.name, version=int(version.version), digest=version.tags.get(MODEL_TAG, "")
+        model=version.name,
+        version=int(version.version),
+        digest=version.tags.get(MODEL_TAG, ""),
+        collection=version.tags.get(COLLECTION_TAG, ""),
     )

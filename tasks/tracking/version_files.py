@@ -7,6 +7,7 @@ wins over the tag; a version that another home registered has only the tag.
 
     register   everything but the build    tag textmill.files        its artifact's `SHA256SUMS`
     export     artifacts/onnx              tag textmill.onnx_files   its artifact's `onnx/SHA256SUMS`
+    index      artifacts/onnx/collection   tag textmill.collection_files, and so on
 """
 
 from __future__ import annotations
@@ -35,16 +36,21 @@ SUMS = "SHA256SUMS"
 
 
 class Part(NamedTuple):
-    """Files of a version that one stage uploads, into `folder`; `sums` is their list in its artifact."""
+    """Files of a version that one stage uploads, into `folder`; `sums` is their list in its artifact.
+
+    What lies in the folder `without` is another part.
+    """
 
     stage: str
     folder: str
     sums: str
     tag: str
+    without: str = ""
 
 
-REGISTERED = Part("register", "", SUMS, FILES_TAG)
-EXPORTED = Part("export", "artifacts/onnx", f"onnx/{SUMS}", "textmill.onnx_files")
+REGISTERED = Part("register", "", SUMS, FILES_TAG, without="artifacts/onnx")
+EXPORTED = Part("export", "artifacts/onnx", f"onnx/{SUMS}", "textmill.onnx_files", without="collection")
+INDEXED = Part("index", "artifacts/onnx/collection", f"onnx/collection/{SUMS}", "textmill.collection_files")
 # MLflow writes it into a copy that it fetches, and never reads it from there.
 _FETCHED = "registered_model_meta"
 _WAY_OUT = "Delete this version in MLflow and run again: the model is registered anew"
@@ -62,9 +68,17 @@ def version_identity(version: ModelVersion) -> dict[str, str]:
     return {"model": version.model, "version": str(version.version), "server": server_address()}
 
 
+def join_version(part: Part, version: ModelVersion, folder: Path, told: Mapping[str, str]) -> None:
+    """Add a folder to the files of a registered version, and its digest and what is told to the tags."""
+    mlflow, digest = client(), write_sums(folder)
+    mlflow.log_model_artifacts(logged_model(mlflow, version), str(folder), part.folder)
+    for name, text in {part.tag: digest, **{f"textmill.{key}": text for key, text in told.items()}}.items():
+        mlflow.set_model_version_tag(version.model, str(version.version), name, text)
+
+
 @contextmanager
 def verified_files(
-    version: ModelVersion, store: Store, parts: Sequence[Part] = (REGISTERED, EXPORTED)
+    version: ModelVersion, store: Store, parts: Sequence[Part] = (REGISTERED, EXPORTED, INDEXED)
 ) -> Iterator[Path]:
     """A private copy of a version's files, of which every one in `parts` is what a stage uploaded.
 
@@ -156,7 +170,7 @@ def _verify(part: Part, version: ModelVersion, folder: Path, recorded: str | Non
             )
         shutil.rmtree(place, ignore_errors=True)
         return
-    actual = _digests(place, without=EXPORTED.folder if part is REGISTERED else None)
+    actual = _digests(place, part.without)
     if recorded is None:
         recorded = (place / SUMS).read_text("utf-8", "replace") if SUMS in actual else ""
         if sha256_text(recorded) != tag:
@@ -182,7 +196,7 @@ def _name(version: ModelVersion) -> str:
     return f"version {version.version} of {version.model} in MLflow"
 
 
-def _digests(folder: Path, without: str | None = None) -> dict[str, str]:
+def _digests(folder: Path, without: str = "") -> dict[str, str]:
     digests = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()

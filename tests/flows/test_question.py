@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.client import EndpointAnswer
 from flows import question
 from tasks.contract.errors import RecipeError, ServerError
 
@@ -44,3 +45,23 @@ def test_a_name_that_nothing_has(home: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_an_empty_question_is_refused(home: Path) -> None:
     with pytest.raises(RecipeError, match="question 2 of 2 is empty"):
         question.ask(["who is there", "\u3000\n"])
+
+
+def test_hits_are_listed_one_below_the_other(capsys: pytest.CaptureFixture[str]) -> None:
+    told = {"id": "i", "source": "manual", "start": 0, "end": 9}
+    hits = [
+        {**told, "score": 0.91, "uri": "/a.md", "license": "MIT", "text": "Mean [of]\n\n  a window"},
+        {**told, "score": 0.5, "uri": "/b.md", "license": None, "text": "x" * 1000},
+    ]
+    question.draw({"text": "rolling mean", "k": 2}, EndpointAnswer({"hits": hits}, "3"))
+    drawn = " ".join(capsys.readouterr().out.split())
+    assert drawn.startswith(
+        "rolling mean → 2 hits (version 3) 0.910 /a.md MIT Mean [of] a window 0.500 /b.md xxx"
+    )
+    assert drawn.endswith("…")
+    assert drawn.count("x") < 300
+
+
+def test_a_question_to_an_endpoint_that_searches_asks_for_hits() -> None:
+    command = question.as_curl("rolling mean", ["text"], "http://127.0.0.1:8000/v2/models/docs", hits=5)
+    assert command.endswith("""-d '{"text": "rolling mean", "k": 5}'""")

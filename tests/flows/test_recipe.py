@@ -249,6 +249,47 @@ def test_what_a_published_checkpoint_leaves_no_room_for(small: Path, override: s
     assert said in refusal(small, override)
 
 
+SEARCHING = """\
+name: small
+examples: {kind: files, task: matching, train: pairs.csv}
+fine_tune: {start_from: checkpoints/minilm}
+index: {of: examples}
+"""
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("index={}", "give one of both: `of` (corpus or examples), or `sources`"),
+        (
+            "index.sources=[{kind: files, path: x}]",
+            "give one of both: `of` (corpus or examples), or `sources`",
+        ),
+        (
+            "index={sources: [{kind: files, path: x}, {kind: files, path: y}]}",
+            "two sources are named 'files'; give each its own `name`",
+        ),
+        (
+            "index.of=corpus",
+            "index.of is corpus, and without collect there is none: add the section `collect`",
+        ),
+        ("examples.task=classification", "searches, and this recipe has classification; leave it out"),
+        ("index.of=everything", "index.of"),
+        ("collect={sources: [{kind: files, path: x}]}", "collect makes a corpus that nothing reads"),
+    ],
+)
+def test_what_can_not_be_searched_is_refused(small: Path, override: str, said: str) -> None:
+    small.write_text(SEARCHING, encoding="utf-8")
+    assert said in refusal(small, override)
+
+
+def test_a_corpus_that_is_only_searched_is_collected(small: Path) -> None:
+    small.write_text(SEARCHING.replace("examples}", "corpus}"), encoding="utf-8")
+    searching = load_recipe(str(small), ["collect={sources: [{kind: files, path: x}]}"])
+    assert searching.index is not None
+    assert searching.tokenize.pretrained == "checkpoints/minilm"
+
+
 def test_the_tokenizer_is_of_the_models_family(small: Path) -> None:
     small.write_text(SMALL.partition("examples")[0] + "pretrain: {family: gpt2}\n", encoding="utf-8")
     said = "tokenize.family is bert, pretrain.family gpt2 reads gpt; set tokenize.family to gpt"

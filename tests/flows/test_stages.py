@@ -17,6 +17,8 @@ PAIRS = FILES | {"columns": {"second": "other"}}
 REPLIES = {"kind": "files", "task": "instructions", "train": "replies.csv"}
 START = {"start_from": "checkpoints/minilm"}
 JUDGED = ("examples", "fine_tune", "evaluate", "register")
+SERVED = ("export", "deploy")
+MATCHING = {"kind": "files", "task": "matching", "train": "pairs.csv"}
 
 
 def recipe(**sections: Any) -> Recipe:
@@ -28,11 +30,19 @@ def recipe(**sections: Any) -> Recipe:
     [
         ({"collect": SOURCES}, CORPUS),
         ({"collect": SOURCES, "pretrain": {}}, (*CORPUS, "pretrain")),
-        ({"collect": SOURCES, "examples": DOCUMENTS}, STAGES),
-        ({"examples": FILES, "fine_tune": START}, (*JUDGED, "export", "deploy")),
-        ({"examples": PAIRS, "fine_tune": START}, (*JUDGED, "export", "deploy")),
-        ({"examples": REPLIES, "fine_tune": START}, (*JUDGED, "export", "deploy")),
-        ({"collect": SOURCES, "examples": DOCUMENTS, "fine_tune": START}, (*CORPUS, *JUDGED, *RELEASE[1:])),
+        ({"collect": SOURCES, "examples": DOCUMENTS}, tuple(stage for stage in STAGES if stage != "index")),
+        ({"examples": FILES, "fine_tune": START}, (*JUDGED, *SERVED)),
+        ({"examples": PAIRS, "fine_tune": START}, (*JUDGED, *SERVED)),
+        ({"examples": REPLIES, "fine_tune": START}, (*JUDGED, *SERVED)),
+        (
+            {"examples": MATCHING, "fine_tune": START, "index": {"of": "examples"}},
+            (*JUDGED, "export", "index", "deploy"),
+        ),
+        (
+            {"collect": SOURCES, "examples": MATCHING, "fine_tune": START, "index": {"of": "corpus"}},
+            (*CORPUS, *JUDGED, *RELEASE[1:]),
+        ),
+        ({"collect": SOURCES, "examples": DOCUMENTS, "fine_tune": START}, (*CORPUS, *JUDGED, *SERVED)),
     ],
 )
 def test_a_recipe_has_the_stages_that_it_needs(sections: dict[str, Any], stages: tuple[str, ...]) -> None:

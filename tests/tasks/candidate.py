@@ -9,8 +9,8 @@ from tasks.contract.artifact import Artifact, sha256_text
 from tasks.contract.run import Run
 from tasks.contract.workspace import Workspace
 from tasks.deploy import DeployConfig, deploy
-from tasks.export import _join_version
 from tasks.register import registered_version
+from tasks.tracking.version_files import EXPORTED, join_version
 from tests.deploy.conftest import SENTENCES, Bundle
 from tests.published import publish
 from tests.release_artifacts import Release
@@ -31,7 +31,8 @@ class Candidate:
         self.release = Release(home, name, texts=TEXTS, others={"seed": built.folder.name})
         self.registered = self.release.register()
         self.version = registered_version(self.registered, Workspace("deploy", "k", self.release.store, home))
-        _join_version(self.version, shutil.copytree(built.folder, home / f"{name}-{built.folder.name}"), {})
+        folder = shutil.copytree(built.folder, home / f"{name}-{built.folder.name}")
+        join_version(EXPORTED, self.version, folder, {})
         key = sha256_text(f"{name} {built.folder}")
         directory = self.release.store.begin("export", key)
         shutil.copytree((exported or built).folder, directory / "onnx")

@@ -29,10 +29,12 @@ from tasks.register import (
     still_registered,
 )
 from tasks.tracking.registry import (
+    COLLECTION_TAG,
     COMPARED_TAG,
     FILES_TAG,
     MODEL_TAG,
     ModelVersion,
+    SearchedCollection,
     by_version,
     logged_model,
 )
@@ -172,6 +174,21 @@ def test_another_home_takes_over_the_version_that_is_there(mlflow: Any, model: s
     assert taken.digest == made.digest
     sums = [release.store.path(taken) / "SHA256SUMS" for release in (first, second)]
     assert sums[0].read_bytes() == sums[1].read_bytes()
+
+
+def test_a_model_that_searches_other_documents_is_another_version(
+    mlflow: Any, model: str, tmp_path: Path
+) -> None:
+    for home, searched, number in (("one", "", 1), ("one", "c1", 2), ("two", "c1", 2), ("two", "c2", 3)):
+        collection = SearchedCollection(digest=searched) if searched else None
+        release = Release(tmp_path / home / searched, model, collection=collection)
+        made = release.manifest(release.register())
+        assert made.external["version"] == str(number)
+        assert still_registered(made, release.config, Run(release.home))
+        version = mlflow.get_model_version(model, str(number))
+        assert version.tags.get(COLLECTION_TAG, "") == searched
+        assert version.tags[MODEL_TAG] == release.made["fine_tune"].digest
+    assert numbers(mlflow, model) == [1, 2, 3]
 
 
 def test_a_changed_version_is_not_taken_over(mlflow: Any, model: str, tmp_path: Path) -> None:
