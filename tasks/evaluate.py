@@ -84,6 +84,7 @@ def evaluate(
         "champion": None,
         "against_champion": comparisons.get(CHAMPION),
         "seeds": _over_seeds(workspace.path(model), test, config.batch_size),
+        "demanded": config.model_dump(mode="json"),
     }
     if champion and before:
         figures = task.metrics(truths, before.said, settings)

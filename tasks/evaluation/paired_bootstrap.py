@@ -34,11 +34,11 @@ AT_ONCE = 2**22  # counts that are in memory together
 DIGITS = 9  # that are kept: further ones depend on how many threads have added up
 OWN = "model"
 
-Said = Mapping[str, Sequence[Any]]
+AnswersByModel = Mapping[str, Sequence[Any]]
 """What each of several models says of the same examples, the judged one under the name OWN."""
 
 
-class Measured(NamedTuple):
+class Evidence(NamedTuple):
     """The interval of every model's METRIC, and how far OWN lies above each of the others."""
 
     intervals: dict[str, dict[str, float]]
@@ -46,8 +46,8 @@ class Measured(NamedTuple):
 
 
 def measured(
-    task: TaskType, examples: Sequence[Mapping[str, Any]], said: Said, settings: Settings
-) -> Measured:
+    task: TaskType, examples: Sequence[Mapping[str, Any]], said: AnswersByModel, settings: Settings
+) -> Evidence:
     """What the examples say of the task's METRIC: equal arguments give equal numbers.
 
     An interval is from `low` to `high` around its `value`. A comparison has the `difference`, its interval,
@@ -78,7 +78,7 @@ def measured(
         smallest = smallest_difference(found["error"], count, scale)
         sizes = {"examples": len(examples), "groups": count, "scale": scale}
         comparisons[name] = _rounded({**found, "smallest": smallest, **sizes})
-    return Measured(intervals, comparisons)
+    return Evidence(intervals, comparisons)
 
 
 def _outcomes(figures: Mapping[str, Resampled]) -> dict[str, np.ndarray]:

@@ -109,8 +109,8 @@ def test_where_the_gate_can_not_tell_the_champion_stays_and_it_is_said(
     (run,) = mlflow.search_runs([mlflow.get_experiment_by_name(model).experiment_id])
     assert str(refused.value) == (
         "register: the gate can't tell whether the model is good enough (inconclusive: needs 1,240 more "
-        "examples): f1_macro is 0.8000, demanded at least 0.9 (it is only known to be at most 0.03 below). It "
-        f"is logged as run {run.info.run_id} in MLflow and registered nowhere; {WAY_OUT_OF_DOUBT}"
+        "examples): f1_macro is 0.8000, demanded at least 0.9 (it is only known to be at most 0.03 below). "
+        f"It is logged as run {run.info.run_id} in MLflow and registered nowhere; {WAY_OUT_OF_DOUBT}"
     )
     assert run.data.tags[VERDICT_TAG] == "inconclusive: needs 1,240 more examples"
     assert mlflow.search_registered_models(f"name='{model}'") == []

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from model_code.task_types.task import Settings
 from tasks.contract.artifact import Artifact, sha256_text
 from tasks.contract.errors import StageError
 from tasks.contract.store import Store
@@ -19,10 +18,9 @@ from tasks.evaluation.kept_predictions import FILE
 from tasks.tracking.registry import ModelVersion, logged_model
 from tasks.tracking.version_files import JUDGED
 from tests.published import publish
-from tests.release_artifacts import Release
+from tests.tasks.evaluation.judged_version import SETTINGS, register_judged
 
 EXAMPLES = [{"id": str(n), "text": f"text {n}", "label": "ab"[n % 2]} for n in range(6)]
-SETTINGS = Settings("classification", ("a", "b"))
 SAID = list("abbaab")
 
 
@@ -88,24 +86,10 @@ def test_a_version_of_an_older_textmill_is_asked_anew(
     assert source == "asking it anew, since it was registered without its predictions"
 
 
-def _registered(model: str, home: Path, said: list[str]) -> tuple[Release, ModelVersion]:
-    """A version whose files hold kept predictions, registered by another home."""
-    release = Release(home, model)
-    evaluate = release.made["evaluate"]
-    directory = release.store.begin("evaluate", evaluate.key)
-    kept_predictions.write(directory / FILE, EXAMPLES, said, SETTINGS)
-    place = release.store.path(evaluate)
-    for name in ("evaluation.json", "loss_curves.png"):
-        (directory / name).write_bytes((place / name).read_bytes())
-    release.made["evaluate"] = publish(release.store, directory, "evaluate", evaluate.key)
-    release.register()
-    return release, ModelVersion(model=model, version=1, digest=release.made["fine_tune"].digest)
-
-
 def test_another_home_finds_them_among_the_files_of_the_version(
     mlflow: Any, model: str, tmp_path: Path, asked: list[int]
 ) -> None:
-    _, version = _registered(model, tmp_path / "one", SAID)
+    version = register_judged(model, tmp_path / "one", SAID, EXAMPLES)
     other = Store(tmp_path / "other")
     assert answers_of(version, "classification", EXAMPLES, other) == (SAID, KEPT)
     said, source = answers_of(version, "classification", EXAMPLES[:2], other)
@@ -125,7 +109,7 @@ ATTACKS: dict[str, Callable[[Path], None]] = {
 def test_predictions_that_were_changed_in_mlflow_are_not_believed(
     mlflow: Any, model: str, tmp_path: Path, attack: str
 ) -> None:
-    _, version = _registered(model, tmp_path / "one", SAID)
+    version = register_judged(model, tmp_path / "one", SAID, EXAMPLES)
     logged = mlflow.get_logged_model(logged_model(mlflow, version))
     folder = tmp_path / "spoilt"
     (folder / JUDGED).mkdir(parents=True)
