@@ -1,8 +1,8 @@
 """The rule of the gate that a new version is held against the one that is live: evidence, not luck.
 
-What was measured on the same examples is a difference with an error. A new version goes live when it is
-certain, in 99 of 100 cases, that it does not lie further below the champion than the recipe allows; where
-the recipe demands an improvement, that it lies so far above. When the examples can't tell, the gate says how
+What was measured on the same examples is a difference with an error. A new version goes live when its 99 %
+interval lies nowhere further below the champion than the recipe allows; where the recipe demands an
+improvement, when the whole interval lies so far above. When the examples can't tell, the gate says how
 many more could. When the new version does not even seem good enough, more examples are not the way out.
 """
 
@@ -12,12 +12,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tasks.evaluation.certainty import CERTAINTY, examples_needed
+from tasks.evaluation.certainty import SURE, examples_needed
 from tasks.evaluation.demand import Demand
 
 ALLOWED_BELOW = 0.02  # of a perfect score
 TOO_GOOD = 0.3  # of a perfect score
-SURELY = f"with {CERTAINTY:.0%} certainty".replace("%", " %")
+SURELY = f"with {100 * SURE:.0f} % certainty"
 
 
 def against_champion(evaluation: Mapping[str, Any], config: Any) -> Iterator[Demand]:

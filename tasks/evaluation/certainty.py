@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 
 LEVEL = 0.95  # of the intervals that are shown
-CERTAINTY = 0.99  # with which a new version is not worse than allowed: one in a hundred such would pass
+# Of the interval that the gate decides by: of a hundred versions that are just as much worse as is not
+# allowed, one passes at most (half of it is expected, and the other end of the interval has the other half).
+SURE = 0.99
+CERTAINTY = (1 + SURE) / 2
 POWER = 0.8  # how often a difference has to be found for a test set to count as able to show it
 
 

@@ -21,6 +21,7 @@ from tasks.evaluation.demand import Demand, GateRule, at_least
 ANY_VALUE = -1  # an `over_baseline` of this and less says in writing that any model will do
 COUNTED_WORDS = "tfidf"  # the names of such baselines begin with it
 PROMOTE, KEEP, INCONCLUSIVE = "promote", "keep", "inconclusive"
+UNDECIDED = "the gate can't tell whether the model is good enough"
 WAY_OUT = "improve the data or the training, or change `evaluate` in the recipe"
 WAY_OUT_OF_DOUBT = (
     "give it more test examples, allow more (`evaluate.below_champion`), or let it go live in doubt "
@@ -52,8 +53,8 @@ class EvaluateConfig(Config):
         None,
         ge=0,
         description="How far a new version's main metric may lie below the champion's on the same examples. "
-        "It goes live when it is certain, in 99 of 100 cases, not to lie further below. None: 0.02, or 2 "
-        "where a perfect score is 100. A perfect score (1 or 100) lets any model pass.",
+        "It goes live when the 99 % interval of the difference lies nowhere further below. None: 0.02, or "
+        "2 where a perfect score is 100. A perfect score (1 or 100) lets any model pass.",
     )
     over_champion: float | None = Field(
         None,
@@ -109,7 +110,7 @@ def reasons(gate: Mapping[str, Any]) -> str:
 def refused(gate: Mapping[str, Any]) -> str:
     """The sentence that a run ends with."""
     if gate.get("verdict") == INCONCLUSIVE:
-        return f"the gate can't tell whether the model is good enough ({gate['says']}): {reasons(gate)}"
+        return f"{UNDECIDED} ({gate['says']}): {reasons(gate)}"
     return f"the gate refused the model: {reasons(gate)}"
 
 

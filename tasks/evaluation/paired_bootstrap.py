@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tasks.evaluation.certainty import CERTAINTY, LEVEL, may_be_missed, smallest_difference
+from tasks.evaluation.certainty import LEVEL, SURE, may_be_missed, smallest_difference
 from tasks.evaluation.paired_outcomes import Outcomes, wilson
 
 if TYPE_CHECKING:  # it imports torch
@@ -51,7 +51,7 @@ def measured(
     """What the examples say of the task's METRIC: equal arguments give equal numbers.
 
     An interval is from `low` to `high` around its `value`. A comparison has the `difference`, its interval,
-    what it is `above` and `below` with 99 % certainty each, the standard `error`, the `smallest` difference
+    its 99 % interval from `above` to `below`, the standard `error`, the `smallest` difference
     that these examples could have shown, the numbers of `examples` and of `groups` of them, and `by` which
     method; of outcomes also how many were `won` and `lost` and McNemar's `p`.
     """
@@ -90,7 +90,7 @@ def _outcomes(figures: Mapping[str, Resampled]) -> dict[str, np.ndarray]:
 def _of_outcomes(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
     found = Outcomes(len(ours), int((ours & ~theirs).sum()), int((theirs & ~ours).sum()))
     low, high = found.interval(LEVEL)
-    above, below = found.interval(2 * CERTAINTY - 1)
+    above, below = found.interval(SURE)
     figures = {"difference": found.difference, "low": low, "high": high, "above": above, "below": below}
     method = "McNemar's test, exact" if found.is_exact else "McNemar's test"
     counted = {"won": found.won, "lost": found.lost, "p": found.p_value()}
@@ -100,7 +100,7 @@ def _of_outcomes(ours: np.ndarray, theirs: np.ndarray) -> dict[str, Any]:
 def _of_samples(difference: float, drawn: np.ndarray, groups: int, scale: float) -> dict[str, Any]:
     """From the differences in all samples; what no example shows may still be there beyond the 99 %."""
     low, high = _quantiles(drawn, LEVEL, groups)
-    above, below = _quantiles(drawn, 2 * CERTAINTY - 1, groups)
+    above, below = _quantiles(drawn, SURE, groups)
     missed = scale * may_be_missed(groups)
     above, below = min(above, difference - missed), max(below, difference + missed)
     figures = {"difference": difference, "low": low, "high": high, "above": above, "below": below}
