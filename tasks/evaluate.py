@@ -21,6 +21,7 @@ from tasks.evaluation import kept_predictions, verdict_table
 from tasks.evaluation.answers_before import Answers, answers_of
 from tasks.evaluation.gate import EvaluateConfig, interval, judge_model, reasons, refused, way_out
 from tasks.evaluation.paired_bootstrap import OWN, measured
+from tasks.evaluation.slices import slices
 from tasks.tracking.plots import plot_confusion_matrix, plot_loss_curves
 from tasks.tracking.registry import ModelVersion
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 SAMPLES = 12
+PARTS = ("by", "part", "test examples", "figure", "value", "95 % interval")
 READABLE = 40  # labels of a confusion matrix
 Predictions = Sequence[Any]
 
@@ -81,6 +83,7 @@ def evaluate(
         "unavailable": {name: said.reason for name, (said, _) in baselines.items() if name not in rivals},
         "intervals": intervals,
         "comparisons": {name: comparisons[name] for name in rivals},
+        "slices": slices(task, test, predicted, settings),
         "champion": None,
         "against_champion": comparisons.get(CHAMPION),
         "seeds": _over_seeds(workspace.path(model), test, config.batch_size),
@@ -271,6 +274,8 @@ def _show(evaluation: dict[str, Any], workspace: Workspace) -> None:
     elif (workspace.directory / "samples.json").is_file():
         place = workspace.store.place(workspace.stage, workspace.key)
         workspace.say(f"what it says beside what is right: {escaped(str(place / 'samples.json'))}")
+    if parts := evaluation["slices"]:
+        workspace.table("By part of the test examples, reported and not judged", PARTS, _rows(parts))
     workspace.table(f"Gate: {gate['says']}", verdict_table.HEADER, verdict_table.rows(gate))
     above = [
         (name.replace("_", " "), found["difference"], interval(found))
@@ -295,6 +300,16 @@ def _show(evaluation: dict[str, Any], workspace: Workspace) -> None:
         workspace.say(f"  [yellow]baseline {escaped(name)} {escaped(why)}[/]")
     if not gate["passed"]:
         workspace.say(f"  {escaped(reasons(gate))}")
+
+
+def _rows(parts: Sequence[dict[str, Any]]) -> list[tuple[object, ...]]:
+    return [
+        (
+            *(part[name] for name in ("by", "part", "examples", "figure", "value")),
+            f"{part['low']:.4g} to {part['high']:.4g}" + (", too few to say much" if part["tiny"] else ""),
+        )
+        for part in parts
+    ]
 
 
 def require_passed(evaluation: Artifact, run: Run) -> None:
