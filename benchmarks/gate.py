@@ -51,12 +51,14 @@ def outcomes(random: np.random.Generator, examples: int, difference: float) -> D
 
 
 def scores(random: np.random.Generator, examples: int, difference: float) -> Drawn:
-    """Scores from 0 to 1, often one of the ends."""
-    luck, other = _alike(random, examples)
-    mild = np.clip(1.2 - 0.8 * luck, 0, 1), np.clip(1.2 - 0.8 * other, 0, 1)
-    lost = other < abs(difference) / float(mild[1].mean())
-    new = np.where(lost, 0, mild[1]) if difference < 0 else np.where(lost, np.maximum(mild[1], 1), mild[1])
-    return [None] * examples, [*mild[0]], [*new]
+    """Scores from 0 to 1, a quarter of them perfect; the weaker model has 0 in the place of some of these."""
+    both = _alike(random, examples)
+    old, new = (np.clip(1.2 - 0.8 * luck, 0, 1) for luck in both)
+    if difference < 0:
+        new = np.where(both[1] < -difference, 0, new)
+    else:
+        old = np.where(both[0] < difference, 0, old)
+    return [None] * examples, [*old], [*new]
 
 
 def labels(random: np.random.Generator, examples: int, difference: float) -> Drawn:
