@@ -19,10 +19,11 @@ from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
 from tasks.evaluation import kept_predictions, verdict_table
 from tasks.evaluation.answers_before import Answers, answers_of
+from tasks.evaluation.calibration import calibration
 from tasks.evaluation.gate import EvaluateConfig, interval, judge_model, reasons, refused, way_out
-from tasks.evaluation.paired_bootstrap import OWN, measured
-from tasks.evaluation.slices import slices
-from tasks.tracking.plots import plot_confusion_matrix, plot_loss_curves
+from tasks.evaluation.paired_bootstrap import OWN, groups_of, measured
+from tasks.evaluation.slices import HEADER, slices
+from tasks.tracking.plots import plot_confusion_matrix, plot_loss_curves, plot_reliability
 from tasks.tracking.registry import ModelVersion
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 CHAMPION = "champion"
 SAMPLES = 12
-PARTS = ("by", "part", "test examples", "figure", "value", "95 % interval")
 READABLE = 40  # labels of a confusion matrix
 Predictions = Sequence[Any]
 
@@ -63,7 +63,7 @@ def evaluate(
     train, test = (read_split(workspace.path(examples), split) for split in ("train", "test"))
     predictor = Predictor(workspace.path(model) / "model")
     task, settings = predictor.task, predictor.settings
-    predicted = predictor.predict(test, config.batch_size)
+    predicted, sure = predictor.predict_surely(test, config.batch_size)
     baselines = _baselines(task, train, test, settings)
     rivals = {name: said for name, (said, figures) in baselines.items() if figures}
     before = _champions(champion, settings.task, test, workspace)
@@ -84,6 +84,7 @@ def evaluate(
         "intervals": intervals,
         "comparisons": {name: comparisons[name] for name in rivals},
         "slices": slices(task, test, predicted, settings),
+        "calibration": _calibration(task, test, predicted, sure),
         "champion": None,
         "against_champion": comparisons.get(CHAMPION),
         "seeds": _over_seeds(workspace.path(model), test, config.batch_size),
@@ -196,6 +197,16 @@ def _text(value: Any) -> str:
     return " ".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
 
 
+def _calibration(
+    task: TaskType, test: Sequence[Any], predicted: Predictions, sure: Sequence[float] | None
+) -> dict[str, Any]:
+    """Whether the probabilities of labels are what they say; empty for tasks without."""
+    if sure is None or (found := target_of(task)) is None or found[1].kind != "label":
+        return {}
+    right = [example[found[0]] == said for example, said in zip(test, predicted, strict=True)]
+    return calibration(right, sure, groups_of(test))
+
+
 def _by_label(
     task: TaskType, test: Sequence[Any], predicted: Predictions, labels: Sequence[str]
 ) -> dict[str, Any]:
@@ -239,12 +250,14 @@ def confusion_matrix(
 
 
 def write_evaluation(evaluation: dict[str, Any], workspace: Workspace) -> None:
-    """The figures, and the picture of a confusion matrix if there is one."""
+    """The figures, and the pictures of a confusion matrix and of calibration where there are such."""
     text = json.dumps(evaluation, indent=2, ensure_ascii=False) + "\n"
     (workspace.directory / "evaluation.json").write_text(text, encoding="utf-8")
     if "confusion_matrix" in evaluation:
         picture = workspace.directory / "confusion_matrix.png"
         plot_confusion_matrix(evaluation["confusion_matrix"], evaluation["confused"], picture)
+    if evaluation.get("calibration"):
+        plot_reliability(evaluation["calibration"]["bins"], workspace.directory / "reliability.png")
 
 
 def write_samples(found: list[dict[str, str]], workspace: Workspace) -> None:
@@ -274,8 +287,14 @@ def _show(evaluation: dict[str, Any], workspace: Workspace) -> None:
     elif (workspace.directory / "samples.json").is_file():
         place = workspace.store.place(workspace.stage, workspace.key)
         workspace.say(f"what it says beside what is right: {escaped(str(place / 'samples.json'))}")
+    if sureness := evaluation["calibration"]:
+        workspace.metrics["calibration error"] = sureness["error"]
+        workspace.say(
+            f"probabilities are off by {sureness['error']:.3f} ({sureness['low']:.3f} to "
+            f"{sureness['high']:.3f}; {sureness['by_chance']:.3f} may be chance)"
+        )
     if parts := evaluation["slices"]:
-        workspace.table("By part of the test examples, reported and not judged", PARTS, _rows(parts))
+        workspace.table("By part of the test examples, reported and not judged", HEADER, rows(parts))
     workspace.table(f"Gate: {gate['says']}", verdict_table.HEADER, verdict_table.rows(gate))
     above = [
         (name.replace("_", " "), found["difference"], interval(found))
@@ -300,16 +319,6 @@ def _show(evaluation: dict[str, Any], workspace: Workspace) -> None:
         workspace.say(f"  [yellow]baseline {escaped(name)} {escaped(why)}[/]")
     if not gate["passed"]:
         workspace.say(f"  {escaped(reasons(gate))}")
-
-
-def _rows(parts: Sequence[dict[str, Any]]) -> list[tuple[object, ...]]:
-    return [
-        (
-            *(part[name] for name in ("by", "part", "examples", "figure", "value")),
-            f"{part['low']:.4g} to {part['high']:.4g}" + (", too few to say much" if part["tiny"] else ""),
-        )
-        for part in parts
-    ]
 
 
 def require_passed(evaluation: Artifact, run: Run) -> None:

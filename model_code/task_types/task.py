@@ -106,11 +106,12 @@ class TaskType(Protocol):
 
     A module may also have `resampled` (bootstrap_metrics.py), for quick intervals of the gate;
     `truth(example)`, what `metrics` and `resampled` read of an example where that is not its targets; SCALE,
-    the value of a perfect METRIC where that is not 1; FILES, the texts to write beside its model by file
-    name, such as a chat template; UNBOUNDED, what it does where the loss of a row depends on the others of
-    its batch, so that privacy, which bounds what each does alone, is refused; and `check(settings,
-    positions)`, which raises TrainingError for settings that can't be used, before anything is trained
-    (`positions` of the model, None where they have no end or are not known);
+    the value of a perfect METRIC where that is not 1; `predict_surely(…)`, as `predict` and beside the
+    predictions the probability of each, by which calibration is judged; FILES, the texts to write beside its
+    model by file name, such as a chat template; UNBOUNDED, what it does where the loss of a row depends on
+    the others of its batch, so that privacy, which bounds what each does alone, is refused; and
+    `check(settings, positions)`, which raises TrainingError for settings that can't be used, before anything
+    is trained (`positions` of the model, None where they have no end or are not known);
     `begun(model, data, runtime, batch_size)`, which adds to encoded examples what the model finds of them
     before its first step; KEEPS_REFERENCE where what is saved holds the model that it began as;
     `parted(example)`, of an example that may be written in several ways the one that is learnt from, which

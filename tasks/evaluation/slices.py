@@ -23,6 +23,7 @@ TINY = 30
 SAMPLES = 2000
 PARTS = 4  # by length
 RIGHT = "right answers"
+HEADER = ("by", "part", "test examples", "figure", "value", "95 % interval")
 
 
 def slices(
@@ -44,6 +45,17 @@ def slices(
         | _measured(figure, groups, where)
         | {"tiny": len(where) < TINY}
         for by, part, where in (*_by_length(task, test), *_by_label(task, test))
+    ]
+
+
+def rows(parts: Sequence[Mapping[str, Any]]) -> list[tuple[object, ...]]:
+    """The parts as rows of a table."""
+    return [
+        (
+            *(part[name] for name in ("by", "part", "examples", "figure", "value")),
+            f"{part['low']:.4g} to {part['high']:.4g}" + (", too few to say much" if part["tiny"] else ""),
+        )
+        for part in parts
     ]
 
 

@@ -59,6 +59,16 @@ def evaluation(passed: bool = True, labels: list[str] = LABELS) -> dict[str, Any
         },
         "against_champion": {"difference": 0.005, "low": -0.011, "high": 0.021, "examples": 1800}
         | {"groups": 1800},
+        "calibration": {
+            **{"error": 0.031, "low": 0.02, "high": 0.043, "by_chance": 0.024},
+            "bins": [{"from": 0.6, "to": 0.667, "examples": 120, "probability": 0.63, "right": 0.55}],
+        },
+        "slices": [
+            {"by": "length", "part": "3 to 40 characters", "examples": 450, "figure": "right answers"}
+            | {"value": 0.871, "low": 0.837, "high": 0.899, "tiny": False},
+            {"by": "label", "part": labels[-1], "examples": 12, "figure": "right answers"}
+            | {"value": 0.5, "low": 0.254, "high": 0.746, "tiny": True},
+        ],
         "gate": {
             "verdict": "promote" if passed else "keep",
             "needs": 0,

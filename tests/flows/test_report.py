@@ -73,6 +73,10 @@ def test_complete_run_shows_every_part(store: Store, tmp_path: Path) -> None:
     assert page.tags.count("svg") == 2
     assert page.tags.count("path") == 4
     assert "champion, version 2 0.905 0.873 0.866 0.869 0.853 to 0.884" in page.text
+    assert "length 3 to 40 characters 450 right answers 0.871 0.837 to 0.899" in page.text
+    assert "12 right answers 0.500 0.254 to 0.746 (too few to say much)" in page.text
+    assert "Its probabilities are off by 0.031 on average" in page.text
+    assert "0.60 to 0.67 120 0.630 0.550" in page.text
     demanded = "macro F1 against champion 2 not more than 0.02 below 0.00500 -0.0110 to 0.0210 0.0280"
     assert f"{demanded} ✓ passed" in page.text
     assert "+0.005 over champion 2: between -0.011 and +0.021 with 95 % confidence" in page.text

@@ -7,7 +7,7 @@ import pytest
 
 from model_code.task_types.task import Settings, task_named
 from tasks.evaluation.paired_outcomes import wilson
-from tasks.evaluation.slices import TINY, slices
+from tasks.evaluation.slices import HEADER, TINY, rows, slices
 
 SETTINGS = Settings("classification", ("a", "b"))
 
@@ -82,3 +82,11 @@ def test_several_labels_are_right_only_all_together() -> None:
     said = [{"labels": ["b", "a"], "probabilities": {}}, {"labels": ["a"], "probabilities": {}}]
     (part,) = found("multi_label", test, said, Settings("multi_label", ("a", "b")))
     assert (part["value"], part["examples"]) == (0.5, 2)
+
+
+def test_rows_say_which_parts_are_too_small() -> None:
+    test = texts(200)
+    table = rows(found("classification", test, ["a"] * 200, SETTINGS))
+    assert len(table[0]) == len(HEADER)
+    (rare,) = [row for row in table if row[1] == "b"]
+    assert rare == ("label", "b", 12, "right answers", 0.0, "0 to 0.2425, too few to say much")
