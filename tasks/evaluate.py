@@ -22,7 +22,7 @@ from tasks.evaluation.answers_before import Answers, answers_of
 from tasks.evaluation.calibration import calibration
 from tasks.evaluation.gate import EvaluateConfig, interval, judge_model, reasons, refused, way_out
 from tasks.evaluation.paired_bootstrap import OWN, groups_of, measured
-from tasks.evaluation.slices import HEADER, slices
+from tasks.evaluation.slices import HEADER, slice_rows, slices
 from tasks.tracking.plots import plot_confusion_matrix, plot_loss_curves, plot_reliability
 from tasks.tracking.registry import ModelVersion
 
@@ -294,7 +294,7 @@ def _show(evaluation: dict[str, Any], workspace: Workspace) -> None:
             f"{sureness['high']:.3f}; {sureness['by_chance']:.3f} may be chance)"
         )
     if parts := evaluation["slices"]:
-        workspace.table("By part of the test examples, reported and not judged", HEADER, rows(parts))
+        workspace.table("By part of the test examples, reported and not judged", HEADER, slice_rows(parts))
     workspace.table(f"Gate: {gate['says']}", verdict_table.HEADER, verdict_table.rows(gate))
     above = [
         (name.replace("_", " "), found["difference"], interval(found))

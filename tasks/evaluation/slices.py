@@ -48,7 +48,7 @@ def slices(
     ]
 
 
-def rows(parts: Sequence[Mapping[str, Any]]) -> list[tuple[object, ...]]:
+def slice_rows(parts: Sequence[Mapping[str, Any]]) -> list[tuple[object, ...]]:
     """The parts as rows of a table."""
     return [
         (

@@ -7,7 +7,7 @@ import pytest
 
 from model_code.task_types.task import Settings, task_named
 from tasks.evaluation.paired_outcomes import wilson
-from tasks.evaluation.slices import HEADER, TINY, rows, slices
+from tasks.evaluation.slices import HEADER, TINY, slice_rows, slices
 
 SETTINGS = Settings("classification", ("a", "b"))
 
@@ -86,7 +86,7 @@ def test_several_labels_are_right_only_all_together() -> None:
 
 def test_rows_say_which_parts_are_too_small() -> None:
     test = texts(200)
-    table = rows(found("classification", test, ["a"] * 200, SETTINGS))
+    table = slice_rows(found("classification", test, ["a"] * 200, SETTINGS))
     assert len(table[0]) == len(HEADER)
     (rare,) = [row for row in table if row[1] == "b"]
     assert rare == ("label", "b", 12, "right answers", 0.0, "0 to 0.2425, too few to say much")
