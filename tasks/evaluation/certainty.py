@@ -30,14 +30,15 @@ def may_be_missed(groups: int) -> float:
 
 def smallest_difference(error: float, groups: int, scale: float) -> float:
     """The smallest true difference that a test set would have shown, from the standard error of one."""
-    return max(deviations() * error, scale * may_be_missed(groups))
+    return math.hypot(deviations() * error, scale * may_be_missed(groups))
 
 
 def examples_needed(error: float, groups: int, distance: float, scale: float) -> int:
     """How many examples show a difference that is `distance` away from a limit, going by the error of these.
 
-    Both are more than 0.
+    So many that `smallest_difference` comes down to the distance: its first part falls with the root of their
+    number, its second one with their number. `distance` is more than 0.
     """
-    by_error = groups * (deviations() * error / distance) ** 2
-    by_what_is_missed = math.log(1 - CERTAINTY) / math.log1p(-min(distance / scale, 0.999))
-    return math.ceil(max(by_error, by_what_is_missed))
+    spread = groups * (deviations() * error) ** 2
+    missed = (scale * math.log(1 - CERTAINTY)) ** 2
+    return math.ceil((spread + math.sqrt(spread**2 + 4 * missed * distance**2)) / (2 * distance**2))

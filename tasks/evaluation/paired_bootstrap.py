@@ -101,7 +101,8 @@ def _of_samples(difference: float, drawn: np.ndarray, groups: int, scale: float)
     """From the differences in all samples.
 
     The 99 % interval, by which the gate decides, is at least as wide as that by the standard error, since
-    what is drawn lies off to one side where labels are rare; and what no example shows may still be there.
+    what is drawn lies off to one side where labels are rare. What no example shows may still be there, and is
+    added as a second error: rare losses that these examples hold too few of make the first one too small.
     """
     from scipy.stats import t
 
@@ -109,7 +110,7 @@ def _of_samples(difference: float, drawn: np.ndarray, groups: int, scale: float)
     above, below = quantiles(drawn, SURE, groups)
     error = float(drawn.std())
     by_error = error * float(t.ppf((1 + SURE) / 2, groups - 1)) if groups > 1 else 0.0
-    least = max(by_error, scale * may_be_missed(groups))
+    least = math.hypot(by_error, scale * may_be_missed(groups))
     above, below = min(above, difference - least), max(below, difference + least)
     figures = {"difference": difference, "low": low, "high": high, "above": above, "below": below}
     return {**figures, "error": error, "by": "paired bootstrap"}
