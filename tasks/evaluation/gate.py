@@ -100,11 +100,18 @@ def judge_model(evaluation: Mapping[str, Any], config: EvaluateConfig) -> dict[s
 def reasons(gate: Mapping[str, Any]) -> str:
     """Why the gate did not let a model through, in one line."""
     return "; ".join(
-        f"{d['name']} is {'unknown' if d['actual'] is None else format(d['actual'], '.4f')}, "
-        f"demanded {d['demand']}" + (f" ({d['says']})" if d.get("says") else "")
+        f"{d['name']} is {_figure(d)}, demanded {d['demand']}" + (f" ({d['says']})" if d.get("says") else "")
         for d in gate["demands"]
         if not d["passed"]
     )
+
+
+def _figure(demand: Mapping[str, Any]) -> str:
+    if demand["actual"] is None:
+        return "unknown"
+    low, high = demand.get("low"), demand.get("high")
+    known = "" if low is None or high is None else f" (95 % interval {low:+.4f} to {high:+.4f})"
+    return f"{demand['actual']:.4f}{known}"
 
 
 def refused(gate: Mapping[str, Any]) -> str:
@@ -158,7 +165,7 @@ def _against_trivial(evaluation: Mapping[str, Any], config: EvaluateConfig) -> I
     compared = evaluation.get("comparisons", {}).get(trivial, {})
     yield at_least(name, over, lowest)._replace(**_shown(compared))
     if lowest >= 0 and compared:
-        demand = f"above 0 in the whole interval, {interval(compared)}"
+        demand = "above 0 in the whole interval"
         passed = compared["low"] > 0
         yield Demand(f"{name}, clearly", demand, compared["difference"], passed, **_shown(compared))
 
@@ -169,7 +176,7 @@ def _against_counted_words(evaluation: Mapping[str, Any], config: EvaluateConfig
     lowest = -(config.below_counted_words or 0)
     for name, compared in evaluation.get("comparisons", {}).items():
         if name.startswith(COUNTED_WORDS):
-            demand = f"at least {lowest:.4g} somewhere in the interval, {interval(compared)}"
+            demand = f"at least {lowest:.4g} somewhere in the interval"
             title = f"{evaluation['metric']} over {name}"
             passed = compared["high"] >= lowest
             yield Demand(title, demand, compared["difference"], passed, **_shown(compared))
