@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tasks.evaluation.gate import INCONCLUSIVE
+
 HEADER = ("", "demand", "actual", "95 % interval", "could show", "met")
 MET, UNMET, UNKNOWN = "yes", "no", "can't tell"
 
@@ -26,7 +28,8 @@ def rows(gate: Mapping[str, Any]) -> list[tuple[object, ...]]:
 
 def lines(gate: Mapping[str, Any]) -> Iterator[str]:
     """The verdict, and below it the demands in columns, each with what it says under it."""
-    yield str(gate["says"])
+    live = gate["passed"] and gate["verdict"] == INCONCLUSIVE
+    yield str(gate["says"]) + ("; it goes live all the same, as evaluate.in_doubt says" if live else "")
     cells = [
         (
             _met(demand),

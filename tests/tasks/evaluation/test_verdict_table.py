@@ -12,7 +12,8 @@ UNMET = Demand("held-out perplexity", "at most 50", None, False)
 
 
 def gate(*demands: Demand) -> dict[str, object]:
-    return {"says": "inconclusive: needs 1,240 more examples", "demands": [d._asdict() for d in demands]}
+    verdict = {"verdict": "inconclusive", "says": "inconclusive: needs 1,240 more examples", "passed": False}
+    return {**verdict, "demands": [d._asdict() for d in demands]}
 
 
 SHOWN = """\
@@ -42,3 +43,10 @@ def test_on_a_page_what_a_demand_says_stands_beside_it() -> None:
     )
     assert third[2:] == ("unknown", "", "", "no")
     assert len(verdict_table.HEADER) == len(first)
+
+
+def test_what_goes_live_in_doubt_is_said() -> None:
+    (first, *_) = verdict_table.lines(gate(MET) | {"passed": True})
+    assert first == (
+        "inconclusive: needs 1,240 more examples; it goes live all the same, as evaluate.in_doubt says"
+    )
