@@ -167,7 +167,7 @@ def plot(curves: dict[int, list[tuple[float, dict[str, float]]]], path: Path) ->
         panel.axvline(0, color="grey", linewidth=0.8)
         panel.set(title=rule, xlabel="true difference to the champion", ylim=(-0.02, 1.02))
     panels[0].set_ylabel("share promoted")
-    panels[0].legend(frameon=False)
+    panels[-1].legend(frameon=False, loc="lower right")
     figure.tight_layout()
     figure.savefig(path, dpi=110, metadata={"Software": None})
 
