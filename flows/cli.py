@@ -164,6 +164,23 @@ def rollback(name: Annotated[str, typer.Argument(help="The endpoint.")]) -> None
 
 
 @app.command()
+def gate(
+    name: Annotated[str, typer.Argument(help="The registered model.")],
+    challenger: Annotated[str, typer.Argument(help="The version to judge: a number or an alias.")],
+    against: Annotated[
+        str | None, typer.Option(help="The version to compare with; without it, the champion.")
+    ] = None,
+) -> None:
+    """Judge a registered version again by what was kept of it; nothing is changed. 1: it may not go live."""
+    with _errors():
+        from flows import judging
+
+        passed = judging.gate(name, challenger, against)
+    if not passed:
+        raise typer.Exit(1)
+
+
+@app.command()
 def up() -> None:
     """Start Prefect, MLflow, Triton and the door on loopback, as far as they don't run."""
     with _errors(writes=True):

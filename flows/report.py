@@ -25,6 +25,7 @@ from flows.stages import STAGES
 from tasks.contract.artifact import Manifest
 from tasks.contract.errors import TextmillError
 from tasks.contract.store import Store
+from tasks.evaluation.gate import UNDECIDED
 
 TEMPLATE = "report_template.html"
 TRAINED = {"Pretraining": "pretrain", "Fine-tuning": "fine_tune"}
@@ -150,7 +151,7 @@ def _verdict(record: RunRecord) -> tuple[str, str]:
     """(tone, headline): good, bad or neutral, and the run's result in a few words."""
     states = {outcome.stage: outcome.state for outcome in record.outcomes}
     if record.state == "refused":
-        return "bad", "Refused by the gate"
+        return "bad", "The gate can't tell" if UNDECIDED in record.message else "Refused by the gate"
     if record.state == "failed":
         failed = next((o.stage for o in record.outcomes if o.state == "failed"), None)
         return "bad", f"Failed in {_words(failed)}" if failed else "Failed before the first stage"
@@ -265,14 +266,15 @@ def _loss_curve(history: list[dict[str, Any]], final: float | None) -> Chart | N
     return line_chart({"training": training, "validation": validation})
 
 
-def _contenders(evaluation: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """(name, scores) of the new model, the champion and the baselines; the best by the main metric first."""
-    champion = evaluation.get("champion")
-    named = [("this model", evaluation.get("model"))]
+def _contenders(evaluation: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """(name, scores, interval of the main one) of model, champion and baselines, the best one first."""
+    champion, intervals = evaluation.get("champion"), evaluation.get("intervals", {})
+    named = [("this model", "model", evaluation.get("model"))]
     if champion:
-        named.append((f"champion, version {champion.get('version')}", champion))
-    named += [(name.replace("_", " "), scores) for name, scores in evaluation.get("baselines", {}).items()]
-    present = [(name, scores) for name, scores in named if scores]
+        named.append((f"champion, version {champion.get('version')}", "champion", champion))
+    baselines = evaluation.get("baselines", {}).items()
+    named += [(name.replace("_", " "), name, scores) for name, scores in baselines]
+    present = [(title, scores, intervals.get(name, {})) for title, name, scores in named if scores]
     return sorted(present, key=lambda item: -item[1].get(evaluation["metric"], 0.0))
 
 

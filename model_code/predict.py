@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,19 @@ class Predictor:
 
         Texts are cut as they were in training.
         """
-        if not examples:
-            return []
+        return self._said(self.task.predict, examples, batch_size) if examples else []
+
+    def predict_surely(
+        self, examples: Sequence[Example], batch_size: int = 64
+    ) -> tuple[list[Prediction], list[float] | None]:
+        """As `predict`, and the probability of each prediction; None for tasks that have none."""
+        if not examples or not hasattr(self.task, "predict_surely"):
+            return self.predict(examples, batch_size), None
+        predictions, probabilities = self._said(self.task.predict_surely, examples, batch_size)
+        return predictions, probabilities
+
+    def _said(self, predict: Callable[..., Any], examples: Sequence[Example], batch_size: int) -> Any:
         targets = {name for name, field in self.task.FIELDS.items() if field.target}
         given = [{name: v for name, v in example.items() if name not in targets} for example in examples]
         data = self.task.encode(given, self._tokenizer, self._vocabulary, self.settings)
-        predictions: list[Prediction] = self.task.predict(
-            self._model, data, self._runtime, batch_size, self.settings
-        )
-        return predictions
+        return predict(self._model, data, self._runtime, batch_size, self.settings)

@@ -17,16 +17,20 @@ from tasks.contract.errors import GateRefused
 from tasks.contract.run import Run
 from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
-from tasks.evaluation.gate import WAY_OUT, EvaluateConfig, interval, judge_model, reasons
-from tasks.evaluation.paired_bootstrap import compared
-from tasks.tracking.plots import plot_confusion_matrix, plot_loss_curves
+from tasks.evaluation import kept_predictions, verdict_table
+from tasks.evaluation.answers_before import Answers, answers_of
+from tasks.evaluation.calibration import calibration
+from tasks.evaluation.gate import EvaluateConfig, interval, judge_model, reasons, refused, way_out
+from tasks.evaluation.paired_bootstrap import OWN, groups_of, measured
+from tasks.evaluation.slices import HEADER, slice_rows, slices
+from tasks.tracking.plots import plot_confusion_matrix, plot_loss_curves, plot_reliability
 from tasks.tracking.registry import ModelVersion
-from tasks.tracking.version_files import predict_with
 
 if TYPE_CHECKING:
     from model_code.task_types.task import Field as ExampleField
     from model_code.task_types.task import Settings, TaskType
 
+CHAMPION = "champion"
 SAMPLES = 12
 READABLE = 40  # labels of a confusion matrix
 Predictions = Sequence[Any]
@@ -46,7 +50,8 @@ def evaluate(
 
     `tokens` and `pretrained` are None where the recipe starts from a published checkpoint.
 
-    What texts say is in `predictions.jsonl` and `samples.json`, which are not shown on any server's page.
+    What was said of each example is in `predictions.parquet`, by which later versions are compared with this
+    one; some of it beside the texts in `samples.json`. Neither is shown on any server's page.
 
     A refusal is a result, not an error, here: `register` logs it and then stops the run.
 
@@ -58,9 +63,13 @@ def evaluate(
     train, test = (read_split(workspace.path(examples), split) for split in ("train", "test"))
     predictor = Predictor(workspace.path(model) / "model")
     task, settings = predictor.task, predictor.settings
-    predicted = predictor.predict(test, config.batch_size)
+    predicted, sure = predictor.predict_surely(test, config.batch_size)
     baselines = _baselines(task, train, test, settings)
     rivals = {name: said for name, (said, figures) in baselines.items() if figures}
+    before = _champions(champion, settings.task, test, workspace)
+    truths = kept_predictions.truths_of(test, settings)
+    said = {OWN: predicted, **rivals} | ({CHAMPION: before.said} if before else {})
+    intervals, comparisons = measured(task, truths, said, settings)
     evaluation: dict[str, Any] = {
         "task": settings.task,
         "metric": task.METRIC,
@@ -68,21 +77,26 @@ def evaluate(
         "test_examples": len(test),
         "test_examples_in_training": test_examples_in_training(workspace.path(examples)),
         "pretrained": _held_out(pretrained, tokens, workspace),
-        "model": task.metrics(test, predicted, settings),
+        "model": task.metrics(truths, predicted, settings),
         "trivial": next(iter(baselines)),
         "baselines": {name: baselines[name][1] for name in rivals},
         "unavailable": {name: said.reason for name, (said, _) in baselines.items() if name not in rivals},
-        "comparisons": compared(task, test, predicted, rivals, settings),
+        "intervals": intervals,
+        "comparisons": {name: comparisons[name] for name in rivals},
+        "slices": slices(task, test, predicted, settings),
+        "calibration": _calibration(task, test, predicted, sure),
         "champion": None,
+        "against_champion": comparisons.get(CHAMPION),
         "seeds": _over_seeds(workspace.path(model), test, config.batch_size),
+        "demanded": config.model_dump(mode="json"),
     }
-    if champion:
-        workspace.say(f"comparing with the champion, version {champion.version}")
-        said = predict_with(champion, settings.task, test, workspace.store)
-        evaluation["champion"] = {"version": champion.version} | task.metrics(test, said, settings)
+    if champion and before:
+        figures = task.metrics(truths, before.said, settings)
+        evaluation["champion"] = {"version": champion.version, "source": before.source, **figures}
     evaluation |= _by_label(task, test, predicted, settings.labels)
     evaluation["gate"] = judge_model(evaluation, config)
-    write_evaluation(evaluation, test, predicted, workspace)
+    kept_predictions.write(workspace.directory / kept_predictions.FILE, test, predicted, settings)
+    write_evaluation(evaluation, workspace)
     write_samples(example_answers(task, test, predicted), workspace)
     trained = {"pretrain": pretrained, "fine-tune": model}
     plot_loss_curves(
@@ -90,6 +104,17 @@ def evaluate(
         workspace.directory / "loss_curves.png",
     )
     _show(evaluation, workspace)
+
+
+def _champions(
+    champion: ModelVersion | None, task: str, test: Sequence[Any], workspace: Workspace
+) -> Answers | None:
+    """What the champion says of the test examples; None where there is none."""
+    if champion is None:
+        return None
+    answers = answers_of(champion, task, test, workspace.store)
+    workspace.say(f"comparing with the champion, version {champion.version}, by {answers.source}")
+    return answers
 
 
 def _held_out(pretrained: Artifact | None, tokens: Artifact | None, workspace: Workspace) -> dict[str, Any]:
@@ -172,6 +197,16 @@ def _text(value: Any) -> str:
     return " ".join(map(_text, value)) if isinstance(value, list | tuple) else str(value)
 
 
+def _calibration(
+    task: TaskType, test: Sequence[Any], predicted: Predictions, sure: Sequence[float] | None
+) -> dict[str, Any]:
+    """Whether the probabilities of labels are what they say; empty for tasks without."""
+    if sure is None or (found := target_of(task)) is None or found[1].kind != "label":
+        return {}
+    right = [example[found[0]] == said for example, said in zip(test, predicted, strict=True)]
+    return calibration(right, sure, groups_of(test))
+
+
 def _by_label(
     task: TaskType, test: Sequence[Any], predicted: Predictions, labels: Sequence[str]
 ) -> dict[str, Any]:
@@ -214,18 +249,15 @@ def confusion_matrix(
     return [[counts[true, said] for said in labels] for true in labels]
 
 
-def write_evaluation(
-    evaluation: dict[str, Any], test: Sequence[Any], predicted: Predictions, workspace: Workspace
-) -> None:
-    """The figures, what was said of every example, and the picture of a confusion matrix if there is one."""
+def write_evaluation(evaluation: dict[str, Any], workspace: Workspace) -> None:
+    """The figures, and the pictures of a confusion matrix and of calibration where there are such."""
     text = json.dumps(evaluation, indent=2, ensure_ascii=False) + "\n"
     (workspace.directory / "evaluation.json").write_text(text, encoding="utf-8")
-    rows = ({"id": example["id"], "predicted": said} for example, said in zip(test, predicted, strict=True))
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    (workspace.directory / "predictions.jsonl").write_text(lines, encoding="utf-8")
     if "confusion_matrix" in evaluation:
         picture = workspace.directory / "confusion_matrix.png"
         plot_confusion_matrix(evaluation["confusion_matrix"], evaluation["confused"], picture)
+    if evaluation.get("calibration"):
+        plot_reliability(evaluation["calibration"]["bins"], workspace.directory / "reliability.png")
 
 
 def write_samples(found: list[dict[str, str]], workspace: Workspace) -> None:
@@ -255,23 +287,31 @@ def _show(evaluation: dict[str, Any], workspace: Workspace) -> None:
     elif (workspace.directory / "samples.json").is_file():
         place = workspace.store.place(workspace.stage, workspace.key)
         workspace.say(f"what it says beside what is right: {escaped(str(place / 'samples.json'))}")
-    demands = [tuple(demand.values()) for demand in gate["demands"]]
-    workspace.table(
-        "Gate: " + ("passed" if gate["passed"] else "refused"), ["", "demand", "actual", "met"], demands
-    )
+    if sureness := evaluation["calibration"]:
+        workspace.metrics["calibration error"] = sureness["error"]
+        workspace.say(
+            f"probabilities are off by {sureness['error']:.3f} ({sureness['low']:.3f} to "
+            f"{sureness['high']:.3f}; {sureness['by_chance']:.3f} may be chance)"
+        )
+    if parts := evaluation["slices"]:
+        workspace.table("By part of the test examples, reported and not judged", HEADER, slice_rows(parts))
+    workspace.table(f"Gate: {gate['says']}", verdict_table.HEADER, verdict_table.rows(gate))
     above = [
         (name.replace("_", " "), found["difference"], interval(found))
         for name, found in evaluation["comparisons"].items()
     ]
+    if before := evaluation["champion"]:
+        found = evaluation["against_champion"]
+        above.append((f"champion {before['version']}", found["difference"], interval(found)))
     missing = [(name, "", f"not available: {why}") for name, why in evaluation["unavailable"].items()]
-    workspace.table(f"{metric} over the baselines", ["", "difference", "interval"], [*above, *missing])
+    workspace.table(f"{metric} over the others", ["", "difference", "interval"], [*above, *missing])
     others = ", ".join(
         f"{name.replace('_', ' ')} {figures[metric]:.3f}" for name, figures in evaluation["baselines"].items()
     )
     workspace.say(
         f"{metric.replace('_', ' ')} {model[metric]:.3f} ({others}); "
         + (f"perplexity {pretrained['perplexity']:.1f}; " if (pretrained := evaluation["pretrained"]) else "")
-        + ("[green]gate passed[/]" if gate["passed"] else "[red]gate refused[/]")
+        + f"[{'green' if gate['passed'] else 'red'}]{gate['says']}[/]"
     )
     for name, difference, found in above:
         workspace.say(f"  {difference:+.3f} over {name}, interval {found}")
@@ -290,4 +330,4 @@ def require_passed(evaluation: Artifact, run: Run) -> None:
     path = run.store.path(evaluation) / "evaluation.json"
     gate = json.loads(path.read_text(encoding="utf-8"))["gate"]
     if not gate["passed"]:
-        raise GateRefused(f"evaluate: the gate refused the model: {reasons(gate)}. {WAY_OUT}")
+        raise GateRefused(f"evaluate: {refused(gate)}. {way_out(gate)}")

@@ -21,7 +21,8 @@ from tasks.contract.errors import GateRefused
 from tasks.contract.run import Run
 from tasks.contract.stage import stage
 from tasks.contract.workspace import Workspace
-from tasks.evaluation.gate import WAY_OUT, reasons
+from tasks.evaluation.gate import refused, way_out
+from tasks.evaluation.kept_predictions import FILE as PREDICTIONS
 from tasks.tracking.model_card import model_card
 from tasks.tracking.registry import (
     CHALLENGER,
@@ -29,6 +30,7 @@ from tasks.tracking.registry import (
     COLLECTION_TAG,
     COMPARED_TAG,
     MODEL_TAG,
+    VERDICT_TAG,
     ModelVersion,
     SearchedCollection,
     by_alias,
@@ -41,6 +43,7 @@ from tasks.tracking.registry import (
 )
 from tasks.tracking.runs import find_or_create_run, log_run
 from tasks.tracking.version_files import (
+    JUDGED,
     REGISTERED,
     verified_files,
     version_identity,
@@ -131,12 +134,14 @@ def register(
     mlflow = client()
     run_id = find_or_create_run(mlflow, config.model, workspace.key)
     log_run(mlflow, run_id, manifests, result, workspace.path)
-    if not result["gate"]["passed"]:
+    gate = result["gate"]
+    mlflow.set_tag(run_id, VERDICT_TAG, gate["says"])
+    if not gate["passed"]:
         mlflow.set_tag(run_id, "textmill.gate", "refused")
         mlflow.set_terminated(run_id, "FINISHED")
         raise GateRefused(
-            f"register: the gate refused the model: {reasons(result['gate'])}. It is logged as run {run_id} "
-            f"in MLflow and registered nowhere; {WAY_OUT}"
+            f"register: {refused(gate)}. It is logged as run {run_id} in MLflow and registered nowhere; "
+            f"{way_out(gate)}"
         )
     card = model_card(config.model, manifests, result)
     (workspace.directory / CARD).write_text(card, encoding="utf-8")
@@ -145,9 +150,9 @@ def register(
     searched = collection.digest if collection else ""
     version, logged = keep_oldest(mlflow, config.model, model.digest, searched), ""
     if version is None:
-        compared = {COMPARED_TAG: str(champion.version) if champion else ""}
+        compared = {COMPARED_TAG: str(champion.version) if champion else "", VERDICT_TAG: gate["says"]}
         compared |= {COLLECTION_TAG: searched} if searched else {}
-        logged, sums = _log_model(mlflow, run_id, config.model, task, workspace, model)
+        logged, sums = _log_model(mlflow, run_id, config.model, task, workspace, model, evaluation)
         version = _new_version(mlflow, run_id, config.model, logged, model.digest, compared | sums, card)
     if logged_model(mlflow, version) != logged:
         _take_over(mlflow, version, workspace)
@@ -185,14 +190,26 @@ def _take_over(mlflow: Any, version: ModelVersion, workspace: Workspace) -> None
 
 
 def _log_model(
-    mlflow: Any, run_id: str, name: str, task: str, workspace: Workspace, model: Artifact
+    mlflow: Any,
+    run_id: str,
+    name: str,
+    task: str,
+    workspace: Workspace,
+    model: Artifact,
+    evaluation: Artifact,
 ) -> tuple[str, dict[str, str]]:
-    """Upload the checkpoint with its card and the code that loads it; the logged model's id and its tag."""
+    """Upload the checkpoint with its card, the code that loads it and what it was judged by.
+
+    Returns the logged model's id and its tag.
+    """
     logged = _new_logged_model(mlflow, run_id, name)
     with TemporaryDirectory() as temporary:
         directory = Path(temporary) / "model"
         _save_pyfunc(directory, workspace.path(model) / "model", task, logged, run_id)
         shutil.copyfile(workspace.directory / CARD, directory / "README.md")
+        (directory / JUDGED).mkdir()
+        for name in ("evaluation.json", PREDICTIONS):
+            shutil.copyfile(workspace.path(evaluation) / name, directory / JUDGED / name)
         tags = _upload(mlflow, run_id, logged, directory)
         shutil.copyfile(directory / REGISTERED.sums, workspace.directory / REGISTERED.sums)
     return logged, tags

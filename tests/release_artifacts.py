@@ -77,7 +77,13 @@ def evaluation(*, passed: bool = True, **other: Any) -> dict[str, Any]:
         "model": FIGURES,
         "baselines": {"majority": {"accuracy": 0.5, "f1_macro": 0.25}},
         "seeds": {},
-        "gate": {"passed": passed, "demands": [demand]},
+        "gate": {
+            "verdict": "promote" if passed else "keep",
+            "needs": 0,
+            "says": "promote" if passed else "keep",
+            "passed": passed,
+            "demands": [demand],
+        },
     } | other
 
 
@@ -132,7 +138,10 @@ class Release:
             "fine_tune": self._publish(
                 "fine_tune", model_files, config={"max_length": 48}, metrics={"best_epoch": 2, "seed": 7}
             ),
-            "evaluate": self._publish("evaluate", {"evaluation.json": said, "loss_curves.png": "png"}),
+            "evaluate": self._publish(
+                "evaluate",
+                {"evaluation.json": said, "loss_curves.png": "png", "predictions.parquet": "kept"},
+            ),
         }
 
     def register(self, champion: Any = None) -> Artifact:

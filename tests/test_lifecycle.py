@@ -153,10 +153,35 @@ def test_the_second_version_is_compared_with_the_first_and_goes_live_without_an_
 ) -> None:
     evaluation = next(o for o in mill.last_run()["outcomes"] if o["stage"] == "evaluate")
     place = mill.home / "artifacts" / "evaluate" / evaluation["key"][:32] / "evaluation.json"
-    assert json.loads(place.read_text(encoding="utf-8"))["champion"]["version"] == 1
+    found = json.loads(place.read_text(encoding="utf-8"))
+    assert (found["champion"]["version"], found["champion"]["source"]) == (1, "its kept predictions")
+    assert found["gate"]["verdict"] == "promote"
+    (gate,) = [d for d in found["gate"]["demands"] if d["name"] == "f1_macro against champion 1"]
+    assert gate["low"] <= gate["actual"] <= gate["high"]
     assert second.errors == []
     assert set(second.answers) == {"1", "2"}
     assert served_version(mill) == 2
+
+
+def test_the_gate_says_the_same_again_from_what_was_kept(mill: Any, second: Second) -> None:
+    before = versions(mill)
+    said = mill("gate", "topics", "2", "--against", "1").splitlines()
+    assert re.fullmatch(
+        r"topics: version 2 against version 1 by its kept predictions, on \d+ test examples", said[0]
+    )
+    assert said[1] == "promote"
+    assert said[2].split()[:2] == ["met", "what"]
+    assert any(line.startswith("yes  f1 macro against champion 1") for line in said)
+    assert mill("gate", "topics", "challenger").splitlines() == said
+    registered = registry(mill, "model-versions/get", name="topics", version="2")["model_version"]["tags"]
+    assert {"key": "textmill.verdict", "value": "promote"} in registered
+    assert "MLflow has no version 9 of topics; there are 1, 2" in mill("gate", "topics", "9", code=1)
+    assert "'a b' is no name of a model" in mill("gate", "a b", "1", code=2)
+    pages = {"artifacts": {"key": {"any_": ["evaluate"]}}, "sort": "CREATED_DESC", "limit": 1}
+    (page,) = mill.client("PREFECT").post("/api/artifacts/filter", json=pages).json()
+    assert "### Gate: promote" in page["data"]
+    assert "| 95 % interval | could show | met |" in page["data"]
+    assert versions(mill) == before
 
 
 def test_record_report_list_and_prefect_name_the_version_of_the_registry(mill: Any, second: Second) -> None:

@@ -148,11 +148,23 @@ def predict(
     model: Any, data: LabelledTexts, runtime: Runtime, batch_size: int, settings: Settings
 ) -> list[str]:
     """The most probable label of each text."""
-    numbers = np.zeros(len(data.ids), np.int64)
-    said = outputs(lambda batch: logits(model, batch.tensors).argmax(-1), model, data, runtime, batch_size)
-    for items, labels in said:
-        numbers[items] = labels.cpu().numpy()
-    return [settings.labels[i] for i in numbers]
+    return predict_surely(model, data, runtime, batch_size, settings)[0]
+
+
+def predict_surely(
+    model: Any, data: LabelledTexts, runtime: Runtime, batch_size: int, settings: Settings
+) -> tuple[list[str], list[float]]:
+    """The most probable label of each text, and its probability."""
+    numbers, sure = np.zeros(len(data.ids), np.int64), np.zeros(len(data.ids), np.float64)
+
+    def likeliest(batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        said = logits(model, batch.tensors)
+        best = said.argmax(-1)
+        return best, said.softmax(-1).gather(-1, best[:, None]).squeeze(-1)
+
+    for items, (best, probable) in outputs(likeliest, model, data, runtime, batch_size):
+        numbers[items], sure[items] = best.cpu().numpy(), probable.float().cpu().numpy()
+    return [settings.labels[i] for i in numbers], sure.tolist()
 
 
 def figures(examples: Sequence[Example], predictions: Sequence[str], settings: Settings) -> dict[str, float]:

@@ -47,6 +47,7 @@ FIELDS = {
     "response": Field("text", required=False, target=True),
 }
 METRIC = "rouge_l"
+SCALE = 100
 SELECTION = "loss"
 METRICS = ("exact_match", *seq2seq.METRICS)
 FILES = {
@@ -83,6 +84,11 @@ def fault(example: Example) -> str:
     if roles[-1] != "assistant":
         return "its last message is not by the assistant, so there is no reply to learn from"
     return ""
+
+
+def truth(example: Example) -> dict[str, str]:
+    """The last reply."""
+    return {"response": messages_of(example)[-1]["content"]}
 
 
 def labels_of(examples: Sequence[Example]) -> list[str]:

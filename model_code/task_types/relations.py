@@ -44,12 +44,13 @@ METRICS = ("accuracy", "precision_micro", "recall_micro", "f1_micro", "f1_macro"
 NO_RELATION = ("no_relation", "other", "na", "none")  # in any case, with any of " -_/" or nothing between
 
 # With its markers in it, a text is one as any other.
-labels_of, logits, graph, scores, predict = (
+labels_of, logits, graph, scores, predict, predict_surely = (
     classification.labels_of,
     classification.logits,
     classification.graph,
     classification.scores,
     classification.predict,
+    classification.predict_surely,
 )
 
 

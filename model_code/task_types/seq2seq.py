@@ -27,7 +27,7 @@ from model_code.runtime import Runtime
 from model_code.served.rows import Frame
 from model_code.served.writing import tidied
 from model_code.task_types.baselines import Baselines, attempted
-from model_code.task_types.bootstrap_metrics import Resampled
+from model_code.task_types.bootstrap_metrics import Resampled, Sums
 from model_code.task_types.task import Example, Field, Settings
 from model_code.task_types.texts import outputs, padded
 from model_code.task_types.tfidf import tfidf
@@ -37,6 +37,7 @@ FAMILIES = architectures(AutoModelForSeq2SeqLM)
 FIELDS = {"source": Field("text"), "target": Field("text", target=True)}
 # Of the figures the one that is as good for a summary as for a translation, and for every script.
 METRIC = "chrf"
+SCALE = 100
 SELECTION = "loss"
 OUR_OWN = {"dropout": 0.1}
 DROPOUT = ("dropout", "dropout_rate", "attention_dropout", "activation_dropout")
@@ -300,10 +301,10 @@ def resampled(examples: Sequence[Example], predictions: Sequence[str], settings:
     references = [composed(example["target"]) for example in examples]
     rows = np.array(chrf._extract_corpus_statistics([composed(text) for text in predictions], [references]))
 
-    def figure(counts: np.ndarray) -> np.ndarray:
-        return np.array([chrf._compute_score_from_stats(sums).score for sums in (counts @ rows).tolist()])
+    def figure(sums: np.ndarray) -> np.ndarray:
+        return np.array([chrf._compute_score_from_stats(row).score for row in sums.tolist()])
 
-    return figure
+    return Sums(rows, figure)
 
 
 def baselines(train: Sequence[Example], test: Sequence[Example], settings: Settings) -> Baselines:

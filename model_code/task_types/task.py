@@ -104,11 +104,14 @@ class TaskType(Protocol):
     the figure of `figures` by which the best epoch is chosen, or is `loss` (the lowest on validation).
     Options is a frozen dataclass with defaults: what only this task needs to be told.
 
-    A module may also have `resampled` (bootstrap_metrics.py), for quick intervals of the gate; FILES, the
-    texts to write beside its model by file name, such as a chat template; UNBOUNDED, what it does where the
-    loss of a row depends on the others of its batch, so that privacy, which bounds what each does alone, is
-    refused; and `check(settings, positions)`, which raises TrainingError for settings that can't be used,
-    before anything is trained (`positions` of the model, None where they have no end or are not known);
+    A module may also have `resampled` (bootstrap_metrics.py), for quick intervals of the gate;
+    `truth(example)`, what `metrics` and `resampled` read of an example where that is not its targets; SCALE,
+    the value of a perfect METRIC where that is not 1; `predict_surely(…)`, as `predict` and beside the
+    predictions the probability of each, by which calibration is judged; FILES, the texts to write beside its
+    model by file name, such as a chat template; UNBOUNDED, what it does where the loss of a row depends on
+    the others of its batch, so that privacy, which bounds what each does alone, is refused; and
+    `check(settings, positions)`, which raises TrainingError for settings that can't be used, before anything
+    is trained (`positions` of the model, None where they have no end or are not known);
     `begun(model, data, runtime, batch_size)`, which adds to encoded examples what the model finds of them
     before its first step; KEEPS_REFERENCE where what is saved holds the model that it began as;
     `parted(example)`, of an example that may be written in several ways the one that is learnt from, which
@@ -201,15 +204,26 @@ def write_settings(settings: Settings, directory: Path) -> None:
     write_json(directory / "task.json", asdict(settings))
 
 
+def truth_of(task: TaskType, example: Example) -> dict[str, Any]:
+    """What `metrics` and `resampled` read of an example, which is all that judging it again takes."""
+    if hasattr(task, "truth"):
+        return dict(task.truth(example))
+    return {name: example[name] for name, field in task.FIELDS.items() if field.target and name in example}
+
+
 def read_settings(directory: Path) -> Settings:
     """The settings with which a model was fine-tuned. Raises TrainingError when it says nothing of them."""
     path = directory / "task.json"
     if not path.is_file():
         raise TrainingError(f"{path}: no such file; name the model directory of a finished fine-tuning")
-    values = json.loads(path.read_text(encoding="utf-8"))
+    return settings_from(json.loads(path.read_text(encoding="utf-8")))
+
+
+def settings_from(values: Mapping[str, Any]) -> Settings:
+    """Settings from what `asdict` made of them. Raises TrainingError for a task that is not known."""
     task = task_named(values["task"])
     return Settings(
-        **values
+        **dict(values)
         | {
             "labels": tuple(values["labels"]),
             "label_weights": tuple(values["label_weights"]),

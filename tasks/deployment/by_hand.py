@@ -31,6 +31,7 @@ from tasks.deployment.deployed import (
 )
 from tasks.deployment.switch import Judgement, switch
 from tasks.deployment.trial_rules import TrialConfig
+from tasks.tracking.named_version import version_named
 from tasks.tracking.registry import CHAMPION, ModelVersion, by_alias, by_version, client, move_alias
 from tasks.tracking.version_files import EXPORTED, verified_files
 
@@ -74,7 +75,7 @@ def serve(
     """
     versions = client()
     with store.lock("endpoint", name):
-        version = _registered(versions, name, which)
+        version = version_named(versions, name, which)
         before = repository.pinned_version(Path(server.repository), name)
         champion = by_alias(versions, name, CHAMPION)
         with verified_files(version, store) as folder:
@@ -136,16 +137,6 @@ def _champion(versions: Any, name: str, version: int, models: Path) -> Iterator[
         raise
 
 
-def _registered(versions: Any, name: str, which: str) -> ModelVersion:
-    """The version of a model that has this number or alias; an error says which there are."""
-    is_number = which.isascii() and which.isdecimal()
-    found = by_version(versions, name, int(which)) if is_number else by_alias(versions, name, which)
-    if found is None:
-        what = f"version {which}" if is_number else f"version with the alias {which}"
-        raise StageError(f"MLflow has no {what} of {name}; {_there(versions, name)}")
-    return found
-
-
 def _switched(
     version: ModelVersion, folder: Path, server: TritonServer, store: Store, trial: TrialConfig | None
 ) -> dict[str, Any]:
@@ -199,17 +190,3 @@ def _probes(inputs: Sequence[str]) -> list[Mapping[str, Any]]:
         {name: PROBES[(number + place) % len(PROBES)] for place, name in enumerate(inputs)}
         for number in range(len(PROBES))
     ]
-
-
-def _there(versions: Any, name: str) -> str:
-    """Which versions of a model there are, or which models, as the rest of a sentence."""
-    models = {model.name: model for model in versions.search_registered_models()}
-    if name not in models:
-        return f"it has the models {', '.join(models)}" if models else "nothing is registered there yet"
-    numbers = sorted(int(version.version) for version in versions.search_model_versions(f"name='{name}'"))
-    aliases: dict[int, list[str]] = {number: [] for number in numbers}
-    for alias, number in models[name].aliases.items():
-        aliases.setdefault(int(number), []).append(alias)
-    return "there are " + ", ".join(
-        f"{number} ({', '.join(sorted(of))})" if of else str(number) for number, of in sorted(aliases.items())
-    )

@@ -7,12 +7,24 @@ from typing import Any, NamedTuple
 
 
 class Demand(NamedTuple):
-    """What is demanded of what, in words; the actual value (None: it is not known); whether that will do."""
+    """What is demanded of what, in words; the actual value (None: it is not known); whether that will do.
+
+    Args:
+        low, high: the 95 % interval of the actual value, where there is one.
+        smallest: the smallest difference that these test examples could have shown.
+        needs: where they can't tell whether the demand is met, how many more examples could.
+        says: what a person should know besides.
+    """
 
     name: str
     demand: str
     actual: float | None
     passed: bool
+    low: float | None = None
+    high: float | None = None
+    smallest: float | None = None
+    needs: int | None = None
+    says: str = ""
 
 
 GateRule = Callable[[Mapping[str, Any], Any], Iterator[Demand]]

@@ -78,6 +78,28 @@ def plot_loss_curves(histories: Mapping[str, Path], path: Path) -> Any:
 
 
 @_optional
+def plot_reliability(bins: Sequence[Mapping[str, float]], path: Path) -> Any:
+    """Draw how often predictions are right over how probable the model finds them, with their number."""
+    figure = _figure(5, 4.2)
+    axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    axes.plot([0, 1], [0, 1], linestyle="--", linewidth=1, color="grey")
+    axes.plot([b["probability"] for b in bins], [b["right"] for b in bins], marker="o", linewidth=1)
+    axes.set_ylabel("share that is right")
+    axes.set_ylim(0, 1)
+    axes.grid(alpha=0.3)
+    counts.bar(
+        [b["from"] for b in bins],
+        [b["examples"] for b in bins],
+        [b["to"] - b["from"] for b in bins],
+        align="edge",
+    )
+    counts.set_ylabel("examples")
+    counts.set_xlabel("probability of the prediction")
+    counts.set_xlim(0, 1)
+    return figure
+
+
+@_optional
 def plot_rates(curve: Sequence[Mapping[str, float]], suggested: float, path: Path) -> Any:
     """Draw the loss of a learning-rate range test over the rate, and mark the suggested one."""
     figure = _figure(5, 3.4)

@@ -9,7 +9,6 @@ from tasks.contract.errors import RecipeError, ServerError
 from tasks.tracking.registry import (
     CHALLENGER,
     CHAMPION,
-    SERVED_TASK,
     ModelVersion,
     by_alias,
     client,
@@ -75,4 +74,4 @@ def _task_of(mlflow: Any, version: ModelVersion) -> str:
 
 def _described(task: str, *, pairs: bool) -> str:
     """Texts and pairs of texts are classified by models that can't take each other's place."""
-    return f"{task} of pairs" if pairs and task == SERVED_TASK else task
+    return f"{task} of pairs" if pairs and task == "classification" else task

@@ -6,8 +6,8 @@
 
 A version carries the tags `textmill.model`, the digest of the fine-tuned artifact, `textmill.collection`,
 that of what its endpoint searches (where it does), `textmill.compared_with`, the version that was champion
-when it was judged, and `textmill.files`, the digest of its files. With these a run can be repeated, and
-repaired, without making anything twice.
+when it was judged, `textmill.files`, the digest of its files, and `textmill.verdict`, what the gate said.
+With these a run can be repeated, and repaired, without making anything twice.
 
 Several homes may use one server, and MLflow lets each of them register the same model. So a version counts
 only when no older one has the same model and the same collection; whoever finds a younger one removes it.
@@ -27,10 +27,10 @@ from tasks.contract.errors import ServerError
 from tasks.tracking import own_servers, slow_server_messages
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-SERVED_TASK = "classification"  # of single texts: the others end with the registered model
 SECONDS = 30.0  # for MLflow to say that it is there; a busy one may be loading libraries
 MODEL_TAG, COMPARED_TAG, KEY_TAG = "textmill.model", "textmill.compared_with", "textmill.key"
 FILES_TAG, COLLECTION_TAG = "textmill.files", "textmill.collection"
+VERDICT_TAG = "textmill.verdict"  # the gate's, of runs and versions
 LONGEST_ERROR = 300  # characters that are quoted
 MISSING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # no such model or version, no such alias
 

@@ -51,6 +51,7 @@ class Part(NamedTuple):
 REGISTERED = Part("register", "", SUMS, FILES_TAG, without="artifacts/onnx")
 EXPORTED = Part("export", "artifacts/onnx", f"onnx/{SUMS}", "textmill.onnx_files", without="collection")
 INDEXED = Part("index", "artifacts/onnx/collection", f"onnx/collection/{SUMS}", "textmill.collection_files")
+JUDGED = "evaluation"  # the folder with what it was judged by, which `register` uploads too
 # MLflow writes it into a copy that it fetches, and never reads it from there.
 _FETCHED = "registered_model_meta"
 _WAY_OUT = "Delete this version in MLflow and run again: the model is registered anew"
@@ -92,6 +93,31 @@ def verified_files(
         for part in parts:
             _verify(part, version, folder, _recorded(part, version, store))
         yield folder
+
+
+@contextmanager
+def verified_file(version: ModelVersion, store: Store, name: str) -> Iterator[Path | None]:
+    """A private copy of one of the files that `register` uploaded, without the others; None: it has no such.
+
+    Raises:
+        StageError: it was changed or removed since.
+    """
+    recorded, tag = _recorded(REGISTERED, version, store), _tags(version).get(REGISTERED.tag)
+    with TemporaryDirectory(prefix="textmill-") as temporary:  # of mode 700
+        folder = Path(temporary)
+        if recorded is None and tag is not None:
+            recorded = _one_file(version, SUMS, folder).read_text("utf-8", "replace")
+            if sha256_text(recorded) != tag:
+                raise StageError(_mismatch(version, REGISTERED, SUMS, "was changed"))
+        lines = (line.partition("  ") for line in (recorded or "").splitlines())
+        listed = {name: digest for digest, _, name in lines}
+        if name not in listed:
+            yield None
+            return
+        file = _one_file(version, name, folder)
+        if sha256_file(file) != listed[name]:
+            raise StageError(_mismatch(version, REGISTERED, name, "was changed"))
+        yield file
 
 
 @contextmanager
@@ -157,6 +183,22 @@ def _copy(version: ModelVersion) -> Iterator[Path]:
             raise StageError(f"{_name(version)}: its files can't be fetched ({error}). {_WAY_OUT}") from error
         (Path(temporary) / _FETCHED).unlink(missing_ok=True)
         yield Path(temporary)
+
+
+def _one_file(version: ModelVersion, name: str, folder: Path) -> Path:
+    """Fetch a file of a version into a folder."""
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    mlflow = client()
+    place = mlflow.get_logged_model(logged_model(mlflow, version)).artifact_location
+    try:
+        with said("MLflow (a file of a version)"):
+            return Path(download_artifacts(artifact_uri=f"{place}/{name}", dst_path=str(folder)))
+    except (MlflowException, OSError) as error:
+        raise StageError(
+            f"{_name(version)}: its file {name} can't be fetched ({error}). {_WAY_OUT}"
+        ) from error
 
 
 def _verify(part: Part, version: ModelVersion, folder: Path, recorded: str | None) -> None:

@@ -53,12 +53,31 @@ def evaluation(passed: bool = True, labels: list[str] = LABELS) -> dict[str, Any
         "confusion_matrix": matrix,
         "baselines": {"majority": scores(0.211, 0.058), "tfidf_logistic_regression": scores(0.861, 0.822)},
         "champion": {"version": 2} | scores(0.905, 0.869),
+        "intervals": {
+            "model": {"value": 0.874, "low": 0.858, "high": 0.889},
+            "champion": {"value": 0.869, "low": 0.853, "high": 0.884},
+        },
+        "against_champion": {"difference": 0.005, "low": -0.011, "high": 0.021, "examples": 1800}
+        | {"groups": 1800},
+        "calibration": {
+            **{"error": 0.031, "low": 0.02, "high": 0.043, "by_chance": 0.024},
+            "bins": [{"from": 0.6, "to": 0.667, "examples": 120, "probability": 0.63, "right": 0.55}],
+        },
+        "slices": [
+            {"by": "length", "part": "3 to 40 characters", "examples": 450, "figure": "right answers"}
+            | {"value": 0.871, "low": 0.837, "high": 0.899, "tiny": False},
+            {"by": "label", "part": labels[-1], "examples": 12, "figure": "right answers"}
+            | {"value": 0.5, "low": 0.254, "high": 0.746, "tiny": True},
+        ],
         "gate": {
+            "verdict": "promote" if passed else "keep",
+            "needs": 0,
+            "says": "promote" if passed else "keep",
             "passed": passed,
             "demands": [
                 {"name": "macro F1", "demand": "at least 0.8", "actual": 0.874, "passed": True},
-                {"name": "macro F1 against champion 2", "demand": "at least 0.869", "actual": 0.874}
-                | {"passed": passed},
+                {"name": "macro F1 against champion 2", "demand": "not more than 0.02 below", "actual": 0.005}
+                | {"low": -0.011, "high": 0.021, "smallest": 0.028, "passed": passed},
             ],
         },
     }

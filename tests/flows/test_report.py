@@ -19,6 +19,7 @@ from flows.report import (
 from tasks.contract.errors import TextmillError
 from tasks.contract.run import StageOutcome
 from tasks.contract.store import Store
+from tasks.evaluation.gate import refused
 from tests.flows.reported_run import LABELS, evaluation, files, record, walk
 
 
@@ -71,8 +72,14 @@ def test_complete_run_shows_every_part(store: Store, tmp_path: Path) -> None:
     assert "left out: RARE (4 documents, fewer than 100)" in page.text
     assert page.tags.count("svg") == 2
     assert page.tags.count("path") == 4
-    assert "champion, version 2 0.905 0.873 0.866 0.869" in page.text
-    assert "macro F1 against champion 2 at least 0.869 0.874 ✓ passed" in page.text
+    assert "champion, version 2 0.905 0.873 0.866 0.869 0.853 to 0.884" in page.text
+    assert "length 3 to 40 characters 450 right answers 0.871 0.837 to 0.899" in page.text
+    assert "12 right answers 0.500 0.254 to 0.746 (too few to say much)" in page.text
+    assert "Its probabilities are off by 0.031 on average" in page.text
+    assert "0.60 to 0.67 120 0.630 0.550" in page.text
+    demanded = "macro F1 against champion 2 not more than 0.02 below 0.00500 -0.0110 to 0.0210 0.0280"
+    assert f"{demanded} ✓ passed" in page.text
+    assert "+0.005 over champion 2: between -0.011 and +0.021 with 95 % confidence" in page.text
     assert "loss 3.41, perplexity 30.3, guessed right 38.1 %" in page.text
     assert "opset 20, 5.8 MB" in page.text
     assert "curl -s http://127.0.0.1:8000/v2/models/python-docs/generate" in page.text
@@ -118,10 +125,27 @@ def test_refused_run_says_by_what(store: Store) -> None:
     run = record(outcomes, state="refused", message=message, version=None)
     text = Page(render_report(run, store)).text
     assert text.index("Refused by the gate") < text.index(message) < text.index("The pipeline")
-    assert "macro F1 against champion 2 at least 0.869 0.874 ✗ failed" in text
+    assert "The gate: keep ✗ failed" in text
+    assert "not more than 0.02 below 0.00500 -0.0110 to 0.0210 0.0280 ✗ failed" in text
     assert "register ✗ refused" in text
     assert "Release" not in text
     assert "deploy not reached" in text
+
+
+def test_a_run_of_which_the_gate_can_not_tell_says_how_many_examples_it_needs(store: Store) -> None:
+    found = evaluation(passed=False)
+    says = "inconclusive: needs 1,240 more examples"
+    found["gate"] |= {"verdict": "inconclusive", "needs": 1240, "says": says}
+    found["gate"]["demands"][1] |= {"needs": 1240, "says": "it is only known to be at most 0.0136 below"}
+    given = files() | {"evaluate": {"evaluation.json": json.dumps(found)}}
+    message = f"register: {refused(found['gate'])}"
+    text = Page(
+        render_report(record(walk(store, "evaluate", given), state="refused", message=message), store)
+    ).text
+    assert text.strip().startswith("The gate can't tell")
+    assert text.index(says) < text.index("The pipeline")
+    assert f"The gate: {says}" in text
+    assert "it is only known to be at most 0.0136 below 0.00500 -0.0110 to 0.0210 0.0280 ? can't tell" in text
 
 
 def test_failed_run_shows_what_exists(store: Store) -> None:

@@ -53,12 +53,10 @@ def test_samples_of_tasks_without_a_target_and_with_several_labels() -> None:
 
 def test_files_end_with_a_line_and_say_every_script(tmp_path: Path) -> None:
     workspace = Workspace("evaluate", "0" * 64, Store(tmp_path), tmp_path)
-    test = [{"id": "1", "label": "体育"}, {"id": "2", "label": "a"}]
-    write_evaluation({"labels": ["体育"]}, test, ["a", "体育"], workspace)
+    write_evaluation({"labels": ["体育"]}, workspace)
     write_samples([], workspace)
     assert {path.name: path.read_text(encoding="utf-8") for path in tmp_path.iterdir()} == {
         "evaluation.json": '{\n  "labels": [\n    "体育"\n  ]\n}\n',
-        "predictions.jsonl": '{"id": "1", "predicted": "a"}\n{"id": "2", "predicted": "体育"}\n',
     }
     write_samples([{"given": "体育"}], workspace)
     written = (tmp_path / "samples.json").read_text(encoding="utf-8")
@@ -76,7 +74,13 @@ def evaluation(f1: float = 0.8, accuracy: float = 0.8, **other: Any) -> dict[str
     return found | other
 
 
-CHAMPION: dict[str, Any] = {"champion": {"version": 3, "f1_macro": 0.81}}
+CHAMPION: dict[str, Any] = {
+    "champion": {"version": 3, "f1_macro": 0.81},
+    "against_champion": {
+        **{"difference": -0.01, "low": -0.016, "high": -0.004, "above": -0.018, "below": -0.002},
+        **{"error": 0.003, "smallest": 0.01, "examples": 3000, "groups": 3000, "scale": 1.0},
+    },
+}
 
 
 @pytest.mark.parametrize(
@@ -109,7 +113,7 @@ def test_every_demand_decides(found: dict[str, Any], config: dict[str, Any], nam
         evaluation(accuracy=math.nan),
         evaluation(pretrained={"perplexity": math.nan}),
         evaluation(baselines={"majority": {"f1_macro": math.nan}}),
-        evaluation(champion={"version": 1, "f1_macro": math.nan}),
+        evaluation(**CHAMPION | {"champion": {"version": 1, "f1_macro": math.nan}}),
     ],
 )
 def test_what_is_not_a_number_never_passes(found: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from tasks.contract.errors import GateRefused, ServerError, StageError
 from tasks.contract.run import Run
 from tasks.contract.workspace import Workspace
-from tasks.evaluation.gate import WAY_OUT
+from tasks.evaluation.gate import WAY_OUT, WAY_OUT_OF_DOUBT
 from tasks.register import (
     CARD,
     LONGEST_DESCRIPTION,
@@ -33,6 +33,7 @@ from tasks.tracking.registry import (
     COMPARED_TAG,
     FILES_TAG,
     MODEL_TAG,
+    VERDICT_TAG,
     ModelVersion,
     SearchedCollection,
     by_version,
@@ -95,6 +96,29 @@ def test_a_refused_model_is_logged_and_registered_nowhere(mlflow: Any, model: st
     assert release.made_by("register") == []
 
 
+def test_where_the_gate_can_not_tell_the_champion_stays_and_it_is_said(
+    mlflow: Any, model: str, tmp_path: Path
+) -> None:
+    doubt = evaluation(passed=False)["gate"]
+    doubt |= {"verdict": "inconclusive", "needs": 1240, "says": "inconclusive: needs 1,240 more examples"}
+    doubt["demands"][0] |= {"needs": 1240, "says": "it is only known to be at most 0.03 below"}
+    release = Release(tmp_path, model, judged=evaluation(gate=doubt))
+    with pytest.raises(GateRefused) as refused:
+        release.register()
+    (run,) = mlflow.search_runs([mlflow.get_experiment_by_name(model).experiment_id])
+    assert str(refused.value) == (
+        "register: the gate can't tell whether the model is good enough (inconclusive: needs 1,240 more "
+        "examples): f1_macro is 0.8000, demanded at least 0.9 (it is only known to be at most 0.03 below). "
+        f"It is logged as run {run.info.run_id} in MLflow and registered nowhere; {WAY_OUT_OF_DOUBT}"
+    )
+    assert run.data.tags[VERDICT_TAG] == "inconclusive: needs 1,240 more examples"
+    assert mlflow.search_registered_models(f"name='{model}'") == []
+    # The recipe may say otherwise.
+    Release(tmp_path / "other", model, judged=evaluation(gate=doubt | {"passed": True})).register()
+    version = mlflow.get_model_version(model, "1")
+    assert version.tags[VERDICT_TAG] == "inconclusive: needs 1,240 more examples"
+
+
 FULL = OSError(errno.ENOSPC, "No space left on device", "/tmp/model")
 
 
@@ -135,7 +159,9 @@ def test_a_version_is_the_files_the_card_and_where_it_came_from(
     manifest, place = release.manifest(artifact), release.store.path(artifact)
     version = mlflow.get_model_version(model, "1")
     digest = release.made["fine_tune"].digest
-    assert version.tags == {MODEL_TAG: digest, COMPARED_TAG: "3", FILES_TAG: version.tags[FILES_TAG]}
+    assert version.tags == {MODEL_TAG: digest, COMPARED_TAG: "3", VERDICT_TAG: "promote"} | {
+        FILES_TAG: version.tags[FILES_TAG]
+    }
     assert version.aliases == ["challenger"]
     card = (place / CARD).read_text(encoding="utf-8")
     assert version.description == card

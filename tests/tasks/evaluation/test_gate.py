@@ -9,7 +9,7 @@ import pytest
 from model_code.task_types.task import Settings, task_named
 from tasks.evaluation import gate
 from tasks.evaluation.gate import EvaluateConfig, judge_model, reasons
-from tasks.evaluation.paired_bootstrap import compared
+from tasks.evaluation.paired_bootstrap import measured
 
 LABELS = ("a", "b", "c")
 TRUTH = list("aaaaabbbcc") * 30
@@ -20,13 +20,15 @@ def evaluation(said: list[str], **baselines: list[str]) -> dict[str, Any]:
     task, settings = task_named("classification"), Settings("classification", LABELS)
     examples = [{"label": label} for label in TRUTH]
     rivals = {"majority": ["a"] * len(TRUTH), **baselines}
+    intervals, comparisons = measured(task, examples, {"model": said, **rivals}, settings)
     return {
         "metric": task.METRIC,
         "model": task.metrics(examples, said, settings),
         "trivial": "majority",
         "baselines": {name: task.metrics(examples, other, settings) for name, other in rivals.items()},
         "unavailable": {},
-        "comparisons": compared(task, examples, said, rivals, settings),
+        "intervals": intervals,
+        "comparisons": comparisons,
         "pretrained": {"perplexity": 9.0},
         "champion": None,
     }
@@ -47,8 +49,8 @@ def test_a_constant_model_is_refused_unless_the_recipe_says_so() -> None:
     passed, why = verdict(constant)
     assert not passed
     assert why == (
-        "f1_macro over the baseline majority, clearly is 0.0000, demanded above 0 in the whole interval, "
-        "+0.000 to +0.000 (95 %, 300 examples)"
+        "f1_macro over the baseline majority, clearly is 0.0000 (95 % interval +0.0000 to +0.0000), demanded "
+        "above 0 in the whole interval"
     )
     assert verdict(constant, over_baseline=-1) == (True, "")
 
@@ -123,6 +125,27 @@ def test_the_rule_that_the_guide_shows_demands_something_of_every_label(
     verdict = judge_model(found, EvaluateConfig())
     assert not verdict["passed"]
     assert reasons(verdict) == "f1_c is 0.0000, demanded at least 0.01"
+
+
+def test_what_is_not_a_number_is_a_refusal_with_its_reason() -> None:
+    found = evaluation(TRUTH)
+    found["model"]["precision_macro"] = float("nan")
+    gate = judge_model(found, EvaluateConfig())
+    assert (gate["verdict"], gate["passed"]) == ("keep", False)
+    assert reasons(gate) == (
+        "precision_macro is nan, demanded a number (the model's answers or the test examples leave it "
+        "undefined; look at both)"
+    )
+
+
+def test_every_demand_says_between_what_its_figure_lies() -> None:
+    gate = judge_model(evaluation(wrong(10), tfidf_logistic_regression=wrong(11)), EvaluateConfig())
+    assert gate["says"] == gate["verdict"] == "promote"
+    for demand in gate["demands"]:
+        assert demand["low"] <= demand["actual"] <= demand["high"]
+        assert demand["smallest"] > 0
+    own = judge_model(evaluation(wrong(10)), EvaluateConfig(at_least={"f1_macro": 0.5, "accuracy": 0.5}))
+    assert own["demands"][0]["low"] < own["demands"][0]["actual"] < own["demands"][0]["high"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,13 @@ import matplotlib.image
 import pytest
 
 from tasks.evaluate import confusion_matrix, most_confused
-from tasks.tracking.plots import plot_confusion_matrix, plot_loss_curves, plot_rates, plot_search
+from tasks.tracking.plots import (
+    plot_confusion_matrix,
+    plot_loss_curves,
+    plot_rates,
+    plot_reliability,
+    plot_search,
+)
 
 
 def shape(path: Path) -> tuple[int, ...]:
@@ -24,6 +30,15 @@ def test_confusion_matrix_has_the_same_bytes_every_time(tmp_path: Path) -> None:
     first, second, other = ((tmp_path / name).read_bytes() for name in ("a.png", "b.png", "c.png"))
     assert first == second != other
     assert shape(tmp_path / "a.png")[2] == 4
+
+
+def test_reliability_is_a_picture_of_the_bins(tmp_path: Path) -> None:
+    bins = [{"from": 0.5, "to": 0.6, "examples": 12, "probability": 0.55, "right": 0.5}]
+    for name in ("a.png", "b.png"):
+        plot_reliability(bins, tmp_path / name)
+    plot_reliability([bins[0] | {"right": 0.9}], tmp_path / "c.png")
+    first, second, other = ((tmp_path / name).read_bytes() for name in ("a.png", "b.png", "c.png"))
+    assert first == second != other
 
 
 @pytest.mark.parametrize("losses", [[3.0, 2.0, 1.5], [float("nan")], []])
