@@ -21,7 +21,7 @@ from deploy.errors import TritonError
 from deploy.triton_server import HOST, TritonServer
 
 LOOK_SECONDS = 0.5
-Answers = Literal["new", "live"]
+AnswersOf = Literal["new", "live"]
 _COUNT = re.compile(r'^textmill_trial_(\w+)\{model="([^"]+)"[^}]*\} ([0-9.e+]+)$', re.M)
 
 
@@ -96,7 +96,7 @@ class Trial:
 
 @contextmanager
 def on_trial(
-    server: TritonServer, name: str, version: int, share: float, answers: Answers, tolerance: float
+    server: TritonServer, name: str, version: int, share: float, answers: AnswersOf, tolerance: float
 ) -> Iterator[Trial]:
     """Let a staged version be tried beside the live one; at the end the live one answers alone.
 

@@ -122,12 +122,10 @@ def ask(
     with _errors():
         from flows import question
 
-        hits = top or question.HITS
         if sys.stdout.isatty():
-            question.show(texts, model, other, hits, top)
-            return
+            return question.show(texts, model, other, top)
         is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"  # what readers of JSON expect
-        for asked, answer in question.ask(texts, model, other, hits):
+        for asked, answer in question.ask(texts, model, other, top or question.HITS):
             print(json.dumps(question.as_json(asked, answer), ensure_ascii=not is_utf8))
 
 

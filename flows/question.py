@@ -49,11 +49,9 @@ def ask(
     return list(zip(asked, client.ask(asked, endpoint, http_port=port), strict=True))
 
 
-def show(
-    questions: Sequence[AskedText], model: str | None, other: str | None, hits: int, top: int | None
-) -> None:
+def show(questions: Sequence[AskedText], model: str | None, other: str | None, top: int | None) -> None:
     """Ask, and show the answers to a person; texts that are written as they come. The rest is as in `ask`."""
-    asked, endpoint, port = _prepared(questions, model, other, hits)
+    asked, endpoint, port = _prepared(questions, model, other, top or HITS)
     if not client.writes(endpoint, http_port=port):
         for question, answer in zip(asked, client.ask(asked, endpoint, http_port=port), strict=True):
             draw(question, answer, top)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from deploy.trial import Answers, Trial, TrialFigures
+from deploy.trial import AnswersOf, Trial, TrialFigures
 from model_code.config.strict import Config
 from tasks.contract.console import escaped, say
 
@@ -15,7 +15,7 @@ class TrialConfig(Config):
     """How long a new version is tried on requests of clients, and what it must not do."""
 
     share: float = Field(0.1, gt=0, le=1, description="Of the requests, that it is given too.")
-    answers: Answers = Field(
+    answers: AnswersOf = Field(
         "new",
         description="Whose answer the client gets of those: the `new` version's (a canary) or the `live` "
         "one's (a shadow).",
