@@ -204,6 +204,25 @@ def test_too_many_and_too_slow_requests_are_refused_and_the_rest_is_answered(
     assert sum("finish_reason" in one for one in said) == 8 - len(refused)
 
 
+def test_a_stream_that_has_nothing_to_say_gives_signs_of_life(
+    server: TritonServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_config, "MAX_WRITTEN", 1)
+    deployed(server, "lively", tmp_path / "onnx")
+    long, short = ({"text_input": "a", "max_tokens": most} for most in (5900, 2))
+    with ThreadPoolExecutor(8) as side_by_side:
+        before = [
+            side_by_side.submit(client.ask, [long], "lively", http_port=server.http_port, timeout=60)
+            for _ in range(8)
+        ]
+        time.sleep(0.2)
+        answers = client.stream(short, "lively", http_port=server.http_port)
+        came = [answer.content["text_output"] for answer in answers]
+        assert all(one.result() for one in before)
+    assert came[0] == ""
+    assert came[-1]
+
+
 def test_a_text_that_takes_too_long_is_refused(
     server: TritonServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

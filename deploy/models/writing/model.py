@@ -21,6 +21,7 @@ MOST_THREADS = 4  # of one run, where nothing is said: models are small, and oth
 FINAL = pb_utils.TRITONSERVER_RESPONSE_COMPLETE_FINAL
 SWITCHES = ("stream", "return_num_input_tokens", "return_num_output_tokens")
 LISTS = ("stop_words",)
+SIGN_OF_LIFE = 0.5  # seconds after which a stream without a new piece gets an empty one
 OF_TRITON = "triton_"  # parameters that the server adds by itself
 
 
@@ -32,6 +33,7 @@ class Waiting:
         self._sender = request.get_response_sender()
         self.streams = bool(asked.get("stream"))
         self._until, self._seconds = time.monotonic() + seconds, seconds
+        self._said_at = time.monotonic()
 
     def has_left(self) -> bool:
         """Whether nobody waits for the answer any more."""
@@ -46,7 +48,9 @@ class Waiting:
         """Send what is new: a piece as it is written, or the whole when all of it is."""
         if self.streams:
             [text] = self.texts
-            if (piece := text.piece()) or text.reason:
+            # Triton notices that a client has gone when it writes to it: an empty piece is a sign of life.
+            is_due = time.monotonic() - self._said_at > SIGN_OF_LIFE
+            if (piece := text.piece()) or text.reason or is_due:
                 answer = {**form.answer(text), "text_output": piece}
                 self._send([answer], form, is_last=bool(text.reason))
         elif all(text.reason for text in self.texts):
@@ -60,6 +64,7 @@ class Waiting:
             if name not in hidden and (is_last or name == "text_output")
         ]
         self._sender.send(pb_utils.InferenceResponse(tensors), flags=FINAL if is_last else 0)
+        self._said_at = time.monotonic()
 
     def refuse(self, reason: str) -> None:
         """Answer with an error."""
