@@ -21,8 +21,8 @@ import pytest
 import yaml
 from xdist.scheduler import LoadFileScheduling
 
-from flows.stages import STAGES
 from tests.free_ports import free_ports
+from tests.topics import STAGES
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 ROOT = Path(__file__).parents[1]

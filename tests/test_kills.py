@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from flows.stages import STAGES
-from tests.topics import logged_runs, served_version, versions
+from tests.topics import STAGES, logged_runs, served_version, versions
 
 # What is there, below the home, once a stage is in the middle of its work.
 AT_WORK = {stage: f"artifacts/{stage}/.*.tmp" for stage in STAGES} | {

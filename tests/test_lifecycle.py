@@ -19,9 +19,8 @@ import pytest
 
 from deploy.client import ask
 from deploy.errors import TritonError
-from flows.stages import STAGES
 from tasks.tracking.auth_middleware import basic
-from tests.topics import kill_stub, logged_runs, registry, served_version, versions
+from tests.topics import STAGES, kill_stub, logged_runs, registry, served_version, versions
 
 
 def test_a_second_run_finds_everything(mill: Any, recipe: Path, first: dict[str, str]) -> None:

@@ -7,6 +7,10 @@ from typing import Any
 
 import psutil
 
+from flows.stages import STAGES as ALL_STAGES
+
+STAGES = tuple(stage for stage in ALL_STAGES if stage != "index")  # of the recipe: nothing is searched
+
 
 def registry(mill: Any, path: str, **parameters: str) -> Any:
     """What MLflow's REST API answers."""
