@@ -133,6 +133,7 @@ def test_other_documents_are_another_version_and_never_mixed(home: Any, made: st
     assert "version 2  answers" in home("status")
 
 
+@pytest.mark.smoke  # two more runs
 def test_a_collection_without_documents_is_refused(home: Any, made: str, recipe: Path) -> None:
     nothing = recipe.parent / "nothing"
     nothing.mkdir()

@@ -184,7 +184,8 @@ def test_the_bucket_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
         bucket.make("mlflow")
         bucket.make("mlflow")
         s3 = boto3.client("s3", endpoint_url=url, region_name="us-east-1")
-        assert [each["Name"] for each in s3.list_buckets()["Buckets"]] == ["mlflow"]
+        # Other tests of this process may have made some, too.
+        assert [each["Name"] for each in s3.list_buckets()["Buckets"]].count("mlflow") == 1
     finally:
         server.stop()
 

@@ -190,6 +190,7 @@ def test_the_build_is_all_that_serving_needs_and_proved(exported: Exported) -> N
         "inputs": ["text"],
         "outputs": {"labels": ["STRING", 3], "probabilities": ["FP32", 3]},
         "reads_whole": False,
+        "writes": False,
     }
     told = {one.key: one.value for one in onnx.load(exported.place / ONNX).metadata_props}
     assert told == {"model": exported.release.made["fine_tune"].digest, "task": "classification"}
