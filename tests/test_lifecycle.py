@@ -280,7 +280,7 @@ def test_the_other_verbs(mill: Any, recipe: Path, second: Second) -> None:
     assert "error: pretrain: its artifact is not in" in missing
     assert "completed" in mill("run", recipe, "--from", "register", *seed)
     said = mill("status")
-    assert (said.count("running"), said.count("topics  version 2  answers")) == (3, 1)
+    assert (said.count("running"), said.count("topics  version 2  answers")) == (4, 1)
     kill_stub(mill, "topics-v2-model")
     assert "topics  version 2  does not answer" in mill("status", code=1)
     assert "topics  version 2  answers" in mill("up")

@@ -209,7 +209,7 @@ def test_a_stream_that_has_nothing_to_say_gives_signs_of_life(
 ) -> None:
     monkeypatch.setattr(model_config, "MAX_WRITTEN", 1)
     deployed(server, "lively", tmp_path / "onnx")
-    long, short = ({"text_input": "a", "max_tokens": most} for most in (5900, 2))
+    long, short = ({"text_input": "a", "max_tokens": most} for most in (5900, 3))
     with ThreadPoolExecutor(8) as side_by_side:
         before = [
             side_by_side.submit(client.ask, [long], "lively", http_port=server.http_port, timeout=60)
