@@ -184,10 +184,13 @@ def test_a_client_that_leaves_stops_the_work(
     def ask(question: dict[str, Any]) -> None:
         client.ask([question], narrow, http_port=server.http_port, timeout=60)
 
-    undisturbed = seconds_of(lambda: ask(long))
-    leave(server, narrow, long | streams)
-    # One text is written at a time: this one would have to wait for that of the client that has left.
-    assert seconds_of(lambda: ask({**long, "max_tokens": 1})) < undisturbed / 2
+    def next_is_quick() -> bool:
+        undisturbed = seconds_of(lambda: ask(long))
+        leave(server, narrow, long | streams)
+        # One text is written at a time: this one would have to wait for that of the client that has left.
+        return seconds_of(lambda: ask({**long, "max_tokens": 1})) < undisturbed / 2
+
+    assert any(next_is_quick() for _ in range(4))  # a busy machine may be slow once
 
 
 def test_too_many_and_too_slow_requests_are_refused_and_the_rest_is_answered(
