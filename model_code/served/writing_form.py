@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from .writing import Text, Writer
 UNSTEADY = ("WordPiece", "CTC", "BPEDecoder")
 
 
-class WritingForm:
+class WritingForm(ABC):
     """Texts that are written for texts; names are those of NVIDIA's own generators."""
 
     inputs: tuple[str, ...] = ("text_input",)
@@ -43,9 +44,9 @@ class WritingForm:
         self._is_steady = decoder.get("type") not in UNSTEADY
 
     @property
+    @abstractmethod
     def longest(self) -> int:
         """Tokens that a text may have."""
-        raise NotImplementedError
 
     @property
     def usual(self) -> int:
@@ -56,13 +57,13 @@ class WritingForm:
         """What keeps a question from being answered."""
         return self.fault_of_source(question) or fault_of(question, self.longest)
 
+    @abstractmethod
     def fault_of_source(self, question: Mapping[str, Any]) -> str:
         """What is wrong with what a text is to be written for."""
-        raise NotImplementedError
 
+    @abstractmethod
     def row(self, question: Mapping[str, Any]) -> TokenRow:
         """The tokens of what a text is to be written for. Raises ValueError where nothing of it fits."""
-        raise NotImplementedError
 
     def rows(self, questions: Sequence[Mapping[str, Any]]) -> list[TokenRow]:
         """The rows of tokens of the questions."""

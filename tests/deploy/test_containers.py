@@ -224,6 +224,12 @@ def test_manifests_are_valid(name: str) -> None:
     kubernetes_validate.validate(everything()[name], VERSION, strict=True)
 
 
+def test_a_manifest_that_is_none_is_noticed() -> None:
+    damaged = {**manifest("base/service.yaml"), "unknown": 1}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(damaged, VERSION, strict=True)
+
+
 @pytest.mark.parametrize("file", sorted(KUBERNETES.rglob("kustomization.yaml")), ids=lambda f: f.parent.name)
 def test_kustomizations_name_what_is_there(file: Path) -> None:
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
